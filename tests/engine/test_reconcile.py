@@ -4,6 +4,7 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, Api
+from flywheel.engine.reconcile import MAX_INTERNAL_ERRORS
 from tests.engine.harness import EngineHarness
 from tests.engine.widget import WIDGETS
 
@@ -198,10 +199,24 @@ def test_a_fault_of_a_kind_stays_its_own(harness: EngineHarness) -> None:
 
     status, reason, message = harness.condition("bad")
     assert (status, reason) == ("False", "InternalError")
-    assert "KeyError" in message
+    assert '(KeyError: "a fault of the kind\'s"); this is a fault of the operator' in message
     assert "Traceback" not in message
     assert harness.results[harness.at(WIDGETS, "bad")].failed
     assert harness.condition("good")[0] == "True"
+
+
+def test_a_fault_that_stays_is_stalled_until_the_resource_changes(harness: EngineHarness) -> None:
+    harness.widget("bad", broken=True)
+    bad = harness.at(WIDGETS, "bad")
+    results = [harness.reconcile(bad) for _ in range(MAX_INTERNAL_ERRORS)]
+    harness.settle()
+
+    assert [result.failed for result in results[-2:]] == [False, False]
+    assert harness.condition("bad", "Stalled")[0] == "True"
+    assert "is tried again when the resource changes" in harness.condition("bad")[2]
+
+    harness.widget("bad", broken=False)
+    assert harness.condition("bad")[0] == "True"
 
 
 def test_a_created_resource_reconciles_what_refers_to_it(harness: EngineHarness) -> None:

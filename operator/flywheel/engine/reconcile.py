@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,18 @@ from flywheel.engine.queue import DONE, REQUEUE, RETRY, Result
 
 logger = logging.getLogger(__name__)
 
+INTERNAL_ERROR = "InternalError"
+MAX_INTERNAL_ERRORS = 10  # in a row, for one generation: with the queue's backoff, about four minutes
+MAX_ERROR_LENGTH = 300  # characters of an exception's text
+
+
+@dataclass(frozen=True)
+class InternalErrors:
+    """How many reconciliations of a generation in a row ended by a fault of the operator."""
+
+    generation: int
+    count: int
+
 
 class Reconciler:
     """Callable from many threads, never for the same key at once. `settings` may be replaced before the first reconciliation."""
@@ -50,12 +63,14 @@ class Reconciler:
         self._clock = clock
         self._children = Children(store, client, writer)
         self._unowned_objects = UnownedObjects(store, client, writer, clock)
+        self._internal_errors: dict[Reference, InternalErrors] = {}
 
     def __call__(self, key: Reference) -> Result:
         """Reconciles one resource. It never raises, so that no resource's error reaches another."""
         raw = self._store.get(key)
         # What a deleted resource owns is garbage collected by its owner references.
         if raw is None or "deletionTimestamp" in raw["metadata"]:
+            self._internal_errors.pop(key, None)
             return DONE
         try:
             return self._reconcile(self._kinds[key.api], raw)
@@ -81,8 +96,11 @@ class Reconciler:
             plan, result = instead, error.result
         except (ApiError, NotLeading):
             raise
-        except Exception as error:  # noqa: BLE001 - reported and logged by _internal_error_plan
-            plan, result = _internal_error_plan(resource, error), RETRY
+        except Exception as error:  # noqa: BLE001 - reported and logged by _internal_error
+            plan, result = self._internal_error(resource, error)
+        else:
+            if plan.reason != INTERNAL_ERROR:
+                self._internal_errors.pop(resource.reference, None)
         # Status is written last: a reader who sees Ready may rely on every child.
         return self._write_status(kind, resource, raw, plan, now) or result
 
@@ -99,8 +117,8 @@ class Reconciler:
                 plan = restrict_plan(resource, plan, violation, self._store.get)
         except ApiError:
             raise
-        except Exception as error:  # noqa: BLE001 - reported and logged by _internal_error_plan
-            return resource, _internal_error_plan(resource, error), RETRY
+        except Exception as error:  # noqa: BLE001 - reported and logged by _internal_error
+            return resource, *self._internal_error(resource, error)
         requeue_after = None if plan.requeue_after is None else plan.requeue_after.total_seconds()
         return resource, plan, Result(requeue_after=requeue_after)
 
@@ -126,12 +144,21 @@ class Reconciler:
             self._recorder.record(resource, event, now)
         return None
 
-
-def _internal_error_plan(resource: AnyResource, error: Exception) -> Plan:
-    logger.error("%s: could not be reconciled", resource.reference, exc_info=error)
-    return error_plan(
-        resource,
-        "InternalError",
-        f"{resource.reference} could not be judged ({type(error).__name__}); "
-        "this is a fault of the operator, whose log has the details; it is tried again by itself",
-    )
+    def _internal_error(self, resource: AnyResource, error: Exception) -> tuple[Plan, Result]:
+        """Reports a fault of the operator with its text at once. It is retried a few times, and then with the next change of the resource."""
+        logger.error("%s: could not be reconciled", resource.reference, exc_info=error)
+        before = self._internal_errors.get(resource.reference)
+        count = before.count + 1 if before is not None and before.generation == resource.generation else 1
+        self._internal_errors[resource.reference] = InternalErrors(resource.generation, count)
+        is_last = count >= MAX_INTERNAL_ERRORS
+        again = (
+            f"it was tried {count} times, and is tried again when the resource changes or the operator restarts"
+            if is_last
+            else "it is tried again by itself"
+        )
+        text = " ".join(str(error).split())[:MAX_ERROR_LENGTH]
+        message = (
+            f"{resource.reference} could not be reconciled ({type(error).__name__}: {text}); "
+            f"this is a fault of the operator, whose log has the details; {again}"
+        )
+        return error_plan(resource, INTERNAL_ERROR, message, stalled=is_last), DONE if is_last else RETRY

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flywheel.core.diagnosis.indexed_outcome import attempt_outcome
+from flywheel.core.diagnosis.internal_error import INTERNAL_ERROR, find_internal_error
 from flywheel.core.diagnosis.kueue import diagnose_queue
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis, diagnose_workload
@@ -32,6 +33,9 @@ def read_job(
     ended = outcome_of(job, ours)
     if ended is not None:
         return AttemptState(outcome=ended, has_job=True)
+    internal_error = find_internal_error(ours)
+    if internal_error is not None:
+        return AttemptState(diagnosis=Diagnosis(INTERNAL_ERROR, internal_error), has_job=True)
     return AttemptState(diagnosis=diagnose_queue(job, cluster) or diagnose_workload(job, ours, cluster), has_job=True)
 
 

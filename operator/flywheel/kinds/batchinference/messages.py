@@ -1,11 +1,16 @@
 """The messages of a BatchInference's conditions, and its summary."""
 
+from flywheel.core.diagnosis.internal_error import last_failure
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference
 from flywheel.kinds.batchinference.schema.status import Run
 
 
 def job_runs(run: Run, job: str) -> str:
-    """What the run's Job does."""
+    """What the run's Job does, and why the one before failed, if that is repeated."""
+    return f"{_what_job_does(run, job)}{last_failure(run.retries, run.reason, run.message)}"
+
+
+def _what_job_does(run: Run, job: str) -> str:
     if run.phase == "Planning":
         return f"Job '{job}' reads '{run.input}' and divides it into shards for version {run.version}."
     if run.phase == "Finishing":

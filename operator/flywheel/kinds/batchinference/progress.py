@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.pods import store_access
 from flywheel.core.pods.schedule import Tick
@@ -125,6 +126,7 @@ def _with_counts(run: Run, job: BatchJob | None) -> Run:
 
 def after_job(run: Run, outcome: Outcome, now: datetime) -> Run:
     """The run after its newest Job has ended."""
+    outcome = bound_internal_error(outcome, run.retries)
     if outcome.result == "Succeeded":
         return _next_phase(run, outcome, now)
     finding: dict[str, Any] = {"reason": outcome.reason, "message": outcome.message[:1024]}

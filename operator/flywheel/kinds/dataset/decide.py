@@ -8,6 +8,7 @@ Ready says: there is a version that the present spec was checked to be true of. 
   is retried with growing pauses, and so is whatever infrastructure broke.
 """
 
+from flywheel.core.diagnosis.internal_error import last_failure
 from flywheel.core.pods import schedule
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB, Reference
@@ -74,7 +75,8 @@ def check_runs(dataset: Dataset, seen: Seen, progress: Progress) -> Decision | N
     elif version is not None:
         reason, message = "Checked", messages.check_passed(version)
     else:
-        reason, message = "Checking", messages.check_runs(dataset, job.name)
+        failure = last_failure(check.retries, check.reason, check.message)
+        reason, message = "Checking", f"{messages.check_runs(dataset, job.name)}{failure}"
     return Decision(
         ready=version is not None, reason=reason, message=message, children=(job,), requeue_after=PENDING_CHECK_INTERVAL
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.pods import store_access
 from flywheel.core.requeue import backoff
@@ -79,6 +80,7 @@ def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:
 
 def check_after(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
     """The check after its Job has ended."""
+    outcome = bound_internal_error(outcome, check.retries)
     if outcome.result == "Succeeded":
         changes: dict[str, Any] = {"result": "Passed", "retries": 0, "reason": None, "message": None}
         return check.model_copy(update=changes | {"finished_at": now})
@@ -150,7 +152,7 @@ def next_check(dataset: Dataset, last: LastCheck | None, seen: Seen) -> LastChec
 
 
 def _as_retry_of(last: LastCheck | None, check: LastCheck) -> LastCheck:
-    """The check with the reason and the number of retries of the last one, if it retries that."""
+    """The check with the finding and the number of retries of the last one, if it retries that."""
     if last is None or last.result != "Retrying":
         return check
-    return check.model_copy(update={"reason": last.reason, "retries": last.retries})
+    return check.model_copy(update={"reason": last.reason, "message": last.message, "retries": last.retries})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
+from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
@@ -92,14 +93,17 @@ def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
     metadata = job["metadata"]
     recorded: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
     trial, _, repeat = metadata["labels"][names.STEP_LABEL].removeprefix(STEP_PREFIX).partition(f"-{REPEAT_PREFIX}")
+    attempt, state = int(metadata["labels"][names.ATTEMPT_LABEL]), read_job(job, pods, cluster)
     return TrialJob(
         trial=int(trial),
-        attempt=int(metadata["labels"][names.ATTEMPT_LABEL]),
+        attempt=attempt,
         name=metadata["name"],
         fingerprint=str(recorded.get("fingerprint", "")),
         point=tuple(recorded.get("point", ())),
         repeat=int(repeat or 1),
-        **vars(read_job(job, pods, cluster)),
+        outcome=bound_internal_error(state.outcome, attempt - 1) if state.outcome else None,
+        diagnosis=state.diagnosis,
+        has_job=state.has_job,
     )
 
 

@@ -6,6 +6,7 @@ Ready says: these bytes were loaded in the serving image, predicted, and gave wh
 - What cannot heal stalls. The digest of an earlier good verification stays in the status: what is served goes on.
 """
 
+from flywheel.core.diagnosis.internal_error import last_failure
 from flywheel.core.pods import store_access
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource import names
@@ -105,7 +106,9 @@ def source_is_refused(version: ModelVersion, seen: Seen, status: ModelVersionSta
 def verification_runs(version: ModelVersion, seen: Seen, status: ModelVersionStatus) -> Decision:
     """The Job is made, or runs. One that vanished is made again."""
     job = children.verify_job(version, seen.attempt, seen.settings)
-    loads = f"Job '{job.name}' loads the model in the serving image and requests a prediction."
+    failure = status.failure if status.failure and status.failure.retry_at else None
+    before = last_failure(failure.in_a_row, failure.reason, failure.message) if failure else ""
+    loads = f"Job '{job.name}' loads the model in the serving image and requests a prediction.{before}"
     return Decision(
         ready=status.is_verified,
         progressing=True,

@@ -34,19 +34,31 @@ def suggest(
     Every branch is tried once, with scikit-learn's defaults, before any is preferred; one that is `stopped` is not tried at all. A space
     with no more points than the budget is searched exhaustively, whatever the algorithm, so a space of one point is a single training.
     """
-    if stopped:
-        remaining = [branch for branch in range(len(space)) if branch not in stopped]
-        point = suggest(
-            tuple(space[branch] for branch in remaining),
-            _in_branches(past, remaining),
-            trial=trial,
-            algorithm=algorithm,
-            seed=seed,
-            maximize=maximize,
-            budget=budget,
-            earlier=_in_branches(earlier, remaining),
-        )
-        return None if point is None else (remaining[int(point[0])], *point[1:])
+    remaining = [branch for branch in range(len(space)) if branch not in stopped]
+    point = _suggest_anywhere(
+        tuple(space[branch] for branch in remaining),
+        _in_branches(past, remaining),
+        _in_branches(earlier, remaining),
+        trial=trial,
+        algorithm=algorithm,
+        seed=seed,
+        maximize=maximize,
+        budget=budget,
+    )
+    return None if point is None else (remaining[int(point[0])], *point[1:])
+
+
+def _suggest_anywhere(
+    space: Space,
+    past: Sequence[PastTrial],
+    earlier: Sequence[PastTrial],
+    *,
+    trial: int,
+    algorithm: Algorithm,
+    seed: int,
+    maximize: bool,
+    budget: int,
+) -> Point | None:
     tried = {each.point for each in past}
     points = space_size(space)
     known = tried | {each.point for each in earlier}
@@ -108,7 +120,7 @@ def _in_branches(trials: Sequence[PastTrial], branches: Sequence[int]) -> list[P
 
 
 def _first_point(space: Space, branch: int, generator: random.Random) -> Point:
-    """scikit-learn's defaults; a parameter whose default is not known, or is no choice of the space, is drawn."""
+    """Scikit-learn's defaults; a parameter whose default is not known, or is no choice of the space, is drawn."""
     name = space[branch].name
     defaults = [(default_coordinate(name, each, dimension), dimension) for each, dimension in space[branch].ordered]
     return (branch, *(dimension.draw(generator) if known is None else known for known, dimension in defaults))

@@ -1,4 +1,4 @@
-"""scikit-learn's default of each parameter that a search is likely to vary, by estimator.
+"""Scikit-learn's default of each parameter that a search is likely to vary, by estimator.
 
 The operator has no scikit-learn: tests/kinds/experiment/search/test_scikit_learn.py holds this table to the real one.
 """

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import MAX_RETRY_PAUSE, PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource import names
@@ -56,6 +57,7 @@ def _with_outcome(
     request, attempt = measurement.request, measurement.attempt
     job = ExistingChild(JOB, names.job(version, gates_step(request), attempt))
     with_job = decision.extend(children=(job,))
+    outcome = bound_internal_error(outcome, attempt - 1)
     result = result_of(request, outcome, now)
     if result is None:
         retry = GatesRetry(
