@@ -35,6 +35,8 @@ def suggest(
     with no more points than the budget is searched exhaustively, whatever the algorithm, so a space of one point is a single training.
     """
     remaining = [branch for branch in range(len(space)) if branch not in stopped]
+    if not remaining:
+        return None
     point = _suggest_anywhere(
         tuple(space[branch] for branch in remaining),
         _in_branches(past, remaining),
