@@ -26,6 +26,13 @@ def measured(one: Version, *, passed: bool, spec: dict[str, Any] = ON) -> Versio
     return replace(one, gates=GatesResult(digest=Digest(str(one.digest)), gates=gates, entries=(entry,), at=NOON))
 
 
+def replace_entries(one: Version, *, passed: bool) -> GatesResult:
+    """Its measurement as an earlier build left it: beside the champion, and of gate `slices` alone."""
+    assert one.gates is not None
+    entry = GateEntry(name="slices", passed=passed, message="worst origin is 'JFK'")
+    return one.gates.model_copy(update={"entries": (entry,), "champion": "a", "champion_digest": Digest(str(A.digest))})
+
+
 def verdicts(plan: Any) -> dict[str, str]:
     """Version → verdict."""
     return {each.version: each.verdict for each in plan.status.candidates}
@@ -84,6 +91,19 @@ def test_nothing_is_measured(one: Version, spec: dict[str, Any]) -> None:
     plan = plan_for(one, spec=spec)
 
     assert (plan.ready, verdicts(plan)) == (True, {"a": "Champion"})
+
+
+def test_what_an_earlier_build_measured_of_the_users_gates_still_counts() -> None:
+    gates: dict[str, Any] = {"gates": [{"name": "slices", "slice": {"by": "origin", "metric": "f1", "min": "0.5"}}]}
+    old = {**gates, "defaultGates": "Disabled"}
+    refused, promising = (
+        replace(one, gates=replace_entries(measured(one, passed=passed, spec=old), passed=passed))
+        for one, passed in ((B, False), (BETTER, True))
+    )
+
+    plan = plan_for(A, refused, promising, spec={**ON, **gates}, before=plan_for(A))
+
+    assert verdicts(plan) == {"a": "Champion", "b": "GateFailed", "c": "Measuring"}
 
 
 def test_approval_is_asked_for_what_was_measured() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from onnx import TensorProto, helper
 
 from flywheel_runtime.commands.evaluate import main as evaluate
 from tests.runtime.commands.flights import flights
+from tests.runtime.commands.month_models import onnx_of_month
 
 pytestmark = pytest.mark.integration
 
@@ -20,32 +20,6 @@ def dataset(checked: Any) -> Any:
     return build
 
 
-def onnx_of_month(output: str = "probabilities", kind: int = TensorProto.INT64) -> bytes:
-    """month -> label = month > 6, and probabilities by its sign; a model of strangers, without a signature."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["month"], ["m"], to=TensorProto.FLOAT),
-            helper.make_node("Constant", [], ["six"], value_floats=[6.0]),
-            helper.make_node("Sub", ["m", "six"], ["over"]),
-            helper.make_node("Sigmoid", ["over"], ["p"]),
-            helper.make_node("Constant", [], ["one"], value_floats=[1.0]),
-            helper.make_node("Sub", ["one", "p"], ["q"]),
-            helper.make_node("Concat", ["q", "p"], [output], axis=1),
-            helper.make_node("ArgMax", [output], ["label"], axis=1, keepdims=0),
-        ],
-        "month",
-        [helper.make_tensor_value_info("month", kind, ["rows", 1])],
-        [
-            helper.make_tensor_value_info("label", TensorProto.INT64, ["rows"]),
-            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["rows", 2]),
-        ],
-    )
-    content: bytes = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9
-    ).SerializeToString()
-    return content
-
-
 def test_a_model_without_a_signature_is_called_by_its_own_inputs(run_step: Any, dataset: Any, tmp_path: Path) -> None:
     (tmp_path / "own.onnx").write_bytes(onnx_of_month())
 
@@ -53,6 +27,30 @@ def test_a_model_without_a_signature_is_called_by_its_own_inputs(run_step: Any, 
 
     assert result.code == 0, result.failure
     assert result.output("metrics.json")["roc_auc"] > 0.6
+
+
+def test_rows_without_a_finite_answer_have_failed_and_are_counted(run_step: Any, dataset: Any, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_of_month(finite_from=4))
+
+    result = run_step(evaluate, {"model": tmp_path, "data": dataset()}, metric="roc_auc", by=["month"])
+
+    assert result.code == 0, result.failure
+    report = result.output("evaluation/report.json")
+    assert report["failedRows"] > 0
+    assert report["whole"]["rows"] + report["failedRows"] == 299
+    assert result.output("metrics.json")["failed_rows"] == report["failedRows"]
+    by_month = {each["value"]: each for each in report["slices"]["month"]["values"]}
+    assert by_month["1"]["rows"] == 0
+    assert sum(each.get("failedRows", 0) for each in by_month.values()) == report["failedRows"]
+
+
+def test_a_model_without_any_finite_answer_is_refused(run_step: Any, dataset: Any, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_of_month(finite_from=99))
+
+    result = run_step(evaluate, {"model": tmp_path, "data": dataset()}, metric="roc_auc")
+
+    assert (result.code, result.failure["reason"]) == (2, "AnswersNotFinite")
+    assert "no finite answer to any of the 299 test rows" in result.failure["message"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from flywheel_runtime.commands.gates import main as gates
 from tests.runtime.commands.flights import FEATURES, flights
+from tests.runtime.commands.month_models import onnx_of_month
 
 GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 RIVAL = {"version": "delay-1", "digest": BAD}
@@ -154,6 +155,94 @@ def test_a_champion_that_needs_what_the_data_lacks_cannot_be_beaten(
     assert "champion 'delay-1' cannot be scored" in found["better"]["message"]
     assert "is no column of the data" in found["better"]["message"]
     assert found["honest"]["passed"]
+
+
+BEATS = {"name": "beats-a-constant", "baseline": {"minGain": "0"}, "optional": True}
+
+
+def noise(rows: int) -> str:
+    """Rows whose target follows from nothing."""
+    draw = random.Random(3)
+    lines = (f"{number},{draw.random():.4f},{draw.choice('01')}" for number in range(rows))
+    return "\n".join(("id,x,late", *lines)) + "\n"
+
+
+def test_a_trained_model_is_better_than_a_constant(pod: Pod, trained: Any, data: Path) -> None:
+    found = pod.run(BEATS, model=trained(), data=data, rival=None)["beats-a-constant"]
+
+    assert found["passed"], found
+    assert "against 0.5 of the prior of the train rows, on 450 test rows: gain 0." in found["message"]
+    assert found["message"].endswith("(DeLong); more than 0 is required")
+
+
+def test_a_model_of_noise_is_no_better_than_a_constant(pod: Pod, trained: Any, checked: Any) -> None:
+    data = Path(checked({"a.csv": noise(1500)}, target="late", keys=["id"], name="noise"))
+    said = {"estimator": "RandomForestClassifier", "parameters": {"n_estimators": 20}}
+
+    found = pod.run(BEATS, model=trained({"numeric": ["x"], "categorical": []}, data, **said), data=data, rival=None)
+
+    assert not found["beats-a-constant"]["passed"]
+    assert found["beats-a-constant"]["message"].startswith("the model is no better than a constant: roc_auc 0.")
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed", "words"),
+    [
+        ({"minGain": "0.9"}, False, "the model is hardly better than a constant: roc_auc"),
+        ({"metric": "log_loss", "minGain": "0"}, True, "of the prior of the train rows"),
+        ({"metric": "accuracy", "minGain": "0", "confidence": "80%"}, None, ", 80% interval "),
+        ({"metric": "rmse", "minGain": "0"}, False, "cannot be measured: rmse is no metric of Classification"),
+    ],
+)
+def test_a_baseline_of_the_users_own(
+    pod: Pod, trained: Any, data: Path, gate: dict[str, Any], passed: bool | None, words: str
+) -> None:
+    found = pod.run({"name": "g", "baseline": gate}, model=trained(), data=data, rival=None)["g"]
+
+    assert found["passed"] == passed or passed is None, found
+    assert words in found["message"]
+
+
+def test_the_operators_own_gate_passes_where_it_cannot_be_measured_and_lets_the_others_speak(
+    pod: Pod, data: Path, tmp_path: Path
+) -> None:
+    from e2e.onnx_models import linear
+
+    (tmp_path / "linear").mkdir()
+    (tmp_path / "linear/model.onnx").write_bytes(linear([1.0]))
+
+    found = pod.run(BEATS, {"name": "clean", "data": {}}, model=tmp_path / "linear", data=data, rival=None)
+
+    assert (found["beats-a-constant"]["passed"], found["beats-a-constant"]["measured"]) == (True, False)
+    assert found["beats-a-constant"]["message"].startswith("cannot be measured: its input 'x' is no column of the data")
+    assert found["clean"]["passed"]
+
+
+def test_rows_without_a_finite_answer_are_counted_and_the_other_gates_are_measured_on_the_rest(
+    pod: Pod, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some/model.onnx").write_bytes(onnx_of_month(finite_from=4))
+
+    found = pod.run(
+        BEATS, {"name": "honest", "calibration": {"maxError": "99%"}}, model=tmp_path / "some", data=data, rival=None
+    )
+
+    assert not found["answers"]["passed"]
+    assert "gives no finite answer to" in found["answers"]["message"]
+    assert "of 450 test rows; the other gates are measured on the rest" in found["answers"]["message"]
+    assert found["honest"]["passed"], found["honest"]
+    assert "measured" not in found["beats-a-constant"]
+
+
+def test_a_champion_that_fails_on_as_many_rows_is_compared_on_the_rest(pod: Pod, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some/model.onnx").write_bytes(onnx_of_month(finite_from=4))
+
+    found = pod.run(GAIN, model=tmp_path / "some", champion=tmp_path / "some", data=data)
+
+    assert "answers" not in found
+    assert "gain 0, " in found["better"]["message"]
 
 
 def test_a_model_with_other_inputs_cannot_be_measured(pod: Pod, data: Path, tmp_path: Path) -> None:

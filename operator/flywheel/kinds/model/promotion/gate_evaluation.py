@@ -30,13 +30,21 @@ def needs_measurement(spec: ModelSpec, champion: Version | None) -> bool:
 
 def awaits_default_gate(spec: ModelSpec, version: Version, champion: Version | None) -> bool:
     """Whether the operator's own gate has to be measured before the version becomes champion. Without its data it cannot be."""
-    return spec.default_gate is not None and version.data is not None and not is_measured_for(spec, version, champion)
+    if spec.default_gate is None or version.data is None:
+        return False
+    return (
+        not is_measured_for(spec, version, champion)
+        or version.gates is None
+        or version.gates.gates != spec.gates_hash()
+    )
 
 
 def is_measured_for(spec: ModelSpec, version: Version, champion: Version | None) -> bool:
-    """Whether the last measurement is of these very artifacts and of these gates."""
+    """Whether the last measurement is of these very artifacts and of the user's gates."""
     result = version.gates
-    if result is None or result.digest != version.digest or result.gates != spec.gates_hash():
+    if result is None or result.digest != version.digest:
+        return False
+    if result.gates not in (spec.gates_hash(), spec.own_gates_hash()):
         return False
     return not spec.compares_champion or result.champion_digest == (champion.digest if champion else None)
 

@@ -72,10 +72,20 @@ class ModelSpec(Schema):
 
     def measured_gates(self) -> list[dict[str, Any]]:
         """The gates that need rows, as the gates' Job reads them. The operator's own is optional: it passes where it cannot be measured."""
-        gates = [gate.job_config() for gate in self.gates if gate.needs_rows]
+        gates = self._own_measured_gates()
         return gates if self.default_gate is None else [*gates, {**self.default_gate.job_config(), "optional": True}]
 
     def gates_hash(self) -> str:
         """16 digits that change when an earlier measurement no longer counts."""
+        return self._hash(self.measured_gates())
+
+    def own_gates_hash(self) -> str:
+        """The hash without the operator's gate, by which an earlier build measured."""
+        return self._hash(self._own_measured_gates())
+
+    def _own_measured_gates(self) -> list[dict[str, Any]]:
+        return [gate.job_config() for gate in self.gates if gate.needs_rows]
+
+    def _hash(self, gates: list[dict[str, Any]]) -> str:
         metric = str(self.objective.metric) if self.objective else None
-        return names.digest({"gates": self.measured_gates(), "objective": metric})[:16]
+        return names.digest({"gates": gates, "objective": metric})[:16]
