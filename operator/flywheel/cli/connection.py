@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from flywheel.cli.errors import CommandError
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import NoKubeconfig, user_configuration
-from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Api, Manifest, Reference
 
 
@@ -42,13 +41,7 @@ class Connection:
 
     def list_objects(self, api: Api) -> list[Manifest]:
         """Returns all objects of one of Flywheel's kinds, by name; none where this cluster does not have the kind."""
-        try:
-            found = self.client.list_objects(api, self.namespace)
-        except ApiError as error:
-            if error.not_found:
-                return []
-            raise
-        return sorted(found, key=lambda each: str(each["metadata"]["name"]))
+        return sorted(self.client.list_objects(api, self.namespace), key=lambda each: str(each["metadata"]["name"]))
 
 
 def connect(arguments: Namespace, environment: Mapping[str, str] | None = None) -> Connection:

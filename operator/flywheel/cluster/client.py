@@ -42,12 +42,7 @@ class Client:
 
     def get(self, reference: Reference) -> dict[str, Any] | None:
         """Returns one object, or None."""
-        try:
-            return self._request("GET", _path(reference.api, reference.namespace, reference.name))
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise
+        return self._find("GET", _path(reference.api, reference.namespace, reference.name))
 
     def list_metadata(self, api: Api, namespace: str | None, selector: str = "") -> dict[str, Any]:
         """Returns name, uid and resourceVersion of every object, as PartialObjectMetadataList: 0.2 s for 10,000 (measured)."""
@@ -55,11 +50,14 @@ class Client:
         return self._request("GET", _path(api, namespace), query=query, accept=METADATA_LIST_CONTENT_TYPE)
 
     def list_objects(self, api: Api, namespace: str) -> list[Manifest]:
-        """Returns every object of that type in a namespace, read in pages. It is for commands; the operator watches."""
+        """Returns every object of that type in a namespace, read in pages; none where the API server does not have the type.
+
+        It is for commands; the operator watches.
+        """
         found: list[Manifest] = []
         query = {"limit": str(PAGE_SIZE)}
         while True:
-            page = self._request("GET", _path(api, namespace), query=query)
+            page = self._find("GET", _path(api, namespace), query=query) or {}
             # Items of a list carry neither apiVersion nor kind.
             found += [{"apiVersion": api.api_version, "kind": api.kind, **each} for each in page.get("items") or ()]
             token = (page.get("metadata") or {}).get("continue")
@@ -118,8 +116,12 @@ class Client:
             "preconditions": {"uid": uid},
             "propagationPolicy": "Background",
         }
+        return self._find("DELETE", _path(reference.api, reference.namespace, reference.name), body=body)
+
+    def _find(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:
+        """Returns None where the object or its type does not exist."""
         try:
-            return self._request("DELETE", _path(reference.api, reference.namespace, reference.name), body=body)
+            return self._request(method, path, **more)
         except ApiError as error:
             if error.not_found:
                 return None

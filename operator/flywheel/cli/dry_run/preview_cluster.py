@@ -1,6 +1,6 @@
 """The cluster as `observe` would see it: the manifests that are tested, and what exists already."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind
-from flywheel.core.resource.parse import InvalidSpec, parse_resource
+from flywheel.core.resource.parse import find_references
 from flywheel.core.settings import Settings
 
 
@@ -40,10 +40,10 @@ class PreviewCluster:
         return ()
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
-        listed = self._listed(api, to.namespace)
+        listed, kind = self.client.list_objects(api, to.namespace), self.kinds[api]
         found = {Reference(api, to.namespace, str(each["metadata"]["name"])): each for each in listed}
         found |= {reference: each for reference, each in self.tested.items() if reference.api == api}
-        return tuple(found[each] for each in sorted(found) if to in self._references(api, found[each]))
+        return tuple(found[each] for each in sorted(found) if to in find_references(kind, found[each]))
 
     def serves(self, group: str) -> bool:
         return self.client.serves(group)
@@ -53,18 +53,3 @@ class PreviewCluster:
 
     def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
         return ()
-
-    def _listed(self, api: Api, namespace: str) -> Iterable[Manifest]:
-        try:
-            return self.client.list_objects(api, namespace)
-        except ApiError as error:
-            if error.not_found:
-                return ()
-            raise
-
-    def _references(self, api: Api, manifest: Manifest) -> set[Reference]:
-        kind = self.kinds[api]
-        try:
-            return set(kind.references(parse_resource(kind, manifest)))
-        except InvalidSpec:
-            return set()

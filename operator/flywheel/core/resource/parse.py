@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.api import Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
 from flywheel.core.resource.schema import Schema, Status
 
@@ -30,6 +30,14 @@ def parse_resource(kind: AnyKind, manifest: Manifest) -> AnyResource:
     except ValidationError as error:
         raise InvalidSpec(_sentence(manifest, error), _resource(kind, manifest, Schema(), status)) from None
     return _resource(kind, manifest, spec, status)
+
+
+def find_references(kind: AnyKind, manifest: Manifest) -> frozenset[Reference]:
+    """Returns the resources that one refers to; none where its spec does not fit the schema."""
+    try:
+        return frozenset(kind.references(parse_resource(kind, manifest)))
+    except InvalidSpec:
+        return frozenset()
 
 
 def _resource(kind: AnyKind, manifest: Manifest, spec: Schema, status: Status) -> AnyResource:

@@ -11,7 +11,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import CRON_JOB, DEPLOYMENT, JOB, POD, Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind
 from flywheel.core.resource.ownership import controller_of
-from flywheel.core.resource.parse import InvalidSpec, parse_resource
+from flywheel.core.resource.parse import find_references
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MAX_TOMBSTONES = 20_000
@@ -199,6 +199,7 @@ class Store:
         return found
 
     def _entry(self, api: Api, manifest: Manifest) -> tuple[Reference, _Entry]:
+        kind = self._kinds.get(api)
         metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
         annotations = metadata.get("annotations")
         if annotations and LAST_APPLIED in annotations:
@@ -210,18 +211,9 @@ class Store:
             version=resource_version(manifest),
             owner=(metadata.get("labels") or {}).get(names.UID_LABEL),
             controller=_controller(api, slim),
-            references=self._references(api, slim),
+            references=find_references(kind, slim) if kind is not None else frozenset(),
             json=json.dumps(slim, separators=(",", ":")).encode(),
         )
-
-    def _references(self, api: Api, manifest: Manifest) -> frozenset[Reference]:
-        kind = self._kinds.get(api)
-        if kind is None:
-            return frozenset()
-        try:
-            return frozenset(kind.references(parse_resource(kind, manifest)))
-        except InvalidSpec:
-            return frozenset()
 
 
 def resource_version(manifest: Manifest) -> int:
