@@ -227,7 +227,7 @@ class Simulator:
         owner = {"kind": "CronJob", **{key: cron_job["metadata"][key] for key in ("name", "uid")}, "controller": True}
         self.put({**made, "metadata": {**made["metadata"], "ownerReferences": [owner]}})
 
-    def finished_ticks(self) -> set[str]:
+    def completed_ticks(self) -> set[str]:
         """The Jobs of CronJobs that the operator has completed."""
         ticks = (each for each in self.jobs() if each["metadata"]["labels"].get(STEP_LABEL) == TICK)
         return {each["metadata"]["name"] for each in ticks if (each.get("status") or {}).get("completionTime")}

@@ -101,7 +101,7 @@ def test_a_type_that_the_kind_did_not_declare_is_never_touched(harness: EngineHa
     assert harness.condition("one")[1] == "InternalError"
 
 
-def test_an_answered_tick_is_complete_and_written_once(harness: EngineHarness, writes: list[str]) -> None:
+def test_a_completed_tick_is_complete_and_written_once(harness: EngineHarness, writes: list[str]) -> None:
     containers = [{"name": "tick", "image": "flywheel.local/none"}]
     harness.put(
         JOB,
@@ -112,7 +112,7 @@ def test_an_answered_tick_is_complete_and_written_once(harness: EngineHarness, w
             "template": {"spec": {"restartPolicy": "Never", "containers": containers}},
         },
     )
-    planning(harness, replace(NOTHING, completed_ticks=(Reference(JOB, harness.namespace, "tick-1"),)))
+    planning(harness, replace(NOTHING, completed_ticks=("tick-1",)))
 
     harness.widget("one")
     harness.restart()

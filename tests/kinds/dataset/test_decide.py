@@ -357,7 +357,7 @@ def test_a_tick_is_answered_by_a_check_and_finished_when_that_has_ended() -> Non
 
     assert len(jobs(starts)) == 1
     assert (starts.completed_ticks, runs.completed_ticks) == ((), ())
-    assert [tick.name for tick in ends.completed_ticks] == [TICK_1.name]
+    assert ends.completed_ticks == (TICK_1.name,)
 
 
 def test_a_check_that_is_tried_again_leaves_its_tick_open() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, Literal
 
-from flywheel.core.resource.api import Api, Manifest, Reference
+from flywheel.core.resource.api import Api, Manifest
 from flywheel.core.resource.schema import Status
 
 
@@ -112,7 +112,7 @@ class Plan(PlanBasics):
     status: Status
     children: tuple[Child | ExistingChild, ...] | None = None
     patches: tuple[Patch, ...] = ()
-    completed_ticks: tuple[Reference, ...] = ()
+    completed_ticks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ class Decision(PlanBasics):
         summary: str = "",
         children: tuple[Child | ExistingChild, ...] | None = (),
         patches: tuple[Patch, ...] = (),
-        completed_ticks: tuple[Reference, ...] = (),
+        completed_ticks: tuple[str, ...] = (),
     ) -> Plan:
         """Returns the Plan: this decision, and what the kind adds to it.
 

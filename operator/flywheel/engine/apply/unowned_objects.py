@@ -9,7 +9,7 @@ from flywheel.cluster.apply import Writer
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
-from flywheel.core.resource.api import Reference
+from flywheel.core.resource.api import JOB, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource
 from flywheel.core.resource.plan import Patch, Plan
 from flywheel.engine.apply.apply_errors import to_apply_error
@@ -45,7 +45,7 @@ class UnownedObjects:
                 raise ValueError(f"{kind.api.kind} patches {patch.api} without declaring it in Kind.patches")
             self._patch(kind, resource, patch)
         for tick in plan.completed_ticks:
-            self._complete(kind, resource, tick)
+            self._complete(kind, resource, Reference(JOB, resource.namespace, tick))
 
     def _remove(self, resource: AnyResource, reference: Reference, uid: str) -> None:
         live = self._store.get(reference)

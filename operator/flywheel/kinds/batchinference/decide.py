@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from flywheel.core.pods.schedule import cron_jobs
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
-from flywheel.core.resource.api import BATCH_INFERENCE, JOB, Reference
+from flywheel.core.resource.api import BATCH_INFERENCE, JOB
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan, Removal
 from flywheel.kinds.batchinference import children, messages
 from flywheel.kinds.batchinference.children import BatchInference
@@ -33,12 +33,11 @@ def decide(batch: BatchInference, seen: Seen) -> Plan:
         or run_succeeded(batch, seen, progress)
         or tick_is_awaited(batch)
     )
-    answered = [tick.name for tick in seen.ticks if tick.name == progress.answered_tick]
     return decision.plan(
         status=BatchInferenceStatus(run=progress.run, history=progress.history),
         summary=messages.summary(progress.run, decision.reason),
         children=cron_jobs(batch, batch.spec.schedule, suspend=batch.spec.suspend),
-        completed_ticks=tuple(Reference(JOB, batch.namespace, tick) for tick in answered),
+        completed_ticks=tuple(tick.name for tick in seen.ticks if tick.name == progress.completed_tick),
     )
 
 

@@ -37,13 +37,13 @@ class Progress:
     """Where the BatchInference stands.
 
     `run` starts now, is under way, or ended last; `job` is its newest Job, None if that is not made yet or is gone. `missing`: another run
-    should start, and the model is not there; `refusal`: it should, or the next Job should, and may not. `answered_tick`: the tick of the schedule whose run has ended.
+    should start, and the model is not there; `refusal`: it should, or the next Job should, and may not. `completed_tick`: the tick of the schedule whose run has ended.
     """
 
     run: Run | None
     job: BatchJob | None
     history: tuple[EndedRun, ...]
-    answered_tick: str | None
+    completed_tick: str | None
     just_ended: bool = False  # status does not say yet how the newest Job ended
     missing: UnresolvedReference | None = None
     refusal: Violation | None = None
@@ -69,15 +69,15 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
         if outcome is not None:
             run, just_ended = after_job(run, outcome, seen.now), True
             history = _with_ended(history, run)
-    answered = run.tick if run is not None and run.is_over else None
+    completed = run.tick if run is not None and run.is_over else None
     start = next_start(batch, run, seen)
     refusal = run_refusal(batch, start, seen.settings) if start is not None else None
     if refusal is not None:
-        return Progress(run, job, history, answered, just_ended, refusal=refusal)
+        return Progress(run, job, history, completed, just_ended, refusal=refusal)
     if start is not None and isinstance(seen.model, UnresolvedReference):
-        return Progress(run, job, history, answered, just_ended, seen.model)
+        return Progress(run, job, history, completed, just_ended, seen.model)
     if start is not None and isinstance(seen.model, ResolvedVersion):
-        return Progress(new_run(batch, start, seen.model, run, seen.now), None, history, answered)
+        return Progress(new_run(batch, start, seen.model, run, seen.now), None, history, completed)
     if run is not None and not run.is_over:
         if batch.spec.suspend:
             run = run if run.not_before is not None else run.model_copy(update={"not_before": seen.now})
@@ -86,9 +86,9 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
             refusal = find_violation(batch.spec, seen.settings)
             if refusal is not None:
                 run = run.model_copy(update={"not_before": run.not_before or seen.now})
-                return Progress(run, job, history, answered, just_ended, refusal=refusal)
+                return Progress(run, job, history, completed, just_ended, refusal=refusal)
             run, job = run.model_copy(update={"number": run.number + 1, "not_before": None}), None
-    return Progress(run, job, history, answered, just_ended)
+    return Progress(run, job, history, completed, just_ended)
 
 
 def run_refusal(batch: BatchInference, start: Start, settings: Settings) -> Violation | None:

@@ -11,7 +11,7 @@ Ready says: there is a version that the present spec was checked to be true of. 
 from flywheel.core.diagnosis.internal_error import last_failure
 from flywheel.core.pods import schedule
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
-from flywheel.core.resource.api import JOB, Reference
+from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Decision, Event, ExistingChild, Plan
 from flywheel.kinds.dataset import children, messages
 from flywheel.kinds.dataset.children import Dataset
@@ -43,7 +43,7 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
         ),
         summary=messages.summary(current, decision.reason),
         children=schedule.cron_jobs(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend),
-        completed_ticks=_answered_ticks(dataset, seen, progress),
+        completed_ticks=_completed_ticks(seen, progress),
     )
 
 
@@ -157,8 +157,8 @@ def _existing_job(progress: Progress) -> tuple[ExistingChild, ...]:
     return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
 
 
-def _answered_ticks(dataset: Dataset, seen: Seen, progress: Progress) -> tuple[Reference, ...]:
+def _completed_ticks(seen: Seen, progress: Progress) -> tuple[str, ...]:
     check = progress.check
     if check is None or check.tick is None or check.result not in ("Passed", "Failed"):
         return ()
-    return tuple(Reference(JOB, dataset.namespace, tick.name) for tick in seen.ticks if tick.created <= check.tick)
+    return tuple(tick.name for tick in seen.ticks if tick.created <= check.tick)

@@ -6,7 +6,7 @@ Ready means: a revision is live, so runs can start.
 from dataclasses import replace
 
 from flywheel.core.requeue import REQUEUE_NOW
-from flywheel.core.resource.api import CONTROLLER_REVISION, JOB, TRAINING_RUN, Reference
+from flywheel.core.resource.api import CONTROLLER_REVISION, TRAINING_RUN
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan, Removal
 from flywheel.kinds.trainingpipeline import children, messages
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
@@ -145,7 +145,6 @@ def _plan(
     names = {current.name, *(child.name for child in started)}
     runs, expired = _retention(pipeline, seen)
     retained = (*runs, *_retained_revisions(pipeline, seen))
-    ticks = dict.fromkeys(tick for result in results for tick in result.finished_ticks)
     times = [max(result.until - seen.now, REQUEUE_NOW) for result in results if result.until is not None]
     complete = replace(
         decision,
@@ -164,7 +163,7 @@ def _plan(
             *started,
             *(each for each in retained if each.name not in names),
         ),
-        completed_ticks=tuple(Reference(JOB, pipeline.namespace, tick) for tick in ticks),
+        completed_ticks=tuple(dict.fromkeys(tick for result in results for tick in result.completed_ticks)),
     )
 
 

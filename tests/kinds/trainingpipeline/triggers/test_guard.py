@@ -99,7 +99,7 @@ class Guarding(RuleBasedStateMachine):
             self.no_cause_starts_two_runs()
             self.loop.end_runs()
             self.loop.advance(days=2)
-        assert self.ticks <= self.loop.finished_ticks()
+        assert self.ticks <= self.loop.completed_ticks()
         if self.versions:
             assert any(trigger == "new" for trigger, _ in self.runs.values()), self.loop.status
 

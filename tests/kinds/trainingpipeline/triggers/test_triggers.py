@@ -17,12 +17,12 @@ def test_a_tick_starts_one_run_and_is_over_when_that_is() -> None:
     loop.settle()
     [run] = loop.runs()
     assert run["spec"]["cause"]["tick"] == "tick-1"
-    assert loop.finished_ticks() == set()
+    assert loop.completed_ticks() == set()
 
     loop.end_runs()
     loop.settle()
 
-    assert loop.finished_ticks() == {"tick-1"}
+    assert loop.completed_ticks() == {"tick-1"}
     assert len(loop.runs()) == 1
 
 
@@ -34,7 +34,7 @@ def test_a_run_that_somebody_deletes_does_not_hold_the_schedule_up() -> None:
     loop.cluster.remove(Reference(TRAINING_RUN, "default", run["metadata"]["name"]))
     loop.settle()
 
-    assert loop.finished_ticks() == {"tick-1"}
+    assert loop.completed_ticks() == {"tick-1"}
     assert loop.runs() == []
 
 
@@ -47,7 +47,7 @@ def test_300_ticks_at_once_are_one_run() -> None:
 
     [run] = loop.runs()
     assert run["spec"]["cause"]["tick"] == "tick-299"
-    assert loop.finished_ticks() == {f"tick-{number:03}" for number in range(299)}
+    assert loop.completed_ticks() == {f"tick-{number:03}" for number in range(299)}
 
 
 def test_a_status_that_was_lost_starts_no_second_run() -> None:
@@ -163,7 +163,7 @@ def test_so_many_runs_in_a_day() -> None:
         loop.settle()
         loop.advance(hours=1)
 
-    assert loop.finished_ticks() == {f"tick-{number}" for number in range(4)}
+    assert loop.completed_ticks() == {f"tick-{number}" for number in range(4)}
     assert len(loop.status.starts) == 2
     skipped = loop.trigger().skipped
     assert skipped is not None
@@ -231,11 +231,11 @@ def test_a_tick_that_is_too_late_is_skipped() -> None:
     loop.settle()
     loop.tick("tick-2")
     loop.settle()
-    assert loop.finished_ticks() == set()
+    assert loop.completed_ticks() == set()
     loop.advance(minutes=11)
     loop.settle()
 
-    assert loop.finished_ticks() == {"tick-2"}
+    assert loop.completed_ticks() == {"tick-2"}
     assert len(loop.runs()) == 1
 
 

@@ -22,7 +22,7 @@ class TriggerResult:
 
     status: TriggerStatus
     run: Child | None = None
-    finished_ticks: tuple[str, ...] = ()
+    completed_ticks: tuple[str, ...] = ()
     until: datetime | None = None
     event: Event | None = None
 
@@ -41,24 +41,24 @@ def evaluate_triggers(context: GuardContext) -> tuple[GuardContext, tuple[Trigge
 def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     name, seen = str(trigger.name), context.seen
     known = next((each for each in context.pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
-    finished = (*superseded_ticks(trigger, seen), *_finished_ticks(trigger, known, seen))
+    completed = (*superseded_ticks(trigger, seen), *_completed_ticks(trigger, known, seen))
     cause = find_cause(trigger, known, seen)
     if cause is None:
-        return TriggerResult(known, finished_ticks=finished)
+        return TriggerResult(known, completed_ticks=completed)
     run = children.run_name(context.pipeline, name, cause.key)
     before = next((each for each in seen.runs if each.name == run), None)
     if before is not None:  # the run was created, and the status was not written
-        return TriggerResult(_fired(known, cause, run, before.created), finished_ticks=finished)
+        return TriggerResult(_fired(known, cause, run, before.created), completed_ticks=completed)
     admitted = revision_to_run(context, cause)
     if isinstance(admitted, Refusal):
-        return _skip(known, cause, admitted, seen.now, finished)
+        return _skip(known, cause, admitted, seen.now, completed)
     child = children.run(context.pipeline, run, admitted, trigger.parameters, cause.spec(name))
     message = f"Trigger '{name}' started TrainingRun '{run}': {cause.message[:256]}."
     event = Event("TriggerFired", message, action="Trigger")
-    return TriggerResult(_fired(known, cause, run, seen.now), child, finished, event=event)
+    return TriggerResult(_fired(known, cause, run, seen.now), child, completed, event=event)
 
 
-def _finished_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tuple[str, ...]:
+def _completed_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tuple[str, ...]:
     """Ticks whose run has ended, or was deleted: Kubernetes may create the next one."""
     runs = {run.tick: run for run in seen.runs if run.tick is not None}
     waiting = [tick.name for tick in seen.ticks if tick.trigger == trigger.name]
@@ -73,7 +73,7 @@ def _fired(known: TriggerStatus, cause: Cause, run: str, at: datetime) -> Trigge
 
 
 def _skip(
-    known: TriggerStatus, cause: Cause, refusal: Refusal, now: datetime, finished: tuple[str, ...]
+    known: TriggerStatus, cause: Cause, refusal: Refusal, now: datetime, completed: tuple[str, ...]
 ) -> TriggerResult:
     """No run starts: a tick is over at once or at its deadline, another cause waits.
 
@@ -87,9 +87,9 @@ def _skip(
     late = cause.deadline is not None and cause.deadline <= now
     if cause.tick is not None and (refusal.final or late):
         handled = skipped.model_copy(update={"answered": cause.key[:128]})
-        return TriggerResult(handled, finished_ticks=(*finished, cause.tick))
+        return TriggerResult(handled, completed_ticks=(*completed, cause.tick))
     times = [time for time in (refusal.until, cause.deadline) if time is not None]
-    return TriggerResult(skipped, finished_ticks=finished, until=min(times, default=None))
+    return TriggerResult(skipped, completed_ticks=completed, until=min(times, default=None))
 
 
 def _with_run(context: GuardContext, run: Child) -> GuardContext:
