@@ -22,7 +22,8 @@ class ChainCheck:
 
 def list_models(store: Store) -> list[str]:
     """Every Model with records or a pointer in the namespace's folder."""
-    return sorted(_names_below(store, "audit/") | _names_below(store, "champions/"))
+    keys = (*store.list_names("audit/"), *store.list_names("champions/"))
+    return sorted({key.partition("/")[0].removesuffix(".json") for key in keys})
 
 
 def check_chain(store: Store, model: str) -> ChainCheck:
@@ -78,17 +79,10 @@ def _pointer_faults(store: Store, model: str, chain: list[AuditRecord]) -> Itera
 
 def read_champion(store: Store, model: str) -> Mapping[str, Any] | None:
     """The pointer, None where there is none."""
-    key = f"{store.root}champions/{model}.json"
     try:
-        found = json.loads(store.retry.call(lambda: store.bucket.get(key, limit=records.MAX_RECORD_BYTES)))
+        found = json.loads(store.get(f"champions/{model}.json", records.MAX_RECORD_BYTES))
     except ObjectMissing:
         return None
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _names_below(store: Store, part: str) -> set[str]:
-    prefix = store.root + part
-    keys = store.retry.call(lambda: [each.key[len(prefix) :] for each in store.bucket.list(prefix)])
-    return {key.partition("/")[0].removesuffix(".json") for key in keys}

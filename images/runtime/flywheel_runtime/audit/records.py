@@ -65,8 +65,7 @@ def append_records(
         raise AuditChainBroken("the request has no entries")
     if request.get("champion"):
         pointer = {"v": 1, "model": model, **request["champion"], "audit": last.reference()}
-        text = canonical_bytes(pointer)
-        store.retry.call(lambda: store.bucket.put(f"{store.root}champions/{model}.json", text))
+        store.replace(f"champions/{model}.json", canonical_bytes(pointer))
     return last
 
 
@@ -95,16 +94,13 @@ def read_newest(store: Store, model: str) -> AuditRecord | None:
 
 def list_numbers(store: Store, model: str) -> Sequence[int]:
     """The numbers of all records of the Model, ascending."""
-    prefix = store.root + records_folder(model)
-    keys = store.retry.call(lambda: [each.key[len(prefix) :] for each in store.bucket.list(prefix)])
-    stems = [name.removesuffix(".json") for name in keys]
+    stems = [name.removesuffix(".json") for name in store.list_names(records_folder(model))]
     return sorted(int(stem) for stem in stems if stem.isdigit())
 
 
 def read_record(store: Store, model: str, number: int) -> AuditRecord:
     """One record. Raises ObjectMissing."""
-    key = store.root + record_key(model, number)
-    return _parse_record(number, store.retry.call(lambda: store.bucket.get(key, limit=MAX_RECORD_BYTES)))
+    return _parse_record(number, store.get(record_key(model, number), MAX_RECORD_BYTES))
 
 
 def canonical_bytes(value: Mapping[str, Any]) -> bytes:

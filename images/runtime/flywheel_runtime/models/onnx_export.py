@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure, one_line
 from flywheel_runtime.datasets.features import UNKNOWN, Data, Feature
+from flywheel_runtime.models.golden_rows import Tensors, run_model
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, get_output, name_outputs
 
 # Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
@@ -31,13 +32,9 @@ class ExportedModel:
     compared: int
     scale: float = 1.0
 
-    def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Predict rows as a server would: `inputs` maps each column to an array (rows, 1)."""
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(self.content, providers=["CPUExecutionProvider"])
-        names = [output.name for output in session.get_outputs()]
-        return dict(zip(names, session.run(names, inputs), strict=True))
+    def run(self, inputs: Tensors) -> Tensors:
+        """Predict rows as a server would: `inputs` maps each column to an array (rows, 1). Raises Failure."""
+        return run_model(self.content, inputs)
 
 
 def export_pipeline(pipeline: Any, data: Data) -> ExportedModel:
@@ -205,7 +202,7 @@ def target_scale(values: NDArray[Any], predictions: NDArray[Any]) -> float:
 def _compare(content: bytes, pipeline: Any, data: Data, split: str) -> ExportedModel:
     """The greatest difference on up to 2,000 rows that go their own way in: text as text, never through our codes."""
     rows = data.read(split).x[:MAX_COMPARED_ROWS]
-    outputs = ExportedModel(content, 0.0, 0).run(data.raw(split, MAX_COMPARED_ROWS))
+    outputs = run_model(content, data.raw(split, MAX_COMPARED_ROWS))
     scale = 1.0
     if data.schema["task"] == "Regression":
         expected = pipeline.predict(rows).astype(np.float64)

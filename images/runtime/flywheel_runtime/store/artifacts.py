@@ -52,7 +52,7 @@ class Store:
         with ThreadPoolExecutor(MAX_PARALLEL_TRANSFERS) as pool:
             lines = pool.map(lambda file: upload(self.bucket, self.root, file[1], file[0], self.retry), files)
             manifest = Manifest.of_files(lines)
-        self._put_once(self._manifest_key(manifest.digest), manifest.encode())
+        self.commit(_manifest_key(manifest.digest), manifest.encode())
         return manifest
 
     def manifest(self, digest: str) -> Manifest:
@@ -60,7 +60,7 @@ class Store:
         if not DIGEST.fullmatch(digest):
             raise ManifestInvalid(f"{digest!r} is no digest")
         try:
-            text = self.retry.call(lambda: self.bucket.get(self._manifest_key(digest), limit=MAX_MANIFEST_BYTES))
+            text = self.get(_manifest_key(digest), MAX_MANIFEST_BYTES)
         except ObjectMissing as error:
             raise ArtifactMissing(digest) from error
         found = hashlib.sha256(text).hexdigest()
@@ -85,7 +85,7 @@ class Store:
     def result(self, key: str) -> bytes | None:
         """The committed result of an attempt, or None."""
         try:
-            return self.retry.call(lambda: self.bucket.get(self.root + key, limit=MAX_RESULT_BYTES))
+            return self.get(key, MAX_RESULT_BYTES)
         except ObjectMissing:
             return None
 
@@ -99,20 +99,27 @@ class Store:
             return None
         return found if written_at is not None and written_at < time else None
 
-    def commit(self, key: str, result: bytes) -> bytes:
-        """Write an attempt's result once; the result that counts: this one, or an earlier one."""
-        return self._put_once(self.root + key, result)
+    def commit(self, key: str, body: bytes) -> bytes:
+        """Write a small object once; the one that counts: this one, or an earlier one."""
+        try:
+            self.retry.call(lambda: self.bucket.put(self.root + key, body, only_new=True))
+        except PreconditionFailed:
+            return self.get(key, MAX_MANIFEST_BYTES)
+        return body
 
     def replace(self, key: str, body: bytes) -> None:
         """Write a small object, whatever is there: a pointer to the newest of something."""
         self.retry.call(lambda: self.bucket.put(self.root + key, body))
 
-    def _manifest_key(self, digest: str) -> str:
-        return f"{self.root}manifests/sha256/{digest.removeprefix('sha256:')}.json"
+    def get(self, key: str, limit: int) -> bytes:
+        """A small object as a whole. Raises ObjectMissing, StoreError."""
+        return self.retry.call(lambda: self.bucket.get(self.root + key, limit=limit))
 
-    def _put_once(self, key: str, body: bytes) -> bytes:
-        try:
-            self.retry.call(lambda: self.bucket.put(key, body, only_new=True))
-        except PreconditionFailed:
-            return self.retry.call(lambda: self.bucket.get(key, limit=MAX_MANIFEST_BYTES))
-        return body
+    def list_names(self, folder: str) -> list[str]:
+        """The keys of all objects below a folder, without its own, in order."""
+        prefix = self.root + folder
+        return self.retry.call(lambda: [each.key[len(prefix) :] for each in self.bucket.list(prefix)])
+
+
+def _manifest_key(digest: str) -> str:
+    return f"manifests/sha256/{digest.removeprefix('sha256:')}.json"

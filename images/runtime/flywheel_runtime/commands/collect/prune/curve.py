@@ -22,7 +22,7 @@ class Curve:
         self.points: dict[int, float] = {}
 
     def look(self) -> list[tuple[int, float]]:
-        """The points that came since the last look, in their order. Lines that are no points are not ours to judge."""
+        """The points that came since the last look, in their order. Lines that are no points are ignored."""
         new = []
         for line in self._lines():
             point = _point(line, self._metric)

@@ -44,7 +44,7 @@ class Pruner:
         self._over.set()
 
     def look(self) -> None:
-        """Judge each new point as if it had been the last."""
+        """Evaluate each new point as if it had been the last."""
         new = self.curve.look()
         if not new:
             return

@@ -9,7 +9,7 @@ from flywheel_runtime.commands.collect.prune.rules import Curve
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.store.artifacts import Store
 
-LIMIT = 1 << 20  # bytes of one curve
+MAX_CURVE_BYTES = 1 << 20
 
 
 @dataclass
@@ -23,10 +23,9 @@ class Siblings:
 
     def curves(self) -> list[Curve]:
         """All but our own, in the order of their keys."""
-        prefix = self.store.root + self.folder
-        for key in self.store.retry.call(lambda: [item.key for item in self.store.bucket.list(prefix)]):
-            if key not in self._read and key != prefix + self._name:
-                self._read[key] = _points(self._get(key))
+        for name in self.store.list_names(self.folder):
+            if name not in self._read and name != self._name:
+                self._read[name] = _points(self.store.get(self.folder + name, MAX_CURVE_BYTES))
         return [curve for _, curve in sorted(self._read.items())]
 
     def publish(self, points: Iterable[tuple[int, float]], store: Store) -> None:
@@ -37,9 +36,6 @@ class Siblings:
     @property
     def _name(self) -> str:
         return f"{self.mine}.json"
-
-    def _get(self, key: str) -> bytes:
-        return self.store.retry.call(lambda: self.store.bucket.get(key, limit=LIMIT))
 
 
 def _points(text: bytes) -> Curve:
