@@ -39,7 +39,9 @@ def main(arguments: list[str]) -> int:
         return 2
     # Imports make many objects and no garbage: Python would search them all for it, which is a tenth of a short command.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    return int(importlib.import_module(MODULES[arguments[0]]).main())
+    code = int(importlib.import_module(MODULES[arguments[0]]).main())
+    gc.freeze()  # at its end Python would search them once more
+    return code
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from flywheel_runtime.contract.errors import Failure, HostUnreachable, connection_problem
-from flywheel_runtime.transport.hosts import check_host, resolve_address
 
 MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 30.0  # without a byte
@@ -21,6 +20,8 @@ def connect(url: SplitResult, allowed: tuple[str, ...], timeout: float = TIMEOUT
     host = url.hostname or ""
     if url.scheme not in ("http", "https") or not host:
         raise Failure("SourceInvalid", f"'{url.geturl()}' is no http or https URL")
+    from flywheel_runtime.transport.hosts import check_host, resolve_address  # 1 ms that clients of a store do not need
+
     check_host(host, allowed)
     port = url.port or (443 if url.scheme == "https" else 80)
     address = resolve_address(host, port, allowed)

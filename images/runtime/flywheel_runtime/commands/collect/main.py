@@ -13,15 +13,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flywheel_runtime.commands.collect.checkpoints import Checkpoints
 from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop, occupy_probe_port
 from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics, read_output
 from flywheel_runtime.commands.collect.patience import MESSAGE_MARGIN_SECONDS, Patience, waiting_report
-from flywheel_runtime.commands.collect.prune.curve import Curve
-from flywheel_runtime.commands.collect.prune.pruner import Pruner
-from flywheel_runtime.commands.collect.prune.siblings import Siblings
 from flywheel_runtime.commands.collect.results import Files, ResultStore, tracking
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.collect import CollectConfig
@@ -30,6 +26,10 @@ from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.contract.start_signal import signal_main, write_params
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.retry import Retry
+
+if TYPE_CHECKING:
+    from flywheel_runtime.commands.collect.checkpoints import Checkpoints
+    from flywheel_runtime.commands.collect.prune.pruner import Pruner
 
 PR_SET_DUMPABLE = 4  # prctl(2)
 START_TIMEOUT_SECONDS = 15.0  # seconds for the store's first answer
@@ -183,7 +183,7 @@ def keep_outputs(
     observer: MainObserver,
     results: ResultStore,
     patience: Patience,
-    pruner: Pruner | None,
+    pruner: "Pruner | None",
 ) -> dict[str, Any]:
     """The final message, once the store has taken what main left or cannot take it in time. Raises OutputsWait."""
     while True:
@@ -201,17 +201,22 @@ def keep_outputs(
         # The pod has begun to end during this attempt, and its grace period allows another one.
 
 
-def _pruner(config: CollectConfig, paths: Paths, results: ResultStore) -> Pruner | None:
+def _pruner(config: CollectConfig, paths: Paths, results: ResultStore) -> "Pruner | None":
     attempt = results.attempt
     if config.prune is None or config.follows(attempt.index):
         return None  # a group has one curve, its leader's
+    # Imported only now, since most steps have no curve to compare, and main waits for what is imported before.
+    from flywheel_runtime.commands.collect.prune.curve import Curve
+    from flywheel_runtime.commands.collect.prune.pruner import Pruner
+    from flywheel_runtime.commands.collect.prune.siblings import Siblings
+
     folder = f"curves/{attempt.uid}/{config.prune.group}/"
     curve = Curve(paths.curves, config.prune.metric)
     return Pruner(config.prune, curve, Siblings(results.store, folder, attempt.step), paths.metrics)
 
 
 def _compared(
-    config: CollectConfig, paths: Paths, observer: MainObserver, results: ResultStore, deadline: float, pruner: Pruner
+    config: CollectConfig, paths: Paths, observer: MainObserver, results: ResultStore, deadline: float, pruner: "Pruner"
 ) -> dict[str, Any]:
     """`finish` of a trial that siblings are compared with, or of one that was pruned."""
     pruner.stop()
@@ -225,10 +230,12 @@ def _compared(
     return message
 
 
-def _checkpoints(config: CollectConfig, paths: Paths, results: ResultStore) -> Checkpoints | None:
+def _checkpoints(config: CollectConfig, paths: Paths, results: ResultStore) -> "Checkpoints | None":
     """The leader of a group uploads its checkpoints, in a thread, since an upload must not delay the observer."""
     if config.checkpoint is None or config.follows(results.attempt.index):
         return None
+    from flywheel_runtime.commands.collect.checkpoints import Checkpoints  # as in _pruner
+
     checkpoints = Checkpoints(paths.checkpoints, results.store, results.attempt)
     checkpoints.start(config.checkpoint.every_seconds)
     return checkpoints

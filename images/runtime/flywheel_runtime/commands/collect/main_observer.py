@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from flywheel_runtime.commands.collect.prune.pruner import Pruner
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.cgroup import Usage
 from flywheel_runtime.contract.config.watch import WatchReport
@@ -21,6 +21,9 @@ from flywheel_runtime.contract.errors import UnsafeFile
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.contract.processes import PodProcesses, ProcessTable, open_pidfds, seconds_since
 from flywheel_runtime.contract.safe_files import open_regular_file
+
+if TYPE_CHECKING:
+    from flywheel_runtime.commands.collect.prune.pruner import Pruner
 
 POLL_SECONDS = 0.25
 EXPECTING_POLL_SECONDS = 0.005  # for some seconds after a change of containers, so that a short main is seen
@@ -86,7 +89,7 @@ class MainObserver:
 
     timeout: float | None
     paths: Paths
-    pruner: Pruner | None = None  # says whether main should end though its time is not over
+    pruner: "Pruner | None" = None  # says whether main should end though its time is not over
     read: Callable[[], PodProcesses] = field(default_factory=lambda: ProcessTable().read)
 
     usage: Usage = field(default_factory=Usage)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flywheel_runtime.audit import records
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.collect import TRACKING
 from flywheel_runtime.contract.errors import (
@@ -80,6 +79,8 @@ class ResultStore:
 
     def audit(self, order: Mapping[str, Any], result: Mapping[str, Any], deadline: float) -> dict[str, Any]:
         """Record the result in the Model's chain, once; the number and digest of the last record. Raises Failure."""
+        from flywheel_runtime.audit import records  # most steps have none
+
         late = "writing the audit record took longer than the time that a pod has to end"
         by = {"uid": self.attempt.uid, "step": self.attempt.step, "attempt": self.attempt.attempt}
         return self._within(deadline, late, lambda store: records.append_records(store, order, by, result)).reference()
