@@ -90,7 +90,7 @@ def test_a_call_that_runs_on_is_answered_at_its_limit_and_counts_as_stuck(monkey
     async def scenario() -> None:
         model, freed = HeldModel(), list[bool]()
         runner, results = Runner(model, Concurrency(1, 0.01, inline=False)), list[ModelResult]()
-        runner.on_free_slot = lambda: freed.append(True)
+        runner.on_late_end = lambda: freed.append(True)
         runner.run(ROW, ["y"], results.append)
         await wait_for(lambda: bool(results))
 

@@ -5,7 +5,7 @@
 Requests decoded in one turn of the loop, or while the threads were busy, run together: eight rows cost a small model
 little more than one. No request waits for others unless `wait_seconds` says so, for models that gain much from it.
 
-The queue is first come, first served, but for requests of a client that has all slots which one client may have.
+The queue is first come, first served, but for requests of a client that has as many calls running as one client may have.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from flywheel_serving.model.datatypes import Array
 from flywheel_serving.peers import UNKNOWN_PEER
 
 # A call that failed, took too long or was too large for several requests is repeated for each alone; they may wait so
-# long for a slot.
+# long for their turn.
 REPEATED = ModelFailed | TimeLimitExceeded | RequestTooLarge
 REPEAT_SECONDS = 5.0
 
@@ -98,7 +98,7 @@ class Batcher:
         self._is_flush_due = False
         self.max_rows = max_rows
         self.on_batch: Callable[[Batch, list[Array]], None] | None = None  # called for each batch that succeeded
-        runner.on_free_slot = self._flush_soon
+        runner.on_late_end = self._flush_soon
         admission.count_queued = self._count_queued
 
     def submit(self, item: BatchItem) -> None:
@@ -176,7 +176,7 @@ class Batcher:
         self._flush_soon()
 
     def _next_items(self) -> list[BatchItem]:
-        """The items of the next call, which leave the queue; none if every client that waits has its slots."""
+        """The items of the next call, which leave the queue; none if no client that waits may have another call."""
         skipped: list[BatchItem] = []
         if not self._runner.is_idle:
             while self._queue and not self._runner.may_start(self._queue[0].peer):

@@ -1,7 +1,7 @@
 """Runs the model: on the event loop while its calls are known to be short, else in threads, each for a limited time.
 
-A thread computes by itself, or waits for a worker process that does. A client has at most all slots but one, so that its
-long calls leave room for the calls of others.
+A thread computes by itself, or waits for a worker process that does. A client has at most one call less in
+threads than there may be, so that its long calls leave room for the calls of others.
 """
 
 import asyncio
@@ -47,14 +47,14 @@ ANY_SHAPE: RowShapes = ()
 
 @dataclass(frozen=True)
 class Concurrency:
-    """How a model may be called: at most `slots` calls in threads, each for `run_seconds`.
+    """How a model may be called: at most `max_calls` in threads, each for `run_seconds`.
 
     `inline`: short calls may run on the event loop. `fixed_row_shape`: all rows have one shape, so that the bytes of an input
     say how much work it is; otherwise each shape is measured by itself. `lease` gives the worker that computes a call; its start is not part of
     the call's time. `restore` is called in the thread after a call that ended a worker, or got none.
     """
 
-    slots: int
+    max_calls: int
     run_seconds: float = 60.0
     inline: bool = True
     fixed_row_shape: bool = True
@@ -79,23 +79,23 @@ class Runner:
     def __init__(self, model: LoadedModel, concurrency: Concurrency) -> None:
         self._model = model
         self._concurrency = concurrency
-        self._slots, self._inline = concurrency.slots, concurrency.inline
+        self._max_calls, self._inline = concurrency.max_calls, concurrency.inline
         # Whether requests of several clients may share a call: only where none of them can make it long, or end it.
         self.mixes_peers = concurrency.inline
-        self._pool = ThreadPoolExecutor(concurrency.slots, thread_name_prefix="infer")
+        self._pool = ThreadPoolExecutor(concurrency.max_calls, thread_name_prefix="infer")
         self._calls: set[_Call] = set()  # in threads
         self._calls_of_peer: Counter[str] = Counter()
         self._small_call_seconds = MAX_INLINE_SECONDS  # until measured, a call goes to the pool
         self._fixed_row_shape = concurrency.fixed_row_shape
         self._inline_bytes: dict[RowShapes, int] = {}  # the largest input that may run on the event loop
-        # Called when a slot is free after its result was delivered.
-        self.on_free_slot: Callable[[], None] = lambda: None
+        # Called when a call ends after its result was delivered, so that another one may start.
+        self.on_late_end: Callable[[], None] = lambda: None
         self.ended: Counter[str] = Counter()  # calls that ended otherwise than by themselves, by TimeLimit and Crashed
 
     @property
     def is_full(self) -> bool:
         """Whether a call that needs a thread would have to wait for one."""
-        return len(self._calls) >= self._slots
+        return len(self._calls) >= self._max_calls
 
     @property
     def is_idle(self) -> bool:
@@ -111,12 +111,12 @@ class Runner:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether no slot is left beside those of stuck calls."""
-        return self.stuck_calls >= self._slots
+        """Whether as many calls are stuck as may run."""
+        return self.stuck_calls >= self._max_calls
 
     def may_start(self, peer: str) -> bool:
-        """Whether the client has a slot left, while others run."""
-        return self._calls_of_peer[peer] < max(1, self._slots - 1)
+        """Whether the client may have one more call in a thread."""
+        return self._calls_of_peer[peer] < max(1, self._max_calls - 1)
 
     def run(
         self, feeds: dict[str, Array], outputs: list[str], on_result: ResultCallback, peer: str = UNKNOWN_PEER
@@ -168,7 +168,7 @@ class Runner:
                 self._add_thread_call(call, seconds)
             self._release(call)
             if call.on_result is None:
-                self.on_free_slot()
+                self.on_late_end()
             else:
                 self._deliver(call, result)
 
@@ -176,7 +176,7 @@ class Runner:
             result, taken = _timed_run(run, feeds, outputs, seconds)
             with contextlib.suppress(RuntimeError):  # the loop is closed: no client waits any more
                 if restore is not None and isinstance(result, ModelCrashed | TimeLimitExceeded | Overloaded):
-                    # The client learns it at once, and keeps its slot until a new worker has loaded the model.
+                    # The client learns it at once, and its call counts until a new worker has loaded the model.
                     loop.call_soon_threadsafe(self._deliver, call, result)
                     call.started = None
                     restore()
@@ -227,7 +227,7 @@ def _timed_run(
         return run(feeds, outputs, limit), time.perf_counter() - start
     except RequestError as error:
         return error, None
-    except Exception:  # no error may take the slot with it
+    except Exception:  # after any error its thread must be free again
         log.exception("a call of the model failed")
         return ModelFailed("the call of the model failed; the log of container 'server' says why"), None
 

@@ -1,6 +1,6 @@
 """Exact counts of every request's values in the baseline's bins: integers, so that windows and pods add up.
 
-A column is counted in slots: `under`, the bins, `over`, then `missing` (NaN) and `invalid` (infinite). As in the
+A column is counted in cells: `under`, the bins, `over`, then `missing` (NaN) and `invalid` (infinite). As in the
 Dataset's profile, values and edges are compared as 32-bit floats, a bin includes its lower edge, and the last bin
 includes its upper edge too.
 """
@@ -143,7 +143,7 @@ _FLAGS = {0.0: "false", 1.0: "true"}
 
 
 class _BinCounts:
-    """Slots of several columns, each with its own edges, counted for all columns at once."""
+    """Cells of several columns, each with its own edges, counted for all columns at once."""
 
     def __init__(self, edges: Sequence[Sequence[float]], dtype: type = np.float32) -> None:
         self._lengths = [len(each) for each in edges]
@@ -152,10 +152,10 @@ class _BinCounts:
         padded = [[*each, *([np.inf] * (longest - len(each)))] for each in edges]
         self._edges: Array = np.array(padded, dtype).reshape(len(edges), longest).T[:, np.newaxis, :]
         self._last: Array = np.array([each[-1] if each else np.nan for each in edges], dtype)
-        self._slots = longest + 3
-        self._first = np.arange(len(edges)) * self._slots
+        self._cells = longest + 3
+        self._first = np.arange(len(edges)) * self._cells
         self._dtype = dtype
-        self._counts = np.zeros(len(edges) * self._slots, np.int64)
+        self._counts = np.zeros(len(edges) * self._cells, np.int64)
 
     def add(self, values: Array) -> None:
         """Counts `values` [rows, columns]."""
@@ -167,29 +167,29 @@ class _BinCounts:
         with np.errstate(over="ignore"):
             narrow: Array = values.astype(self._dtype, copy=False)
         is_reached = (narrow >= self._edges).view(np.uint8)
-        slots = np.add.reduce(is_reached, axis=0, dtype=np.uint16 if len(is_reached) > 255 else np.uint8).astype(
+        cells = np.add.reduce(is_reached, axis=0, dtype=np.uint16 if len(is_reached) > 255 else np.uint8).astype(
             np.intp
         )
-        slots -= narrow == self._last
+        cells -= narrow == self._last
         if not np.isfinite(narrow).all():
             # A value that was finite before it became a 32-bit float is too large, not invalid.
-            slots[np.isinf(values)] = self._slots - 1
-            slots[np.isnan(values)] = self._slots - 2
-            slots[np.isinf(narrow) & np.isfinite(values) & (values > 0)] = len(is_reached)
-        slots += self._first
-        self._counts += np.bincount(slots.ravel(), minlength=len(self._counts))
+            cells[np.isinf(values)] = self._cells - 1
+            cells[np.isnan(values)] = self._cells - 2
+            cells[np.isinf(narrow) & np.isfinite(values) & (values > 0)] = len(is_reached)
+        cells += self._first
+        self._counts += np.bincount(cells.ravel(), minlength=len(self._counts))
 
     def pop_documents(self) -> list[dict[str, Any]]:
         """One document for each column; then all counts are zero."""
-        table = self._counts.reshape(len(self._lengths), self._slots)
+        table = self._counts.reshape(len(self._lengths), self._cells)
         documents = [_document(row, length) for row, length in zip(table.tolist(), self._lengths, strict=True)]
         self._counts[:] = 0
         return documents
 
 
-def _document(slots: list[int], edges: int) -> dict[str, Any]:
-    *counted, missing, invalid = slots
-    # If padding follows, values above the last edge are in the slot of that edge.
+def _document(cells: list[int], edges: int) -> dict[str, Any]:
+    *counted, missing, invalid = cells
+    # If padding follows, values above the last edge are in the cell of that edge.
     bins, over = counted[1 : max(edges, 1)], sum(counted[max(edges, 1) :])
     return {"missing": missing, "invalid": invalid, "under": counted[0], "over": over, "bins": bins}
 

@@ -11,7 +11,7 @@ from flywheel.kinds.model import messages
 from flywheel.kinds.model.audit import with_audit
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.promotion.eligibility import approval_command, verdict_on
+from flywheel.kinds.model.promotion.eligibility import approval_command, evaluate_candidate
 from flywheel.kinds.model.promotion.succession import (
     Choice,
     choose_champion,
@@ -19,7 +19,7 @@ from flywheel.kinds.model.promotion.succession import (
     is_replaced,
     needs_approval,
 )
-from flywheel.kinds.model.schema.status import MAX_CANDIDATES, REFUSING_VERDICTS, Challenger, ModelStatus, Verdict
+from flywheel.kinds.model.schema.status import MAX_CANDIDATES, REFUSING_VERDICTS, Candidate, Challenger, ModelStatus
 
 WAITING_VERDICTS = ("AwaitingApproval", "Measuring")  # nothing is wrong with the version, and a user may have to act
 
@@ -123,7 +123,7 @@ def champion_is_chosen(model: Model, seen: Seen, status: ModelStatus, champion: 
     )
 
 
-def _reason(model: Model, seen: Seen, about: Verdict) -> str:
+def _reason(model: Model, seen: Seen, about: Candidate) -> str:
     pinned = seen.version(model.spec.champion)
     if pinned is not None and pinned.barred:
         return "PinRolledBack" if pinned.rejected is not None else "PinArchived"
@@ -134,15 +134,15 @@ def _reason(model: Model, seen: Seen, about: Verdict) -> str:
 
 def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
     champion, metric = choice.champion, model.spec.objective.metric if model.spec.objective else None
-    verdicts = [verdict_on(model.spec, version, champion) for version in reversed(seen.versions)]
+    candidates = [evaluate_candidate(model.spec, version, champion) for version in reversed(seen.versions)]
     history = history_with(model, seen, choice)
     return ModelStatus(
         champion=champion.name if champion else None,
         champion_digest=champion.digest if champion else None,
         champion_metric=champion.metrics.get(metric) if champion and metric else None,
         versions=len(seen.versions),
-        candidates=tuple(verdicts[:MAX_CANDIDATES]),
-        challenger=_challenger(model, verdicts, champion),
+        candidates=tuple(candidates[:MAX_CANDIDATES]),
+        challenger=_challenger(model, candidates, champion),
         promotions=history[-1].number if history else None,
         history=history,
     )
@@ -157,9 +157,9 @@ def _status_without_change(model: Model, seen: Seen) -> ModelStatus:
     return status.model_copy(update={field: getattr(old, field) for field in stays})
 
 
-def _challenger(model: Model, verdicts: list[Verdict], champion: Version | None) -> Challenger | None:
+def _challenger(model: Model, candidates: list[Candidate], champion: Version | None) -> Challenger | None:
     """The oldest version that waits to be measured. One is measured at a time, since the next has to beat the winner."""
-    oldest = next((each for each in reversed(verdicts) if each.verdict == "Measuring"), None)
+    oldest = next((each for each in reversed(candidates) if each.verdict == "Measuring"), None)
     if oldest is None:
         return None
     beside = champion if model.spec.compares_champion else None

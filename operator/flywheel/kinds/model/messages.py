@@ -2,7 +2,7 @@
 
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.schema.status import Verdict
+from flywheel.kinds.model.schema.status import Candidate
 
 _HINTS = {
     "NoObjective": " Name it in spec.champion to serve it all the same.",
@@ -41,7 +41,7 @@ def who_is_champion(model: Model, seen: Seen, champion: Version) -> str:
     return f"ModelVersion '{champion.name}' is champion of {version_count(seen)}.{_about_the_pin(model, seen)}"
 
 
-def champion_is_chosen(model: Model, seen: Seen, chosen: Version, about: Verdict, *, is_newest: bool) -> str:
+def champion_is_chosen(model: Model, seen: Seen, chosen: Version, about: Candidate, *, is_newest: bool) -> str:
     """Which version is champion, and why another one, most often the newest, is not."""
     which = "The newest" if is_newest else "Another"
     why = f" {which}, '{about.version}', is not ({about.verdict}): {about.message}."

@@ -59,7 +59,7 @@ def test_at_the_end_of_a_canary_step(counted: Counted, said: str, words: str) ->
     found = judged(**counted)
 
     assert found is not None
-    assert (found.verdict, words in found.message) == (said, True), found.message
+    assert (found.classification, words in found.message) == (said, True), found.message
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_at_the_end_of_a_shadow(compared: dict[str, int], said: str, words: str)
     found = judged(mode="Shadow", compared=compared)
 
     assert found is not None
-    assert (found.verdict, words in found.message) == (said, True), found.message
+    assert (found.classification, words in found.message) == (said, True), found.message
 
 
 def test_every_number_is_finite_and_the_facts_have_room() -> None:

@@ -63,7 +63,7 @@ def measure(criteria: StepCriteria, scraper: Scraper, seconds: float, at_most: f
             found = verdict.breach(replace(criteria, progress=progress), *scraper.counts)
         else:
             final = verdict.final(criteria, *scraper.counts)
-            found = final if final.verdict != "CannotMeasure" else None
+            found = final if final.classification != "CannotMeasure" else None
         if found is not None:
             return found
     if scraper.counts[0].pods == 0:
@@ -94,6 +94,6 @@ def _share(page: Mapping[Any, float], challenger: str) -> float | None:
 
 
 def _finish(step: Step, found: Verdict) -> None:
-    log_line(f"{found.verdict}: the challenger {found.message}")
+    log_line(f"{found.classification}: the challenger {found.message}")
     numbers = dict(found.numbers)
-    step.finish(numbers, {"verdict": found.verdict, "message": found.message, "numbers": numbers})
+    step.finish(numbers, {"verdict": found.classification, "message": found.message, "numbers": numbers})

@@ -17,14 +17,14 @@ MIN_BAD_REQUESTS = 5  # so many are no accident: fewer bad answers end no step e
 class Verdict:
     """`Pass`, `Breach` or `CannotMeasure`; `message` goes on after the challenger's name."""
 
-    verdict: str
+    classification: str
     message: str
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class StepCriteria:
-    """What is to be judged: the limits of the step, and how far it is (0 to 1)."""
+    """The limits of the step, and how far it is (0 to 1)."""
 
     mode: str
     percent: float

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.promotion.eligibility import WINNING_VERDICTS, verdict_on
+from flywheel.kinds.model.promotion.eligibility import WINNING_VERDICTS, evaluate_candidate
 from flywheel.kinds.model.schema.spec import ModelSpec
-from flywheel.kinds.model.schema.status import MAX_HISTORY, MAX_MESSAGE_CHARACTERS, Promotion, Verdict
+from flywheel.kinds.model.schema.status import MAX_HISTORY, MAX_MESSAGE_CHARACTERS, Candidate, Promotion
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The champion (None: there is none yet), and the verdict by which it took over (None: it was champion before)."""
+    """The champion (None: there is none yet), and its verdict as a candidate (None: it was champion before)."""
 
     champion: Version | None
-    verdict: Verdict | None = None
+    candidate: Candidate | None = None
 
 
 def choose_champion(model: Model, seen: Seen) -> Choice:
@@ -34,7 +34,7 @@ def choose_champion(model: Model, seen: Seen) -> Choice:
         return challenge(model.spec, current, seen.versions)
     if current is not None and pinned.name == current.name:
         return Choice(pinned)
-    return Choice(pinned, Verdict(version=pinned.name, verdict="Pinned", message="spec.champion names it"))
+    return Choice(pinned, Candidate(version=pinned.name, verdict="Pinned", message="spec.champion names it"))
 
 
 def is_replaced(model: Model, version: Version) -> bool:
@@ -59,9 +59,9 @@ def challenge(spec: ModelSpec, current: Version | None, versions: Iterable[Versi
     """The champion after every version, oldest first, has challenged whichever is champion by then."""
     choice = Choice(current)
     for version in versions:
-        verdict = verdict_on(spec, version, choice.champion)
-        if verdict.verdict in WINNING_VERDICTS and version is not choice.champion:
-            choice = Choice(version, verdict)
+        candidate = evaluate_candidate(spec, version, choice.champion)
+        if candidate.verdict in WINNING_VERDICTS and version is not choice.champion:
+            choice = Choice(version, candidate)
     return choice
 
 
@@ -74,21 +74,21 @@ def _previous_champion(model: Model, seen: Seen, current: Version) -> Choice:
             cause = f"was rolled back: {current.rejected}" if rolled_back else "was archived"
             message = f"'{current.name}' {cause}"[:MAX_MESSAGE_CHARACTERS]
             verdict = "RolledBack" if rolled_back else "Archived"
-            return Choice(before, Verdict(version=before.name, verdict=verdict, message=message))
+            return Choice(before, Candidate(version=before.name, verdict=verdict, message=message))
     return challenge(model.spec, None, seen.versions)
 
 
 def history_with(model: Model, seen: Seen, choice: Choice) -> tuple[Promotion, ...]:
     """The history of champions, with the promotion of this choice if it is a change."""
-    history, champion, verdict = model.status.history, choice.champion, choice.verdict
-    if champion is None or verdict is None:
+    history, champion, candidate = model.status.history, choice.champion, choice.candidate
+    if champion is None or candidate is None:
         return history
     first = "Succession" if history else "FirstVersion"
-    reason = first if verdict.verdict == "Champion" else verdict.verdict
+    reason = first if candidate.verdict == "Champion" else candidate.verdict
     before = f", after '{model.status.champion}'" if model.status.champion else ""
     approved = champion.approved if model.spec.promotion == "Approval" and reason != "Pinned" else None
     by = f", approved by '{approved.by}' ({approved.reason})" if approved else ""
-    numbers = f": {verdict.message}" if verdict.message else ""
+    numbers = f": {candidate.message}" if candidate.message else ""
     promotion = Promotion(
         number=(model.status.promotions or 0) + 1,
         version=champion.name,

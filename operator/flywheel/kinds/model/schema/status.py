@@ -16,7 +16,7 @@ REFUSING_VERDICTS = (
 )  # fmt: skip
 
 
-class Verdict(Schema):
+class Candidate(Schema):
     """Reason why a version is or is not champion."""
 
     version: NameText = Field(description="The ModelVersion.")
@@ -70,7 +70,7 @@ class ModelStatus(Status):
     champion_digest: Digest | None = Field(None, description="Digest of the champion's artifact.")
     champion_metric: str | None = Field(None, max_length=64, description="Value of the objective for the champion.")
     versions: int | None = Field(None, description="Number of ModelVersions of the Model.")
-    candidates: tuple[Verdict, ...] = Field(
+    candidates: tuple[Candidate, ...] = Field(
         (),
         max_length=MAX_CANDIDATES,
         description="The newest versions, with the reason why each is or is not champion.",
