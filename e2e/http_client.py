@@ -5,11 +5,11 @@ from pathlib import Path
 
 import grpc
 
-from flywheel_serving.auth import open_routes
+from flywheel_serving.auth import open_endpoints
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.protocol import health_pb2, open_inference_pb2
-from flywheel_serving.rest.routes import Routes
+from flywheel_serving.rest.endpoints import Endpoints
 from flywheel_serving.settings import parse
 
 UNKNOWN = [("GET", "/v2/models/another"), ("GET", "/nowhere"), ("PUT", "/v2"), ("OPTIONS", "/v2")]
@@ -21,7 +21,9 @@ def guarded_rest_routes(model: Path, name: str, version: str = "1") -> list[tupl
     plane = DataPlane(settings.model, ServerMetrics(name, version))
     try:
         found = [
-            (method, path) for method, path, pattern in Routes(plane).paths if pattern not in open_routes.OPEN_PATHS
+            (method, path)
+            for method, path, pattern in Endpoints(plane).paths
+            if pattern not in open_endpoints.OPEN_PATHS
         ]
     finally:
         plane.close()
@@ -36,7 +38,7 @@ def guarded_grpc_methods() -> list[str]:
         for service in module.DESCRIPTOR.services_by_name.values()
     ]
     known = [f"/{service.full_name}/{method.name}" for service in services for method in service.methods]
-    return [*(each for each in known if each not in open_routes.OPEN_METHODS), "/made.Up/Method"]
+    return [*(each for each in known if each not in open_endpoints.OPEN_METHODS), "/made.Up/Method"]
 
 
 def request_rest(

@@ -1,6 +1,6 @@
 """Invalid input is named and refused, and harms neither the server nor clients with valid requests.
 
-More is in rest/test_routes (fields), http/test_connection, infer/test_limits (bounds), verify/test_verify and
+More is in rest/test_endpoints (fields), http/test_connection, infer/test_limits (bounds), verify/test_verify and
 model/test_refused_models (files), fuzz/ (what nobody thought of).
 """
 

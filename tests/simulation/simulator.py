@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flywheel.cluster.apply import Writer
-from flywheel.core.pods.schedule import SCHEDULED_ANNOTATION, TICK
+from flywheel.core.pods.cron_job import SCHEDULED_ANNOTATION, TICK
 from flywheel.core.resource.api import CRON_JOB, EVENT, GROUP, JOB, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
 from flywheel.core.resource.names import MANAGED_BY, STEP_LABEL

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from e2e.bench.operator.api import Object, path, path_of
 from e2e.bench.operator.installation import WRITERS, Installation
 from e2e.bench.operator.resources import NAMESPACE
-from flywheel.core.pods.schedule import cron_jobs
+from flywheel.core.pods.cron_job import cron_jobs
 from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, Api, Manifest
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.names import short_uid

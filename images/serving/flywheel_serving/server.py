@@ -26,9 +26,9 @@ from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.prediction_log.config import LogConfig
 from flywheel_serving.rest import cors
+from flywheel_serving.rest.endpoints import Endpoints
 from flywheel_serving.rest.health import HealthProbes
 from flywheel_serving.rest.rest_guard import RestGuard
-from flywheel_serving.rest.routes import Routes
 from flywheel_serving.route.router import Router
 from flywheel_serving.settings import Settings
 
@@ -91,7 +91,7 @@ class Server:
 
     def _http_server(self) -> HttpServer:
         guard = None if self._authenticator is None else RestGuard(self._authenticator)
-        application: Application = Routes(self._dataplane, guard, self._router.examples, self._settings.cors_origins)
+        application: Application = Endpoints(self._dataplane, guard, self._router.examples, self._settings.cors_origins)
         if self._settings.cors_origins:
             application = cors.allow_origins(application, self._settings.cors_origins)
         return HttpServer(application, self._settings.http_limits)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource import names
-from flywheel.core.resource.api import CONFIG_MAP, JOB, Reference
+from flywheel.core.resource.api import CONFIG_MAP, JOB
 from flywheel.core.resource.plan import Patch, Plan, Removal
 from tests.engine.harness import EngineHarness
 from tests.engine.widget import KIND, WIDGETS, WidgetStatus

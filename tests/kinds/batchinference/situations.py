@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flywheel.core.pods.schedule import TICK
+from flywheel.core.pods.cron_job import TICK
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, MODEL, Manifest, Reference
 from flywheel.kinds.batchinference.children import BatchInference

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from flywheel.core.pods.cron_job import cron_jobs
 from flywheel.core.pods.fetch import Input
-from flywheel.core.pods.schedule import cron_jobs
 from flywheel.core.resource.ownership import with_owner
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset import children

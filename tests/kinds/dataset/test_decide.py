@@ -8,7 +8,7 @@ import pytest
 
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
-from flywheel.core.pods.schedule import Tick
+from flywheel.core.pods.cron_job import Tick
 from flywheel.core.resource.api import CRON_JOB
 from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.core.settings import AllowedPlacement, Settings

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flywheel.core.pods.schedule import Tick
+from flywheel.core.pods.cron_job import Tick
 from flywheel.core.resource.api import EXPERIMENT, MODEL_VERSION
 from flywheel.kinds.dataset.children import CAUSE_ANNOTATION
 from flywheel.kinds.dataset.kind import KIND

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import orjson
 
-from flywheel_serving.auth import open_routes
+from flywheel_serving.auth import open_endpoints
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.model.datatypes import DTYPES
 from flywheel_serving.model.signature import Signature, TensorSpec
@@ -56,7 +56,7 @@ def _add_security(description: dict[str, Any], guarded: dict[str, Any]) -> None:
     """Adds the token that all paths but the open ones require."""
     for path, methods in description["paths"].items():
         for operation in methods.values():
-            if path in open_routes.OPEN_PATHS:
+            if path in open_endpoints.OPEN_PATHS:
                 operation["security"] = []
             else:
                 operation["responses"] |= guarded["responses"]

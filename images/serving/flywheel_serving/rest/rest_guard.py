@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from flywheel_serving.auth.authenticator import Authenticator
-from flywheel_serving.auth.open_routes import OPEN_PATHS
+from flywheel_serving.auth.open_endpoints import OPEN_PATHS
 from flywheel_serving.auth.verdict import Outcome, Verdict
 from flywheel_serving.http.message import Request, Response, SendResponse, error_response
 
@@ -13,7 +13,7 @@ REALM = 'Bearer realm="flywheel"'
 
 
 class RestGuard:
-    """Runs between a route and its handler."""
+    """Runs between an endpoint and its handler."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 
 from flywheel_serving.auth.authenticator import Authenticator
-from flywheel_serving.auth.open_routes import OPEN_METHODS
+from flywheel_serving.auth.open_endpoints import OPEN_METHODS
 from flywheel_serving.auth.verdict import Outcome, Verdict
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 

@@ -8,7 +8,7 @@ Ready says: the output of the last run is there, whole. With a schedule it also 
 
 from datetime import timedelta
 
-from flywheel.core.pods.schedule import cron_jobs
+from flywheel.core.pods.cron_job import cron_jobs
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import BATCH_INFERENCE, JOB
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan, Removal

@@ -12,8 +12,8 @@ from flywheel.core.diagnosis.attempt_state import AttemptState, pods_of_job, rea
 from flywheel.core.diagnosis.indexed_outcome import attempt_outcome
 from flywheel.core.diagnosis.outcome import GRAVEST_FIRST, Outcome
 from flywheel.core.diagnosis.pod_status import PodTermination, parse_json_object
-from flywheel.core.pods import schedule
-from flywheel.core.pods.schedule import Tick
+from flywheel.core.pods import cron_job
+from flywheel.core.pods.cron_job import Tick
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, POD, Manifest
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
@@ -60,7 +60,7 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
         **observe_basics(cluster),
         model=resolve_version(batch.namespace, batch.spec.model, batch.spec.version, cluster),
         jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
-        ticks=schedule.pending_ticks(jobs),
+        ticks=cron_job.pending_ticks(jobs),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC
 
-from flywheel.core.pods.schedule import cron_jobs
+from flywheel.core.pods.cron_job import cron_jobs
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest

@@ -11,7 +11,7 @@ from typing import Any
 from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.pods import store_access
-from flywheel.core.pods.schedule import Tick
+from flywheel.core.pods.cron_job import Tick
 from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference

@@ -9,7 +9,7 @@ Ready says: there is a version that the present spec was checked to be true of. 
 """
 
 from flywheel.core.diagnosis.internal_error import last_failure
-from flywheel.core.pods import schedule
+from flywheel.core.pods import cron_job
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Decision, Event, ExistingChild, Plan
@@ -42,7 +42,7 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
             versions=progress.versions,
         ),
         summary=messages.summary(current, decision.reason),
-        children=schedule.cron_jobs(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend),
+        children=cron_job.cron_jobs(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend),
         completed_ticks=_completed_ticks(seen, progress),
     )
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
-from flywheel.core.pods import schedule
-from flywheel.core.pods.schedule import Tick
+from flywheel.core.pods import cron_job
+from flywheel.core.pods.cron_job import Tick
 from flywheel.core.resource import names
 from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
@@ -41,7 +41,7 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
     return Seen(
         **observe_basics(cluster),
         checks=tuple(sorted(checks, key=lambda job: job.check.number)),
-        ticks=schedule.pending_ticks(jobs),
+        ticks=cron_job.pending_ticks(jobs),
         cited=frozenset(_cited(dataset, cluster)),
     )
 

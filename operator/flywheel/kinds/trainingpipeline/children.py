@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core.pods import schedule
+from flywheel.core.pods import cron_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONTROLLER_REVISION, TRAINING_RUN
 from flywheel.core.resource.plan import Child
@@ -31,7 +31,7 @@ def cron_jobs(pipeline: TrainingPipeline) -> tuple[Child, ...]:
     return tuple(
         child
         for trigger in pipeline.spec.triggers
-        for child in schedule.cron_jobs(
+        for child in cron_job.cron_jobs(
             pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name)
         )
     )

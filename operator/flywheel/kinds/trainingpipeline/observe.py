@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.pods import schedule
-from flywheel.core.pods.schedule import Tick
+from flywheel.core.pods import cron_job
+from flywheel.core.pods.cron_job import Tick
 from flywheel.core.resource import api
 from flywheel.core.resource.api import DATASET, JOB, MODEL, TRAINING_RUN, Manifest, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
@@ -52,7 +52,7 @@ def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
     return Seen(
         **observe_basics(cluster),
         runs=tuple(sorted(runs, key=lambda run: (run.created, run.name))),
-        ticks=schedule.pending_ticks(cluster.children(pipeline.uid, JOB)),
+        ticks=cron_job.pending_ticks(cluster.children(pipeline.uid, JOB)),
         watched={name: manifest for name, manifest in found.items() if manifest is not None},
     )
 

@@ -1,6 +1,6 @@
-"""Routes of the protocol's REST form to the data plane.
+"""The endpoints of the protocol's REST form, answered by the data plane.
 
-One server has one model, so every path is known at the start: finding a route is one look-up in a dictionary.
+One server has one model, so every path is known at the start: finding an endpoint is one look-up in a dictionary.
 """
 
 import asyncio
@@ -39,12 +39,12 @@ STATUS = {
     errors.TimeLimitExceeded: 504,
 }
 COUNTED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
-NO_ROUTE = "(no route)"
+NO_ENDPOINT = "(no route)"
 
 log = logging.getLogger(__name__)
 
 
-class Routes:
+class Endpoints:
     """The HTTP application: answers every request, once `guard` has admitted it.
 
     `shadow_examples` returns the requests on which a shadowed challenger differed most. Scripts of `origins` may call.
@@ -63,16 +63,16 @@ class Routes:
         self._templates = BodyTemplates()
         self._guard = guard
         self._origins = origins
-        self._routes: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
-        self._add_server_routes()
+        self._endpoints: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
+        self._add_server_endpoints()
         model, version = quote(dataplane.name, safe=""), quote(dataplane.version, safe="")
-        self._add_model_routes(f"/v2/models/{model}", "/v2/models/{model}", pinned=False)
+        self._add_model_endpoints(f"/v2/models/{model}", "/v2/models/{model}", pinned=False)
         versions = "/v2/models/{model}/versions/{version}"
-        self._add_model_routes(f"/v2/models/{model}/versions/{version}", versions, pinned=True)
+        self._add_model_endpoints(f"/v2/models/{model}/versions/{version}", versions, pinned=True)
         shadow = _json_handler(lambda: {"examples": shadow_examples()})
         self._add("GET", f"/v2/models/{model}/shadow", "/v2/models/{model}/shadow", shadow)
 
-    def _add_server_routes(self) -> None:
+    def _add_server_endpoints(self) -> None:
         dataplane = self._dataplane
         for method, path, handler in (
             ("GET", "/", self._page),
@@ -87,7 +87,7 @@ class Routes:
         ):
             self._add(method, path, path, handler)
 
-    def _add_model_routes(self, path: str, pattern: str, *, pinned: bool) -> None:
+    def _add_model_endpoints(self, path: str, pattern: str, *, pinned: bool) -> None:
         """`pinned`: the path names the version."""
         for method, suffix, handler in (
             ("GET", "", _json_handler(self._dataplane.model_metadata)),
@@ -99,13 +99,13 @@ class Routes:
             self._add(method, path + suffix, pattern + suffix, handler)
 
     def _add(self, method: str, path: str, pattern: str, handler: Handler) -> None:
-        self._routes[unquote_to_bytes(path)] = (method, pattern, handler)
+        self._endpoints[unquote_to_bytes(path)] = (method, pattern, handler)
 
     def __call__(self, request: Request, send: SendResponse) -> None:
         start = time.perf_counter()
-        found = request.head_cache.get("route")
+        found = request.head_cache.get("endpoint")
         if found is None:
-            found = request.head_cache["route"] = self._find(request)
+            found = request.head_cache["endpoint"] = self._find(request)
         pattern, handler, request_metrics = found
         metrics = self._metrics
         metrics.rest_in_progress += 1
@@ -122,15 +122,15 @@ class Routes:
 
     @property
     def paths(self) -> list[tuple[str, str, str]]:
-        """(method, path, pattern) of all routes."""
-        return [(method, quote(path), pattern) for path, (method, pattern, _) in self._routes.items()]
+        """(method, path, pattern) of all endpoints."""
+        return [(method, quote(path), pattern) for path, (method, pattern, _) in self._endpoints.items()]
 
     def _find(self, request: Request) -> tuple[str, Handler, RequestMetrics]:
         path, counted_method = request.path, request.method if request.method in COUNTED_METHODS else "OTHER"
-        route = self._routes.get(path) or self._routes.get(unquote_to_bytes(path).rstrip(b"/") or b"/")
-        if route is None:
-            return NO_ROUTE, self._not_found, self._metrics.rest(counted_method, NO_ROUTE)
-        method, pattern, handler = route
+        endpoint = self._endpoints.get(path) or self._endpoints.get(unquote_to_bytes(path).rstrip(b"/") or b"/")
+        if endpoint is None:
+            return NO_ENDPOINT, self._not_found, self._metrics.rest(counted_method, NO_ENDPOINT)
+        method, pattern, handler = endpoint
         is_allowed = method == ("GET" if request.method == "HEAD" else request.method)
         if not is_allowed:
             handler = _method_not_allowed(method)
