@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flywheel.core.resource import names
+
+
+def content_digest(content: Any) -> str:
+    """Returns `sha256:` and the hexadecimal digest of a document's canonical JSON, which the document states to show a modification."""
+    return f"sha256:{names.digest(content)}"
+
 
 def get_field(value: Any, *path: str) -> Any:
     """Returns the field at that path, or None."""
@@ -17,9 +24,9 @@ def list_objects(value: Any, *path: str) -> list[Mapping[str, Any]]:
     return [each for each in found if isinstance(each, Mapping)] if isinstance(found, (list, tuple)) else []
 
 
-def pick_fields(value: Any, *names: str) -> dict[str, Any]:
+def pick_fields(value: Any, *keys: str) -> dict[str, Any]:
     """Returns those fields of an object that are not empty."""
-    return drop_empty({name: get_field(value, name) for name in names})
+    return drop_empty({key: get_field(value, key) for key in keys})
 
 
 def drop_empty(fields: Mapping[str, Any]) -> dict[str, Any]:

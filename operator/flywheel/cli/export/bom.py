@@ -10,9 +10,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import flywheel
-from flywheel.cli.export.content_digest import content_digest
 from flywheel.cli.export.image import Image
-from flywheel.cli.fields import drop_empty, drop_empty_deeply, get_field, list_objects
+from flywheel.cli.fields import content_digest, drop_empty, drop_empty_deeply, get_field, list_objects
 
 DIGEST_PROPERTY = "flywheel:contentDigest"
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"

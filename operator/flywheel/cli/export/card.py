@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flywheel.cli.export.bom import describe_tensor, gate_result
-from flywheel.cli.export.content_digest import content_digest
-from flywheel.cli.fields import drop_empty, drop_empty_deeply, get_field, list_objects
+from flywheel.cli.fields import content_digest, drop_empty, drop_empty_deeply, get_field, list_objects
 from flywheel.cli.yaml_text import dump_yaml
 
 TASKS = {"Classification": "tabular-classification", "Regression": "tabular-regression"}

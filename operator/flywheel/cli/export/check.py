@@ -9,8 +9,7 @@ import yaml
 
 from flywheel.cli.errors import CommandError
 from flywheel.cli.export import bom, card, model_facts_json
-from flywheel.cli.export.content_digest import content_digest
-from flywheel.cli.fields import get_field, list_objects
+from flywheel.cli.fields import content_digest, get_field, list_objects
 
 MAX_FINDINGS = 20  # findings that are listed
 MAX_VALUE_LENGTH = 120  # characters of one value

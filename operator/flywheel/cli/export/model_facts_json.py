@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flywheel.cli.export.content_digest import content_digest
+from flywheel.cli.fields import content_digest
 
 DOCUMENT = "flywheel.ml/model-facts/v1"
 

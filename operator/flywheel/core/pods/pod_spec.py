@@ -147,6 +147,19 @@ def runtime_container(command: str, settings: Settings, env: Mapping[str, str]) 
     }
 
 
+def serving_container(name: str, module: str, args: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """Returns a container that runs a module of the serving image."""
+    return {
+        "name": name,
+        "image": settings.serving_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(module_command(module)),
+        "args": list(args),
+        "securityContext": container_security_context(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
 def pull_secret_fields(pull_secrets: Sequence[PullSecret], settings: Settings) -> dict[str, Any]:
     """Returns `imagePullSecrets` of a pod: the user's and the installation's."""
     found = sorted({*(str(secret.name) for secret in pull_secrets), *settings.image_pull_secrets})

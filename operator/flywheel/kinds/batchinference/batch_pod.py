@@ -4,6 +4,7 @@ The container that loads a model has no credentials; the one that has them loads
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from flywheel.core.pods.bounds import bound_resources, bound_volume, inputs_volume
@@ -17,11 +18,10 @@ from flywheel.core.pods.fetch import (
     fetch_limit,
 )
 from flywheel.core.pods.pod_spec import (
-    container_security_context,
-    module_command,
     resource_fields,
     runner_pod,
     runtime_container,
+    serving_container,
     step_env,
 )
 from flywheel.core.pods.store_secret import (
@@ -105,15 +105,9 @@ def _server(name: str, run: Run, resources: Resources, settings: Settings) -> di
         "--max-run-seconds": str(RUN_SECONDS),  # of one request, with as many rows as main sends at once
     }
     return {
-        "name": "server",
-        "image": settings.serving_image,
-        "imagePullPolicy": "IfNotPresent",
+        **serving_container("server", "flywheel_serving", [*chain(*flags.items())], settings),
         "restartPolicy": "Always",
-        "command": list(module_command("flywheel_serving")),
-        "args": [argument for flag in flags.items() for argument in flag],
         **resource_fields(bound_resources(resources.or_default(SERVER_RESOURCES), settings)),
-        "securityContext": container_security_context(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp", "subPath": "server"},

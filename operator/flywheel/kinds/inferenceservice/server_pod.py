@@ -1,15 +1,15 @@
 """The pod of one server: `fetch` downloads the artifact by its digest, then the server loads it."""
 
+from itertools import chain
 from typing import Any
 
 from flywheel.core.pods.fetch import ROOT, SERVED_FILES, Input, fetch_container, fetch_limit
 from flywheel.core.pods.pod_spec import (
-    container_security_context,
-    module_command,
     pod_security_context,
     pull_secret_fields,
     resource_fields,
     scheduling_fields,
+    serving_container,
     step_env,
     user_env,
 )
@@ -73,18 +73,12 @@ def _server(service: InferenceService, target: ResolvedVersion, settings: Settin
     spec = service.spec
     env = [*prediction_logging.variables(spec.logging), *user_env(allowed_variables(service, settings))]
     return {
-        "name": "server",
-        "image": settings.serving_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": list(module_command("flywheel_serving")),
-        "args": [argument for flag in _flags(service, target).items() for argument in flag],
+        **serving_container("server", "flywheel_serving", [*chain(*_flags(service, target).items())], settings),
         **({"env": env} if env else {}),
         "ports": [
             {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in container.SERVER_PORTS.items()
         ],
         **resource_fields(spec.resources),
-        "securityContext": container_security_context(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
         # A big model may load for ten minutes; a small one is found ready within a second.
         "startupProbe": _probe("live", period=1, timeout=1, failures=600),
         "readinessProbe": _probe("ready", period=1, timeout=3, failures=3),

@@ -11,8 +11,8 @@ from typing import Any
 from flywheel.core.pods.pod_spec import (
     CREDENTIALS_USER_ID,
     container_security_context,
-    module_command,
     resource_fields,
+    serving_container,
 )
 from flywheel.core.pods.store_secret import STORE_FOLDER, store_mount
 from flywheel.core.resource.schema import Resources
@@ -62,17 +62,13 @@ def sinks(
     if logging is None:
         return []
     hmac = [{"name": "hmac", "mountPath": HMAC_FOLDER, "readOnly": True}] if logging.hmac else []
+    config = _config(logging, service, namespace, digest)
     return [
         {
-            "name": "log-sink",
-            "image": settings.serving_image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": list(module_command("flywheel_serving.prediction_log.sink")),
-            "args": [_config(logging, service, namespace, digest)],
+            **serving_container("log-sink", "flywheel_serving.prediction_log.sink", [config], settings),
             "env": variables(logging),
             **resource_fields(SINK_RESOURCES),
             "securityContext": container_security_context(user_id=CREDENTIALS_USER_ID, group_id=CREDENTIALS_USER_ID),
-            "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": [{"name": "log", "mountPath": SOCKET_FOLDER}, store_mount(), *hmac],
         }
     ]
