@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from flywheel.core.resource.schema import FileFormat
+
 
 class StepConfig(BaseModel):
     """A part of the configuration. An unknown field is an error: the pod would refuse it."""
@@ -112,7 +114,7 @@ class BatchInput(StepConfig):
 
     s3: S3Source | None = None
     volume: VolumeSource | None = None
-    format: Literal["CSV", "Parquet", "JSONL"] | None
+    format: FileFormat | None
     features: tuple[str, ...]
 
 
@@ -120,7 +122,7 @@ class BatchOutput(StepConfig):
     """Where predictions go."""
 
     s3: S3Source
-    format: Literal["CSV", "Parquet", "JSONL"]
+    format: FileFormat
     include: tuple[str, ...] = ()
     prediction: Literal["Class", "Probability"] | None = None
     overwrite: bool = False

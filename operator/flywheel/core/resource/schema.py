@@ -43,6 +43,11 @@ def exactly_one_of(*fields: str, message: str = "") -> dict[str, Any]:
 LIST_MAP_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
+def named_list(max_length: int, description: str, **more: Any) -> Any:
+    """The Field of an optional list whose elements have a name, by which the API server merges it."""
+    return Field((), max_length=max_length, description=description, json_schema_extra=LIST_MAP_BY_NAME, **more)
+
+
 class Schema(BaseModel):
     """A part of a manifest: immutable, with names in camelCase. Unknown fields are ignored, since the API server refuses or prunes them,
     and an older operator must be able to read what a newer CRD accepted."""
@@ -203,6 +208,10 @@ class PullSecret(Schema):
     """A Secret of type kubernetes.io/dockerconfigjson."""
 
     name: ObjectName = Field(description="The Secret's name.")
+
+
+PullSecrets = Annotated[tuple[PullSecret, ...], Field(max_length=8)]
+FileFormat = Literal["CSV", "Parquet", "JSONL"]
 
 
 # Days that no month of those named has: Kubernetes takes such a schedule and waits for ever.

@@ -9,7 +9,7 @@ from flywheel.core.pods.job import Step, step_job
 from flywheel.core.pods.step_config import StepConfig
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
-from flywheel.core.resource.schema import ClaimLocation, Resources
+from flywheel.core.resource.schema import ClaimLocation, FileFormat, Resources
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.schema.spec import Check, Column, DatasetSpec, HttpSource, S3Source, Split
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
@@ -26,7 +26,7 @@ class CheckConfig(StepConfig):
     """`params.json` of check: the spec, as far as it says what the data is; a split without any field is chosen by the target."""
 
     name: str
-    format: Literal["CSV", "Parquet", "JSONL"] | None
+    format: FileFormat | None
     target: str | None
     keys: tuple[str, ...]
     event_time: str | None

@@ -8,8 +8,9 @@ from flywheel.core.resource.schema import (
     INSIDE_VOLUME,
     ClaimLocation,
     ColumnName,
+    FileFormat,
     Placement,
-    PullSecret,
+    PullSecrets,
     Resources,
     S3Location,
     Schedule,
@@ -75,7 +76,7 @@ class Input(Schema):
 
     s3: S3Input | None = Field(None, description="Objects in an S3-compatible store.")
     pvc: ClaimInput | None = Field(None, description="Files on a PersistentVolumeClaim.")
-    format: Literal["CSV", "Parquet", "JSONL"] | None = Field(
+    format: FileFormat | None = Field(
         None, description="Format of the files. Defaults to the format that their names indicate."
     )
     features: tuple[ColumnName, ...] = Field(
@@ -94,7 +95,7 @@ class Output(Schema):
     """The predictions: a folder that appears whole, when its _manifest.json is there."""
 
     s3: S3Output = Field(description="A folder in an S3-compatible store.")
-    format: Literal["CSV", "Parquet", "JSONL"] = Field("Parquet", description="Format of the output files.")
+    format: FileFormat = Field("Parquet", description="Format of the output files.")
     include: tuple[ColumnName, ...] = Field(
         (), max_length=200, description="Columns of the input to include in the output, such as an id."
     )
@@ -141,7 +142,7 @@ class BatchInferenceSpec(Schema):
         description="Resources of the model server in each shard's pod. Defaults to 250m CPU and 256Mi memory.",
     )
     placement: Placement = Field(Placement(), description="Scheduling constraints of the pods.")
-    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets for pulling images.")
+    image_pull_secrets: PullSecrets = Field((), description="Secrets for pulling images.")
     max_row_errors: int | None = Field(
         None,
         ge=0,

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flywheel.core.resource.schema import (
-    LIST_MAP_BY_NAME,
     ClaimLocation,
     ColumnName,
+    FileFormat,
     Placement,
     Resources,
     S3Location,
@@ -16,6 +16,7 @@ from flywheel.core.resource.schema import (
     exactly_one_of,
     min_is_not_above_max,
     model_rules,
+    named_list,
     one_of,
     rule,
 )
@@ -149,21 +150,13 @@ class DatasetSpec(Schema):
         description="Columns that together identify a row. Duplicate keys are the anomaly DuplicateKeys.",
     )
     event_time: ColumnName | None = Field(None, description="The column with the time of the row's event.")
-    format: Literal["CSV", "Parquet", "JSONL"] | None = Field(
+    format: FileFormat | None = Field(
         None, description="Format of the files. Defaults to the format that their names indicate."
     )
-    columns: tuple[Column, ...] = Field(
-        (),
-        max_length=500,
-        description="Properties of columns. Properties that are not set are inferred from the first version and then fixed.",
-        json_schema_extra=LIST_MAP_BY_NAME,
+    columns: tuple[Column, ...] = named_list(
+        500, "Properties of columns. Properties that are not set are inferred from the first version and then fixed."
     )
-    checks: tuple[Check, ...] = Field(
-        (),
-        max_length=50,
-        description="SQL checks; each returns the rows that violate it.",
-        json_schema_extra=LIST_MAP_BY_NAME,
-    )
+    checks: tuple[Check, ...] = named_list(50, "SQL checks; each returns the rows that violate it.")
     show_values: bool = Field(
         False,
         description="Whether the status and events may quote values of the data, such as rows that violate a check. By default they have counts only; the log of the check and report.json have examples.",

@@ -7,7 +7,6 @@ from pydantic import Field
 from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.resource.metric_direction import MetricObjective
 from flywheel.core.resource.schema import (
-    LIST_MAP_BY_NAME,
     NameText,
     PullSecret,
     Quantity,
@@ -16,6 +15,7 @@ from flywheel.core.resource.schema import (
     Schema,
     exactly_one_of,
     model_rules,
+    named_list,
     rule,
     validations,
 )
@@ -218,9 +218,7 @@ class ExperimentTemplate(Schema):
         default_factory=Resources, description="Resources of each trial's pod. Defaults to 500m CPU and 512Mi memory."
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm in each trial, such as 8Gi.")
-    image_pull_secrets: tuple[PullSecret, ...] = Field(
-        (), max_length=8, description="Secrets for pulling the trainer's image.", json_schema_extra=LIST_MAP_BY_NAME
-    )
+    image_pull_secrets: tuple[PullSecret, ...] = named_list(8, "Secrets for pulling the trainer's image.")
     placement: QueuedPlacement = Field(
         default_factory=QueuedPlacement, description="Scheduling constraints of the trials."
     )

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from flywheel.core.resource.schema import (
-    LIST_MAP_BY_NAME,
     ColumnName,
     Schema,
     Variable,
     exactly_one_of,
     model_rules,
+    named_list,
     one_of,
     rule,
     validations,
@@ -110,11 +110,8 @@ class SklearnTrainer(Schema):
     features: Features | None = Field(
         None, description="Defaults to all columns except target, keys and eventTime, by type."
     )
-    estimators: tuple[Estimator, ...] = Field(
-        (),
-        max_length=8,
-        description="Estimators to try, each with its own search space. Defaults to the preset Tabular.",
-        json_schema_extra=LIST_MAP_BY_NAME,
+    estimators: tuple[Estimator, ...] = named_list(
+        8, "Estimators to try, each with its own search space. Defaults to the preset Tabular."
     )
 
 
@@ -145,12 +142,7 @@ class ContainerTrainer(Schema):
         (), max_length=64, description="Command of the container. Defaults to the image's entrypoint."
     )
     args: tuple[Annotated[str, Field(max_length=4096)], ...] = Field((), max_length=256, description="Its arguments.")
-    env: tuple[Variable, ...] = Field(
-        (),
-        max_length=48,
-        description="Environment variables, given as values or taken from Secrets.",
-        json_schema_extra=LIST_MAP_BY_NAME,
-    )
+    env: tuple[Variable, ...] = named_list(48, "Environment variables, given as values or taken from Secrets.")
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,
         max_length=64,

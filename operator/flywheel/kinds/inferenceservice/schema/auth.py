@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LIST_MAP_BY_NAME, NameText, Schema, model_rules, rule, validations
+from flywheel.core.resource.schema import NameText, Schema, model_rules, named_list, rule, validations
 from flywheel.core.resource.values import PatternString
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -71,11 +71,8 @@ class JwtIssuer(Schema):
     algorithms: tuple[Algorithm, ...] = Field(
         (), max_length=10, description="Accepted signature algorithms; empty means RS256 and ES256."
     )
-    required_claims: tuple[RequiredClaim, ...] = Field(
-        (),
-        max_length=8,
-        description="Further claims that a token must have; without one a request is refused with 403.",
-        json_schema_extra=LIST_MAP_BY_NAME,
+    required_claims: tuple[RequiredClaim, ...] = named_list(
+        8, "Further claims that a token must have; without one a request is refused with 403."
     )
     certificate_authority: str | None = Field(
         None,

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, SecretKey, model_rules, rule, validations
+from flywheel.core.resource.schema import Schema, SecretKey, model_rules, named_list, rule, validations
 from flywheel.core.resource.values import Number, Percent
 
 
@@ -56,7 +56,5 @@ class Logging(Schema):
         max_length=253,
         description="Name of a request parameter, or of an extra input, that is logged with the row and not given to the model; late labels are joined by it.",
     )
-    columns: tuple[LoggedColumn, ...] = Field(
-        (), max_length=64, description="Columns whose values are protected.", json_schema_extra=LIST_MAP_BY_NAME
-    )
+    columns: tuple[LoggedColumn, ...] = named_list(64, "Columns whose values are protected.")
     hmac: SecretKey | None = Field(None, description="The Secret with the key of Hmac columns.")

@@ -5,7 +5,7 @@ from pydantic import Field
 from flywheel.core.resource.schema import (
     LIST_MAP_BY_NAME,
     Placement,
-    PullSecret,
+    PullSecrets,
     Quantity,
     Resources,
     Schema,
@@ -91,9 +91,7 @@ class InferenceServiceSpec(Schema):
             ),
         },
     )
-    image_pull_secrets: tuple[PullSecret, ...] = Field(
-        (), max_length=8, description="Secrets with credentials of image registries."
-    )
+    image_pull_secrets: PullSecrets = Field((), description="Secrets with credentials of image registries.")
     placement: Placement = Field(Placement(), description="Scheduling constraints of the servers.")
     shared_memory: Quantity | None = Field(
         None, description="Size of /dev/shm, such as 1Gi; absent, the container runtime's default."

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from flywheel.core.resource import names
 from flywheel.core.resource.metric_direction import MetricObjective
-from flywheel.core.resource.schema import LIST_MAP_BY_NAME, LongText, Schema
+from flywheel.core.resource.schema import LongText, Schema, named_list
 from flywheel.core.resource.values import MetricName, ObjectName
 from flywheel.kinds.model.schema.gates import BEATS_A_CONSTANT, Gate
 
@@ -36,12 +36,7 @@ class ModelSpec(Schema):
         None,
         description="Metric by which versions are compared. Without it, the first version stays champion until spec.champion names another.",
     )
-    gates: tuple[Gate, ...] = Field(
-        (),
-        max_length=16,
-        description="Conditions that a version must meet to become champion.",
-        json_schema_extra=LIST_MAP_BY_NAME,
-    )
+    gates: tuple[Gate, ...] = named_list(16, "Conditions that a version must meet to become champion.")
     default_gates: Literal["Enabled", "Disabled"] | None = Field(
         None,
         description='Enabled, the default, adds the gate {name: beats-a-constant, baseline: {minGain: "0"}} unless spec.gates has a gate with baseline: a version that is no better than a constant prediction does not become champion. It is measured for versions whose lineage names their data; where it cannot be measured, it says so and lets the version pass. Disabled adds no gate.',

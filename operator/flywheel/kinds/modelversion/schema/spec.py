@@ -7,7 +7,7 @@ from pydantic import Field
 from flywheel.core.resource.schema import (
     LongText,
     Placement,
-    PullSecret,
+    PullSecrets,
     Resources,
     Schema,
     ShortText,
@@ -188,8 +188,8 @@ class ModelVersionSpec(Schema):
     placement: Placement = Field(
         Placement(), description="Scheduling constraints of the verify Job. This field is mutable."
     )
-    image_pull_secrets: tuple[PullSecret, ...] = Field(
-        (), max_length=8, description="Secrets for pulling the images of the verify Job. This field is mutable."
+    image_pull_secrets: PullSecrets = Field(
+        (), description="Secrets for pulling the images of the verify Job. This field is mutable."
     )
 
     @property

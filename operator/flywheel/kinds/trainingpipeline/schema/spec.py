@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, rule
+from flywheel.core.resource.schema import Schema, model_rules, named_list, rule
 from flywheel.kinds.trainingpipeline.schema.template import RULES, Template
 from flywheel.kinds.trainingpipeline.schema.triggers import Guard, Test, Trigger
 
@@ -25,9 +25,7 @@ class TrainingPipelineSpec(Template):
         ),
     )
 
-    triggers: tuple[Trigger, ...] = Field(
-        (), max_length=16, description="What starts runs automatically.", json_schema_extra=LIST_MAP_BY_NAME
-    )
+    triggers: tuple[Trigger, ...] = named_list(16, "What starts runs automatically.")
     guard: Guard = Field(default_factory=Guard, description="Limits for all triggers together.")
     test: Test | None = Field(
         None, description="How a changed pipeline is tested before triggers use it; absent, it is used at once."

@@ -6,8 +6,7 @@ from pydantic import Field
 
 from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.resource.schema import (
-    LIST_MAP_BY_NAME,
-    PullSecret,
+    PullSecrets,
     Quantity,
     QueuedPlacement,
     Resources,
@@ -16,6 +15,7 @@ from flywheel.core.resource.schema import (
     Variable,
     exactly_one_of,
     model_rules,
+    named_list,
     rule,
 )
 from flywheel.core.resource.values import Duration, Label, MetricName, Number
@@ -168,18 +168,11 @@ class Container(Schema):
         (), max_length=32, description="Command of the container. Defaults to the image's entrypoint."
     )
     args: tuple[Argument, ...] = Field((), max_length=64, description="Its arguments; $(params.x) is replaced.")
-    env: tuple[Variable, ...] = Field(
-        (),
-        max_length=32,
-        description="Environment variables, as values or from Secrets.",
-        json_schema_extra=LIST_MAP_BY_NAME,
-    )
+    env: tuple[Variable, ...] = named_list(32, "Environment variables, as values or from Secrets.")
     parameters: dict[str, Parameter] = Field(
         default_factory=dict, max_length=64, description="Written to params.json; $(params.x) is replaced."
     )
-    inputs: tuple[InputOf, ...] = Field(
-        (), max_length=8, description="Its input data.", json_schema_extra=LIST_MAP_BY_NAME
-    )
+    inputs: tuple[InputOf, ...] = named_list(8, "Its input data.")
     outputs: tuple[Label, ...] = Field(
         (),
         max_length=8,
@@ -193,7 +186,7 @@ class Container(Schema):
         description="Model file in the output named model.",
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm, such as 8Gi.")
-    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets for pulling the image.")
+    image_pull_secrets: PullSecrets = Field((), description="Secrets for pulling the image.")
     for_each: ForEach | None = Field(None, description="Runs the container for several sets of parameters.")
     distributed: Distributed | None = Field(
         None, description="Runs the container in several pods together; absent, in one."

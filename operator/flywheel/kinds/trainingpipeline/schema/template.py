@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, rule
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, named_list, rule
 from flywheel.core.resource.values import Duration
 from flywheel.kinds.trainingpipeline.schema.inputs import Parameter, Source
 from flywheel.kinds.trainingpipeline.schema.steps import DATA, MAX_STEPS, MODEL, LastStep, Step
@@ -83,24 +83,16 @@ class Template(Schema):
 
     model_config = model_rules(*RULES)
 
-    parameters: tuple[Parameter, ...] = Field(
-        (), max_length=32, description="Parameters of runs.", json_schema_extra=LIST_MAP_BY_NAME
-    )
-    inputs: tuple[Source, ...] = Field(
-        (), max_length=16, description="Datasets as input of runs.", json_schema_extra=LIST_MAP_BY_NAME
-    )
+    parameters: tuple[Parameter, ...] = named_list(32, "Parameters of runs.")
+    inputs: tuple[Source, ...] = named_list(16, "Datasets as input of runs.")
     steps: tuple[Step, ...] = Field(
         min_length=1,
         max_length=MAX_STEPS,
         description="The steps of a run: a step may name only steps above it, and independent steps run at the same time.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
-    finally_: tuple[LastStep, ...] = Field(
-        (),
-        alias="finally",
-        max_length=8,
-        description="Steps that run at the end, whatever the result of the others: container and notify.",
-        json_schema_extra=LIST_MAP_BY_NAME,
+    finally_: tuple[LastStep, ...] = named_list(
+        8, "Steps that run at the end, whatever the result of the others: container and notify.", alias="finally"
     )
     timeout: Duration | None = Field(None, description="How long a run may take, without finally.")
     parallelism: int = Field(10, ge=1, le=50, description="The number of steps that run at the same time.")
