@@ -211,8 +211,9 @@ class PullSecret(Schema):
 
 
 PullSecrets = Annotated[tuple[PullSecret, ...], Field(max_length=8)]
+ImageName = Annotated[str, Field(min_length=1, max_length=1024)]
+Argument = Annotated[str, Field(max_length=4096)]  # of a container
 FileFormat = Literal["CSV", "Parquet", "JSONL"]
-
 
 # Days that no month of those named has: Kubernetes takes such a schedule and waits for ever.
 _SHORT = r"(0?[2469]|11|(?i:feb|apr|jun|sep|nov))"

@@ -1,11 +1,13 @@
 """How a user writes what a trial runs."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from flywheel.core.resource.schema import (
+    Argument,
     ColumnName,
+    ImageName,
     Schema,
     Variable,
     exactly_one_of,
@@ -135,13 +137,11 @@ class ContainerTrainer(Schema):
 
     model_config = model_rules(_FIXED_OR_SEARCHED)
 
-    image: str = Field(
-        min_length=1, max_length=1024, description="Image of the trainer. Use a digest for reproducible runs."
-    )
-    command: tuple[Annotated[str, Field(max_length=4096)], ...] = Field(
+    image: ImageName = Field(description="Image of the trainer. Use a digest for reproducible runs.")
+    command: tuple[Argument, ...] = Field(
         (), max_length=64, description="Command of the container. Defaults to the image's entrypoint."
     )
-    args: tuple[Annotated[str, Field(max_length=4096)], ...] = Field((), max_length=256, description="Its arguments.")
+    args: tuple[Argument, ...] = Field((), max_length=256, description="Its arguments.")
     env: tuple[Variable, ...] = named_list(48, "Environment variables, given as values or taken from Secrets.")
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,

@@ -4,9 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule
+from flywheel.core.resource.schema import Argument, ImageName, Schema, exactly_one_of, model_rules, rule
 
-Argument = Annotated[str, Field(max_length=4096)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
@@ -17,10 +16,8 @@ class FlywheelRuntime(Schema):
 class TritonRuntime(Schema):
     """NVIDIA Triton Inference Server. Its model repository and config.pbtxt are made from the version's signature."""
 
-    image: str = Field(
-        min_length=1,
-        max_length=1024,
-        description="Triton image, such as nvcr.io/nvidia/tritonserver:25.08-py3. Use a digest to make it immutable.",
+    image: ImageName = Field(
+        description="Triton image, such as nvcr.io/nvidia/tritonserver:25.08-py3. Use a digest to make it immutable."
     )
     args: tuple[Argument, ...] = Field((), max_length=64, description="Further arguments of tritonserver.")
 
@@ -42,9 +39,7 @@ class CustomRuntime(Schema):
     """Any image that answers the Open Inference Protocol v2. The artifact lies in /flywheel/inputs/model, also in $(FLYWHEEL_MODEL_DIR);
     $(FLYWHEEL_MODEL_NAME) is the name that it must answer to, $(FLYWHEEL_MODEL_VERSION) the version's."""
 
-    image: str = Field(
-        min_length=1, max_length=1024, description="Image of the server. Use a digest to make it immutable."
-    )
+    image: ImageName = Field(description="Image of the server. Use a digest to make it immutable.")
     command: tuple[Argument, ...] = Field(
         (), max_length=64, description="Command of the container. Defaults to the image's entrypoint."
     )

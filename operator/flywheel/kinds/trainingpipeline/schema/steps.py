@@ -6,6 +6,8 @@ from pydantic import Field
 
 from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.resource.schema import (
+    Argument,
+    ImageName,
     PullSecrets,
     Quantity,
     QueuedPlacement,
@@ -32,9 +34,6 @@ class StepName(Label):
     """The name of a step, which is short, since status and names of Jobs repeat it."""
 
     max_length = 40
-
-
-Argument = Annotated[str, Field(max_length=4096)]
 
 
 class MetricOf(Schema):
@@ -159,11 +158,7 @@ class Container(Schema):
         rule("!(has(self.forEach) && has(self.distributed))", "give forEach or distributed, not both")
     )
 
-    image: str = Field(
-        min_length=1,
-        max_length=1024,
-        description="The image; only one named by digest (image@sha256:…) can use the cache.",
-    )
+    image: ImageName = Field(description="The image; only one named by digest (image@sha256:…) can use the cache.")
     command: tuple[Argument, ...] = Field(
         (), max_length=32, description="Command of the container. Defaults to the image's entrypoint."
     )
