@@ -35,14 +35,13 @@ class Pointer:
 def newest_checkpoint(folder: Path) -> Path | None:
     """The whole checkpoint that was written last, or None."""
     try:
-        found = [Path(entry.path) for entry in os.scandir(folder) if _is_whole(entry)]
+        whole = (
+            each for each in os.scandir(folder) if not each.name.startswith(".") and each.is_dir(follow_symlinks=False)
+        )
+        found = [Path(each.path) for each in whole]
     except OSError:
         return None
     return max(found, key=lambda each: (_written(each), each.name), default=None)
-
-
-def _is_whole(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
 
 
 def _written(folder: Path) -> int:

@@ -4,7 +4,7 @@ Both are found by their type wherever a spec has them, so a new kind or field is
 resource is written; this holds for older resources, and in clusters without the policies.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -54,7 +54,7 @@ def _placement_violation(path: str, part: BaseModel, settings: Settings) -> Viol
         ("tolerations", keys, allowed.toleration_keys, "tolerationKeys"),
         ("nodeSelector", part.node_selector, allowed.node_selector_keys, "nodeSelectorKeys"),
     ):
-        refused = _first_beyond(values, limit)
+        refused = next((each for each in values if limit is not None and each not in limit), None)
         if refused is not None:
             return Violation(
                 "PlacementNotAllowed",
@@ -62,10 +62,6 @@ def _placement_violation(path: str, part: BaseModel, settings: Settings) -> Viol
                 f"Change it, or have an administrator add it to the chart's value placement.{value}.",
             )
     return None
-
-
-def _first_beyond(values: Iterable[str], limit: tuple[str, ...] | None) -> str | None:
-    return None if limit is None else next((each for each in values if each not in limit), None)
 
 
 def _secret_violation(path: str, part: BaseModel, settings: Settings) -> Violation | None:

@@ -213,6 +213,7 @@ class PullSecret(Schema):
 PullSecrets = Annotated[tuple[PullSecret, ...], Field(max_length=8)]
 ImageName = Annotated[str, Field(min_length=1, max_length=1024)]
 Argument = Annotated[str, Field(max_length=4096)]  # of a container
+ModelPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$", max_length=256)]  # inside an artifact
 FileFormat = Literal["CSV", "Parquet", "JSONL"]
 
 # Days that no month of those named has: Kubernetes takes such a schedule and waits for ever.

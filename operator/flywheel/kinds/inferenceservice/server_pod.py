@@ -19,6 +19,7 @@ from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.auth import authentication
+from flywheel.kinds.inferenceservice.auth.authentication import SERVER_ACCOUNT, reviews_tokens
 from flywheel.kinds.inferenceservice.environment import allowed_variables
 from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.runtimes import container
@@ -39,7 +40,8 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
     files = SERVED_FILES if container.is_ours(spec.runtime) else ()
     fetch = fetch_container((Input("model", artifact=target.digest, files=files),), settings, variables, limit)
     return {
-        "serviceAccountName": authentication.service_account_name(spec.auth, names.child(service)),
+        # The service's own account has no rights.
+        "serviceAccountName": SERVER_ACCOUNT if reviews_tokens(spec.auth) else names.child(service),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS + prediction_logging.extra_grace_seconds(spec.logging),

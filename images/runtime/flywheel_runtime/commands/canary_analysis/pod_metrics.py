@@ -24,6 +24,7 @@ TIMEOUT_SECONDS = 2.0  # for one pod
 MAX_BODY_BYTES = 4 << 20
 _LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+_ESCAPED = re.compile(r"\\[\\\"n]")
 _ESCAPES = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
 
 
@@ -108,8 +109,5 @@ def parse(text: str) -> Mapping[Series, float]:
 
 
 def _labels(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, _unescaped(value)) for name, value in _LABEL.findall(text)))
-
-
-def _unescaped(value: str) -> str:
-    return re.sub(r"\\[\\\"n]", lambda match: _ESCAPES[match[0]], value)
+    found = _LABEL.findall(text)
+    return tuple(sorted((name, _ESCAPED.sub(lambda match: _ESCAPES[match[0]], value)) for name, value in found))

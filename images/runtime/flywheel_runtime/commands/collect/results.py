@@ -109,12 +109,9 @@ class ResultStore:
 
 def tracking(paths: Paths) -> dict[str, Files]:
     """The files that say what happened, also of a main that failed, as the output `tracking`."""
-    regular = [path for path in (paths.metrics, paths.curves, paths.facts, paths.params) if _is_regular(path)]
+    found = (paths.metrics, paths.curves, paths.facts, paths.params)
+    regular = [path for path in found if path.is_file() and not path.is_symlink()]
     return {TRACKING: [(path.name, path) for path in regular]} if regular else {}
-
-
-def _is_regular(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
 
 
 def _put(store: Store, files: Files) -> dict[str, Any]:

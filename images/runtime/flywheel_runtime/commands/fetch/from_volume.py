@@ -21,7 +21,8 @@ def items(name: str, source: VolumeSource, sha256: str | None, folder: Path, vol
         if not resolved.exists():
             words = f"input '{name}': '{source.path}' does not exist on the volume; put it there or correct the path"
             raise Failure("SourceMissing", words)
-        found = [(file, folder / _relative(file, resolved)) for file in _files(resolved)]
+        root = resolved.parent if resolved.is_file() else resolved
+        found = [(file, folder / file.relative_to(root)) for file in _files(resolved)]
         if not found or (resolved.is_file() and resolved.stat().st_size == 0):
             words = f"input '{name}': '{source.path}' holds no data; put it there or correct the path"
             raise Failure("EmptySource", words)
@@ -49,10 +50,6 @@ class _Link:
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.target.unlink(missing_ok=True)
         self.target.symlink_to(self.file)
-
-
-def _relative(file: Path, resolved: Path) -> Path:
-    return Path(file.name) if file == resolved else file.relative_to(resolved)
 
 
 def _files(resolved: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from flywheel.core.resource.schema import (
     Argument,
     ColumnName,
     ImageName,
+    ModelPath,
     Schema,
     Variable,
     exactly_one_of,
@@ -120,10 +121,8 @@ class SklearnTrainer(Schema):
 class ContainerModel(Schema):
     """Where the container leaves its model."""
 
-    path: str = Field(
+    path: ModelPath = Field(
         "model.onnx",
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
-        max_length=256,
         description="The file below /flywheel/outputs/model/.",
         json_schema_extra=validations(
             rule("!self.split('/').exists(part, part == '..')", "path must stay inside the output; remove '..'")

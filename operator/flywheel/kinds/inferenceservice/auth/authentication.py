@@ -32,11 +32,6 @@ def flags(auth: Authentication | None, namespace: str, name: str, host: str) -> 
     return {}
 
 
-def service_account_name(auth: Authentication | None, default: str) -> str:
-    """The pod's ServiceAccount: the default one, which has no rights, or the one that may create TokenReviews."""
-    return SERVER_ACCOUNT if reviews_tokens(auth) else default
-
-
 def volumes(auth: Authentication | None) -> list[dict[str, Any]]:
     """A volume with a token for the API server and its certificate; the container `server` alone mounts it."""
     if not reviews_tokens(auth):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import (
     LongText,
+    ModelPath,
     Placement,
     PullSecrets,
     Resources,
@@ -150,10 +151,8 @@ class ModelVersionSpec(Schema):
         json_schema_extra=_FROZEN,
     )
     source: Source = Field(description="Source of the model.", json_schema_extra=_FROZEN)
-    path: str = Field(
+    path: ModelPath = Field(
         "model.onnx",
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
-        max_length=256,
         description="Model file within an artifact. For s3 and http, the name of the file is used.",
         json_schema_extra=_FROZEN,
     )

@@ -8,6 +8,7 @@ from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.resource.schema import (
     Argument,
     ImageName,
+    ModelPath,
     PullSecrets,
     Quantity,
     QueuedPlacement,
@@ -174,10 +175,8 @@ class Container(Schema):
         description="Folders that it must write in /flywheel/outputs/.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
-    model_path: str = Field(
+    model_path: ModelPath = Field(
         "model.onnx",
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
-        max_length=256,
         description="Model file in the output named model.",
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm, such as 8Gi.")

@@ -23,11 +23,7 @@ def _is_above(name: str, *kinds: str, inputs: bool = False) -> str:
     place = f"self.steps[at[{name}]]"
     sort = " || ".join(f"has({place}.{kind})" for kind in kinds)
     found = f"({name} in at && at[{name}] < i{f' && ({sort})' if kinds else ''})"
-    return f"({_is_input(name)} || {found})" if inputs else found
-
-
-def _is_input(name: str) -> str:
-    return f"(has(self.inputs) && self.inputs.exists(n, n.name == {name}))"
+    return f"((has(self.inputs) && self.inputs.exists(n, n.name == {name})) || {found})" if inputs else found
 
 
 def _taken(field: str, optional: str, kinds: tuple[str, ...], *, inputs: bool = False) -> dict[str, Any]:

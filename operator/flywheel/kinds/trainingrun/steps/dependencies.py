@@ -34,11 +34,7 @@ def training_data_of(template: Template, name: str) -> str | None:
         return step.train.from_
     if step.package:
         return training_data_of(template, step.package.from_)
-    inputs = {str(each.name) for each in template.inputs}
+    known = {*(each.name for each in template.inputs), *(each.name for each in template.steps if each.prepare)}
     sources = [each.from_ for each in step.container.inputs] if step.container else []
-    data = [each for each in sources if each in inputs or _is_prepared(template, each)]
+    data = [each for each in sources if each in known]
     return data[0] if len(data) == 1 else None
-
-
-def _is_prepared(template: Template, name: str) -> bool:
-    return any(each.name == name and each.prepare is not None for each in template.steps)
