@@ -10,20 +10,20 @@ from flywheel_runtime.statistics.metrics import Array, ScoredRows
 from tests.examples import examples
 
 
-def scored(truth: Array, probabilities: Array) -> ScoredRows:
-    return ScoredRows(truth, probabilities.argmax(axis=1), probabilities)
+def scored(y_true: Array, probabilities: Array) -> ScoredRows:
+    return ScoredRows(y_true, probabilities.argmax(axis=1), probabilities)
 
 
-def binary(truth: Array, probability: Array) -> ScoredRows:
-    return scored(truth, np.stack([1 - probability, probability], axis=1))
+def binary(y_true: Array, probability: Array) -> ScoredRows:
+    return scored(y_true, np.stack([1 - probability, probability], axis=1))
 
 
 def test_the_error_is_weighted_by_the_rows_of_its_bins() -> None:
     # Two bins are used: at 0.9, where 3 of 4 are true, and at 0.1, where none of 4 is: (|3 - 3.6| + |0 - 0.4|) / 8.
     probability = np.array([0.9] * 4 + [0.1] * 4)
-    truth = np.array([1, 1, 1, 0, 0, 0, 0, 0])
+    y_true = np.array([1, 1, 1, 0, 0, 0, 0, 0])
 
-    assert expected_calibration_error(binary(truth, probability)) == pytest.approx(0.125)
+    assert expected_calibration_error(binary(y_true, probability)) == pytest.approx(0.125)
 
 
 def test_there_are_fifteen_bins_of_equal_width() -> None:
@@ -57,10 +57,10 @@ def test_of_more_classes_the_most_probable_one_counts() -> None:
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=examples(50), deadline=None)
 def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not(seed: int) -> None:
-    truth = np.random.default_rng(seed).integers(0, 2, 50)
+    y_true = np.random.default_rng(seed).integers(0, 2, 50)
 
-    assert expected_calibration_error(binary(truth, truth.astype(float))) == 0
-    assert expected_calibration_error(binary(truth, 1.0 - truth)) == 1
+    assert expected_calibration_error(binary(y_true, y_true.astype(float))) == 0
+    assert expected_calibration_error(binary(y_true, 1.0 - y_true)) == 1
 
 
 def test_a_probability_of_one_belongs_to_the_last_bin() -> None:

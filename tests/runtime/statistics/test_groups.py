@@ -13,8 +13,8 @@ from tests.examples import examples
 SEX = np.array(["f", "f", "f", "f", "m", "m", "m", "m"])
 
 
-def scored(truth: Array, predicted: Array) -> ScoredRows:
-    return ScoredRows(truth, predicted, np.stack([1 - predicted, predicted], axis=1).astype(float))
+def scored(y_true: Array, predicted: Array) -> ScoredRows:
+    return ScoredRows(y_true, predicted, np.stack([1 - predicted, predicted], axis=1).astype(float))
 
 
 EIGHT = scored(np.array([1, 1, 0, 0, 1, 1, 1, 0]), np.array([1, 1, 1, 0, 1, 0, 0, 0]))
@@ -66,10 +66,10 @@ def test_a_group_in_which_the_metric_has_no_value_is_omitted() -> None:
 @settings(max_examples=examples(50), deadline=None)
 def test_equal_predictions_have_no_gap_and_no_gap_is_above_one(seed: int) -> None:
     random = np.random.default_rng(seed)
-    truth, predicted, groups = random.integers(0, 2, 90), random.integers(0, 2, 90), random.integers(0, 3, 90)
+    y_true, predicted, groups = random.integers(0, 2, 90), random.integers(0, 2, 90), random.integers(0, 3, 90)
 
-    rates = positive_rates("DemographicParity", scored(truth, predicted), 1, groups, min_rows=1).values
-    equal = positive_rates("DemographicParity", scored(truth, np.ones(90, dtype=int)), 1, groups, min_rows=1).values
+    rates = positive_rates("DemographicParity", scored(y_true, predicted), 1, groups, min_rows=1).values
+    equal = positive_rates("DemographicParity", scored(y_true, np.ones(90, dtype=int)), 1, groups, min_rows=1).values
 
     assert 0 <= largest_difference(rates) <= 1
     assert largest_difference(equal) == 0

@@ -27,50 +27,50 @@ Array = NDArray[Any]
 
 
 def classified(seed: int, rows: int = 300, classes: int = 2) -> ScoredRows:
-    """Predictions that know something of the truth; probabilities are rounded, so that some are equal and some are 0."""
+    """Predictions that know something of the true targets; probabilities are rounded, so that some are equal and some are 0."""
     random = np.random.default_rng(seed)
-    truth = np.append(np.arange(classes), random.integers(0, classes, rows - classes))
-    score = random.random((rows, classes)) ** 4 + 0.5 * (truth[:, None] == np.arange(classes))
+    y_true = np.append(np.arange(classes), random.integers(0, classes, rows - classes))
+    score = random.random((rows, classes)) ** 4 + 0.5 * (y_true[:, None] == np.arange(classes))
     probabilities = np.round(score / score.sum(axis=1, keepdims=True), 1)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return ScoredRows(truth, probabilities.argmax(axis=1), probabilities)
+    return ScoredRows(y_true, probabilities.argmax(axis=1), probabilities)
 
 
 def regressed(seed: int, rows: int = 200) -> ScoredRows:
     random = np.random.default_rng(seed)
-    truth = random.normal(3, 1, rows)
-    return ScoredRows(truth, truth + random.normal(0, 0.5, rows), np.empty((rows, 0)))
+    y_true = random.normal(3, 1, rows)
+    return ScoredRows(y_true, y_true + random.normal(0, 0.5, rows), np.empty((rows, 0)))
 
 
 def one_hot(scored: ScoredRows) -> Array:
-    return np.asarray(scored.truth[:, None] == np.arange(scored.probabilities.shape[1]))
+    return np.asarray(scored.y_true[:, None] == np.arange(scored.probabilities.shape[1]))
 
 
 SKLEARN: dict[str, Callable[[ScoredRows, Array], float]] = {
     "roc_auc": lambda s, w: (
-        sklearn.roc_auc_score(s.truth, s.probabilities[:, 1], sample_weight=w)
+        sklearn.roc_auc_score(s.y_true, s.probabilities[:, 1], sample_weight=w)
         if s.is_binary
-        else sklearn.roc_auc_score(s.truth, s.probabilities, multi_class="ovr", average="macro", sample_weight=w)
+        else sklearn.roc_auc_score(s.y_true, s.probabilities, multi_class="ovr", average="macro", sample_weight=w)
     ),
     "average_precision": lambda s, w: (
-        sklearn.average_precision_score(s.truth, s.probabilities[:, 1], sample_weight=w)
+        sklearn.average_precision_score(s.y_true, s.probabilities[:, 1], sample_weight=w)
         if s.is_binary
         else sklearn.average_precision_score(one_hot(s), s.probabilities, average="macro", sample_weight=w)
     ),
-    "accuracy": lambda s, w: sklearn.accuracy_score(s.truth, s.predicted, sample_weight=w),
-    "balanced_accuracy": lambda s, w: sklearn.balanced_accuracy_score(s.truth, s.predicted, sample_weight=w),
+    "accuracy": lambda s, w: sklearn.accuracy_score(s.y_true, s.predicted, sample_weight=w),
+    "balanced_accuracy": lambda s, w: sklearn.balanced_accuracy_score(s.y_true, s.predicted, sample_weight=w),
     "f1": lambda s, w: sklearn.f1_score(
-        s.truth, s.predicted, average="binary" if s.is_binary else "weighted", zero_division=0, sample_weight=w
+        s.y_true, s.predicted, average="binary" if s.is_binary else "weighted", zero_division=0, sample_weight=w
     ),
-    "f1_macro": lambda s, w: sklearn.f1_score(s.truth, s.predicted, average="macro", zero_division=0, sample_weight=w),
-    "log_loss": lambda s, w: sklearn.log_loss(s.truth, s.probabilities, sample_weight=w),
+    "f1_macro": lambda s, w: sklearn.f1_score(s.y_true, s.predicted, average="macro", zero_division=0, sample_weight=w),
+    "log_loss": lambda s, w: sklearn.log_loss(s.y_true, s.probabilities, sample_weight=w),
     "brier": lambda s, w: sklearn.brier_score_loss(
-        s.truth, s.probabilities[:, 1] if s.is_binary else s.probabilities, sample_weight=w
+        s.y_true, s.probabilities[:, 1] if s.is_binary else s.probabilities, sample_weight=w
     ),
-    "rmse": lambda s, w: sklearn.root_mean_squared_error(s.truth, s.predicted, sample_weight=w),
-    "mae": lambda s, w: sklearn.mean_absolute_error(s.truth, s.predicted, sample_weight=w),
-    "r2": lambda s, w: sklearn.r2_score(s.truth, s.predicted, sample_weight=w),
-    "mape": lambda s, w: sklearn.mean_absolute_percentage_error(s.truth, s.predicted, sample_weight=w),
+    "rmse": lambda s, w: sklearn.root_mean_squared_error(s.y_true, s.predicted, sample_weight=w),
+    "mae": lambda s, w: sklearn.mean_absolute_error(s.y_true, s.predicted, sample_weight=w),
+    "r2": lambda s, w: sklearn.r2_score(s.y_true, s.predicted, sample_weight=w),
+    "mape": lambda s, w: sklearn.mean_absolute_percentage_error(s.y_true, s.predicted, sample_weight=w),
 }
 
 
@@ -110,8 +110,8 @@ def test_a_row_that_is_drawn_twice_counts_as_two_rows(metric: str, seed: int) ->
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_log_loss_of_32_bit_probabilities_is_that_of_the_same_numbers_in_64_bits(classes: int) -> None:
     scored = classified(1, classes=classes)
-    of_32_bits = ScoredRows(scored.truth, scored.predicted, scored.probabilities.astype(np.float32))
-    of_64_bits = ScoredRows(scored.truth, scored.predicted, of_32_bits.probabilities.astype(float))
+    of_32_bits = ScoredRows(scored.y_true, scored.predicted, scored.probabilities.astype(np.float32))
+    of_64_bits = ScoredRows(scored.y_true, scored.predicted, of_32_bits.probabilities.astype(float))
 
     assert (scored.probabilities == 0).any()
     assert metric_value("log_loss", of_32_bits) == metric_value("log_loss", of_64_bits)
@@ -138,7 +138,7 @@ def test_r2_of_a_constant_target_is_undefined(target: float, rows: int) -> None:
 
 def test_r2_keeps_its_digits_where_the_target_is_large_and_varies_little() -> None:
     scored = regressed(2)
-    shifted = ScoredRows(scored.truth + 1e9, scored.predicted + 1e9, scored.probabilities)
+    shifted = ScoredRows(scored.y_true + 1e9, scored.predicted + 1e9, scored.probabilities)
 
     assert metric_value("r2", shifted) == pytest.approx(metric_value("r2", scored), abs=1e-6)
 
@@ -162,7 +162,7 @@ def test_a_metric_of_the_other_task_is_a_key_error() -> None:
 
 def test_a_class_that_the_data_does_not_have_is_a_wrong_prediction() -> None:
     scored = classified(2, rows=10)
-    unknown = ScoredRows(scored.truth, np.full(10, 3), scored.probabilities)
+    unknown = ScoredRows(scored.y_true, np.full(10, 3), scored.probabilities)
 
     assert metric_value("accuracy", unknown) == 0
     assert metric_value("f1_macro", unknown) == 0
@@ -174,7 +174,7 @@ def test_a_confusion_matrix_has_the_true_class_first() -> None:
 
     assert (
         describe_confusion(scored, ["0", "1", "2"])["counts"]
-        == sklearn.confusion_matrix(scored.truth, scored.predicted).tolist()
+        == sklearn.confusion_matrix(scored.y_true, scored.predicted).tolist()
     )
 
 

@@ -61,7 +61,7 @@ class OnnxModel:
         """
         batches = [self._predict(test, start) for start in range(0, len(test), BATCH_ROWS)]
         predicted, probabilities = (np.concatenate(each) for each in zip(*batches, strict=True))
-        return ScoredRows(test.truth, predicted, probabilities)
+        return ScoredRows(test.y_true, predicted, probabilities)
 
     def _predict(self, test: TestSet, start: int) -> tuple[Array, Array]:
         outputs = golden_rows.run_session(self.session, self._inputs(test, start))

@@ -31,7 +31,7 @@ class TestSet:
     max_rows: int | None = None
 
     def __len__(self) -> int:
-        return len(self.truth)
+        return len(self.y_true)
 
     @property
     def task(self) -> str:
@@ -49,7 +49,7 @@ class TestSet:
         return {str(column["name"]): str(column["type"]) for column in self.data.schema["columns"]}
 
     @cached_property
-    def truth(self) -> Array:
+    def y_true(self) -> Array:
         """Class numbers or values (rows,)."""
         return self.data.read("test").y[: self.max_rows]
 

@@ -38,6 +38,6 @@ def reliability(is_true: Array, probability: Array) -> Reliability:
 def expected_calibration_error(scored: ScoredRows) -> float:
     """The calibration error of the second of two classes; with more classes of the probability of the most probable one."""
     if scored.is_binary:
-        return reliability(scored.truth == 1, scored.probabilities[:, 1]).error
-    is_true = scored.truth == scored.probabilities.argmax(axis=1)
+        return reliability(scored.y_true == 1, scored.probabilities[:, 1]).error
+    is_true = scored.y_true == scored.probabilities.argmax(axis=1)
     return reliability(is_true, scored.probabilities.max(axis=1)).error

@@ -18,19 +18,19 @@ class Dummy:
     strategy: Strategy
     constant: Array
 
-    def score(self, truth: Array) -> ScoredRows:
-        """Rows with the true targets `truth` (rows,) and this prediction."""
+    def score(self, y_true: Array) -> ScoredRows:
+        """Rows with the true targets `y_true` (rows,) and this prediction."""
         if self.strategy != "prior":
-            return ScoredRows(truth, np.full(len(truth), self.constant[0]), np.empty((len(truth), 0)))
-        predicted = np.full(len(truth), self.constant.argmax())
-        return ScoredRows(truth, predicted, np.tile(self.constant, (len(truth), 1)))
+            return ScoredRows(y_true, np.full(len(y_true), self.constant[0]), np.empty((len(y_true), 0)))
+        predicted = np.full(len(y_true), self.constant.argmax())
+        return ScoredRows(y_true, predicted, np.tile(self.constant, (len(y_true), 1)))
 
 
-def fit_dummy(metric: str, truth: Array, classes: int) -> Dummy:
-    """The constant for `metric` from train rows: the prior of class numbers `truth` (rows,), or the mean or median of values (`classes` 0)."""
+def fit_dummy(metric: str, y_true: Array, classes: int) -> Dummy:
+    """The constant for `metric` from train rows: the prior of class numbers `y_true` (rows,), or the mean or median of values (`classes` 0)."""
     if classes:
-        counts = np.bincount(truth.astype(np.int64), minlength=classes)
+        counts = np.bincount(y_true.astype(np.int64), minlength=classes)
         return Dummy("prior", counts / counts.sum())
     if metric in BEST_BY_MEDIAN:
-        return Dummy("median", np.array([np.median(truth)]))
-    return Dummy("mean", np.array([np.mean(truth)]))
+        return Dummy("median", np.array([np.median(y_true)]))
+    return Dummy("mean", np.array([np.mean(y_true)]))

@@ -33,7 +33,7 @@ def positive_rates(parity: Parity, scored: ScoredRows, positive: int, groups: Ar
     EqualOpportunity: among its positive rows, P(predicted positive | positive, group), which `min_rows` counts. Hardt, Price and
     Srebro, "Equality of Opportunity in Supervised Learning", 2016.
     """
-    counted = np.arange(len(scored)) if parity == "DemographicParity" else np.flatnonzero(scored.truth == positive)
+    counted = np.arange(len(scored)) if parity == "DemographicParity" else np.flatnonzero(scored.y_true == positive)
     is_positive = scored.predicted == positive
     return _by_group(lambda rows: float(is_positive[rows].mean()), groups, counted, min_rows)
 

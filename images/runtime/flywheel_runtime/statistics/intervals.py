@@ -47,7 +47,7 @@ def metric_interval(metric: str, scored: ScoredRows, confidence: float = CONFIDE
     if metric == "accuracy" and len(scored):
         return wilson(metric_value(metric, scored), len(scored), confidence)
     if metric == "roc_auc" and scored.is_binary:
-        positives = int(scored.truth.sum())
+        positives = int(scored.y_true.sum())
         return newcombe(metric_value(metric, scored), positives, len(scored) - positives, confidence)
     return bootstrap(metric_function(metric, scored), len(scored), confidence)
 
@@ -59,7 +59,7 @@ def difference_interval(metric: str, first: ScoredRows, second: ScoredRows, conf
         Undefined: as for metric_interval.
     """
     if metric == "roc_auc" and first.is_binary:
-        return delong(first.truth, first.probabilities[:, 1], second.probabilities[:, 1], confidence)
+        return delong(first.y_true, first.probabilities[:, 1], second.probabilities[:, 1], confidence)
     of_first, of_second = metric_function(metric, first), metric_function(metric, second)
     return bootstrap(lambda weights: of_first(weights) - of_second(weights), len(first), confidence)
 
@@ -132,17 +132,17 @@ def _bisect(outside: float, inside: float, is_beyond: Callable[[float], bool]) -
     return inside
 
 
-def delong(truth: Array, first: Array, second: Array, confidence: float = CONFIDENCE) -> Interval:
+def delong(y_true: Array, first: Array, second: Array, confidence: float = CONFIDENCE) -> Interval:
     """The difference (first - second) of two correlated ROC areas, and its normal interval.
 
-    `truth` (rows,) is 0 or 1, `first` and `second` (rows,) are scores. DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988, by the
+    `y_true` (rows,) is 0 or 1, `first` and `second` (rows,) are scores. DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988, by the
     midranks of Sun and Xu, "Fast Implementation of DeLong's Algorithm for Comparing the Areas Under Correlated Receiver Operating
     Characteristic Curves", IEEE Signal Processing Letters 21 (11), 2014.
 
     Raises:
         Undefined: there are fewer than two rows of a class.
     """
-    is_positive = truth.astype(bool)
+    is_positive = y_true.astype(bool)
     positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
     if positives < 2 or negatives < 2:
         raise Undefined("there are fewer than two test rows of a class")

@@ -42,16 +42,16 @@ EPSILON = float(np.finfo(np.float64).eps)
 class ScoredRows:
     """Rows with their true and their predicted target.
 
-    `truth` and `predicted` (rows,) are class numbers from 0, or values; `probabilities` (rows, classes) has no column where values are
+    `y_true` and `predicted` (rows,) are class numbers from 0, or values; `probabilities` (rows, classes) has no column where values are
     predicted. A predicted number beyond the last class is a class that the data does not have: always wrong.
     """
 
-    truth: Array
+    y_true: Array
     predicted: Array
     probabilities: Array
 
     def __len__(self) -> int:
-        return len(self.truth)
+        return len(self.y_true)
 
     @property
     def is_classification(self) -> bool:
@@ -63,7 +63,7 @@ class ScoredRows:
 
     def take(self, rows: Array) -> "ScoredRows":
         """Some of the rows, by their numbers."""
-        return ScoredRows(self.truth[rows], self.predicted[rows], self.probabilities[rows])
+        return ScoredRows(self.y_true[rows], self.predicted[rows], self.probabilities[rows])
 
 
 def order_metrics(task: str, objective: str) -> list[str]:
@@ -112,7 +112,7 @@ def metric_function(metric: str, scored: ScoredRows) -> WeightedMetric:
 
 def describe_confusion(scored: ScoredRows, classes: list[str]) -> dict[str, Any]:
     """The confusion matrix as JSON: counts (classes, classes) of rows by their true class (first axis) and their predicted class."""
-    pairs = scored.truth.astype(int) * len(classes) + scored.predicted.astype(int)
+    pairs = scored.y_true.astype(int) * len(classes) + scored.predicted.astype(int)
     counts = np.bincount(pairs, minlength=len(classes) ** 2).reshape(len(classes), len(classes))
     return {"classes": classes, "rowsAre": "actual", "counts": counts.tolist()}
 
@@ -123,35 +123,35 @@ def _weighted_mean(losses: Array) -> WeightedMetric:
 
 def _log_losses(scored: ScoredRows) -> Array:
     clipped = np.clip(scored.probabilities.astype(float), EPSILON, 1 - EPSILON)
-    of_truth = clipped[np.arange(len(scored)), scored.truth.astype(int)]
-    return np.asarray(-np.log(of_truth / clipped.sum(axis=1)))
+    of_true = clipped[np.arange(len(scored)), scored.y_true.astype(int)]
+    return np.asarray(-np.log(of_true / clipped.sum(axis=1)))
 
 
 def _brier_losses(scored: ScoredRows) -> Array:
     probabilities = scored.probabilities.astype(float)
     if scored.is_binary:
-        return np.asarray((probabilities[:, 1] - scored.truth) ** 2)
-    one_hot = scored.truth[:, None] == np.arange(probabilities.shape[1])
+        return np.asarray((probabilities[:, 1] - scored.y_true) ** 2)
+    one_hot = scored.y_true[:, None] == np.arange(probabilities.shape[1])
     return np.asarray(np.sum((probabilities - one_hot) ** 2, axis=1))
 
 
 def _errors(scored: ScoredRows) -> Array:
-    return np.asarray(scored.predicted.astype(float) - scored.truth.astype(float))
+    return np.asarray(scored.predicted.astype(float) - scored.y_true.astype(float))
 
 
 _LOSSES: dict[str, Callable[[ScoredRows], Array]] = {
-    "accuracy": lambda scored: np.asarray(scored.predicted == scored.truth, dtype=float),
+    "accuracy": lambda scored: np.asarray(scored.predicted == scored.y_true, dtype=float),
     "log_loss": _log_losses,
     "brier": _brier_losses,
     "rmse": lambda scored: _errors(scored) ** 2,
     "mae": lambda scored: np.abs(_errors(scored)),
-    "mape": lambda scored: np.abs(_errors(scored)) / np.maximum(np.abs(scored.truth.astype(float)), EPSILON),
+    "mape": lambda scored: np.abs(_errors(scored)) / np.maximum(np.abs(scored.y_true.astype(float)), EPSILON),
 }
 
 
 def _r2(scored: ScoredRows) -> WeightedMetric:
     # Centred on the median, a constant target is exactly 0, and a large mean costs no digits.
-    centred = scored.truth.astype(float) - np.median(scored.truth.astype(float))
+    centred = scored.y_true.astype(float) - np.median(scored.y_true.astype(float))
     squared_errors = _errors(scored) ** 2
     # Where all drawn rows have one value, the two terms of `total` differ by the rounding of their sums, or not at all.
     rounding = 4 * len(scored) * EPSILON
@@ -167,15 +167,15 @@ def _r2(scored: ScoredRows) -> WeightedMetric:
 
 def _from_class_counts(metric: str, scored: ScoredRows) -> WeightedMetric:
     classes = scored.probabilities.shape[1]
-    truth, predicted = scored.truth.astype(int), np.minimum(scored.predicted.astype(int), classes)
-    hit = np.where(predicted == truth, truth, classes)
+    y_true, predicted = scored.y_true.astype(int), np.minimum(scored.predicted.astype(int), classes)
+    hit = np.where(predicted == y_true, y_true, classes)
 
     def class_sums(weights: Array, class_of_row: Array) -> Array:
         sums = [np.bincount(class_of_row, each, minlength=classes + 1)[:classes] for each in weights]
         return np.stack(sums)
 
     def value(weights: Array) -> Array:
-        hits, true, positive = (class_sums(weights, each) for each in (hit, truth, predicted))
+        hits, true, positive = (class_sums(weights, each) for each in (hit, y_true, predicted))
         with np.errstate(divide="ignore", invalid="ignore"):
             if metric == "balanced_accuracy":
                 return _mean_where(true > 0, hits / true)
@@ -195,15 +195,15 @@ def _mean_where(counted: Array, values: Array) -> Array:
 
 def _one_vs_rest(binary_metric: Callable[[Array, Array], WeightedMetric], scored: ScoredRows) -> WeightedMetric:
     classes = (1,) if scored.is_binary else range(scored.probabilities.shape[1])
-    metrics = [binary_metric((scored.truth == each).astype(float), scored.probabilities[:, each]) for each in classes]
+    metrics = [binary_metric((scored.y_true == each).astype(float), scored.probabilities[:, each]) for each in classes]
     return lambda weights: np.asarray(np.mean([metric(weights) for metric in metrics], axis=0))
 
 
-def _threshold_counts(truth: Array, score: Array) -> Callable[[Array], tuple[Array, Array]]:
+def _threshold_counts(y_true: Array, score: Array) -> Callable[[Array], tuple[Array, Array]]:
     """Weights to the true and false positives (resamples, thresholds), where each distinct score is a threshold."""
     order = np.argsort(-score, kind="stable")
     ends = np.flatnonzero(np.append(score[order][1:] != score[order][:-1], True))
-    positive = truth[order]
+    positive = y_true[order]
 
     def counts(weights: Array) -> tuple[Array, Array]:
         sorted_weights = weights[:, order]
@@ -213,8 +213,8 @@ def _threshold_counts(truth: Array, score: Array) -> Callable[[Array], tuple[Arr
     return counts
 
 
-def _roc_auc(truth: Array, score: Array) -> WeightedMetric:
-    counts = _threshold_counts(truth, score)
+def _roc_auc(y_true: Array, score: Array) -> WeightedMetric:
+    counts = _threshold_counts(y_true, score)
 
     def area(weights: Array) -> Array:
         true_positives, false_positives = counts(weights)
@@ -226,8 +226,8 @@ def _roc_auc(truth: Array, score: Array) -> WeightedMetric:
     return area
 
 
-def _average_precision(truth: Array, score: Array) -> WeightedMetric:
-    counts = _threshold_counts(truth, score)
+def _average_precision(y_true: Array, score: Array) -> WeightedMetric:
+    counts = _threshold_counts(y_true, score)
 
     def area(weights: Array) -> Array:
         true_positives, false_positives = counts(weights)

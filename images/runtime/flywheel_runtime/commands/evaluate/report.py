@@ -37,7 +37,7 @@ def _class_curves(scored: ScoredRows, classes: list[str]) -> dict[str, Any]:
     numbers = [1] if scored.is_binary else range(min(len(classes), MAX_CLASSES))
     curves = {}
     for number in numbers:
-        is_class, probability = (scored.truth == number).astype(int), scored.probabilities[:, number]
+        is_class, probability = (scored.y_true == number).astype(int), scored.probabilities[:, number]
         if 0 < is_class.sum() < len(is_class):
             curves[classes[number]] = {
                 "roc": roc_points(is_class, probability),
@@ -63,11 +63,11 @@ def _value_curves(scored: ScoredRows) -> dict[str, Any]:
     order = np.argsort(scored.predicted, kind="stable")
     bins = [rows for rows in np.array_split(order, VALUE_BINS) if len(rows)]
     points = np.linspace(0, 1, 11)
-    errors = np.quantile(scored.predicted - scored.truth, points)
+    errors = np.quantile(scored.predicted - scored.y_true, points)
     return {
         "reliability": {
             "said": [float(f"{scored.predicted[rows].mean():.9g}") for rows in bins],
-            "true": [float(f"{scored.truth[rows].mean():.9g}") for rows in bins],
+            "true": [float(f"{scored.y_true[rows].mean():.9g}") for rows in bins],
             "rows": [len(rows) for rows in bins],
         },
         "errors": {"quantiles": points.round(2).tolist(), "values": [float(f"{value:.9g}") for value in errors]},

@@ -148,8 +148,8 @@ def describe_evaluation(
     if not scored.is_classification:
         return document
     document["confusionMatrix"] = describe_confusion(scored, data.classes)
-    if scored.is_binary and 0 < scored.truth.sum() < len(scored):
-        document["roc"] = roc_points(scored.truth, scored.probabilities[:, 1])
+    if scored.is_binary and 0 < scored.y_true.sum() < len(scored):
+        document["roc"] = roc_points(scored.y_true, scored.probabilities[:, 1])
     return document
 
 
@@ -159,12 +159,12 @@ def _sample(data: Data, scored: ScoredRows) -> list[dict[str, Any]]:
     rows = [int(row) for row in np.unique(np.linspace(0, len(scored) - 1, SAMPLE_ROWS).astype(int))]
     if not scored.is_classification:
         return [
-            {"row": row, "actual": float(scored.truth[row]), "predicted": float(scored.predicted[row])} for row in rows
+            {"row": row, "actual": float(scored.y_true[row]), "predicted": float(scored.predicted[row])} for row in rows
         ]
     return [
         {
             "row": row,
-            "actual": data.classes[int(scored.truth[row])],
+            "actual": data.classes[int(scored.y_true[row])],
             "predicted": data.classes[int(scored.predicted[row])],
             "probabilities": [round(float(each), 6) for each in scored.probabilities[row]],
         }

@@ -85,13 +85,13 @@ def _undefined(objective: str, rows: int, *, is_holdout: bool) -> Failure:
     return Failure("MetricUndefined", message)
 
 
-def score_rows(pipeline: Any, x: Array, truth: Array, classes: int) -> ScoredRows:
+def score_rows(pipeline: Any, x: Array, y_true: Array, classes: int) -> ScoredRows:
     """The rows `x` (rows, features) with predictions; probabilities are of all `classes`, also those that the fit did not see."""
     predicted = pipeline.predict(x)
     probabilities = np.zeros((len(x), classes))
     if classes:
         probabilities[:, pipeline.classes_.astype(int)] = pipeline.predict_proba(x)
-    return ScoredRows(truth, predicted, probabilities)
+    return ScoredRows(y_true, predicted, probabilities)
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ class _Curve:
     def fit(self, fitted: Any, rows: Rows, train_rows: folds.Indices) -> None:
         columns, model = fitted[:-1], fitted[-1]
         x = columns.fit_transform(rows.x[train_rows], rows.y[train_rows])
-        validation_x, truth = columns.transform(rows.x[self.validation_rows]), rows.y[self.validation_rows]
+        validation_x, y_true = columns.transform(rows.x[self.validation_rows]), rows.y[self.validation_rows]
 
         def log_round(rounds: int, partly_fitted: Any) -> None:
-            scored = score_rows(partly_fitted, validation_x, truth, self.classes)
+            scored = score_rows(partly_fitted, validation_x, y_true, self.classes)
             run.append_points(rounds, metric_values([self.objective], scored))
 
         staged.fit_in_rounds(model, x, rows.y[train_rows], log_round)
