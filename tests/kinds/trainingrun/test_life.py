@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.core.resource.api import JOB, Reference
+from flywheel.core.resource.api import JOB, TRAINING_PIPELINE, Reference
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.schema.status import StepStatus
 from tests.examples import examples
@@ -186,7 +186,7 @@ METRIC = [{"metric": {"step": "a", "name": "loss"}, "max": "0.5"}]
         (METRIC, {"loss": 0.6}, "Skipped", "WhenNotMet"),
         (METRIC, {}, "Failed", "WhenUndefined"),
         ([{"parameter": "months", "values": ["3", "6"]}], {}, "Succeeded", None),
-        ([{"parameter": "months", "min": "3"}], {}, "Succeeded", None),
+        ([{"parameter": "months", "min": "3", "max": "3"}], {}, "Succeeded", None),
         ([{"parameter": "months", "min": "4"}], {}, "Skipped", "WhenNotMet"),
         ([{"parameter": "name", "min": "4"}], {}, "Failed", "WhenUndefined"),
     ],
@@ -249,6 +249,17 @@ def test_parameters_keep_their_types() -> None:
     main, _ = job["spec"]["template"]["spec"]["containers"]
     assert main["args"] == ["--months=6"]
     assert params(job) == {"n": 6, "t": "a 6"}
+
+
+def test_a_run_keeps_the_revision_with_which_it_started() -> None:
+    runs = Runs(DIAMOND)
+    started_with = runs.start(run()).status.revision
+    pipeline = runs.manifest(Reference(TRAINING_PIPELINE, "default", "loop"))
+
+    runs.put({**pipeline, "status": {"revision": "1" * 8}})
+    at = runs.finish()
+
+    assert (at.status.revision, at.status.result) == (started_with, "Succeeded")
 
 
 def test_cancelled_and_suspended() -> None:

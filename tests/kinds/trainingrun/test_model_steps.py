@@ -1,0 +1,242 @@
+"""From data to a registered model: what train, package and register take from the steps above, and how each one's object is read."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, Api, Manifest, Reference
+from flywheel.kinds.trainingrun.schema.status import StepStatus
+from tests.kinds.trainingrun.situations import Runs, container, run
+from tests.simulation import terminated_state
+from tests.simulation.resources import custom
+
+DATA, FLIGHTS, MODEL_BYTES = ("sha256:" + letter * 64 for letter in "abc")
+INPUTS = [{"name": "flights", "dataset": "flights"}]
+PREPARE = {"name": "data", "prepare": {"from": ["flights"]}}
+TRAIN = {"name": "model", "train": {"from": "data", "trainer": {"sklearn": {}}}}
+TRAIN_ON_DATASET = {"name": "model", "train": {"from": "flights", "trainer": {"sklearn": {}}}, "cache": "Never"}
+REGISTER = {"name": "version", "register": {"from": "model", "model": "delay"}}
+READY = {"type": "Ready", "status": "True", "observedGeneration": 1, "reason": "Verified", "message": "It is verified."}
+
+
+def loop(*steps: Mapping[str, Any], task: str | None = "BinaryClassification", classes: int | None = None) -> Runs:
+    """Runs of a pipeline of these steps, on a Dataset with one version."""
+    runs = Runs({"inputs": INPUTS, "steps": list(steps)})
+    facts = {name: value for name, value in (("task", task), ("classes", classes)) if value is not None}
+    version = {"name": "v-1", "digest": FLIGHTS, "imported": "2026-01-01T12:00:00Z", **facts}
+    status = {"versions": [version], "conditions": [READY]}
+    runs.put(custom(DATASET, "flights", {}, status=status))
+    return runs
+
+
+def step(runs: Runs, name: str) -> StepStatus:
+    return next(each for each in runs.now.status.steps if each.name == name)
+
+
+def made(runs: Runs, api: Api) -> Manifest:
+    """The only object of that type."""
+    [found] = runs.cluster.objects(api)
+    return found
+
+
+def end_job(runs: Runs, job: Manifest, told: Mapping[str, Any], exit_code: int = 0) -> None:
+    """Let a Job end; `told` is what its collect adds."""
+    collected = {
+        "v": 1, "phase": "Finished", "complete": True, "repeated": False, "timedOut": False, "oomKills": 0,
+        "outputs": {}, "metrics": {}, "facts": {}, "error": None, **told,
+    }  # fmt: skip
+    runs.end_job(
+        job["metadata"]["name"],
+        failed=bool(exit_code),
+        main=terminated_state(exit_code, ""),
+        init={
+            "collect": terminated_state(0, collected),
+            "fetch": terminated_state(0, {"v": 1, "reason": "Fetched"}),
+        },
+        phase="Failed" if exit_code else "Succeeded",
+    )
+
+
+def end_prepare(runs: Runs, **facts: str) -> None:
+    """Let the Job of step data leave its table."""
+    end_job(runs, runs.running()[0], {"outputs": {"data": {"digest": DATA, "size": 1, "files": 1}}, "facts": facts})
+    runs.settle()
+
+
+def end_training(runs: Runs, **best: Any) -> None:
+    """Let the Experiment find its best trial."""
+    found = {"trial": 3, "model": MODEL_BYTES, "metrics": {"roc_auc": "0.75"}, "parameters": {"depth": "4"}, **best}
+    succeeded = {"type": "Succeeded", "status": "True", "reason": "Registered"}
+    status = {"conditions": [succeeded], "best": found, "metric": "roc_auc", "direction": "Maximize"}
+    runs.put({**made(runs, EXPERIMENT), "status": status})
+    runs.settle()
+
+
+def registering(*steps: Mapping[str, Any]) -> Runs:
+    """A run whose step version has just made a ModelVersion."""
+    runs = loop(*(steps or (PREPARE, TRAIN, REGISTER)))
+    runs.start(run())
+    end_prepare(runs)
+    end_training(runs, estimator="Ridge")
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "expected"),
+    [
+        pytest.param("Regression", None, {"task": "Regression"}, id="the task of the Dataset"),
+        pytest.param("Multiclass", 7, {"task": "Multiclass", "classes": 7}, id="its classes, as a number"),
+        pytest.param(None, None, {}, id="neither is known"),
+    ],
+)
+def test_an_experiment_on_a_dataset_gets_its_version_and_what_is_known_of_it(
+    task: str | None, classes: int | None, expected: dict[str, Any]
+) -> None:
+    runs = loop(TRAIN_ON_DATASET, task=task, classes=classes)
+
+    runs.start(run())
+
+    assert made(runs, EXPERIMENT)["spec"]["artifact"] == {"digest": FLIGHTS, "version": "v-1", **expected}
+
+
+def test_an_experiment_on_prepared_data_names_the_step_and_the_digest_as_its_version() -> None:
+    runs = loop(PREPARE, TRAIN)
+    runs.start(run())
+
+    end_prepare(runs, task="Regression")
+
+    artifact = made(runs, EXPERIMENT)["spec"]["artifact"]
+    assert artifact == {"digest": DATA, "version": "data-aaaaaaaa", "task": "Regression"}
+
+
+def test_a_version_names_the_dataset_behind_the_data_the_trial_and_the_parameters() -> None:
+    runs = registering()
+
+    spec = made(runs, MODEL_VERSION)["spec"]
+
+    assert (spec["model"], spec["path"], spec["source"]["artifact"]["digest"]) == ("delay", "model.onnx", MODEL_BYTES)
+    lineage = spec["lineage"]
+    assert (lineage["dataset"], lineage["datasetVersion"], lineage["datasetDigest"]) == ("flights", "v-1", DATA)
+    assert (lineage["trial"], lineage["parameters"]) == (3, {"depth": "4", "estimator": "Ridge"})
+
+
+def test_a_model_of_a_container_is_registered_with_the_path_that_the_container_writes() -> None:
+    trainer = container("model")
+    trainer["container"] |= {"modelPath": "best/net.onnx", "outputs": ["data"]}
+    runs = Runs({"steps": [trainer, REGISTER]})
+    runs.start(run())
+    runs.end(runs.running()[0])
+
+    runs.settle()
+
+    assert made(runs, MODEL_VERSION)["spec"]["path"] == "best/net.onnx"
+
+
+def test_packaging_takes_the_model_and_not_the_data_that_is_unknown() -> None:
+    packaged = {"name": "small", "package": {"from": "model", "quantize": "Dynamic"}}
+    runs = Runs({"steps": [container("model"), packaged]})
+    runs.start(run())
+    runs.end(runs.running()[0])
+
+    runs.settle()
+
+    [job] = runs.running()
+    [fetch] = [each for each in job["spec"]["template"]["spec"]["initContainers"] if each["name"] == "fetch"]
+    told = json.loads(next(each["value"] for each in fetch["env"] if each["name"] == "FLYWHEEL_FETCH"))
+    assert [each["name"] for each in told["inputs"]] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "state", "message"),
+    [
+        pytest.param(None, "Running", None, id="the Model has not seen the version"),
+        pytest.param({"verdict": "Measuring", "message": "Measured."}, "Running", None, id="it is not final"),
+        pytest.param({"verdict": "Promoted", "message": "It is better."}, "Succeeded", "It is better.", id="final"),
+        pytest.param({"verdict": "Rejected", "message": "It is worse."}, "Succeeded", "It is worse.", id="not better"),
+    ],
+)
+def test_a_registration_is_over_when_the_model_has_a_final_verdict(
+    candidate: dict[str, str] | None, state: str, message: str | None
+) -> None:
+    runs = registering()
+    version = made(runs, MODEL_VERSION)
+    runs.put({**version, "status": {"conditions": [READY]}})
+    candidates = [{"version": version["metadata"]["name"], **candidate}] if candidate else []
+
+    runs.put({**made(runs, MODEL), "status": {"candidates": candidates}})
+    runs.settle()
+
+    assert (step(runs, "version").state, step(runs, "version").facts.get("message")) == (state, message)
+
+
+@pytest.mark.parametrize(
+    ("ready", "stalled", "state"),
+    [
+        pytest.param("False", "True", "Failed", id="the version cannot be verified"),
+        pytest.param("False", "False", "Running", id="it is not verified yet"),
+        pytest.param("True", "True", "Running", id="it was verified once"),
+        pytest.param("True", "False", "Running", id="it is verified, and the Model decides"),
+    ],
+)
+def test_a_registration_fails_only_with_a_version_that_cannot_become_ready(
+    ready: str, stalled: str, state: str
+) -> None:
+    runs = registering()
+    conditions = [
+        {"type": "Ready", "status": ready, "reason": "NotOnnx", "message": "It is no ONNX model."},
+        {"type": "Stalled", "status": stalled, "reason": "NotOnnx", "message": "It is no ONNX model."},
+    ]
+
+    runs.put({**made(runs, MODEL_VERSION), "status": {"conditions": conditions}})
+    runs.settle()
+
+    found = step(runs, "version")
+    assert found.state == state
+    if state == "Failed":
+        assert found.reason == "NotOnnx"
+        assert str(found.message).endswith(": It is no ONNX model.")
+
+
+def repeated() -> Runs:
+    """A run that repeats another one, and trained a model of other bytes with the same metrics."""
+    runs = loop(TRAIN_ON_DATASET)
+    runs.start(run("one"))
+    end_training(runs, estimator="Ridge")
+    runs.cluster.remove(Reference(EXPERIMENT, "default", "one-model"))
+    runs.start(run("two", reproduceOf="one"))
+    end_training(runs, estimator="Ridge", model=DATA)
+    return runs
+
+
+def test_a_repeated_training_is_its_best_trial_without_a_search() -> None:
+    spec = made(repeated(), EXPERIMENT)["spec"]
+
+    assert spec["budget"] == {"maxTrials": 1}
+    assert spec["trainer"]["sklearn"]["estimators"] == [{"name": "Ridge", "parameters": {"depth": "4"}}]
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "finding"),
+    [
+        pytest.param(0, "step 'model': they differ by 1e-12", id="the Job that compares them says how"),
+        pytest.param(1, "step 'model': other bytes, the same metrics", id="it fails, and their metrics decide"),
+        pytest.param(None, "step 'model': other bytes, the same metrics", id="it is gone, and their metrics decide"),
+    ],
+)
+def test_models_of_other_bytes_are_compared_by_a_job(exit_code: int | None, finding: str) -> None:
+    runs = repeated()
+    assert runs.status.result is None
+    [job] = runs.running()
+    if exit_code is None:
+        runs.cluster.remove(Reference(JOB, "default", job["metadata"]["name"]))
+    else:
+        facts = {"verdict": "WithinTolerance", "differs": "they differ by 1e-12"}
+        end_job(runs, job, {"facts": facts}, exit_code)
+    runs.settle()
+
+    assert runs.now.status.result == "Succeeded"
+    reproduced = runs.now.status.reproduced
+    assert reproduced is not None
+    assert (reproduced.verdict, reproduced.differs) == ("WithinTolerance", (finding,))
