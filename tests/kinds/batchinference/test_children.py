@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from flywheel.core.pods.cron_job import Schedule
 from flywheel.core.resource.ownership import with_owner
-from flywheel.core.resource.schema import Schedule
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference import children

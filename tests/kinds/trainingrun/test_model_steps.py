@@ -1,13 +1,11 @@
-"""From data to a registered model: what train, package and register take from the steps above, and how each one's object is read."""
+"""From data to a registered model: Experiment and ModelVersion with what the steps above gave, and models compared by a Job."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, Api, Manifest, Reference
-from flywheel.kinds.trainingrun.schema.status import StepStatus
+from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL_VERSION, Api, Manifest, Reference
 from tests.kinds.trainingrun.situations import Runs, container, run
 from tests.simulation import terminated_state
 from tests.simulation.resources import custom
@@ -29,10 +27,6 @@ def loop(*steps: Mapping[str, Any], task: str | None = "BinaryClassification", c
     status = {"versions": [version], "conditions": [READY]}
     runs.put(custom(DATASET, "flights", {}, status=status))
     return runs
-
-
-def step(runs: Runs, name: str) -> StepStatus:
-    return next(each for each in runs.now.status.steps if each.name == name)
 
 
 def made(runs: Runs, api: Api) -> Manifest:
@@ -74,15 +68,6 @@ def end_training(runs: Runs, **best: Any) -> None:
     runs.settle()
 
 
-def registering(*steps: Mapping[str, Any]) -> Runs:
-    """A run whose step version has just made a ModelVersion."""
-    runs = loop(*(steps or (PREPARE, TRAIN, REGISTER)))
-    runs.start(run())
-    end_prepare(runs)
-    end_training(runs, estimator="Ridge")
-    return runs
-
-
 @pytest.mark.parametrize(
     ("task", "classes", "expected"),
     [
@@ -112,7 +97,11 @@ def test_an_experiment_on_prepared_data_names_the_step_and_the_digest_as_its_ver
 
 
 def test_a_version_names_the_dataset_behind_the_data_the_trial_and_the_parameters() -> None:
-    runs = registering()
+    runs = loop(PREPARE, TRAIN, REGISTER)
+    runs.start(run())
+    end_prepare(runs)
+
+    end_training(runs, estimator="Ridge")
 
     spec = made(runs, MODEL_VERSION)["spec"]
 
@@ -132,71 +121,6 @@ def test_a_model_of_a_container_is_registered_with_the_path_that_the_container_w
     runs.settle()
 
     assert made(runs, MODEL_VERSION)["spec"]["path"] == "best/net.onnx"
-
-
-def test_packaging_takes_the_model_and_not_the_data_that_is_unknown() -> None:
-    packaged = {"name": "small", "package": {"from": "model", "quantize": "Dynamic"}}
-    runs = Runs({"steps": [container("model"), packaged]})
-    runs.start(run())
-    runs.end(runs.running()[0])
-
-    runs.settle()
-
-    [job] = runs.running()
-    [fetch] = [each for each in job["spec"]["template"]["spec"]["initContainers"] if each["name"] == "fetch"]
-    told = json.loads(next(each["value"] for each in fetch["env"] if each["name"] == "FLYWHEEL_FETCH"))
-    assert [each["name"] for each in told["inputs"]] == ["model"]
-
-
-@pytest.mark.parametrize(
-    ("candidate", "state", "message"),
-    [
-        pytest.param(None, "Running", None, id="the Model has not seen the version"),
-        pytest.param({"verdict": "Measuring", "message": "Measured."}, "Running", None, id="it is not final"),
-        pytest.param({"verdict": "Promoted", "message": "It is better."}, "Succeeded", "It is better.", id="final"),
-        pytest.param({"verdict": "Rejected", "message": "It is worse."}, "Succeeded", "It is worse.", id="not better"),
-    ],
-)
-def test_a_registration_is_over_when_the_model_has_a_final_verdict(
-    candidate: dict[str, str] | None, state: str, message: str | None
-) -> None:
-    runs = registering()
-    version = made(runs, MODEL_VERSION)
-    runs.put({**version, "status": {"conditions": [READY]}})
-    candidates = [{"version": version["metadata"]["name"], **candidate}] if candidate else []
-
-    runs.put({**made(runs, MODEL), "status": {"candidates": candidates}})
-    runs.settle()
-
-    assert (step(runs, "version").state, step(runs, "version").facts.get("message")) == (state, message)
-
-
-@pytest.mark.parametrize(
-    ("ready", "stalled", "state"),
-    [
-        pytest.param("False", "True", "Failed", id="the version cannot be verified"),
-        pytest.param("False", "False", "Running", id="it is not verified yet"),
-        pytest.param("True", "True", "Running", id="it was verified once"),
-        pytest.param("True", "False", "Running", id="it is verified, and the Model decides"),
-    ],
-)
-def test_a_registration_fails_only_with_a_version_that_cannot_become_ready(
-    ready: str, stalled: str, state: str
-) -> None:
-    runs = registering()
-    conditions = [
-        {"type": "Ready", "status": ready, "reason": "NotOnnx", "message": "It is no ONNX model."},
-        {"type": "Stalled", "status": stalled, "reason": "NotOnnx", "message": "It is no ONNX model."},
-    ]
-
-    runs.put({**made(runs, MODEL_VERSION), "status": {"conditions": conditions}})
-    runs.settle()
-
-    found = step(runs, "version")
-    assert found.state == state
-    if state == "Failed":
-        assert found.reason == "NotOnnx"
-        assert str(found.message).endswith(": It is no ONNX model.")
 
 
 def repeated() -> Runs:

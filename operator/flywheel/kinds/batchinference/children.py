@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from flywheel.core.pods.cron_job import Schedule
 from flywheel.core.pods.step_config import BatchConfig
 from flywheel.core.pods.store_secret import identity_annotations
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
-from flywheel.core.resource.schema import Schedule
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.batch_pod import batch_pod
 from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec, S3Input, S3Output

@@ -303,5 +303,5 @@ def test_a_tick_of_a_suspended_pipeline_is_over_and_starts_nothing() -> None:
     loop.tick("tick-1")
     loop.settle()
 
-    assert loop.finished_ticks() == {"tick-1"}
+    assert loop.completed_ticks() == {"tick-1"}
     assert loop.runs() == []

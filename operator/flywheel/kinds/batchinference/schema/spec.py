@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from flywheel.core.pods.cron_job import Schedule
 from flywheel.core.resource.schema import (
     INSIDE_VOLUME,
     ClaimLocation,
@@ -13,7 +14,6 @@ from flywheel.core.resource.schema import (
     PullSecrets,
     Resources,
     S3Location,
-    Schedule,
     Schema,
     exactly_one_of,
     model_rules,

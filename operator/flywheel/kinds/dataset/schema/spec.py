@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from flywheel.core.pods.cron_job import Schedule
 from flywheel.core.resource.schema import (
     ClaimLocation,
     ColumnName,
@@ -11,7 +12,6 @@ from flywheel.core.resource.schema import (
     Placement,
     Resources,
     S3Location,
-    Schedule,
     Schema,
     exactly_one_of,
     min_is_not_above_max,

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import MessageText, Schedule, Schema, ShortText, exactly_one_of, model_rules
+from flywheel.core.pods.cron_job import Schedule
+from flywheel.core.resource.schema import MessageText, Schema, ShortText, exactly_one_of, model_rules
 from flywheel.core.resource.values import Duration, MetricName, Number, ObjectName, Percent
 from flywheel.kinds.trainingpipeline.schema.inputs import Given
 from flywheel.kinds.trainingpipeline.schema.steps import StepName

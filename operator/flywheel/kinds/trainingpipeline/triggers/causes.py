@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from flywheel.core.pods.cron_job import Schedule
 from flywheel.core.resource import conditions
 from flywheel.core.resource.api import Manifest
-from flywheel.core.resource.schema import Schedule
 from flywheel.kinds.trainingpipeline.observe import Seen
 from flywheel.kinds.trainingpipeline.schema.triggers import NewData, OnCondition, Trigger, TriggerStatus
 
