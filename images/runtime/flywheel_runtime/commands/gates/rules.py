@@ -97,7 +97,7 @@ def baseline_gate(gate: BaselineGate, comparison: Comparison) -> Outcome:
     metric, scored, test = gate.metric or comparison.default_metric, comparison.challenger, comparison.test
     _check_metric(metric, test)
     dummy = fit_dummy(metric, test.data.read("train").y, len(test.classes))
-    constant = dummy.score(scored.truth)
+    constant = dummy.score(scored.y_true)
     own, other = metric_value(metric, scored), metric_value(metric, constant)
     rows = f"{len(scored):,} test rows"
     if not np.isfinite(own) or not np.isfinite(other):
