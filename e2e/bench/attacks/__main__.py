@@ -31,7 +31,8 @@ from tests.serving.auth.https_server import HttpsServer
 from tests.serving.local_server import LocalServer
 
 RATE, CONNECTIONS, RENEWAL_SECONDS = 50, 4, 1.0
-ESTABLISHING_SECONDS = {"idle": 12.0, "tokens": 2.0, "stuck": 2.0}
+ESTABLISHING_SECONDS = 60.0  # that an attack may take to have its full size
+SETTLING_SECONDS = 2.0
 MAX_P99_RATIO = 2.0
 REVIEW_SECONDS = 0.005  # of the API server, for a token
 GOOD_TOKEN = "good-"
@@ -141,9 +142,11 @@ def serving(kind: str, folder: Path) -> Iterator[tuple[LocalServer, dict[str, An
 def attacking(kind: str, port: int, seconds: float) -> Iterator[None]:
     """The attacker, which ends by itself after `seconds` if nothing ends it before."""
     command = [sys.executable, "-m", "e2e.bench.attacks.attackers", kind, str(port), str(seconds)]
-    attacker = subprocess.Popen(command)
+    attacker = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
-        time.sleep(ESTABLISHING_SECONDS[kind])
+        assert attacker.stdout is not None
+        attacker.stdout.readline()  # it has its full size, or has ended
+        time.sleep(SETTLING_SECONDS)
         yield
         if attacker.poll() is not None:
             raise RuntimeError(f"the attacker {kind!r} ended by itself with {attacker.returncode}")
@@ -160,7 +163,7 @@ def measure(kind: str, pairs: int, seconds: float) -> dict[str, float]:
         asyncio.run(client.run(2.0))
         for number in range(pairs):
             calm = asyncio.run(client.run(seconds))
-            with attacking(kind, server.ready["http"], seconds + ESTABLISHING_SECONDS[kind] + 60):
+            with attacking(kind, server.ready["http"], seconds + ESTABLISHING_SECONDS + 60):
                 attacked = asyncio.run(client.run(seconds))
             ratios.append(attacked.p99 / calm.p99)
             calm_p99s.append(calm.p99)

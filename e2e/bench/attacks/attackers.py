@@ -1,6 +1,7 @@
 """One attacker, in a process of its own with nice 19: python -m e2e.bench.attacks.attackers KIND PORT SECONDS.
 
-All of them come from 127.0.0.2, so that the server can tell them from the good client, and end by themselves.
+All of them come from 127.0.0.2, so that the server can tell them from the good client, and end by themselves. Each prints a line once
+its attack has its full size.
 
 | KIND | |
 |---|---|
@@ -33,8 +34,12 @@ async def idle(port: int) -> None:
     """Opens connections and says nothing."""
     held: list[asyncio.StreamWriter] = []
     readers: list[asyncio.StreamReader] = []
+    is_established = False
     while True:
         is_full = len(held) >= IDLE_CONNECTIONS
+        if is_full and not is_established:
+            is_established = True
+            print("established", flush=True)
         for _ in range((REOPENED_PER_SECOND if is_full else OPENED_PER_SECOND) // TICKS_PER_SECOND):
             with contextlib.suppress(OSError, TimeoutError):
                 reader, writer = await open_connection(port)
@@ -76,6 +81,7 @@ async def tokens(port: int) -> None:
         token = f"authorization: Bearer made-up-{os.getpid()}-{next(NUMBERS)}\r\n"
         return request("/v2/models/m/infer", {"inputs": []}, token)
 
+    print("established", flush=True)
     await asyncio.gather(*(repeat(port, make, TOKEN_INTERVAL_SECONDS) for _ in range(TOKEN_CONNECTIONS)))
 
 
@@ -83,6 +89,7 @@ async def stuck(port: int) -> None:
     """Sends requests that compute for long."""
     body = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [STUCK_STEPS]}]}
     content = request("/v2/models/m/infer", body)
+    print("established", flush=True)
     await asyncio.gather(*(repeat(port, lambda: content, 0.0) for _ in range(STUCK_CONNECTIONS)))
 
 

@@ -61,14 +61,12 @@ async def microseconds_per_request(model: Path, requests: int) -> float:
     contents = [content(number) for number in range(BODIES)]
 
     async def send(count: int) -> None:
-        wanted = sum(transport.responses for _, transport in pairs) + count // CONNECTIONS * CONNECTIONS
         for number in range(count // CONNECTIONS):
+            wanted = pairs[-1][1].responses + 1
             for connection, _ in pairs:
                 connection.data_received(contents[number % BODIES])
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        while sum(transport.responses for _, transport in pairs) < wanted:
-            await asyncio.sleep(0)
+            while pairs[-1][1].responses < wanted:  # a call that is not known to be short is computed in a thread
+                await asyncio.sleep(0)
 
     await send(WARM_UP_REQUESTS)
     start = time.process_time()

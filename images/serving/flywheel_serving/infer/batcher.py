@@ -265,7 +265,7 @@ def _distribute(batch: Batch, outputs: list[Array]) -> None:
     by_name = dict(zip(batch.outputs, outputs, strict=True))
     for item in batch.items:
         end = start + item.rows
-        own = outputs if item.outputs == batch.outputs else [by_name[name] for name in item.outputs]
+        own = outputs if item.outputs is batch.outputs else [by_name[name] for name in item.outputs]
         item.on_result([array[start:end] for array in own])
         start = end
 
@@ -274,7 +274,11 @@ def _merge(items: list[BatchItem]) -> Batch:
     first = items[0]
     if len(items) == 1:
         return Batch(items, first.feeds, first.outputs, first.rows, first.layout, first.block)
-    outputs = list(dict.fromkeys([name for item in items for name in item.outputs]))
+    outputs = first.outputs
+    for item in items:  # most clients want all outputs, which are one list
+        if item.outputs is not outputs:
+            outputs = list(dict.fromkeys([name for each in items for name in each.outputs]))
+            break
     rows = sum([item.rows for item in items])
     blocks = [item.block for item in items if item.block is not None and item.layout is first.layout]
     if len(blocks) == len(items):  # one copy for all inputs: thirty inputs are copied as fast as one

@@ -173,6 +173,6 @@ def to_json(array: Array) -> Any:
     """Flat values for orjson with OPT_SERIALIZE_NUMPY, which writes NaN and infinities as null. Raises RequestTooLarge."""
     if array.size > MAX_JSON_VALUES:
         raise too_many_values(array)
-    if array.dtype == object:
+    if array.dtype.kind == "O":
         return [str(value) for value in array.ravel()]
-    return array.ravel()
+    return array if array.ndim == 1 else array.ravel()
