@@ -102,7 +102,7 @@ async def attack(kind: str, port: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(19)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)  # whatever the parent has
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     asyncio.run(attack(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

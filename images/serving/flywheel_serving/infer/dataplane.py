@@ -70,7 +70,7 @@ class DataPlane:
         )
         self.local_model = LocalModel(self.name, self.version, signature, self._batcher.submit, limits)
         self._output_specs = self.local_model.output_specs
-        self._all_outputs, self._all_specs = list(self._output_specs), list(self._output_specs.values())
+        self._all_outputs = list(self._output_specs)
         recorded = golden_rows.read_golden_rows(config.folder / "golden.json", signature)
         self._recorded_rows = recorded
         self._example = (recorded or next(made_up_rows(signature))).one_row()
@@ -271,7 +271,8 @@ class DataPlane:
             metrics.infer_success += 1
             if version == self.version:  # another version's time is in its own server's histogram
                 metrics.infer_seconds.observe(time.perf_counter() - started)
-            specs = self._all_specs if outputs is self._all_outputs else [self._output_specs[name] for name in outputs]
+            known = self._output_specs
+            specs = known.values() if outputs is self._all_outputs else [known[name] for name in outputs]
             on_response(InferResponse(request.id, list(zip(specs, result, strict=True)), version, route))
 
         return complete
