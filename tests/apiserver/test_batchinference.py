@@ -32,6 +32,10 @@ def manifest(spec: dict[str, Any]) -> str:
         pytest.param({"schedule": NIGHTLY, "output": {**GOOD["output"], "overwrite": True}}, id="a schedule that overwrites"),
         pytest.param({"input": {"pvc": {"claimName": "data", "path": "day=$(run.date)/"}}}, id="a volume"),
         pytest.param({"output": {"s3": {"uri": "s3://acme/"}}, "ttl": "7d"}, id="a whole bucket, and a ttl"),
+        pytest.param(
+            {"input": {**GOOD["input"], "ignore": ["raw"], "csv": {"delimiter": "\t", "decimal": ",", "thousands": ".", "quote": "", "header": False, "missing": ["?", "-"], "dateFormat": "%d.%m.%Y"}}},
+            id="CSV of another form",
+        ),
     ],
 )  # fmt: skip
 def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> None:
@@ -53,6 +57,8 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param({"schedule": NIGHTLY}, "each scheduled run needs its own output", id="a schedule into one folder"),
         pytest.param({"schedule": NIGHTLY, "output": DATED, "ttl": "1d"}, "ttl requires a single run", id="a schedule that ends"),
         pytest.param({"input": {**GOOD["input"], "features": ["f" * 100] * 401}}, "may have at most 40000 characters in total", id="names beyond an environment variable"),
+        pytest.param({"input": {**GOOD["input"], "format": "JSONL", "csv": {"header": False}}}, "csv describes CSV files", id="CSV options of JSON"),
+        pytest.param({"input": {**GOOD["input"], "csv": {"missing": [""]}}}, "spec.input.csv.missing", id="an empty word"),
         pytest.param({"parallelism": 0}, "spec.parallelism", id="nobody works"),
         pytest.param({"shards": 1001}, "spec.shards", id="too many shards"),
         pytest.param({"maxRowErrors": -1}, "spec.maxRowErrors", id="fewer errors than none"),

@@ -46,6 +46,36 @@ def manifest(spec: dict[str, Any]) -> str:
         pytest.param(
             {"source": S3, "split": {"by": "Random", "test": "100%"}}, "spec.split.test", id="a percent of a hundred"
         ),
+        pytest.param(
+            {"source": S3, "format": "Parquet", "csv": {"decimal": ","}},
+            "csv describes CSV files; remove it, or set format: CSV",
+            id="CSV options of Parquet",
+        ),
+        pytest.param(
+            {"source": S3, "csv": {"decimal": ",", "thousands": ","}},
+            "thousands must differ from decimal",
+            id="one sign for two things",
+        ),
+        pytest.param({"source": S3, "csv": {"thousands": "."}}, "thousands must differ", id="the default decimal sign"),
+        pytest.param(
+            {"source": S3, "csv": {"delimiter": ";", "quote": ";"}}, "quote must differ", id="one character twice"
+        ),
+        pytest.param(
+            {"source": S3, "csv": {"delimiter": "ab"}}, "spec.csv.delimiter", id="a delimiter of two characters"
+        ),
+        pytest.param(
+            {"source": S3, "csv": {"dateFormat": "yyyy-mm-dd"}}, "spec.csv.dateFormat", id="a form of no date"
+        ),
+        pytest.param(
+            {"source": S3, "target": "late", "ignore": ["late"]},
+            "ignore must not name the target, a key or eventTime",
+            id="an ignored target",
+        ),
+        pytest.param(
+            {"source": S3, "keys": ["id"], "ignore": ["id"]},
+            "ignore must not name the target, a key or eventTime",
+            id="an ignored key",
+        ),
         pytest.param({"source": S3, "split": {"by": "Group"}}, "group is required with by: Group", id="no group"),
         pytest.param(
             {"source": S3, "split": {"by": "Time"}},

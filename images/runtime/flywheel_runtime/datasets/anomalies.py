@@ -10,6 +10,7 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
+from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.datasets.schema import Column, DatasetSpec, PreviousVersion, Schema
 from flywheel_runtime.datasets.sql import count_rows, quote_column, quote_literal
 from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, parse_text, typed_value
@@ -50,13 +51,14 @@ class Anomaly:
 def find_missing_columns(spec: DatasetSpec, present: list[str], previous: PreviousVersion | None) -> list[Anomaly]:
     """Columns that the spec or the last good version has and the data does not."""
     wanted = dict.fromkeys(previous.types, "the last good version") if previous else {}
+    wanted = {name: place for name, place in wanted.items() if name not in spec.ignore}
     wanted |= spec.named
     return [
         Anomaly(
             "MissingColumn",
             "Error",
             name,
-            f"Column '{name}' of {place} is not in the data, which has {_join(present)}; restore it or correct {place}."
+            f"Column '{name}' of {place} is not in the data, which has {list_names(present)}; restore it or correct {place}."
             if place.startswith("spec.")
             else f"Column '{name}' was in {place} and is not in the data; restore it, or make a new Dataset without it.",
         )
@@ -79,7 +81,11 @@ def find_extra_columns(spec: DatasetSpec, present: list[str], previous: Previous
 
 
 def find_type_mismatches(
-    connection: duckdb.DuckDBPyConnection, schema: Schema, stated: dict[str, str | None], inferred: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    schema: Schema,
+    stated: dict[str, str | None],
+    inferred: dict[str, str],
+    form: CsvOptions,
 ) -> list[Anomaly]:
     """Cells of `raw` that are not of their column's type."""
     found = []
@@ -87,31 +93,31 @@ def find_type_mismatches(
         if column.type in ("String", inferred[column.name]):
             continue
         wrong = (
-            f"NOT {is_missing(column.name, column.type)} AND "
-            f"({typed_value(column.name, stated[column.name], column.type)}) IS NULL"
+            f"NOT {is_missing(column.name, column.type, form)} AND "
+            f"({typed_value(column.name, stated[column.name], column.type, form=form)}) IS NULL"
         )
-        count, examples = _violations(connection, "raw", column.name, wrong)
+        count, examples = count_violations(connection, "raw", column.name, wrong)
         if count:
             found.append(_mismatch(column, count, examples, schema.event_time))
     return found
 
 
-def find_unparsable_times(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
+def find_unparsable_times(connection: duckdb.DuckDBPyConnection, schema: Schema, form: CsvOptions) -> list[Anomaly]:
     """What is no time in a time column that was inferred to be text."""
     name = schema.event_time
     if name is None or schema.type_of(name) in ("Timestamp", "Integer"):
         return []
-    value = parse_text(f"{quote_column(name)}::VARCHAR", "Timestamp")
-    wrong = f"NOT {is_missing(name, 'Timestamp')} AND ({value}) IS NULL"
-    return [_not_a_time(name, *_violations(connection, "raw", name, wrong))]
+    value = parse_text(f"{quote_column(name)}::VARCHAR", "Timestamp", form)
+    wrong = f"NOT {is_missing(name, 'Timestamp', form)} AND ({value}) IS NULL"
+    return [_not_a_time(name, *count_violations(connection, "raw", name, wrong))]
 
 
 def _not_a_time(name: str, count: int, examples: tuple[str, ...]) -> Anomaly:
     message = (
         f"Column '{name}' is spec.eventTime and {count:,} of its values are not times{VALUES}; "
-        "write them as 2013-01-31T05:00:00Z."
+        "write them as 2013-01-31T05:00:00Z, or set csv.dateFormat."
     )
-    return Anomaly("TimeUnparsable", "Error", name, message, count, examples, _such_as(examples))
+    return Anomaly("TimeUnparsable", "Error", name, message, count, examples, such_as(examples))
 
 
 def _mismatch(column: Column, count: int, examples: tuple[str, ...], event_time: str | None) -> Anomaly:
@@ -121,7 +127,7 @@ def _mismatch(column: Column, count: int, examples: tuple[str, ...], event_time:
         f"Column '{column.name}' is {column.type} and {count:,} of its values are not{VALUES}; "
         "correct the data or set the column's type in spec.columns."
     )
-    return Anomaly("TypeMismatch", "Error", column.name, message, count, examples, _such_as(examples))
+    return Anomaly("TypeMismatch", "Error", column.name, message, count, examples, such_as(examples))
 
 
 def find_column_anomalies(
@@ -169,22 +175,22 @@ def _range(
     if column.min is not None or column.max is not None:
         low = f"{name} < {quote_literal(column.min)}::{kind}" if column.min is not None else "false"
         high = f"{name} > {quote_literal(column.max)}::{kind}" if column.max is not None else "false"
-        count, examples = _violations(connection, "data", column.name, f"{low} OR {high}")
+        count, examples = count_violations(connection, "data", column.name, f"{low} OR {high}")
         if count:
             limits = " and ".join(
                 f"{word} {value}" for word, value in (("min", column.min), ("max", column.max)) if value is not None
             )
             message = f"Column '{column.name}' has {count:,} values outside {limits}{VALUES}."
-            return [Anomaly("OutOfRange", "Error", column.name, message, count, examples, _such_as(examples))]
+            return [Anomaly("OutOfRange", "Error", column.name, message, count, examples, such_as(examples))]
     low_seen, high_seen = _seen_range(before) if before and column.type in ("Integer", "Float") else (None, None)
     if low_seen is None or high_seen is None:
         return []
     outside = f"{name}::DOUBLE NOT BETWEEN {low_seen!r} AND {high_seen!r}"
-    count, examples = _violations(connection, "data", column.name, outside)
+    count, examples = count_violations(connection, "data", column.name, outside)
     if count <= rows * MAX_OUTSIDE_FRACTION:
         return []
     message = f"Column '{column.name}' has {count:,} of {rows:,} values outside the range of the last version{VALUES}."
-    values = f", {low_seen:g} to {high_seen:g}{_such_as(examples)}"
+    values = f", {low_seen:g} to {high_seen:g}{such_as(examples)}"
     return [Anomaly("OutOfRange", "Warning", column.name, message, count, examples, values)]
 
 
@@ -205,11 +211,11 @@ def _categories(connection: duckdb.DuckDBPyConnection, column: Column, before: d
     else:
         return []
     new = f"{name} NOT IN ({', '.join(quote_literal(value) for value in known)})" if known else f"{name} IS NOT NULL"
-    count, examples = _violations(connection, "data", column.name, new)
+    count, examples = count_violations(connection, "data", column.name, new)
     if not count:
         return []
     message = f"Column '{column.name}' has {count:,} rows with values that {where} does not know{VALUES}."
-    return [Anomaly("NewCategory", severity, column.name, message, count, examples, f": {_join(examples)}")]
+    return [Anomaly("NewCategory", severity, column.name, message, count, examples, f": {list_names(examples)}")]
 
 
 def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
@@ -225,7 +231,7 @@ def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -
     examples = tuple(f"{', '.join(str(value) for value in row[:-1])} ({row[-1]} times)" for row in rows.fetchall())
     message = f"{count:,} values of the keys ({', '.join(schema.keys)}) are in more than one row{VALUES}; "
     message += "remove the repeated rows or correct spec.keys."
-    return [Anomaly("DuplicateKeys", "Error", schema.keys[0], message, count, examples, f": {_join(examples)}")]
+    return [Anomaly("DuplicateKeys", "Error", schema.keys[0], message, count, examples, f": {list_names(examples)}")]
 
 
 def log_anomalies(found: list[Anomaly]) -> None:
@@ -242,9 +248,10 @@ def fail_on_errors(found: list[Anomaly], spec: DatasetSpec) -> None:
         raise Failure(errors[0].kind, f"Dataset '{spec.name}' failed its check. {message}")
 
 
-def _violations(
+def count_violations(
     connection: duckdb.DuckDBPyConnection, table: str, column: str, condition: str
 ) -> tuple[int, tuple[str, ...]]:
+    """The rows of a table that meet a condition, and their most frequent values in a column."""
     count = count_rows(connection, f"{table} WHERE {condition}")
     if not count:
         return 0, ()
@@ -255,10 +262,10 @@ def _violations(
     return count, tuple(str(row[0])[:60] for row in values)
 
 
-def _such_as(examples: tuple[str, ...]) -> str:
-    return f", such as {_join(examples)}"
+def such_as(examples: tuple[str, ...]) -> str:
+    return f", such as {list_names(examples)}"
 
 
-def _join(names: list[str] | tuple[str, ...]) -> str:
+def list_names(names: list[str] | tuple[str, ...]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.params import Params
 
 
@@ -68,6 +69,8 @@ class DatasetSpec(Params):
     checks: tuple[SqlCheck, ...] = ()
     split: Split = Split()
     show_values: bool = False
+    csv: CsvOptions = CsvOptions()
+    ignore: tuple[str, ...] = ()
 
     @property
     def named(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.formats import SourceFile, csv, json, parquet
+from flywheel_runtime.datasets.formats import SourceFile, TableForm, csv, json, parquet
 from flywheel_runtime.datasets.sql import count_rows
 
 FORMAT_OF_SUFFIX = {
@@ -77,12 +77,20 @@ def detect_format(names: Iterable[str], declared: str | None, field: str) -> str
     return found[0]
 
 
+def check_form(format_: str, form: TableForm, field: str) -> None:
+    """Failure FormatMixed where the spec describes CSV and the files are none."""
+    if format_ != "CSV" and form.csv.model_fields_set:
+        message = f"{field}.csv describes CSV files, and the files are {format_}; remove it or correct {field}.format."
+        raise Failure("FormatMixed", message)
+
+
 def load_source(
-    connection: duckdb.DuckDBPyConnection, files: list[SourceFile], declared: str | None
+    connection: duckdb.DuckDBPyConnection, files: list[SourceFile], form: TableForm
 ) -> dict[str, str | None]:
     """Create the table `raw` and return its columns: the type that the file states, or None where it is text."""
-    format_ = detect_format([file.name for file in files], declared, "spec.format")
-    columns = LOADERS[format_](connection, files)
+    format_ = detect_format([file.name for file in files], form.format, "spec.format")
+    check_form(format_, form, "spec")
+    columns = LOADERS[format_](connection, files, form)
     if not count_rows(connection, "raw"):
         names = ", ".join(f"'{file.name}'" for file in files[:3])
         raise Failure("NoRows", f"The source has a header and no rows ({names}); write rows or correct spec.source.")

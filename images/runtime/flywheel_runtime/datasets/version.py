@@ -12,6 +12,8 @@ from flywheel_runtime.contract.step import Step, canonical_json, is_room_for, wr
 from flywheel_runtime.datasets import profile
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats import SourceFile
+from flywheel_runtime.datasets.formats.column_names import read_folders
+from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.datasets.schema import PreviousVersion, Schema
 from flywheel_runtime.datasets.split import SPLITS, row_text
 from flywheel_runtime.datasets.sql import preserve_order, quote_column, quote_identifier, quote_literal
@@ -31,6 +33,7 @@ class Version:
     rows: dict[str, int]
     anomalies: list[Anomaly]
     files: list[SourceFile] = field(default_factory=list)
+    csv: CsvOptions = field(default_factory=CsvOptions)
 
     @property
     def total(self) -> int:
@@ -134,11 +137,17 @@ def _content_digest(version: Version, folder: Path) -> str:
 
     Rows that were made from others have no source: they are known by what they are, the written splits.
     """
-    source = (
+    source: dict[str, Any] = (
         {"files": [file.sha256 for file in version.files]}
         if version.files
         else {"splits": [_sha256(folder / f"{name}.parquet") for name in SPLITS]}
     )
+    folders = [read_folders(file.name) for file in version.files]
+    if any(folders):  # a renamed folder changes rows
+        source["folders"] = folders
+    written = version.csv.model_dump(exclude_defaults=True)
+    if written:  # other cells from the same bytes
+        source["csv"] = written
     settings = {"layout": LAYOUT, **source, "schema": version.schema.as_json()}
     return "sha256:" + hashlib.sha256(canonical_json(settings).encode()).hexdigest()
 

@@ -116,6 +116,8 @@ class BatchInput(StepConfig):
     volume: VolumeSource | None = None
     format: FileFormat | None
     features: tuple[str, ...]
+    csv: dict[str, Any] | None = None
+    ignore: tuple[str, ...] = ()
 
 
 class BatchOutput(StepConfig):

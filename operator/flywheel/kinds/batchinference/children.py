@@ -13,6 +13,7 @@ from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
+from flywheel.core.tables import table_config
 from flywheel.kinds.batchinference.batch_pod import batch_pod
 from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec, S3Input, S3Output
 from flywheel.kinds.batchinference.schema.status import BatchInferenceStatus, Run
@@ -67,7 +68,12 @@ def step_params(batch: BatchInference, run: Run) -> dict[str, Any]:
     source = {"s3": _s3(location, run.input)} if isinstance(location, S3Input) else {"volume": {"path": run.input}}
     output = spec.output.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"s3"})
     config = {
-        "input": {**source, "format": spec.input.format, "features": list(spec.input.features)},
+        "input": {
+            **source,
+            "format": spec.input.format,
+            "features": list(spec.input.features),
+            **table_config(spec.input.csv, spec.input.ignore),
+        },
         "output": {**output, "s3": _s3(spec.output.s3, run.output)},
         "model": {"name": batch.name, "version": run.version, "digest": str(run.digest)},
         "parallelism": spec.parallelism,

@@ -11,6 +11,7 @@ from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import ClaimLocation, FileFormat, Resources
 from flywheel.core.settings import Settings
+from flywheel.core.tables import table_config
 from flywheel.kinds.dataset.schema.spec import Check, Column, DatasetSpec, HttpSource, S3Source, Split
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 
@@ -34,6 +35,8 @@ class CheckConfig(StepConfig):
     checks: tuple[Check, ...]
     split: Split | dict[Literal["by"], Literal["Time"]]
     show_values: bool = False
+    csv: dict[str, Any] | None = None
+    ignore: tuple[str, ...] = ()
 
 
 def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
@@ -85,5 +88,6 @@ def check_params(dataset: Dataset) -> dict[str, Any]:
         "checks": [check.model_dump(mode="json", by_alias=True) for check in spec.checks],
         "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else default_split,
         **({"showValues": True} if spec.show_values else {}),
+        **table_config(spec.csv, spec.ignore),
     }
     return CheckConfig.model_validate(config).document()

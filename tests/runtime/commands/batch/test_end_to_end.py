@@ -104,14 +104,12 @@ def test_parquet_is_cut_at_row_groups_and_keeps_its_types(pods: BatchPods) -> No
         path = pods.folder / f"{number}.parquet"
         path.write_bytes(pods.get("out/" + each["path"]))
         parts.append(str(path))
-    names = ", ".join(f'"{name}"' for name in kept).replace(
-        '"gaps"', "CASE WHEN isnan(gaps) THEN NULL ELSE gaps END AS gaps"
-    )
+    names = ", ".join(f'"{name}"' for name in kept)
     before = duckdb.sql(f"SELECT {names} FROM '{pods.folder}/rows.parquet' ORDER BY id")
     after = duckdb.sql(f"SELECT * EXCLUDE (prediction) FROM read_parquet({parts!r}) ORDER BY id")
     assert (told["metrics"]["rows"], len(parts)) == (10_000, 4)
     assert after.types == before.types
-    assert after.fetchall() == before.fetchall()
+    assert repr(after.fetchall()) == repr(before.fetchall())  # a NaN is none other's equal
 
 
 def test_of_parquet_only_what_is_wanted_is_brought(pods: BatchPods, monkeypatch: pytest.MonkeyPatch) -> None:

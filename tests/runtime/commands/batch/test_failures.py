@@ -33,7 +33,7 @@ def faults(pods: BatchPods) -> list[dict[str, Any]]:
         pytest.param({"a.csv": GOOD, "b.csv": "id\n1\n"}, {}, "ColumnsMissing", 2, "file 'b.csv'", id="columns missing in one file"),
         pytest.param({"a.csv": GOOD}, {"output": {"include": ["ident"]}}, "ColumnsMissing", 2, "'ident', which spec.output.include names", id="nothing to include"),
         pytest.param({"a.csv": GOOD.replace("id", "label", 1)}, {"output": {"include": ["label"]}}, "ColumnsDiffer", 2, "two columns 'label'", id="a name twice"),
-        pytest.param({"a.csv": "a,,b"}, {}, "HeaderInvalid", 2, "must name each column once", id="no header"),
+        pytest.param({"a.csv": "a,,b"}, {}, "HeaderInvalid", 2, "Column 2 of file", id="no header"),
         pytest.param({"a.parquet": "PAR1 but no Parquet"}, {}, "UnreadableParquet", 2, "is not Parquet", id="no Parquet"),
         pytest.param({"a.parquet": b"PAR1" + b"\0" * 99 + b"\x20\0\0\0PAR1"}, {}, "UnreadableParquet", 2, "a.parquet", id="damaged Parquet"),
         pytest.param({"a.csv.gz": gzip.compress(GOOD.encode())[:-9]}, {}, "BrokenGzip", 2, "a.csv.gz", id="broken gzip"),
@@ -73,7 +73,7 @@ def test_an_output_inside_its_input_is_refused(pods: BatchPods, bucket: str) -> 
 def test_a_plan_of_another_image_is_made_anew(pods: BatchPods, monkeypatch: pytest.MonkeyPatch) -> None:
     pods.put("in/a.csv", GOOD)
     pods.plan()
-    monkeypatch.setattr("flywheel_runtime.commands.batch.scoring_plan.VERSION", 2)
+    monkeypatch.setattr("flywheel_runtime.commands.batch.scoring_plan.VERSION", 99)
 
     code, told = pods.step("score")
 

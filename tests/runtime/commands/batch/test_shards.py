@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel_runtime.commands.batch.formats import Slice
+from flywheel_runtime.commands.batch.reading import Slice
 from flywheel_runtime.commands.batch.scoring_plan import shards
 
 FILES = st.lists(st.lists(st.integers(1, 1000), max_size=8), min_size=1, max_size=6).filter(any)

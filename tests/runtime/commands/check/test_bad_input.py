@@ -42,7 +42,7 @@ BAD: list[Any] = [
     ),
     pytest.param({"a.csv": "id,late\n1,0\n".encode("utf-16")}, {}, "NotUTF8", ["offset 0"], id="UTF-16"),
     pytest.param({"a.csv": ",late\n0,1\n"}, {}, "HeaderInvalid", ["Column 1", "index=False"], id="an index of pandas"),
-    pytest.param({"a.csv": "Id,id\n0,1\n"}, {}, "HeaderInvalid", ["twice"], id="one name twice"),
+    pytest.param({"a.csv": "Id,id\n0,1\n"}, {}, "RepeatedColumn", ["'Id' and 'id'"], id="one name twice"),
     pytest.param(
         {"a.csv": GOOD, "b.csv": "id,size\n1,2\n"},
         {},

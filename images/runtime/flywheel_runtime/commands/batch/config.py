@@ -3,6 +3,8 @@
 from typing import Literal
 
 from flywheel_runtime.contract.config.fetch import S3Source, VolumeSource
+from flywheel_runtime.datasets.formats import TableForm
+from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.params import Params
 
 Format = Literal["CSV", "JSONL", "Parquet"]
@@ -16,6 +18,13 @@ class InputConfig(Params):
     volume: VolumeSource | None = None
     format: Format | None = None
     features: tuple[str, ...] = ()
+    csv: CsvOptions = CsvOptions()
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> TableForm:
+        """What the reader of tables is told of the files."""
+        return TableForm(self.format, self.csv, frozenset(self.ignore))
 
 
 class OutputConfig(Params):

@@ -9,17 +9,19 @@ from pathlib import Path
 
 from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
 from flywheel_runtime.commands.batch.config import BatchConfig
-from flywheel_runtime.commands.batch.formats import Head, Slice
-from flywheel_runtime.commands.batch.formats.choice import FORMATS
 from flywheel_runtime.commands.batch.inference import predictions, row_independence
 from flywheel_runtime.commands.batch.inference.client import Client, Tensor
-from flywheel_runtime.commands.batch.inference.model_inputs import match
+from flywheel_runtime.commands.batch.inference.model_inputs import match, read_tensors
+from flywheel_runtime.commands.batch.reading import Head, Piece, Slice
+from flywheel_runtime.commands.batch.reading.choice import FORMATS
+from flywheel_runtime.commands.batch.reading.columns import describe_cells, unify_types
 from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan, shards
 from flywheel_runtime.commands.batch.storage import output_manifest
 from flywheel_runtime.commands.batch.storage.locations import File, Source, open_output, open_source
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
-from flywheel_runtime.datasets.source import detect_format
+from flywheel_runtime.datasets.source import check_form, detect_format
+from flywheel_runtime.datasets.sql import connect
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.retry import Retry
 
@@ -73,7 +75,7 @@ def _frozen(step: Step, source: Source) -> Plan:
     rows = sum(part.rows for parts in table.slices for part in parts)
     log_line(f"{len(table.files)} files, {rows} rows, {len(found)} shards, {rows_per_call} rows in a call")
     heads = tuple(dict.fromkeys(table.heads))
-    included = _included(config, heads)
+    included = _included(config, table)
     chosen = predictions.choose(
         outputs, config.output.prediction, _classes(step.paths.inputs / "model" / "signature.json")
     )
@@ -84,6 +86,8 @@ def _frozen(step: Step, source: Source) -> Plan:
         format=table.format,
         output_format=config.output.format,
         features=config.input.features,
+        csv=config.input.csv.model_dump(exclude_defaults=True, mode="json"),
+        ignored=tuple(sorted(config.input.ignore)),
         files=tuple((file, heads.index(head)) for file, head in zip(table.files, table.heads, strict=True)),
         heads=heads,
         included=included,
@@ -97,14 +101,17 @@ def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> T
     """Failure where it does not fit the model."""
     files = source.files()
     name = detect_format([file.path for file in files], config.input.format, "spec.input.format")
+    form = config.input.form
+    check_form(name, form, "spec.input")
     reader = FORMATS[name]
     with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
-        heads = list(pool.map(lambda file: reader.head(source, file), files))
+        heads = list(pool.map(lambda file: reader.head(source, file, form), files))
         for file, head in zip(files, heads, strict=True):
             _check_columns(config, inputs, file, head)
         size = sum(file.size for file in files)
         most = _most_shards(config, size)
-        slices = list(pool.map(lambda file: reader.slices(source, file, max(1, ceil(size / most))), files))
+        every = max(1, ceil(size / most))
+        slices = list(pool.map(lambda file, head: reader.slices(source, file, head, every), files, heads))
     if not any(slices):
         raise Failure("NoRows", f"'{source.name}' has no rows; write rows or correct spec.input", retry=True)
     return Table(name, files, heads, slices, most)
@@ -114,18 +121,29 @@ def _rows_mix(step: Step, client: Client, source: Source, table: Table, inputs: 
     """Asked with the first rows of the input."""
     at = next(at for at, parts in enumerate(table.slices) if parts)
     file, head = table.files[at], table.heads[at]
-    features = match(inputs, step.config.input.features, head.columns, file.path)
-    names = [name for each in features for name in each.columns]
-    some = next(FORMATS[table.format].rows(source, file, head, table.slices[at][0], names, step.scratch))
-    return row_independence.rows_mix(client, features, some)
+    form = step.config.input.form
+    features = match(inputs, step.config.input.features, head.all_columns(file, form), file.path)
+    names = tuple(dict.fromkeys(name for each in features for name in each.columns))
+    piece = Piece(source, file, head, table.slices[at][0], names)
+    with connect(threads=1) as connection, tempfile.TemporaryDirectory(dir=step.scratch) as folder:
+        chunks = FORMATS[table.format].chunks(connection, piece, form, Path(folder))
+        chunk = next((chunk for chunk in chunks if len(chunk)), None)
+        if chunk is None:
+            return False
+        cells = describe_cells(table.format, head, names, form)
+        feeds, wrong = read_tensors(connection, chunk.table, features, cells)
+        chunks.close()  # type: ignore[attr-defined]  # the file with holes goes
+    good = [at for at in range(len(chunk)) if at not in wrong][: row_independence.COMPARED_ROWS]
+    return bool(good) and row_independence.rows_mix(client, features, {name: feeds[name][good] for name in feeds})
 
 
 def _check_columns(config: BatchConfig, inputs: tuple[Tensor, ...], file: File, head: Head) -> None:
-    match(inputs, config.input.features, head.columns, file.path)
-    missing = [name for name in config.output.include if name not in head.columns]
+    columns = head.all_columns(file, config.input.form)
+    match(inputs, config.input.features, columns, file.path)
+    missing = [name for name in config.output.include if name not in columns]
     if missing:
         words = f"file '{file.path}' has no column '{missing[0]}', which spec.output.include names"
-        shown = ", ".join(f"'{name}'" for name in head.columns[:10])
+        shown = ", ".join(f"'{name}'" for name in columns[:10])
         raise Failure("ColumnsMissing", f"{words}; it has {shown}")
 
 
@@ -137,14 +155,12 @@ def _most_shards(config: BatchConfig, size: int) -> int:
     )
 
 
-def _included(config: BatchConfig, heads: tuple[Head, ...]) -> tuple[tuple[str, str], ...]:
-    """Names and types: as Parquet states them (text where files disagree), else text."""
-
-    def kind(name: str) -> str:
-        stated = {head.types[head.columns.index(name)] if head.types else "VARCHAR" for head in heads}
-        return stated.pop() if len(stated) == 1 else "VARCHAR"
-
-    return tuple((name, kind(name)) for name in dict.fromkeys(config.output.include))
+def _included(config: BatchConfig, table: Table) -> tuple[tuple[str, str], ...]:
+    """Names and types: as Parquet states them (the type that holds those of all files), JSON from JSON to JSON, else text."""
+    if table.format == "JSONL" and config.output.format == "JSONL":
+        own = {name for head in table.heads for name in head.columns}
+        return tuple((name, "JSON" if name in own else "VARCHAR") for name in config.output.include)
+    return tuple((name, unify_types([head.type_of(name) for head in table.heads])) for name in config.output.include)
 
 
 def _check_names(names: list[str]) -> None:

@@ -4,40 +4,54 @@ import json
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
+import duckdb
 import numpy as np
 
 from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
-from flywheel_runtime.commands.batch.formats import RowError, Rows
-from flywheel_runtime.commands.batch.formats.choice import FORMATS
-from flywheel_runtime.commands.batch.inference import predictions
+from flywheel_runtime.commands.batch.inference.cells import Cell
 from flywheel_runtime.commands.batch.inference.client import Array, Client
-from flywheel_runtime.commands.batch.inference.model_inputs import Feature, match, tensors
-from flywheel_runtime.commands.batch.scoring_plan import FILE, Piece, Plan
+from flywheel_runtime.commands.batch.inference.model_inputs import Feature, match, read_tensors
+from flywheel_runtime.commands.batch.reading import Chunk, Piece, RowError
+from flywheel_runtime.commands.batch.reading.choice import FORMATS
+from flywheel_runtime.commands.batch.reading.columns import check_folders, describe_cells
+from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan
+from flywheel_runtime.commands.batch.scoring_plan import Piece as PlannedPiece
 from flywheel_runtime.commands.batch.storage import shard_results
 from flywheel_runtime.commands.batch.storage.locations import Source, open_output, open_source
 from flywheel_runtime.commands.batch.storage.part_files import Part
 from flywheel_runtime.commands.batch.storage.shard_results import Result
 from flywheel_runtime.contract.errors import Failure, RequestRejected
 from flywheel_runtime.contract.step import log_line
+from flywheel_runtime.datasets.sql import connect
 
 TOO_MANY = "TooManyRowErrors"
 MAX_PARALLEL_CALLS = 3  # under way at once: the server scores one chunk while the next is read and the last one written
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Rows of a file with the model's answers, and those without."""
+class Call:
+    """Rows of a chunk, by their places, with the model's answers, and those without."""
 
-    file: str
-    rows: Rows
+    places: Array
     found: dict[str, Array]
     errors: list[RowError]
+
+
+@dataclass(frozen=True)
+class ScoredChunk:
+    """A chunk on its way: what its columns hold, the rows that cannot be asked, and the calls for all others."""
+
+    file: str
+    chunk: Chunk
+    cells: Mapping[str, Cell]
+    errors: list[RowError]
+    calls: list[Future[Call]]
 
 
 @dataclass
@@ -48,91 +62,103 @@ class Shard:
     plan: Plan
     client: Client
     errors: Path
+    connection: duckdb.DuckDBPyConnection
     failed: int = 0
     scored: int = 0
     part: Part | None = None
-    _features: dict[int, list[Feature]] = field(default_factory=dict)
+    _features: dict[str, list[Feature]] = field(default_factory=dict)
 
-    def score(self, source: Source, pieces: tuple[Piece, ...], path: Path) -> Path | None:
+    def score(self, source: Source, pieces: tuple[PlannedPiece, ...], path: Path) -> Path | None:
         """The part file, or None where no row could be scored. Failure TooManyRowErrors."""
         with self.errors.open("w", encoding="utf-8") as log, ThreadPoolExecutor(MAX_PARALLEL_CALLS) as pool:
-            waiting: deque[Future[Scored]] = deque()
-            for piece, rows in self._chunks(source, pieces):
-                waiting.append(pool.submit(self._predict, piece, rows))
-                if len(waiting) > MAX_PARALLEL_CALLS:
-                    self._keep(waiting.popleft().result(), log, path)
+            waiting: deque[ScoredChunk] = deque()
+            for piece, chunk in self._chunks(source, pieces):
+                waiting.append(self._start(piece, chunk, pool))
+                if len(waiting) > 1:
+                    self._finish(waiting.popleft(), log, path)
             while waiting:
-                self._keep(waiting.popleft().result(), log, path)
+                self._finish(waiting.popleft(), log, path)
         return self.part.close() if self.part else None
 
-    def _chunks(self, source: Source, pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, Rows]]:
-        plan = self.plan
-        reader = FORMATS[plan.format]
+    def _chunks(self, source: Source, pieces: tuple[PlannedPiece, ...]) -> Iterator[tuple[Piece, Chunk]]:
+        plan, form = self.plan, self.step.config.input.form
         inputs, _ = self.client.signature()
         for piece in pieces:
             file, head_at = plan.files[piece.file]
             head = plan.heads[head_at]
-            features = self._features.setdefault(head_at, match(inputs, plan.features, head.columns, file.path))
-            wanted = list(dict.fromkeys([c for f in features for c in f.columns] + [name for name, _ in plan.included]))
-            for rows in reader.rows(source, file, head, piece.slice, wanted, self.step.scratch):
-                bad = rows.bad
-                for start in range(0, max(len(rows), 1), plan.rows_per_call):
-                    some = range(start, min(start + plan.rows_per_call, len(rows)))
-                    picked = rows.only(some)
-                    yield piece, Rows(picked.numbers, picked.columns, bad)
-                    bad = []
+            features = match(inputs, plan.features, head.all_columns(file, form), file.path)
+            self._features[file.path] = features
+            wanted = dict.fromkeys([c for f in features for c in f.columns] + [name for name, _ in plan.included])
+            wanted_piece = Piece(source, file, head, piece.slice, tuple(wanted))
+            for chunk in FORMATS[plan.format].chunks(self.connection, wanted_piece, form, self.step.scratch):
+                yield wanted_piece, chunk
 
-    def _predict(self, piece: Piece, rows: Rows) -> Scored:
-        file, head = self.plan.files[piece.file]
-        features = self._features[head]
-        good, feeds, errors = tensors(features, rows)
-        found, refused = self._infer(features, feeds, good)
-        errors = sorted([*rows.bad, *errors, *refused], key=lambda error: error.row)
-        lost = {error.row for error in refused}
-        scored = good.only([at for at, number in enumerate(good.numbers) if number not in lost])
-        return Scored(file.path, scored, found, errors)
+    def _start(self, piece: Piece, chunk: Chunk, pool: ThreadPoolExecutor) -> ScoredChunk:
+        """Begin the calls for a chunk's rows."""
+        cells = describe_cells(self.plan.format, piece.head, piece.wanted, self.step.config.input.form)
+        if not len(chunk):
+            return ScoredChunk(piece.file.path, chunk, cells, list(chunk.bad), [])
+        check_folders(self.connection, chunk.table, piece, cells)
+        features = self._features[piece.file.path]
+        feeds, wrong = read_tensors(self.connection, chunk.table, features, cells)
+        errors = [*chunk.bad, *(RowError(chunk.numbers[at], "BadValue", words) for at, words in wrong.items())]
+        good = np.array([at for at in range(len(chunk)) if at not in wrong], np.int64)
+        calls = []
+        for start in range(0, len(good), self.plan.rows_per_call):
+            places = good[start : start + self.plan.rows_per_call]
+            asked = {name: array[places] for name, array in feeds.items()}
+            calls.append(pool.submit(self._infer, features, asked, places, chunk))
+        return ScoredChunk(piece.file.path, chunk, cells, errors, calls)
 
-    def _infer(
-        self, features: list[Feature], feeds: dict[str, Array], rows: Rows
-    ) -> tuple[dict[str, Array], list[RowError]]:
+    def _infer(self, features: list[Feature], feeds: dict[str, Array], places: Array, chunk: Chunk) -> Call:
         """All rows in one call; if that is refused, each half by itself, down to the row that is to blame."""
-        if not len(rows):
-            return {}, []
         try:
-            return self.client.infer(tuple(each.tensor for each in features), feeds), []
+            return Call(places, self.client.infer(tuple(each.tensor for each in features), feeds), [])
         except RequestRejected as refusal:
-            if len(rows) == 1:
-                return {}, [RowError(rows.numbers[0], "Refused", str(refusal))]
-        middle = len(rows) // 2
-        halves = (slice(0, middle), slice(middle, len(rows)))
-        asked = [
-            self._infer(features, {name: a[h] for name, a in feeds.items()}, rows.only(range(len(rows))[h]))
-            for h in halves
+            if len(places) == 1:
+                return Call(places[:0], {}, [RowError(chunk.numbers[int(places[0])], "Refused", str(refusal))])
+        middle = len(places) // 2
+        halves = [
+            self._infer(features, {name: a[half] for name, a in feeds.items()}, places[half], chunk)
+            for half in (slice(0, middle), slice(middle, len(places)))
         ]
-        answered = [found for found, _ in asked if found]
+        answered = [half.found for half in halves if len(half.places)]
         joined = {name: np.concatenate([found[name] for found in answered]) for name in (answered or [{}])[0]}
-        return joined, [error for _, errors in asked for error in errors]
+        return Call(
+            np.concatenate([half.places for half in halves]),
+            joined,
+            [error for half in halves for error in half.errors],
+        )
 
-    def _keep(self, scored: Scored, log: Any, path: Path) -> None:
-        for error in scored.errors:
-            line = {"file": scored.file, "row": error.row, "reason": error.reason, "message": error.message}
+    def _finish(self, scored: ScoredChunk, log: TextIO, path: Path) -> None:
+        """Write a chunk's rows and errors, and drop its table."""
+        calls = [call.result() for call in scored.calls]
+        errors = sorted(
+            [*scored.errors, *(error for call in calls for error in call.errors)], key=lambda each: each.row
+        )
+        self._write_errors(scored.file, errors, log)
+        answered = [call for call in calls if len(call.places)]
+        for call in answered:
+            if self.part is None:
+                output = self.step.config.output.format
+                self.part = Part(self.connection, path, output, self.plan.included, self.plan.answers)
+                self.part.create()
+            self.part.append(scored.chunk.table, scored.cells, call.places, call.found)
+            self.scored += len(call.places)
+        if len(scored.chunk):
+            self.connection.execute(f"DROP TABLE {scored.chunk.table}")
+
+    def _write_errors(self, file: str, errors: list[RowError], log: TextIO) -> None:
+        for error in errors:
+            line = {"file": file, "row": error.row, "reason": error.reason, "message": error.message}
             log.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self.failed += len(scored.errors)
+        self.failed += len(errors)
         most = self.step.config.max_row_errors
         if most is not None and self.failed > most:
-            last = scored.errors[-1]
-            words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{scored.file}': {last.message}"
+            last = errors[-1]
+            words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}': {last.message}"
             cure = f"see '{self.plan.output}_errors/', and mend the rows or raise spec.maxRowErrors"
             raise Failure(TOO_MANY, f"{words}; {cure}")
-        if not len(scored.rows):
-            return
-        if self.part is None:
-            self.part = Part(path, self.step.config.output.format, self.plan.columns)
-        included = [scored.rows.columns[name] for name, _ in self.plan.included]
-        as_text = self.plan.output_format != "Parquet"
-        found = [predictions.cells(answer, scored.found, as_text=as_text) for answer in self.plan.answers]
-        self.part.append([*included, *found])
-        self.scored += len(scored.rows)
 
 
 def main() -> int:
@@ -150,9 +176,13 @@ def score(step: Step) -> Report:
     if earlier is not None and shard_results.files_exist(output, earlier):
         return _report(earlier, 0.0, repeated=True)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=step.scratch) as folder, step.client as client:
+    with (
+        tempfile.TemporaryDirectory(dir=step.scratch) as folder,
+        connect(Path(folder), threads=1) as connection,  # rows keep their order
+        step.client as client,
+    ):
         errors = Path(folder) / "errors.jsonl"
-        shard = Shard(step, plan, client, errors)
+        shard = Shard(step, plan, client, errors, connection)
         source = open_source(step.config, step.paths, step.env)
         try:
             part = shard.score(source, plan.shards[index], Path(folder) / "part")

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from flywheel_runtime.commands.batch.formats import Head, Slice
 from flywheel_runtime.commands.batch.inference.predictions import Answer
+from flywheel_runtime.commands.batch.reading import Head, Slice
 from flywheel_runtime.commands.batch.storage.locations import File
 from flywheel_runtime.contract.errors import Failure
 
 FILE = "plan.json"
-VERSION = 1  # of its form; a shard that was scored by another form is not taken for done
+VERSION = 2  # of its form; a shard that was scored by another form is not taken for done
 DIGITS = 12  # of the plan's digest, in names of files
 
 
@@ -32,13 +32,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """`heads` are the different ones; `files` names for each file which it has. `included`: names and types; `classes`: as in signature.json."""
+    """`heads` are the different ones; `files` names for each file which it has. `included`: names and DuckDB's types; `csv` is
+    what the spec says of CSV files."""
 
     output: str
     model: str
     format: str
     output_format: str
     features: tuple[str, ...]
+    csv: dict[str, Any]
+    ignored: tuple[str, ...]
     files: tuple[tuple[File, int], ...]
     heads: tuple[Head, ...]
     included: tuple[tuple[str, str], ...]

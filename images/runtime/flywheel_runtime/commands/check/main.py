@@ -6,9 +6,9 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, step_command
-from flywheel_runtime.datasets import anomalies, source, split, sql, types, version
+from flywheel_runtime.datasets import anomalies, near_misses, source, split, sql, types, version
 from flywheel_runtime.datasets.anomalies import Anomaly
-from flywheel_runtime.datasets.formats import SourceFile
+from flywheel_runtime.datasets.formats import SourceFile, TableForm
 from flywheel_runtime.datasets.schema import (
     DatasetSpec,
     PreviousVersion,
@@ -40,7 +40,7 @@ def main(step: Step) -> None:
         with sql.connect(folder) as connection:
             schema, target, more = _resolve_target(connection, spec, schema)
             anomalies.log_anomalies(more)
-            checked = Version(schema, target, split.assign_splits(connection, schema), found + more, files)
+            checked = Version(schema, target, split.assign_splits(connection, schema), found + more, files, spec.csv)
             version.write_version(step, connection, checked, previous, show_values=spec.show_values)
     log_line(f"Dataset '{spec.name}' is good: {checked.total:,} rows, {len(checked.anomalies)} warnings")
 
@@ -53,18 +53,21 @@ def _load(
 ) -> tuple[Schema, list[Anomaly]]:
     """Fill table `data` with typed columns; missing columns and cells of another type end the check at once."""
     with sql.preserve_order(connection):
-        stated = source.load_source(connection, files, spec.format)
+        form = TableForm(spec.format, spec.csv, frozenset(spec.ignore))
+        stated = source.load_source(connection, files, form)
     found = anomalies.find_missing_columns(spec, list(stated), previous)
     anomalies.fail_on_errors(found, spec)
-    inferred = types.infer_types(connection, [name for name, kind in stated.items() if kind is None])
+    inferred = types.infer_types(connection, [name for name, kind in stated.items() if kind is None], spec.csv)
     inferred = {name: kind or inferred[name] for name, kind in stated.items()}
     schema = Schema(settle_columns(spec, inferred, previous), spec.target, spec.keys, spec.event_time, Split())
-    anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, schema), spec)
+    anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, schema, spec.csv), spec)
     found += anomalies.find_extra_columns(spec, list(stated), previous)
-    found += anomalies.find_type_mismatches(connection, schema, stated, inferred)
+    found += anomalies.find_type_mismatches(connection, schema, stated, inferred, spec.csv)
+    found += near_misses.find_near_misses(connection, schema, stated, spec)
+    found += near_misses.find_huge_integers(connection, schema, stated)
     anomalies.fail_on_errors(found, spec)
     values = ", ".join(
-        f"{types.typed_value(c.name, stated[c.name], c.type, proven=inferred[c.name] == c.type)} AS {sql.quote_column(c.name)}"
+        f"{types.typed_value(c.name, stated[c.name], c.type, proven=inferred[c.name] == c.type, form=spec.csv)} AS {sql.quote_column(c.name)}"
         for c in schema.columns
     )
     with sql.preserve_order(connection):

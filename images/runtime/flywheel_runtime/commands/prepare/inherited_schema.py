@@ -7,7 +7,7 @@ import duckdb
 from flywheel_runtime.commands.prepare.query import RESULT, SPLIT, Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
-from flywheel_runtime.datasets.formats.parquet import column_type
+from flywheel_runtime.datasets.formats.parquet import UNTYPED, column_type
 from flywheel_runtime.datasets.schema import Column, Schema, Split
 from flywheel_runtime.datasets.sql import (
     describe_columns,
@@ -17,8 +17,6 @@ from flywheel_runtime.datasets.sql import (
     quote_identifier,
 )
 from flywheel_runtime.datasets.types import SQL_TYPE
-
-UNTYPED = ('"NULL"', "NULL")  # DuckDB's type of a column without any value
 
 
 def inherit_schema(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple[Schema, bool, list[Anomaly]]:

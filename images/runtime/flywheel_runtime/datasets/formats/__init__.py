@@ -1,12 +1,19 @@
-"""The files of a source, and CSV, JSON and Parquet among them read into DuckDB."""
+"""The one reader of tables: CSV, JSON lines and Parquet become the same cells in the check of a Dataset and in a batch.
+
+dialect        how a CSV file is written
+text_records   text cut where its rows end
+column_names   the names in a file, and what its folders give
+csv, json, parquet   each turns a file, or a piece of one, into SQL for its rows: cells of text, or of the types that the file states
+"""
 
 import gzip
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.datasets.formats.dialect import CsvOptions
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,15 @@ class SourceFile:
     def open(self) -> IO[bytes]:
         """The file's content as bytes, unpacked."""
         return gzip.open(self.path, "rb") if self.gzipped else self.path.open("rb")  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class TableForm:
+    """What the spec says of its files: their format, how CSV is written, and the columns that are left out."""
+
+    format: str | None = None
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    ignored: frozenset[str] = frozenset()
 
 
 def check_same_columns(file: SourceFile, columns: Iterable[str], first: SourceFile, expected: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from flywheel.core.resource.schema import (
     validations,
 )
 from flywheel.core.resource.values import Duration, ObjectName
+from flywheel.core.tables import FORMAT_RULE, Csv, Ignore
 
 _DATES = rule(
     "!self.replace('$(run.date)', '').replace('$(run.time)', '').contains('$(')",
@@ -68,6 +69,7 @@ class Input(Schema):
 
     model_config = model_rules(
         exactly_one_of("s3", "pvc"),
+        FORMAT_RULE,
         rule(
             "!has(self.features) || self.features.map(f, size(f)).sum() <= 40000",
             "the names in features may have at most 40000 characters in total; rename columns, or give the model one input for each column",
@@ -79,6 +81,8 @@ class Input(Schema):
     format: FileFormat | None = Field(
         None, description="Format of the files. Defaults to the format that their names indicate."
     )
+    csv: Csv | None = Field(None, description="How CSV files are written, as in the Dataset of the model.")
+    ignore: Ignore = ()
     features: tuple[ColumnName, ...] = Field(
         (),
         max_length=2000,

@@ -21,6 +21,7 @@ from flywheel.core.resource.schema import (
     rule,
 )
 from flywheel.core.resource.values import Label, Number, Percent, Sha256
+from flywheel.core.tables import FORMAT_RULE, Csv, Ignore
 
 
 class S3Source(S3Location):
@@ -140,6 +141,13 @@ class DatasetSpec(Schema):
             "!has(self.split) || self.split.by != 'Time' || has(self.eventTime)",
             "split.by: Time requires spec.eventTime, the column that orders the rows",
         ),
+        FORMAT_RULE,
+        rule(
+            "!has(self.ignore) || !(has(self.target) && self.target in self.ignore"
+            " || has(self.eventTime) && self.eventTime in self.ignore"
+            " || has(self.keys) && self.keys.exists(key, key in self.ignore))",
+            "ignore must not name the target, a key or eventTime",
+        ),
     )
 
     source: Source = Field(description="Source of the data.")
@@ -153,6 +161,8 @@ class DatasetSpec(Schema):
     format: FileFormat | None = Field(
         None, description="Format of the files. Defaults to the format that their names indicate."
     )
+    csv: Csv | None = Field(None, description="How CSV files are written, as far as it differs from the usual form.")
+    ignore: Ignore = ()
     columns: tuple[Column, ...] = named_list(
         500, "Properties of columns. Properties that are not set are inferred from the first version and then fixed."
     )

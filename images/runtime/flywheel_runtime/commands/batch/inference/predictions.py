@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from flywheel_runtime.commands.batch.config import Prediction
 from flywheel_runtime.commands.batch.inference.client import DATATYPES, Array, Tensor
@@ -53,11 +54,15 @@ def _columns(output: Tensor, name: str, classes: Sequence[str]) -> list[Answer]:
     return [Answer(name, kind + "[]" * (len(output.shape) - 1), output.name)]
 
 
-def cells(answer: Answer, found: Mapping[str, Array], *, as_text: bool) -> list[Any]:
-    """The column's cells as Python has them. In text a float keeps its own shortest digits, which read back as the same number."""
-    array = found[answer.output]
+def read_cells(answer: Answer, outputs: Mapping[str, Array]) -> Array:
+    """The column's cells (rows,), as DuckDB reads an array: a row of several axes is a list."""
+    array = outputs[answer.output]
     if answer.at is not None:
         array = array[:, answer.at]
-    if as_text and array.dtype.kind == "f" and array.dtype.itemsize < 8:
-        array = array.astype("U").astype("f8")
-    return array.tolist()  # type: ignore[no-any-return]
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    if array.ndim == 1:
+        return array
+    rows = np.empty(len(array), object)
+    rows[:] = array.tolist()
+    return rows

@@ -1,13 +1,12 @@
 """Whether a model answers a row by its neighbours in the same call (a mean over the batch, say): then each row is asked alone, as online."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from flywheel_runtime.commands.batch.formats import Rows
 from flywheel_runtime.commands.batch.inference.client import Array, Client
-from flywheel_runtime.commands.batch.inference.model_inputs import Feature, tensors
+from flywheel_runtime.commands.batch.inference.model_inputs import Feature
 from flywheel_runtime.contract.errors import RequestRejected
 
 COMPARED_ROWS = (
@@ -15,12 +14,11 @@ COMPARED_ROWS = (
 )
 
 
-def rows_mix(client: Client, features: Sequence[Feature], rows: Rows) -> bool:
+def rows_mix(client: Client, features: Sequence[Feature], feeds: Mapping[str, Array]) -> bool:
     """Whether some rows get together what they do not get alone. Rows that are refused alone tell nothing."""
-    good, feeds, _ = tensors(features, rows)
     inputs = tuple(feature.tensor for feature in features)
     alone: dict[int, dict[str, Array]] = {}
-    for at in range(min(COMPARED_ROWS, len(good))):
+    for at in range(min(COMPARED_ROWS, *(len(array) for array in feeds.values()))):
         with contextlib.suppress(RequestRejected):
             alone[at] = client.infer(inputs, {name: array[at : at + 1] for name, array in feeds.items()})
     if not alone:

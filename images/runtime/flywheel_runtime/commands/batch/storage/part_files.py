@@ -1,82 +1,88 @@
-"""Columns as one file of the output. Parquet goes through JSON lines, which DuckDB reads with the types that the plan says."""
+"""One file of the output: rows of chunks with the model's predictions, joined by their place and written by DuckDB.
 
-import csv
-import json
-import math
-from collections.abc import Sequence
+Included columns stay in DuckDB from the input to the output, so that a timestamp keeps its zone and a blob its bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import duckdb
+import numpy as np
 
 from flywheel_runtime.commands.batch.config import Format
-from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
+from flywheel_runtime.commands.batch.inference.cells import Cell
+from flywheel_runtime.commands.batch.inference.client import Array
+from flywheel_runtime.commands.batch.inference.predictions import Answer, read_cells
+from flywheel_runtime.datasets.sql import quote_column, quote_identifier, quote_literal
 
-# Made once: json.dumps with options makes one for each call, which costs more than the encoding.
-ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
-PLAIN_IN_CSV, PLAIN_IN_JSON = frozenset((str, int)), frozenset((str, int, bool, type(None)))
 SUFFIX: dict[Format, str] = {"CSV": "csv", "JSONL": "jsonl", "Parquet": "parquet"}
+OPTIONS: dict[Format, str] = {
+    "CSV": "FORMAT csv, HEADER, DELIMITER ','",
+    "JSONL": "FORMAT json",
+    "Parquet": "FORMAT parquet, COMPRESSION zstd",
+}
+FLOATS = ("FLOAT", "DOUBLE")
 
 
+@dataclass(frozen=True)
 class Part:
-    """Rows are appended; `close` gives the finished file."""
+    """Rows are appended; `close` gives the finished file. `included` are names and types of DuckDB."""
 
-    def __init__(self, path: Path, kind: Format, columns: Sequence[tuple[str, str]]) -> None:
-        """`columns`: names and DuckDB's types."""
-        self.path = path
-        self._kind = kind
-        self._columns = columns
-        self._names = [name for name, _ in columns]
-        self._lines = path if kind != "Parquet" else path.with_suffix(".lines")
-        self._file = self._lines.open("w", encoding="utf-8", newline="")
-        self._csv = csv.writer(self._file, lineterminator="\n")
-        if kind == "CSV":
-            self._csv.writerow(self._names)
+    connection: duckdb.DuckDBPyConnection
+    path: Path
+    kind: Format
+    included: Sequence[tuple[str, str]]
+    answers: Sequence[Answer]
 
-    def append(self, columns: Sequence[Sequence[Any]]) -> None:
-        """Rows, given as their columns in order."""
-        if self._kind == "CSV":
-            self._csv.writerows(zip(*map(_texts, columns), strict=True))
-            return
-        names = self._names
-        for row in zip(*map(_values, columns), strict=True):
-            self._file.write(ENCODE(dict(zip(names, row, strict=True))) + "\n")
+    def create(self) -> None:
+        """Make the table of its rows."""
+        columns = [*self.included, *((answer.name, answer.type) for answer in self.answers)]
+        declared = ", ".join(f"{quote_column(name)} {kind}" for name, kind in columns)
+        self.connection.execute(f"CREATE TABLE part ({declared})")
+
+    def append(self, table: str, cells: Mapping[str, Cell], places: Array, outputs: Mapping[str, Array]) -> None:
+        """The rows at these places of a chunk's table, in their order, with the model's outputs for them."""
+        given: dict[str, Array] = {"#place": places.astype(np.int64)}
+        given |= {f"a{at}": read_cells(answer, outputs) for at, answer in enumerate(self.answers)}
+        self.connection.register("answers", given)
+        values = [_included(cells[name], kind) for name, kind in self.included]
+        values += [f'answers."a{at}"::{answer.type}' for at, answer in enumerate(self.answers)]
+        self.connection.execute(
+            f'INSERT INTO part SELECT {", ".join(values)} FROM {table} JOIN answers ON {table}.rowid = answers."#place" '
+            'ORDER BY answers."#place"'
+        )
+        self.connection.unregister("answers")
 
     def close(self) -> Path:
-        """The file, whole."""
-        self._file.close()
-        if self._kind == "Parquet":
-            self._pack()
+        """The file, whole; the same rows give the same bytes."""
+        columns = [(name, kind, False) for name, kind in self.included]
+        columns += [(answer.name, answer.type, True) for answer in self.answers]
+        values = ", ".join(
+            f"{_written(quote_column(name), kind, self.kind, is_answer)} AS {quote_identifier(name)}"
+            for name, kind, is_answer in columns
+        )
+        options = OPTIONS[self.kind]
+        self.connection.execute(f"COPY (SELECT {values} FROM part) TO {quote_literal(str(self.path))} ({options})")
+        self.connection.execute("DROP TABLE part")
         return self.path
 
-    def _pack(self) -> None:
-        columns = ", ".join(f"{quote_literal(name)}: {quote_literal(kind)}" for name, kind in self._columns)
-        names = ", ".join(quote_identifier(name) for name in self._names)
-        with connect(threads=1) as connection:  # the same rows give the same bytes
-            connection.execute(
-                f"COPY (SELECT {names} FROM read_json({quote_literal(str(self._lines))}, format = 'newline_delimited', "
-                f"columns = {{{columns}}})) TO {quote_literal(str(self.path))} (FORMAT parquet, COMPRESSION zstd)"
-            )
-        self._lines.unlink()
+
+def _included(cell: Cell, kind: str) -> str:
+    if cell.is_json:
+        return cell.sql if kind == "JSON" else cell.text
+    return f"{cell.sql}::{kind}"
 
 
-def _texts(cells: Sequence[Any]) -> Sequence[Any]:
-    """As CSV has them: nothing for what is missing, JSON for lists."""
-    return cells if set(map(type, cells)) <= PLAIN_IN_CSV else [_text(cell) for cell in cells]
-
-
-def _text(cell: Any) -> Any:
-    if isinstance(cell, (list, tuple, dict)):
-        return json.dumps(cell, default=str)
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
-
-
-def _values(cells: Sequence[Any]) -> Sequence[Any]:
-    """As JSON has them: it knows neither NaN nor infinities."""
-    return cells if set(map(type, cells)) <= PLAIN_IN_JSON else [_value(cell) for cell in cells]
-
-
-def _value(cell: Any) -> Any:
-    if isinstance(cell, float):
-        return cell if math.isfinite(cell) else None
-    return list(map(_value, cell)) if isinstance(cell, (list, tuple)) else cell
+def _written(value: str, kind: str, format_: Format, is_answer: bool) -> str:
+    """SQL for a cell as the format has it: JSON knows neither NaN nor infinities, and text formats no bytes."""
+    if kind in FLOATS and (is_answer or format_ == "JSONL"):
+        value = f"CASE WHEN isfinite({value}) THEN {value} END"
+    if format_ == "Parquet":
+        return value
+    if kind == "BLOB":
+        return f"base64({value})"
+    if format_ == "CSV":
+        return f"nullif(to_json({value})::VARCHAR, 'null')" if kind.endswith("]") else value
+    # A float keeps its own shortest digits, which read back as the same number.
+    return f"{value}::VARCHAR::DOUBLE" if kind == "FLOAT" else value

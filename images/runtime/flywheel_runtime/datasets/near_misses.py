@@ -1,0 +1,131 @@
+"""Columns of text that are nearly numbers or times, and whole numbers beyond what a Dataset holds."""
+
+from collections.abc import Mapping
+
+import duckdb
+
+from flywheel_runtime.datasets.anomalies import VALUES, Anomaly, count_violations
+from flywheel_runtime.datasets.schema import DatasetSpec, Schema
+from flywheel_runtime.datasets.sql import describe_raw, quote_column
+from flywheel_runtime.datasets.types import SURE_FLOAT, matches_number, parse_text, present_text
+
+# Text is a near miss where this share of its values, and at least so many, are of one other type.
+MIN_SHARE, MIN_VALUES = 0.9, 10
+COLUMNS_PER_QUERY = 20
+COMMA_NUMBER = r"[+-]?([0-9]+|[0-9]{1,3}([. ][0-9]{3})+),[0-9]+"
+OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-]([0-9]{2}|[0-9]{4})([ T].*)?"
+WIDE_TYPES = ("UBIGINT", "HUGEINT", "UHUGEINT", "DECIMAL")
+MAX_INTEGER = 2**63 - 1
+
+
+def find_near_misses(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, stated: Mapping[str, str | None], spec: DatasetSpec
+) -> list[Anomaly]:
+    """Warnings about columns of `raw` that became text because of some of their cells, with the field that says what these mean."""
+    given = {column.name for column in spec.columns if column.type is not None}
+    texts = [c.name for c in schema.columns if c.type == "String" and stated[c.name] is None and c.name not in given]
+    found: list[Anomaly] = []
+    for start in range(0, len(texts), COLUMNS_PER_QUERY):
+        part = texts[start : start + COLUMNS_PER_QUERY]
+        counted = ", ".join(_counts(name, spec) for name in part)
+        row = connection.execute(f"SELECT {counted} FROM raw").fetchone() or ()
+        for at, name in enumerate(part):
+            found += _near_miss(connection, spec, name, *row[5 * at : 5 * at + 5])
+    return found
+
+
+def _value(name: str, spec: DatasetSpec) -> str:
+    return f"({present_text(f'{quote_column(name)}::VARCHAR', spec.csv)})"
+
+
+def _tests(name: str, spec: DatasetSpec) -> tuple[str, str, str, str]:
+    """SQL for: a number, a number with a decimal comma, a time as we read it, a date in another order."""
+    value = _value(name, spec)
+    return (
+        matches_number(value, SURE_FLOAT, spec.csv),
+        f"regexp_full_match({value}, '{COMMA_NUMBER}')",
+        f"({parse_text(f'{quote_column(name)}::VARCHAR', 'Timestamp', spec.csv)}) IS NOT NULL",
+        f"regexp_full_match({value}, '{OTHER_DATE}')",
+    )
+
+
+def _counts(name: str, spec: DatasetSpec) -> str:
+    return ", ".join([f"count({_value(name, spec)})", *(f"count(*) FILTER ({test})" for test in _tests(name, spec))])
+
+
+def _near_miss(
+    connection: duckdb.DuckDBPyConnection,
+    spec: DatasetSpec,
+    name: str,
+    filled: int,
+    numbers: int,
+    comma_numbers: int,
+    times: int,
+    other_dates: int,
+) -> list[Anomaly]:
+    number, comma, time, other = _tests(name, spec)
+    least = max(MIN_VALUES, filled * MIN_SHARE)
+    if comma_numbers and numbers + comma_numbers >= least:
+        what = f"{comma_numbers:,} of its values are numbers with a decimal comma"
+        return [_anomaly(connection, spec, name, what, f"{number} OR {comma}", 'set csv.decimal to ","')]
+    if numbers >= least:
+        what = f"{_percent(numbers, filled)} of its values are numbers"
+        return [
+            _anomaly(connection, spec, name, what, number, "if they mean a missing value, name them in csv.missing")
+        ]
+    if times + other_dates >= least:
+        what = f"{other_dates:,} of its values are dates of another form than 2013-01-31"
+        return [_anomaly(connection, spec, name, what, f"{time} OR {other}", 'set csv.dateFormat, such as "%d.%m.%Y"')]
+    return []
+
+
+def _anomaly(
+    connection: duckdb.DuckDBPyConnection, spec: DatasetSpec, name: str, what: str, expected: str, cure: str
+) -> Anomaly:
+    rest = f"{_value(name, spec)} IS NOT NULL AND NOT ({expected})"
+    count, examples = count_violations(connection, "raw", name, rest)
+    times = [_times(connection, name, example, rest) for example in examples]
+    values = ": " + ", ".join(f"'{value}' ({number:,} times)" for value, number in zip(examples, times, strict=True))
+    other = f"; the rest is {count:,} rows of other text{VALUES}" if count else ""
+    message = f"Column '{name}' is text: {what}{other}; {cure}."
+    return Anomaly("NearMiss", "Warning", name, message, count, examples, values)
+
+
+def _times(connection: duckdb.DuckDBPyConnection, name: str, value: str, rest: str) -> int:
+    row = connection.execute(
+        f"SELECT count(*) FROM raw WHERE {rest} AND left({quote_column(name)}::VARCHAR, 60) = $value", {"value": value}
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _percent(count: int, total: int) -> str:
+    return f"{min(100 * count / total, 99.9):.3g} %"
+
+
+def find_huge_integers(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, stated: Mapping[str, str | None]
+) -> list[Anomaly]:
+    """Errors about whole numbers of `raw` that no 64 bits hold: as floats, different keys would become equal."""
+    kinds = describe_raw(connection)
+    found = []
+    for column in schema.columns:
+        kind = kinds[column.name]
+        if (
+            column.type != "Integer"
+            or stated[column.name] != "Integer"
+            or not kind.startswith((*WIDE_TYPES, "VARCHAR"))
+        ):
+            continue
+        name = quote_column(column.name)
+        count, examples = count_violations(
+            connection, "raw", column.name, f"{name} IS NOT NULL AND TRY_CAST({name} AS BIGINT) IS NULL"
+        )
+        if count:
+            message = (
+                f"Column '{column.name}' has {count:,} numbers beyond {MAX_INTEGER}, the greatest that Integer holds{VALUES}; "
+                "set its type in spec.columns to String, which keeps every digit, or leave it out with spec.ignore."
+            )
+            found.append(
+                Anomaly("OutOfRange", "Error", column.name, message, count, examples, f", such as '{examples[0]}'")
+            )
+    return found

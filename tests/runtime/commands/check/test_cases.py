@@ -1,0 +1,166 @@
+"""Tables as people bring them, each with the value that is right for it (cases/)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+CASES = Path(__file__).parent / "cases"
+Check = Callable[..., Any]
+SPLITS = ("train", "validation", "test")
+
+
+def files(case: str) -> dict[str, bytes]:
+    folder = CASES / case / "src"
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def types(result: Any) -> dict[str, str]:
+    return {column["name"]: column["type"] for column in result.output("data/schema.json")["columns"]}
+
+
+def warnings(result: Any) -> list[str]:
+    return [anomaly["message"] for anomaly in result.output("data/report.json")["anomalies"]]
+
+
+def select(result: Any, query: str) -> list[tuple[Any, ...]]:
+    """The answer of a query over `data`, all rows of the version."""
+    data = duckdb.read_parquet([str(result.data / f"{split}.parquet") for split in SPLITS])
+    found: list[tuple[Any, ...]] = data.query("data", query).fetchall()
+    return found
+
+
+READ: list[Any] = [
+    pytest.param("csv-hive", {}, {"x": "Integer", "late": "Integer", "month": "Integer"}, id="a CSV in Hive folders"),
+    pytest.param("mixed-eol", {}, {"id": "Integer", "size": "Integer", "late": "Integer"}, id="mixed line ends"),
+    pytest.param(
+        "sniff-header-unquoted", {}, {"id": "Integer", "size (cm, m, km, ft)": "Integer", "late": "Integer"},
+        id="more commas in a name than delimiters",
+    ),
+    pytest.param("json-bom", {}, {"x": "Integer", "late": "Integer"}, id="a byte order mark"),
+    pytest.param(
+        "spaces-after-comma", {}, {"id": "Integer", "size": "Integer", "kind": "String", "late": "Integer"},
+        id="a blank after each comma",
+    ),
+    pytest.param(
+        "decimal-comma", {"csv": {"decimal": ","}},
+        {"id": "Integer", "price": "Float", "weight": "Integer", "late": "Integer"}, id="decimal commas",
+    ),
+    pytest.param(
+        "question-mark-missing", {"csv": {"missing": ["?"]}},
+        {"id": "Integer", "size": "Integer", "kind": "String", "late": "Integer"}, id="? for missing",
+    ),
+    pytest.param(
+        "dates-two-formats", {"csv": {"dateFormat": "%d/%m/%Y"}},
+        {"id": "Integer", "day": "Timestamp", "late": "Integer"}, id="two forms of dates",
+    ),
+    pytest.param("pq-list", {"ignore": ["tags"]}, {"late": "Integer", "size": "Integer"}, id="a list that is ignored"),
+    pytest.param("pq-binary", {"ignore": ["b"]}, {"late": "Integer", "size": "Integer"}, id="bytes that are ignored"),
+    pytest.param(
+        "pq-case-in-one", {"ignore": ["Size"]}, {"late": "Integer", "size": "Integer"}, id="one of two names is ignored"
+    ),
+    pytest.param(
+        "pq-null", {}, {"late": "Integer", "size": "Integer", "nothing": "String"}, id="a column of nulls"
+    ),
+    pytest.param(
+        "pq-decimal38-id", {"columns": [{"name": "acct", "type": "String"}]},
+        {"late": "Integer", "size": "Integer", "acct": "String"}, id="38 digits as text",
+    ),
+    pytest.param("name-value-and-text", {}, {"value": "Float", "kind": "String", "late": "Integer"}, id="called value"),
+    pytest.param("name-label-feature", {}, {"x": "Integer", "label": "Integer", "late": "Integer"}, id="called label"),
+    pytest.param(
+        "name-group-size", {"split": {"by": "Group", "group": "size"}},
+        {"value": "String", "middle": "Integer", "size": "Integer", "x": "Integer", "late": "Integer"}, id="called size",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "spec", "expected"), READ)
+def test_a_table_is_read(run_check: Check, case: str, spec: dict[str, Any], expected: dict[str, str]) -> None:
+    result = run_check(files(case), target="late", **spec)
+
+    assert result.code == 0, result.failure
+    assert types(result) == expected
+
+
+@pytest.mark.parametrize(
+    ("case", "spec", "reason", "words"),
+    [
+        pytest.param("pq-case-in-one", {}, "RepeatedColumn", ["'size'", "'Size'"], id="names of one column"),
+        pytest.param("pq-dup", {}, "RepeatedColumn", ["column 'x' twice"], id="one name twice"),
+        pytest.param("pq-uint64", {}, "OutOfRange", ["'u'", "9223372036854775807"], id="beyond 63 bits"),
+        pytest.param("pq-decimal38-id", {}, "OutOfRange", ["'acct'", "9223372036854775807"], id="38 digits"),
+        pytest.param("pq-list", {}, "UnsupportedType", ["'tags'", "spec.ignore"], id="a list"),
+        pytest.param("pq-binary", {}, "UnsupportedType", ["'b'", "spec.ignore"], id="bytes"),
+    ],
+)
+def test_a_table_is_refused_by_name(
+    run_check: Check, case: str, spec: dict[str, Any], reason: str, words: list[str]
+) -> None:
+    result = run_check(files(case), target="late", **spec)
+
+    assert (result.code, result.failure["reason"]) == (2, reason)
+    assert [word for word in words if word not in result.failure["message"]] == []
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        pytest.param("decimal-comma", ["'price'", "200 of its values", 'csv.decimal to ","'], id="decimal commas"),
+        pytest.param("question-mark-missing", ["'size'", "94 %", "'?' (12 times)", "csv.missing"], id="? for missing"),
+        pytest.param("dates-two-formats", ["'day'", "100 of its values are dates", "csv.dateFormat"], id="dates"),
+        pytest.param("pq-null", ["'nothing'", "no value"], id="a column of nulls"),
+    ],
+)
+def test_a_near_miss_is_a_warning(run_check: Check, case: str, words: list[str]) -> None:
+    result = run_check(files(case), target="late")
+
+    assert result.code == 0, result.failure
+    (found,) = [warning for warning in warnings(result) if words[0] in warning]
+    assert [word for word in words if word not in found] == []
+
+
+def test_cells_are_what_the_spec_says(run_check: Check) -> None:
+    commas = run_check(files("decimal-comma"), csv={"decimal": ","})
+    marks = run_check(files("question-mark-missing"), csv={"missing": ["?"]})
+    dates = run_check(files("dates-two-formats"), csv={"dateFormat": "%d/%m/%Y"})
+    spaces = run_check(files("spaces-after-comma"))
+
+    assert select(commas, "SELECT price FROM data WHERE id = 3") == [(3.35,)]
+    assert select(marks, "SELECT count(*) - count(size) FROM data") == [(12,)]
+    assert select(dates, "SELECT day::DATE::VARCHAR FROM data WHERE id < 2 ORDER BY id") == [
+        ("2024-01-01",),
+        ("2024-02-02",),
+    ]
+    assert select(spaces, "SELECT DISTINCT kind FROM data ORDER BY 1 LIMIT 1") == [("a0",)]
+
+
+def test_a_renamed_folder_is_another_version(run_check: Check) -> None:
+    before, after = (run_check(files(f"hive-rename/{name}")) for name in ("a", "b"))
+
+    assert before.output("metrics.json") == after.output("metrics.json")
+    contents = [result.output("data/schema.json")["content"] for result in (before, after)]
+    assert contents[0] != contents[1]
+    assert select(after, "SELECT DISTINCT month FROM data ORDER BY 1") == [(1,), (2,), (9,)]
+
+
+@pytest.mark.parametrize("name", ["region=south/a.csv", "region=north/a.csv"])
+@pytest.mark.parametrize("format_", ["csv", "jsonl", "parquet"])
+def test_a_folder_gives_a_column_only_where_the_files_have_none(
+    run_check: Check, tmp_path: Path, name: str, format_: str
+) -> None:
+    (tmp_path / "a.csv").write_text("id,region,late\n" + "".join(f"{n},north,{n % 2}\n" for n in range(200)))
+    path = tmp_path / f"b.{format_}"
+    options = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json", "parquet": "FORMAT parquet"}[format_]
+    duckdb.sql(f"COPY (FROM '{tmp_path}/a.csv') TO '{path}' ({options})")
+
+    result = run_check({name.replace("csv", format_): path.read_bytes()}, target="late")
+
+    if "south" in name:
+        assert (result.code, result.failure["reason"]) == (2, "FolderColumnDiffers")
+        assert "'south'" in result.failure["message"]
+    else:
+        assert result.code == 0, result.failure
+        assert types(result) == {"id": "Integer", "region": "String", "late": "Integer"}
