@@ -120,6 +120,26 @@ class Namespace:
         )
         return f"s3://{kube.bucket()}/{path}"
 
+    def running_pod(self, name: str, *, other_than: str = "", seconds: float = 90) -> str:
+        """Wait until main runs in a pod of the resource of that name, other than one that is known, and return the pod's name."""
+
+        def found() -> str | None:
+            for pod in kube.list_objects("pods", self.name, f"flywheel.ml/name={name}"):
+                statuses = pod["status"].get("containerStatuses", [])
+                is_running = any("running" in each["state"] for each in statuses if each["name"] == "main")
+                if is_running and pod["metadata"]["name"] != other_than:
+                    return str(pod["metadata"]["name"])
+            return None
+
+        return wait_until(found, seconds, f"main of {name} does not run")
+
+    def evict(self, pod: str) -> None:
+        """Evict a pod, as the drain of its node does."""
+        metadata = {"name": pod, "namespace": self.name}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        path = f"/api/v1/namespaces/{self.name}/pods/{pod}/eviction"
+        kube.kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+
     def describe(self) -> None:
         """Write everything that helps to understand a failure to stderr. The namespace is left for inspection."""
         out = sys.stderr

@@ -17,18 +17,6 @@ def rows(namespace: Namespace) -> None:
     namespace.wait("fwds", "rows")
 
 
-def running_pod(namespace: Namespace, name: str) -> str:
-    """The trial's pod, once main runs in it."""
-
-    def running() -> str | None:
-        for pod in kube.list_objects("pods", namespace.name, f"flywheel.ml/name={name}"):
-            if any("running" in each["state"] for each in pod["status"].get("containerStatuses", [])):
-                return str(pod["metadata"]["name"])
-        return None
-
-    return wait_until(running, 90, f"main of {name} does not run")
-
-
 def records(namespace: Namespace, name: str) -> str:
     """The status, to be read by people."""
     return json.dumps((namespace.get("fwexp", name) or {}).get("status", {}))
@@ -37,24 +25,15 @@ def records(namespace: Namespace, name: str) -> str:
 def test_a_pod_that_is_deleted_is_tried_again(namespace: Namespace, rows: None, image: str) -> None:
     namespace.apply(trial("deleted", image, slow_trainer(12)))
 
-    namespace.kubectl("delete", "pod", running_pod(namespace, "deleted"), "--grace-period=1")
+    namespace.kubectl("delete", "pod", namespace.running_pod("deleted"), "--grace-period=1")
 
     namespace.wait("fwexp", "deleted", seconds=180)
 
 
 def test_a_pod_that_is_evicted_is_tried_again_and_not_counted(namespace: Namespace, rows: None, image: str) -> None:
     namespace.apply(trial("evicted", image, slow_trainer(12)))
-    pod = running_pod(namespace, "evicted")
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace.name}}
 
-    kube.kubectl(
-        "create",
-        "--raw",
-        f"/api/v1/namespaces/{namespace.name}/pods/{pod}/eviction",
-        "--filename",
-        "-",
-        stdin=json.dumps(eviction),
-    )
+    namespace.evict(namespace.running_pod("evicted"))
 
     namespace.wait("fwexp", "evicted", seconds=240)
 
@@ -62,7 +41,7 @@ def test_a_pod_that_is_evicted_is_tried_again_and_not_counted(namespace: Namespa
 def test_a_pod_whose_collect_was_killed_has_not_succeeded(namespace: Namespace, rows: None, image: str) -> None:
     namespace.apply(trial("killer", image, slow_trainer(12)))
     kill = "import os, pathlib, signal; [os.kill(int(each.name), signal.SIGKILL) for each in pathlib.Path('/proc').glob('[0-9]*') if b'flywheel_runtime\\0collect' in (each / 'cmdline').read_bytes()]"
-    namespace.kubectl("exec", running_pod(namespace, "killer"), "--container", "collect", "--", "python3", "-c", kill)
+    namespace.kubectl("exec", namespace.running_pod("killer"), "--container", "collect", "--", "python3", "-c", kill)
 
     def judged() -> str | None:
         status = (namespace.get("fwexp", "killer") or {}).get("status", {})

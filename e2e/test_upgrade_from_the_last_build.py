@@ -145,6 +145,7 @@ def every_kind(team: Namespace) -> list[dict[str, Any]]:
         resource("TrainingPipeline", "nightly", {"steps": [{"name": "make", "container": container}]}),
         resource("Experiment", "late", {"dataset": "rows", "trainer": sklearn, "budget": {"maxTrials": 1}, "register": "late"}),
         trial("through", runtime, WAITING_TRAINER),
+        trial("evicted", runtime, WAITING_TRAINER),
     ]  # fmt: skip
 
 
@@ -178,6 +179,14 @@ def check_again(team: Namespace, name: str) -> int:
     return int(wait_until(done, 120, lambda: str(team.get("fwds", name)))["rows"])
 
 
+def finish_training(team: Namespace, name: str, pod: str) -> str:
+    """Let a waiting trainer end, and return the Job of its trial."""
+    team.kubectl("exec", pod, "--container", "main", "--", "touch", "/tmp/go")
+    team.wait("fwexp", name)
+    [ended] = (team.get("fwexp", name) or {})["status"]["trials"]
+    return str(ended["job"])
+
+
 @pytest.fixture(scope="module")
 def upgrade(team: Namespace) -> Upgrade:
     """The upgrade, with clients of a service and a training that go on meanwhile."""
@@ -187,6 +196,7 @@ def upgrade(team: Namespace) -> Upgrade:
     for kind, name in READY:
         team.wait(kind, name, seconds=240)
     [training] = kube.list_objects("pods", team.name, "flywheel.ml/name=through")
+    team.running_pod("evicted")
     plant_result(team, "counted")
     before = take_snapshot(team)
     with (
@@ -235,11 +245,17 @@ def test_a_training_that_went_on_ends_as_it_began(upgrade: Upgrade) -> None:
     assert pod["metadata"]["uid"] == upgrade.training
     assert [each["name"] for each in pod["spec"]["containers"]] == ["main"]  # a pod of today would have watch
 
-    team.kubectl("exec", pod["metadata"]["name"], "--container", "main", "--", "touch", "/tmp/go")
-    team.wait("fwexp", "through")
+    assert finish_training(team, "through", pod["metadata"]["name"]).startswith("through-trial-1-1-")
 
-    trials = (team.get("fwexp", "through") or {})["status"]["trials"]
-    assert json.dumps(trials).count('"attempt": 2') == 0
+
+def test_a_pod_that_a_job_of_before_starts_afterwards_obeys_its_rules_with_the_new_key(upgrade: Upgrade) -> None:
+    team = upgrade.team
+    first = team.running_pod("evicted")
+    team.evict(first)
+
+    second = team.running_pod("evicted", other_than=first)
+
+    assert finish_training(team, "evicted", second).startswith("evicted-trial-1-1-")  # the Job of before
 
 
 def test_a_result_of_before_counts(upgrade: Upgrade) -> None:
