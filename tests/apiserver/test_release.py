@@ -13,6 +13,7 @@ import yaml
 
 from e2e.cluster import golang
 from e2e.waiting import wait_until
+from flywheel.core.resource.names import UPGRADE_CONFIG_MAP
 from tests.apiserver.manifests import Kubectl
 from tests.apiserver.policies import resource
 from tests.documents import CHECKOUT
@@ -68,9 +69,16 @@ def key_of(kubectl: Kubectl, namespace: str, secret: str, key: str) -> str:
     return base64.b64decode(data[key]).decode()
 
 
+def bound_results_uid(kubectl: Kubectl) -> str:
+    """The uid of the ConfigMap whose creation is the time since which results are bound to Jobs."""
+    words = ("-n", "flywheel-system", "get", "configmap", UPGRADE_CONFIG_MAP, "-o", "jsonpath={.metadata.uid}")
+    return kubectl(*words).stdout
+
+
 def test_an_upgrade_keeps_the_generated_keys(release: Kubectl, helm: Helm) -> None:
     root = key_of(release, "flywheel-system", "flywheel-store-server", "ROOT_SECRET_KEY")
     shop = key_of(release, "shop", "flywheel-store", "AWS_SECRET_ACCESS_KEY")
+    bound = bound_results_uid(release)
 
     done = helm(
         "upgrade",
@@ -87,6 +95,8 @@ def test_an_upgrade_keeps_the_generated_keys(release: Kubectl, helm: Helm) -> No
     assert key_of(release, "flywheel-system", "flywheel-store-server", "ROOT_SECRET_KEY") == root
     assert key_of(release, "shop", "flywheel-store", "AWS_SECRET_ACCESS_KEY") == shop != root
     assert key_of(release, "shop", "flywheel-store", "AWS_ACCESS_KEY_ID") == "shop.1"
+    assert bound
+    assert bound_results_uid(release) == bound
 
 
 def test_an_upgrade_from_all_namespaces_asks_which_to_watch(release: Kubectl, helm: Helm) -> None:
@@ -146,6 +156,18 @@ def test_an_upgrade_from_all_namespaces_asks_which_to_watch(release: Kubectl, he
         ),
         pytest.param(OPERATOR, "get", "secrets", "shop", "no", id="it reads no Secret"),
         pytest.param(OPERATOR, "get", "secrets", "flywheel-system", "no", id="not even its own"),
+        pytest.param(
+            OPERATOR,
+            "get",
+            f"configmaps/{UPGRADE_CONFIG_MAP}",
+            "flywheel-system",
+            "yes",
+            id="it reads since when results are bound",
+        ),
+        pytest.param(OPERATOR, "get", "configmaps/other", "flywheel-system", "no", id="and nothing else there"),
+        pytest.param(
+            OPERATOR, "patch", f"configmaps/{UPGRADE_CONFIG_MAP}", "flywheel-system", "no", id="and does not change it"
+        ),
         pytest.param(OPERATOR, "create", "pods/exec", "shop", "no", id="it enters no pod"),
         pytest.param(OPERATOR, "create", "pods", "shop", "no", id="it makes no pod by hand"),
         pytest.param(
@@ -172,8 +194,9 @@ def test_an_upgrade_from_all_namespaces_asks_which_to_watch(release: Kubectl, he
 )
 def test_rights(release: Kubectl, who: str, verb: str, what: str, namespace: str, answer: str) -> None:
     resource, _, rest = what.partition("/")
-    # After a slash: a subresource, or the name of a policy, which has no namespace.
-    words = [what] if resource.startswith("validating") else [resource, *(["--subresource", rest] if rest else [])]
+    # After a slash: a subresource, or the name of a policy or a ConfigMap.
+    named = resource.startswith(("validating", "configmaps"))
+    words = [what] if named else [resource, *(["--subresource", rest] if rest else [])]
 
     done = release("auth", "can-i", verb, *words, "--as", who, "-n", namespace)
 
@@ -214,6 +237,7 @@ def test_the_operator_works_with_the_roles_of_its_namespaces_alone(
         )
         assert made.returncode == 0, made.stderr
         wait_until(lambda: "rows-check-1" in release("-n", "shop", "get", "jobs").stdout, 60, log.read_text)
+        assert "results of earlier releases do not count" not in log.read_text()
     finally:
         operator.terminate()
         operator.wait(30)
