@@ -155,7 +155,9 @@ class FakeCluster:
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """Returns those of a kind that was given to the constructor, since the references of others are unknown."""
-        kind = self._kinds[api]
+        kind = self._kinds.get(api)
+        if kind is None:
+            return ()
         return tuple(each for each in self.objects(api) if to in set(kind.references(parse_resource(kind, each))))
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from flywheel.core.resource import conditions
-from flywheel.core.resource.api import MODEL, MODEL_VERSION, Api, Manifest, Reference
+from flywheel.core.resource.api import EXPERIMENT, MODEL, MODEL_VERSION, TRAINING_PIPELINE, Api, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 
 
@@ -35,6 +35,9 @@ def _champion(namespace: str, name: str, cluster: Cluster) -> ResolvedVersion | 
     model = cluster.get(Reference(MODEL, namespace, name))
     if model is None:
         finding = f"Model '{name}' does not exist in namespace '{namespace}'"
+        producer = _find_producer(Reference(MODEL, namespace, name), cluster)
+        if producer is not None:
+            return UnresolvedReference("ModelNotFound", f"{finding} yet; {producer}.")
         return UnresolvedReference("ModelNotFound", f"{finding}; create it or correct spec.model.")
     status = model.get("status") or {}
     champion, digest = status.get("champion"), status.get("championDigest")
@@ -44,6 +47,20 @@ def _champion(namespace: str, name: str, cluster: Cluster) -> ResolvedVersion | 
             f"Model '{name}' has no champion yet. {conditions.find_condition(model).get('message', '')}".strip(),
         )
     return ResolvedVersion(champion, digest)
+
+
+def _find_producer(model: Reference, cluster: Cluster) -> str | None:
+    """The Experiment or the TrainingPipeline that registers versions of a Model, and what it does now, as the end of a sentence."""
+    for experiment in cluster.referrers(EXPERIMENT, model):
+        if experiment["spec"].get("register") == model.name:
+            about = conditions.find_condition(experiment)
+            state = f" ({about['reason']})" if about.get("reason") else ""
+            return f"Experiment '{experiment['metadata']['name']}' creates it with its first version{state}"
+    for pipeline in cluster.referrers(TRAINING_PIPELINE, model):
+        steps = pipeline["spec"].get("steps") or ()
+        if any((step.get("register") or {}).get("model") == model.name for step in steps):
+            return f"a run of TrainingPipeline '{pipeline['metadata']['name']}' creates it with its first version"
+    return None
 
 
 def _version(namespace: str, name: str, cluster: Cluster) -> ResolvedVersion | UnresolvedReference:

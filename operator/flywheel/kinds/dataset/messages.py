@@ -18,7 +18,8 @@ def check_passed(version: Version) -> str:
     divided = (
         f" ({splits.train:,} to train, {splits.validation:,} to validate, {splits.test:,} to test)" if splits else ""
     )
-    warnings = f" Warnings: {'; '.join(version.warnings)}." if version.warnings else ""
+    listed = "; ".join(warning.strip().rstrip(".") for warning in version.warnings)
+    warnings = f" Warnings: {listed}." if listed else ""
     return f"Version {version.name} has {rows}{divided} and passed its check.{warnings}"
 
 

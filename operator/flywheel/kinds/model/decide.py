@@ -4,6 +4,7 @@ The champion in the status stays until another version beats it, spec.champion n
 So whatever goes missing, the servers that follow the Model go on with the same version.
 """
 
+from flywheel.core.diagnosis.pod_status import to_sentence
 from flywheel.core.resource.api import MODEL_VERSION
 from flywheel.core.resource.plan import Decision, Event, Patch, Plan, Removal
 from flywheel.core.resource.values import Digest
@@ -89,7 +90,7 @@ def there_is_no_champion(model: Model, seen: Seen, status: ModelStatus) -> Decis
     return Decision(
         ready=False,
         reason=telling.verdict if telling else "WaitingForVersion",
-        message=f"No version of Model '{model.name}' is champion yet. ModelVersion '{about.version}': {about.message}.",
+        message=f"No version of Model '{model.name}' is champion yet. ModelVersion '{about.version}': {to_sentence(about.message)}",
         summary=f"no champion, {messages.version_count(seen)}",
         removals=_surplus_versions(model, seen, None),
     )

@@ -1,5 +1,6 @@
 """The messages of a Model's conditions, and its summary."""
 
+from flywheel.core.diagnosis.pod_status import to_sentence
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema.status import Candidate
@@ -44,7 +45,7 @@ def who_is_champion(model: Model, seen: Seen, champion: Version) -> str:
 def champion_is_chosen(model: Model, seen: Seen, chosen: Version, about: Candidate, *, is_newest: bool) -> str:
     """Which version is champion, and why another one, most often the newest, is not."""
     which = "The newest" if is_newest else "Another"
-    why = f" {which}, '{about.version}', is not ({about.verdict}): {about.message}."
+    why = f" {which}, '{about.version}', is not ({about.verdict}): {to_sentence(about.message)}"
     return f"{who_is_champion(model, seen, chosen)}{why}{_HINTS.get(about.verdict, '')}"
 
 

@@ -58,8 +58,13 @@ def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
 
 
 def references(pipeline: TrainingPipeline) -> Iterable[Reference]:
-    """The resources that triggers watch."""
-    return {reference for _, reference in _watched(pipeline)}
+    """The resources that triggers watch, and the Models that the steps create, which others wait for."""
+    registered = {
+        Reference(MODEL, pipeline.namespace, str(step.register_.model))
+        for step in pipeline.spec.steps
+        if step.register_
+    }
+    return {reference for _, reference in _watched(pipeline)} | registered
 
 
 def _watched(pipeline: TrainingPipeline) -> Iterable[tuple[str, Reference]]:
