@@ -345,6 +345,58 @@ def test_a_client_that_holds_three_quarters_of_all_bytes_is_refused_alone(counti
                 connection.close()
 
 
+def test_responses_that_are_not_read_make_room_for_another_clients_bytes(counting: Path) -> None:
+    """Many clients' unread responses fill the 1 MiB for bodies and responses; the fullest client makes room first."""
+    body = b" " * (65_536 - len(BODY)) + BODY
+    with LocalServer(counting, "--name", "counting", "--max-body-bytes", "65536") as server:
+        unread = [open_without_room(server, f"127.0.0.{client}") for client in (2, 3) for _ in range(16)]
+        try:
+            for connection in unread:
+                connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 600)
+            for _ in range(3):
+                with connected(server) as good:
+                    good.sendall(INFER + b"Content-Length: 65536\r\n\r\n" + body[:-1])
+                    time.sleep(0.1)
+                    good.sendall(body[-1:])
+                    assert receive(good)[0] == 200
+            assert 0 < sum(map(is_cut, unread)) < len(unread)
+        finally:
+            for connection in unread:
+                connection.close()
+        assert_answers(server)
+
+
+def is_cut(connection: socket.socket) -> bool:
+    """Whether the server has ended the connection, after reading all that came."""
+    connection.settimeout(0.5)
+    try:
+        while connection.recv(65_536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+def test_thousands_that_expire_at_once_are_all_closed(counting: Path) -> None:
+    flags = ("--name", "counting", "--request-seconds", "1", "--max-connections", "2000")
+    with LocalServer(counting, *flags) as server:
+        silent = [open_from(server, "127.0.0.2") for _ in range(1_000)]
+        assert all(connection.recv(1) == b"" for connection in silent)
+        for connection in silent:
+            connection.close()
+
+
+def open_without_room(server: LocalServer, client: str) -> socket.socket:
+    """A connection whose client takes hardly more than it reads."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.bind((client, 0))
+    made.connect(("127.0.0.1", server.ready["http"]))
+    return made
+
+
 def open_from(server: LocalServer, client: str) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.ready["http"]), 20, (client, 0))
 

@@ -1,6 +1,7 @@
 """A model in worker processes computes as one in this process, and the end of a worker costs one call."""
 
 import os
+import resource
 import shutil
 import signal
 import threading
@@ -58,6 +59,13 @@ def test_a_computation_ends_at_its_limit_and_the_worker_stays(model: IsolatedMod
 
     assert model.pids == [pid]
     assert count(model, 3) == [3]
+
+
+def test_a_worker_ends_before_the_server_where_memory_is_short(model: IsolatedModel) -> None:
+    [pid] = model.pids
+
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+    assert resource.prlimit(pid, resource.RLIMIT_DATA)[0] > 0
 
 
 def test_a_worker_that_dies_costs_one_call(model: IsolatedModel) -> None:

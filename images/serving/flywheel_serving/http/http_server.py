@@ -12,6 +12,8 @@ from flywheel_serving.http.head_cache import HeadCache
 from flywheel_serving.http.message import Application, Request, SendResponse, error_response
 
 EXPIRY_INTERVAL_SECONDS = 0.5
+# Thousands may expire at once; other clients wait for at most so many.
+MAX_EXPIRIES, EXPIRY_PAUSE_SECONDS = 64, 0.01
 STOP_POLL_SECONDS = 0.02
 BACKLOG_CONNECTIONS = 1024
 
@@ -83,6 +85,8 @@ class HttpServer:
 
     def _expire_connections(self) -> None:
         now = self.loop.time()
-        for connection in [each for each in self._connections.all() if each.deadline <= now]:
+        expired = [each for each in self._connections.all() if each.deadline <= now]
+        for connection in expired[:MAX_EXPIRIES]:
             connection.expire()
-        self._expiry_timer = self.loop.call_later(EXPIRY_INTERVAL_SECONDS, self._expire_connections)
+        pause = EXPIRY_INTERVAL_SECONDS if len(expired) <= MAX_EXPIRIES else EXPIRY_PAUSE_SECONDS
+        self._expiry_timer = self.loop.call_later(pause, self._expire_connections)

@@ -16,6 +16,7 @@ from flywheel_serving.model.onnx_model import OUT_OF_MEMORY, OnnxModel
 from flywheel_serving.workers.frames import receive_message, send_message
 
 PR_SET_PDEATHSIG = 1
+MAX_OOM_SCORE = 1000
 
 
 def main() -> None:
@@ -25,6 +26,8 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGTERM):  # the server drains, and needs its workers until the end
         signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # if the container runs out of memory after all, a worker ends before the server
+        Path("/proc/self/oom_score_adj").write_text(str(MAX_OOM_SCORE))
     if configuration["memoryBytes"] is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (configuration["memoryBytes"], resource.RLIM_INFINITY))
     with socket.socket(fileno=configuration["socket"]) as connection:
