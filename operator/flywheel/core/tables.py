@@ -40,7 +40,7 @@ class Csv(Schema):
     )
     thousands: str | None = Field(
         None,
-        pattern=r"^[.,' _\u00a0\u202f]$",
+        pattern="^[.,' _\u00a0\u202f]$",
         max_length=1,
         description='Sign between groups of three digits, such as "." in 1.234,5. By default there is none.',
     )
