@@ -42,6 +42,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Figures]:
     if options.work is None:
         found |= named("start", figures.measure_starts((*everybody, OURS_WITHOUT_GRPC), asked, options.rounds))
         found["added"] = figures.added(asked, seconds)
+        found["rows"] = figures.rows(asked, seconds, options.rounds)
         found["overload"] = figures.overload(asked, seconds)
     return found
 

@@ -87,6 +87,17 @@ def added(asked: PredictionCase, seconds: float) -> Figures:
     }
 
 
+def rows(asked: PredictionCase, seconds: float, rounds: int) -> Figures:
+    """Rows by column names beside tensors, on one server in turn; medians of requests a second."""
+    infer, predict = list[float](), list[float]()
+    with running(OURS, asked.folder, asked, PORT) as server:
+        for _ in range(rounds):
+            infer.append(rest(asked, seconds)(server).rate)
+            predict.append(load.rows(asked, port=server.http, connections=CONNECTIONS, seconds=seconds).rate)
+    rates = statistics.median(infer), statistics.median(predict)
+    return {"infer_rate": round(rates[0]), "predict_rate": round(rates[1]), "ratio": round(rates[1] / rates[0], 2)}
+
+
 def overload(asked: PredictionCase, seconds: float) -> Figures:
     """Three times the peak's rate is offered by 256 connections; then the rate at 8 connections is looked at again."""
     with running(OURS, asked.folder, asked, PORT) as server:

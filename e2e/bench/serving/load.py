@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from e2e.bench.serving.prediction_case import OWN_PATH, PATH, RPC_PATH, PredictionCase
+from e2e.bench.serving.prediction_case import OWN_PATH, PATH, ROWS_PATH, RPC_PATH, PredictionCase
 from e2e.cluster.progress import Failure
 
 CORE = "1"
@@ -32,6 +32,12 @@ def rest(
     path, body = (PATH, question.json()) if protocol else (OWN_PATH, question.own_json())
     words = ["--h1", "--header", "content-type: application/json"]
     return _measured(words, body, f"http://127.0.0.1:{port}{path}", connections, seconds, rps)
+
+
+def rows(question: PredictionCase, *, port: int, connections: int, seconds: float) -> LoadResult:
+    """POST of rows by column names."""
+    words = ["--h1", "--header", "content-type: application/json"]
+    return _measured(words, question.rows_json(), f"http://127.0.0.1:{port}{ROWS_PATH}", connections, seconds, 0)
 
 
 def rpc(question: PredictionCase, *, port: int, connections: int, seconds: float) -> LoadResult:

@@ -34,6 +34,8 @@ def targets(found: Mapping[str, Figures]) -> list[Target]:
         promised.append(Target("peak RSS, REST and gRPC", start["peak_rss_mib"], 80, "MiB"))
     if alone := found.get(f"start_{OURS}-rest"):
         promised.append(Target("peak RSS, REST alone", alone["peak_rss_mib"], 80, "MiB"))
+    if rows := found.get("rows"):
+        promised.append(Target("rows by column names ÷ tensors, trees, batch 1", rows["ratio"], 0.8, "x", True))
     if overload := found.get("overload"):
         promised += [
             Target("3 times the peak offered: goodput ÷ peak", overload["goodput_ratio"], 0.9, "", True),

@@ -2,40 +2,18 @@
 
 import json
 import shlex
-import urllib.error
-import urllib.request
 from typing import Any
 
 import pytest
 
 from tests.serving.local_server import LocalServer
+from tests.serving.rest.rest_client import INFER, infer, send_request
 
 pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
-INFER = "/v2/models/flight-delay/infer"
 MONTH = {"name": "month", "datatype": "INT64", "shape": [1], "data": [8]}
 WIND = {"name": "wind", "datatype": "FP64", "shape": [1, 1], "data": [[9.5]]}
 CARRIER = {"name": "carrier", "datatype": "BYTES", "shape": [1], "data": ["UA"]}
-
-
-def send_request(
-    server: LocalServer, path: str, body: bytes | None = None, method: str | None = None, **headers: str
-) -> tuple[int, Any, dict[str, str]]:
-    """(status, body parsed if it is JSON, headers)."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(f"http://{server.http}{path}", body, named, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            status, content, received = response.status, response.read(), dict(response.headers)
-    except urllib.error.HTTPError as error:
-        status, content, received = error.code, error.read(), dict(error.headers)
-    is_json = received["content-type"] == "application/json" and content
-    return status, json.loads(content) if is_json else content.decode(), received
-
-
-def infer(server: LocalServer, *inputs: dict[str, Any], **more: Any) -> tuple[int, Any]:
-    status, body, _ = send_request(server, INFER, json.dumps({"inputs": inputs, **more}).encode())
-    return status, body
 
 
 @pytest.mark.parametrize(
@@ -159,7 +137,7 @@ def test_the_set_of_inputs_must_fit(flight_server: LocalServer, inputs: list[Any
     [
         pytest.param(8, None, "binary_data_size is 8, but 4 bytes are left", id="more than there is"),
         pytest.param(3, None, "shape [1] of INT64 needs 8 bytes, found 3", id="not the shape's size"),
-        pytest.param(-1, None, "binary_data_size must be 0 or more", id="negative"),
+        pytest.param(-1, None, "binary_data_size must be a whole number of 0 or more", id="negative"),
         pytest.param(8, "9999", "found 9999 for a body of", id="header beyond the body"),
         pytest.param(8, "0", "found 0 for a body of", id="header is zero"),
         pytest.param(8, "ten", "wanted a whole number, found b'ten'", id="header is a word"),
@@ -237,6 +215,11 @@ def test_the_curl_of_the_page_works(flight_server: LocalServer) -> None:
     assert url == f"http://{flight_server.http}{INFER}"
     assert send_request(flight_server, INFER, body.encode())[0] == 200
     assert "predicts 'late'" in page
+    lines = page.splitlines()
+    three = next(index for index, line in enumerate(lines) if "/predict" in line)
+    rows = shlex.split(" ".join(line.removesuffix("\\") for line in lines[three : three + 3]))
+    predicted = send_request(flight_server, "/v2/models/flight-delay/predict", rows[rows.index("-d") + 1].encode())
+    assert predicted[0] == 200
     links = [line.split()[-1] for line in page.splitlines() if line.startswith(("OpenAPI", "Metadata", "Statistics"))]
     assert [send_request(flight_server, link)[0] for link in links] == [200, 200, 200]
 

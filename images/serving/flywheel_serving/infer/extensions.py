@@ -42,6 +42,10 @@ class Route(Protocol):
 class Recorder(Protocol):
     """Records predictions. Nothing of it may wait, or fail a request that is answered."""
 
+    @property
+    def key(self) -> str:
+        """The input or parameter that joins labels; empty for none."""
+
     def row_keys(self, tensors: dict[str, Array], parameters: dict[str, Any] | None) -> list[str] | None:
         """The key of each row, removed from `tensors` if the model does not take it. Raises InvalidRequest."""
 

@@ -68,6 +68,11 @@ class PredictionRecorder:
             config.socket, greeting, self.metrics, self._windows.resend, self._windows.on_written
         )
 
+    @property
+    def key(self) -> str:
+        """The input or parameter that joins labels; empty for none."""
+        return self._config.key
+
     def start(self) -> None:
         """Connects to the sink and starts the clock of the windows; on the event loop."""
         self._loop = asyncio.get_running_loop()

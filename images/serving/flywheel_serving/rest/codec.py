@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 
 from flywheel_serving.errors import InvalidRequest
+from flywheel_serving.infer import request_rules
 from flywheel_serving.infer.requests import InferRequest, InferResponse
 from flywheel_serving.model import tensors
-from flywheel_serving.model.datatypes import DTYPES, Array
+from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.signature import TensorSpec
 from flywheel_serving.rest.body_templates import BodyTemplates
 
@@ -57,8 +58,8 @@ def decode(body: bytes, json_length: int | None, templates: BodyTemplates) -> tu
     parameters = _typed(document, "parameters", dict, None)
     inputs = _inputs(document, binary)
     names, by_name = _outputs(_typed(document, "outputs", list, []))
-    default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
-    request = InferRequest(request_id, inputs, names, _timeout(parameters), parameters, len(body))
+    default = bool(parameters and request_rules.read_boolean(parameters, "binary_data_output"))
+    request = InferRequest(request_id, inputs, names, request_rules.read_timeout(parameters), parameters, len(body))
     return request, OutputEncoding(default, by_name)
 
 
@@ -68,18 +69,9 @@ def _inputs(document: dict[str, Any], binary: "_Binary") -> dict[str, Array]:
         raise InvalidRequest("inputs: wanted a list of tensors, found none")
     inputs: dict[str, Array] = {}
     for index, item in enumerate(items):
-        name, array = _input(index, item, binary)
-        if name in inputs:
-            raise InvalidRequest(f"inputs[{index}].name: {name[:100]!r} is given twice")
-        inputs[name] = array
+        request_rules.add_input(inputs, index, *_input(index, item, binary))
     binary.check_used()
     return inputs
-
-
-def _timeout(parameters: dict[str, Any] | None) -> float | None:
-    """`timeout` in seconds; it is in microseconds, as in Triton's schedule policy extension and from tritonclient."""
-    microseconds = _typed(parameters, "timeout", int, None, "parameters.") if parameters else None
-    return microseconds / 1e6 if microseconds and microseconds > 0 else None
 
 
 def encode(response: InferResponse, encoding: OutputEncoding, model: str) -> tuple[bytes, int | None]:
@@ -160,11 +152,11 @@ def _input(index: int, item: Any, binary: _Binary) -> tuple[str, Array]:
         raise InvalidRequest(f"inputs[{index}]: wanted an object with name, shape, datatype and data")
     name = item.get("name")
     if type(name) is not str or not name:
-        _typed(item, "name", str, None, f"inputs[{index}].")
-        raise InvalidRequest(f"inputs[{index}].name: missing")
+        name = request_rules.check_input_name(_typed(item, "name", str, "", f"inputs[{index}]."), index)
     parameters = _typed(item, "parameters", dict, None, f"inputs[{index}].") if "parameters" in item else None
     try:
-        datatype, shape = _datatype(item.get("datatype")), _shape(item.get("shape"))
+        datatype = request_rules.check_datatype(item.get("datatype"))
+        shape = request_rules.check_shape(item.get("shape"))
         size = _binary_size(parameters, "data" in item) if parameters else None
         if size is None:
             return name, tensors.from_json(item.get("data"), datatype, shape)
@@ -173,29 +165,11 @@ def _input(index: int, item: Any, binary: _Binary) -> tuple[str, Array]:
         raise InvalidRequest(f"input {name[:100]!r}: {error}") from error
 
 
-def _datatype(found: Any) -> str:
-    if type(found) is str and found in DTYPES:
-        return found
-    raise ValueError(f"datatype: wanted one of {', '.join(DTYPES)}, found {str(found)[:60]!r}")
-
-
 def _binary_size(parameters: dict[str, Any], has_data: bool) -> int | None:
-    if "shared_memory_region" in parameters:
-        raise ValueError("shared memory is not supported; send the data in the body")
-    size = parameters.get("binary_data_size")
-    if size is not None and (type(size) is not int or size < 0 or has_data):
-        raise ValueError("binary_data_size must be 0 or more, a whole number, and data left out")
+    size = request_rules.check_input_parameters(parameters)
+    if size is not None and has_data:
+        raise ValueError("binary_data_size and data are both given; send one of them")
     return size
-
-
-def _shape(shape: Any) -> list[int]:
-    if type(shape) is list and len(shape) <= 32:
-        for axis in shape:
-            if type(axis) is not int or not 0 <= axis < 2**31:
-                break
-        else:
-            return shape
-    raise ValueError("shape: wanted a list of at most 32 whole numbers of 0 or more")
 
 
 def _outputs(items: list[Any]) -> tuple[list[str], dict[str, bool]]:
@@ -204,10 +178,7 @@ def _outputs(items: list[Any]) -> tuple[list[str], dict[str, bool]]:
         if type(item) is not dict or type(item.get("name")) is not str:
             raise InvalidRequest(f"outputs[{index}]: wanted an object with a name")
         parameters = _typed(item, "parameters", dict, {}, f"outputs[{index}].")
-        for unsupported in ("classification", "shared_memory_region"):
-            if unsupported in parameters:
-                raise InvalidRequest(f"outputs[{index}].parameters.{unsupported}: not supported; leave it out")
         names.append(item["name"])
-        if "binary_data" in parameters:
-            is_binary[item["name"]] = _typed(parameters, "binary_data", bool, False, f"outputs[{index}].parameters.")
+        if (binary_data := request_rules.check_output_parameters(parameters, index)) is not None:
+            is_binary[item["name"]] = binary_data
     return names, is_binary

@@ -23,6 +23,7 @@ from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
 from flywheel_serving.rest import codec, cors, headers, health, openapi, page, repository
 from flywheel_serving.rest.body_templates import BodyTemplates
+from flywheel_serving.rest.predict.predictor import Predictor
 from flywheel_serving.rest.rest_guard import RestGuard
 
 Handler = Callable[[Request, SendResponse], None]
@@ -61,6 +62,7 @@ class Endpoints:
         self._metrics = dataplane.metrics
         self._openapi_json: bytes | None = None
         self._templates = BodyTemplates()
+        self._predictor = Predictor(dataplane)
         self._guard = guard
         self._origins = origins
         self._endpoints: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
@@ -83,6 +85,7 @@ class Endpoints:
             ("GET", "/v2/models", _json_handler(lambda: {"models": [dataplane.name]})),
             ("GET", "/v2/models/stats", _json_handler(dataplane.statistics)),
             ("POST", "/v2/repository/index", self._repository_index),
+            ("POST", "/invocations", partial(self._predict, pinned=False)),
             ("GET", "/openapi.json", self._openapi),
         ):
             self._add(method, path, path, handler)
@@ -95,6 +98,7 @@ class Endpoints:
             ("GET", "/stats", _json_handler(self._dataplane.statistics)),
             ("GET", "/openapi.json", self._openapi),
             ("POST", "/infer", partial(self._infer, pinned=pinned)),
+            ("POST", "/predict", partial(self._predict, pinned=pinned)),
         ):
             self._add(method, path + suffix, pattern + suffix, handler)
 
@@ -192,6 +196,28 @@ class Endpoints:
                 send(Response(200, body))
             else:
                 send(Response(200, body, codec.BINARY_MEDIA_TYPE, {"inference-header-content-length": str(length)}))
+
+        self._dataplane.submit(decoded, on_response)
+
+    def _predict(self, request: Request, send: SendResponse, *, pinned: bool) -> None:
+        self._dataplane.admit(request.peer)
+        parsed_headers = request.head_cache.get("row_headers")
+        if parsed_headers is None:
+            parsed_headers = request.head_cache["row_headers"] = headers.parse_for_rows(request.headers)
+        is_csv, timeout = parsed_headers
+        decoded = self._predictor.decode(request.body, is_csv=is_csv)
+        decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
+        if timeout is not None:
+            decoded.timeout = min(timeout, decoded.timeout or float("inf"))
+
+        def on_response(response: InferResponse | errors.RequestError) -> None:
+            if isinstance(response, errors.RequestError):
+                send(_error(response))
+                return
+            try:
+                send(Response(200, self._predictor.encode(response)))
+            except errors.RequestTooLarge as error:
+                send(_error(error))
 
         self._dataplane.submit(decoded, on_response)
 

@@ -18,6 +18,7 @@ from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.model.datatypes import DTYPES
 from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.rest import codec
+from flywheel_serving.rest.predict.example import example_rows
 
 Schema = dict[str, Any]
 # `document` is the description without the model; `model_paths` come after the model's path, and that of its version;
@@ -37,6 +38,7 @@ def document(dataplane: DataPlane, *, guarded: bool = False) -> dict[str, Any]:
     infer = template["model_paths"]["/infer"]["post"]
     example = orjson.loads(codec.encode_inputs(dataplane.example, signature.inputs))
     infer["requestBody"]["content"]["application/json"]["examples"]["works"]["value"] = example
+    _describe_rows(description, template["model_paths"], dataplane)
     name, version = quote(dataplane.name, safe=""), quote(dataplane.version, safe="")
     for prefix in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
         description["paths"] |= {prefix + suffix: methods for suffix, methods in template["model_paths"].items()}
@@ -44,6 +46,18 @@ def document(dataplane: DataPlane, *, guarded: bool = False) -> dict[str, Any]:
     if guarded:
         _add_security(description, template["guarded"])
     return description
+
+
+def _describe_rows(description: dict[str, Any], model_paths: dict[str, Any], dataplane: DataPlane) -> None:
+    """Completes the paths for rows by name, with responses of infer; a model without a row axis takes none."""
+    predict, infer = model_paths["/predict"]["post"], model_paths["/infer"]["post"]
+    predict["responses"] = {**infer["responses"], **predict["responses"]}
+    if dataplane.signature.batched:
+        example = orjson.loads(example_rows(dataplane.example, dataplane.signature))
+        predict["requestBody"]["content"]["application/json"]["examples"]["works"]["value"] = example
+    else:
+        del predict["requestBody"]["content"]["application/json"]["examples"]
+    description["paths"]["/invocations"] = {"post": {**predict, "summary": "Predict rows, at the path of MLflow"}}
 
 
 def _about(signature: Signature) -> str:

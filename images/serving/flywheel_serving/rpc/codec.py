@@ -1,8 +1,11 @@
 """Decodes and encodes the messages of ModelInfer, with raw or typed contents."""
 
+from typing import Any, NoReturn
+
 import numpy as np
 
 from flywheel_serving.errors import InvalidRequest
+from flywheel_serving.infer import request_rules
 from flywheel_serving.infer.requests import InferRequest, InferResponse
 from flywheel_serving.model import tensors
 from flywheel_serving.model.datatypes import DTYPES, Array, convert
@@ -35,14 +38,20 @@ def decode(message: pb.ModelInferRequest) -> tuple[InferRequest, bool]:
         raise InvalidRequest("inputs: wanted at least one tensor, found none")
     inputs: dict[str, Array] = {}
     for index, item in enumerate(message.inputs):
-        if item.name in inputs:
-            raise InvalidRequest(f"inputs[{index}].name: {item.name[:100]!r} is given twice")
-        inputs[item.name] = _tensor(item, raw[index] if raw else None)
+        request_rules.check_input_name(item.name, index)
+        request_rules.add_input(inputs, index, item.name, _tensor(item, raw[index] if raw else None))
+    for index, output in enumerate(message.outputs):
+        request_rules.check_output_parameters(_parameters(output.parameters), index)
     names = [output.name for output in message.outputs]
-    microseconds = message.parameters["timeout"].int64_param if "timeout" in message.parameters else 0
-    timeout = microseconds / 1e6 if microseconds > 0 else None
-    parameters = {name: _parameter(value) for name, value in message.parameters.items()} or None
+    parameters = _parameters(message.parameters) or None
+    if parameters:
+        request_rules.read_boolean(parameters, "binary_data_output")
+    timeout = request_rules.read_timeout(parameters)
     return InferRequest(message.id, inputs, names, timeout, parameters, message.ByteSize()), bool(raw)
+
+
+def _parameters(message: Any) -> dict[str, Any]:
+    return {name: _parameter(value) for name, value in message.items()}
 
 
 def _parameter(parameter: pb.InferParameter) -> bool | int | float | str | None:
@@ -52,21 +61,24 @@ def _parameter(parameter: pb.InferParameter) -> bool | int | float | str | None:
 
 
 def _tensor(item: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> Array:
-    where, datatype, shape = f"input {item.name[:100]!r}: ", item.datatype, list(item.shape)
-    if datatype not in DTYPES:
-        raise InvalidRequest(f"{where}datatype: wanted one of {', '.join(DTYPES)}, found {datatype[:60]!r}")
-    if not all(0 <= axis < 2**31 for axis in shape) or len(shape) > 32:
-        raise InvalidRequest(f"{where}shape: wanted at most 32 whole numbers of 0 or more")
-    if "shared_memory_region" in item.parameters:
-        raise InvalidRequest(f"{where}shared memory is not supported; send the data in the message")
-    if raw is not None and item.HasField("contents"):
-        raise InvalidRequest(f"{where}contents and raw_input_contents are both given; send one of them")
     try:
+        datatype = request_rules.check_datatype(item.datatype)
+        shape = request_rules.check_shape(list(item.shape))
+        size = request_rules.check_input_parameters(_parameters(item.parameters))
+        if size is not None and (raw is None or size != len(raw)):
+            _refuse_size(size, raw)
         if raw is None:
             return _typed(item.contents, datatype, shape)
+        if item.HasField("contents"):
+            raise ValueError("contents and raw_input_contents are both given; send one of them")  # noqa: TRY301
         return tensors.from_bytes(raw, datatype, shape)
     except ValueError as error:
-        raise InvalidRequest(f"{where}{error}") from error
+        raise InvalidRequest(f"input {item.name[:100]!r}: {error}") from error
+
+
+def _refuse_size(size: int, raw: bytes | None) -> NoReturn:
+    found = "no raw_input_contents" if raw is None else f"{len(raw)} bytes in raw_input_contents"
+    raise ValueError(f"binary_data_size is {size}, found {found}")
 
 
 def _typed(contents: pb.InferTensorContents, datatype: str, shape: list[int]) -> Array:

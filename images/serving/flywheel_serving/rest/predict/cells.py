@@ -1,0 +1,57 @@
+"""Cells of one column as an array of an input's datatype."""
+
+from contextlib import suppress
+from typing import Any
+
+from flywheel_serving.model import tensors
+from flywheel_serving.model.datatypes import DTYPES, Array
+
+# As the check of a Dataset reads them (images/runtime/flywheel_runtime/datasets/types.py).
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+TRUE, FALSE = frozenset({"true", "t", "yes"}), frozenset({"false", "f", "no"})
+
+
+def to_array(cells: list[Any], datatype: str, *, is_text: bool) -> Array:
+    """The array of `cells`, [rows, ...] if they are nested lists. Raises ValueError with the finding.
+
+    A Boolean is 1 or 0 among numbers; null is a missing number or an empty text. `is_text`: parse numbers.
+    """
+    if is_text and datatype != "BYTES":
+        cells = [_parse(cell, datatype, row) for row, cell in enumerate(cells)]
+    if datatype == "BOOL":
+        cells = [bool(cell) if type(cell) in (int, float) and cell in (0, 1) else cell for cell in cells]
+    elif datatype != "BYTES":
+        cells = [int(cell) if type(cell) is bool else cell for cell in cells]
+    return tensors.from_json(cells, datatype, _shape(cells))
+
+
+def key_array(cells: list[Any]) -> Array:
+    """The join keys of a prediction log. Raises ValueError unless they are texts or whole numbers."""
+    for row, cell in enumerate(cells):
+        if type(cell) not in (str, int):
+            raise ValueError(f"wanted text or a whole number in row {row}, since it joins labels")
+    return tensors.from_json([str(cell) for cell in cells], "BYTES", [len(cells)])
+
+
+def _shape(cells: list[Any]) -> list[int]:
+    shape: list[int] = []
+    level: Any = cells
+    while type(level) is list:
+        shape.append(len(level))
+        level = level[0] if level else None
+    return shape
+
+
+def _parse(cell: Any, datatype: str, row: int) -> Any:
+    """The value of a text; other cells as they are."""
+    if type(cell) is not str:
+        return cell
+    text = cell.strip().lower()
+    if text in MISSING:
+        return None
+    if text in TRUE or text in FALSE:
+        return text in TRUE
+    if "_" not in text:  # Python reads 1_000 as a number
+        with suppress(ValueError):
+            return int(text) if DTYPES[datatype].kind in "iu" and text.lstrip("+-").isdigit() else float(text)
+    raise ValueError(f"wanted a number, found {cell[:60]!r} in row {row}")

@@ -1,0 +1,47 @@
+"""Decodes bodies of rows for one model, and encodes its predictions."""
+
+from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.infer.request_rules import read_timeout
+from flywheel_serving.infer.requests import InferRequest, InferResponse
+from flywheel_serving.model.signature import Signature
+from flywheel_serving.rest.predict import predictions, row_bodies
+from flywheel_serving.rest.predict.model_columns import ModelColumns
+
+
+class Predictor:
+    """Reads the signature when the first request has been admitted, since the warm-up decides on the outputs."""
+
+    def __init__(self, dataplane: DataPlane) -> None:
+        self._dataplane = dataplane
+        self._signature: Signature | None = None
+        self._columns: ModelColumns
+        self._classes: list[str] = []
+
+    def decode(self, body: bytes, *, is_csv: bool) -> InferRequest:
+        """The request in `body`. Raises InvalidRequest."""
+        if self._signature is not self._dataplane.signature:
+            self._use_signature(self._dataplane.signature)
+        rows = row_bodies.read_csv(body) if is_csv else row_bodies.read_json(body)
+        if (packed := self._columns.pack(rows)) is not None:
+            tensors, (layout, block) = packed
+        else:
+            recorder = self._dataplane.recorder
+            tensors, layout, block = self._columns.tensors(rows, recorder.key if recorder else ""), None, None
+        return InferRequest(
+            rows.id,
+            tensors,
+            [],
+            read_timeout(rows.parameters),
+            rows.parameters,
+            len(body),
+            layout=layout,
+            block=block,
+        )
+
+    def encode(self, response: InferResponse) -> bytes:
+        """The response's body."""
+        return predictions.encode(response, self._classes, self._dataplane.name)
+
+    def _use_signature(self, signature: Signature) -> None:
+        self._signature, self._columns = signature, ModelColumns(signature)
+        self._classes = [str(name) for name in signature.extra.get("classes") or ()]
