@@ -75,7 +75,7 @@ up: ## Start the development cluster (CLUSTER=auto, kind, native or current).
 down: ## End it and everything in it.
 	@python3 -m e2e.cluster down
 
-images: ## Build the images that changed, and bring them to the cluster.
+images: ## Build the images that changed, bring them to the cluster, and write digests and SBOMs into .cluster.
 	@python3 -m e2e.cluster images
 
 deploy: ## Install or upgrade the chart in the development cluster.

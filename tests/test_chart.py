@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from e2e.cluster import images
 from flywheel.core.resource.names import UPGRADE_CONFIG_MAP
 from flywheel.core.settings import Identity, Settings
 from tests.documents import CHECKOUT
@@ -406,3 +408,32 @@ def test_the_operator_gives_the_accounts_of_services_the_identity_of_their_names
         "flights": {"role": "all"},
     }
     assert all(each["labels"]["team"] == "ml" for each in accounts.values())
+
+
+def test_an_image_with_a_digest_is_named_by_it_in_every_pod() -> None:
+    digests = {name: f"sha256:{number:064x}" for number, name in enumerate(("operator", "runtime", "serving", "store"))}
+    values = [word for name, digest in digests.items() for word in ("--set", f"images.{name}.digest={digest}")]
+    objects = template(*values, "--set", "images.operator.tag=not-used")
+    operator = one(objects, "Deployment", "flywheel-operator")["spec"]["template"]["spec"]["containers"][0]
+    environment = {variable["name"]: variable.get("value") for variable in operator["env"]}
+
+    assert operator["image"] == f"flywheel.local/operator@{digests['operator']}"
+    assert environment["FLYWHEEL_RUNTIME_IMAGE"] == f"flywheel.local/runtime@{digests['runtime']}"
+    assert environment["FLYWHEEL_SERVING_IMAGE"] == f"flywheel.local/serving@{digests['serving']}"
+    named = [container["image"] for pod in pods(objects) for container in pod["containers"]]
+    assert all("@sha256:" in image for image in named)
+
+
+def test_the_values_that_make_images_writes_name_images_by_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "IMAGES", tmp_path / "images.json")
+    monkeypatch.setattr(images, "IMAGE_VALUES", tmp_path / "values.json")
+    names = {image.name: images.current_name(image) for image in images.IMAGES_OF_OURS}
+    images.remember(dict.fromkeys(names.values(), f"sha256:{'1' * 64}"))
+
+    rendered = template("--values", str(tmp_path / "values.json"))
+
+    assert {container["image"] for pod in pods(rendered) for container in pod["containers"]} == {
+        f"flywheel.local/{name}@sha256:{'1' * 64}" for name in ("operator", "store")
+    }

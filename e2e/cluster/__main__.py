@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from e2e.cluster import apiserver, cluster, golang, images, paths
+from e2e.cluster import apiserver, buildah, cluster, golang, images, paths, sbom
 from e2e.cluster.files import remove
 from e2e.cluster.progress import Failure, announce
 
@@ -38,7 +38,7 @@ def build(arguments: argparse.Namespace) -> None:
 
 
 def build_images(arguments: argparse.Namespace) -> None:
-    """build the images that changed and bring them to the cluster"""
+    """build the images that changed, bring them to the cluster, and write their digests and SBOMs into .cluster"""
     picked = cluster.chosen()
     if picked.kind == "current":
         raise Failure(
@@ -49,6 +49,7 @@ def build_images(arguments: argparse.Namespace) -> None:
 
         kind.build()
         images.remember(kind.load())
+        sbom.write_all({}, docker=True)
         return
     from e2e.cluster import containerd, native, packages
 
@@ -56,7 +57,10 @@ def build_images(arguments: argparse.Namespace) -> None:
 
     packages.install()
     images.build_natively()
-    images.remember(containerd.load_images())
+    digests = containerd.load_images()
+    images.remember(digests)
+    with images.exclusive_build(), buildah.storage_mounted():
+        sbom.write_all(digests, docker=False)
 
 
 def clean(arguments: argparse.Namespace) -> None:

@@ -100,6 +100,17 @@ def write_archive(image: str, archive: Path) -> Path:
 
 
 @contextmanager
+def mounted(image: str) -> Iterator[Path]:
+    """The files of an image."""
+    container = buildah("from", "--pull=never", image)
+    try:
+        yield Path(buildah("mount", container))
+    finally:
+        buildah("umount", container)
+        buildah("rm", container)
+
+
+@contextmanager
 def storage_mounted() -> Iterator[None]:
     """buildah mounts its storage on itself and leaves it so."""
     try:

@@ -9,6 +9,8 @@ An image's tag is `dev-<12 digits of its content>`. So `imagePullPolicy: IfNotPr
 unchanged code restarts nothing. `.cluster/images.json` says which names are current, for the chart's values:
 
     {"operator": {"image": "flywheel.local/operator:dev-3f9a1c0b2d4e", "digest": "sha256:…"}, "runtime": …}
+
+`.cluster/image-values.json` names them by digest, as `helm --values` takes it.
 """
 
 import hashlib
@@ -20,8 +22,8 @@ from pathlib import Path
 
 from e2e.cluster import buildah, golang, lock, paths
 from e2e.cluster.files import write_if_changed
-from e2e.cluster.paths import CHECKOUT, IMAGES
-from e2e.cluster.progress import Failure, step
+from e2e.cluster.paths import CHECKOUT, IMAGE_VALUES, IMAGES
+from e2e.cluster.progress import Failure, announce, step
 
 REPOSITORY = "flywheel.local"
 DOCKERFILES = CHECKOUT / "images"
@@ -123,6 +125,13 @@ def remember(digests: dict[str, str]) -> None:
     known = {image.name: current_name(image) for image in IMAGES_OF_OURS}
     described = {short: {"image": name, "digest": digests.get(name, "")} for short, name in known.items()}
     write_if_changed(IMAGES, json.dumps(described, indent=1) + "\n")
+    values = {
+        short: {"repository": name.rpartition(":")[0], "digest": digests.get(name, "")} for short, name in known.items()
+    }
+    if all(one["digest"] for one in values.values()):
+        write_if_changed(IMAGE_VALUES, json.dumps({"images": values}, indent=1) + "\n")
+        for one in values.values():
+            announce(f"{one['repository']}@{one['digest']}")
 
 
 def recorded() -> dict[str, dict[str, str]]:

@@ -9,6 +9,7 @@ DOT_CLUSTER = CHECKOUT / ".cluster"
 KUBECONFIG = DOT_CLUSTER / "kubeconfig"
 DESCRIPTION = DOT_CLUSTER / "cluster.json"
 IMAGES = DOT_CLUSTER / "images.json"
+IMAGE_VALUES = DOT_CLUSTER / "image-values.json"
 STORE_ENV = DOT_CLUSTER / "store.env"
 
 # What belongs to the machine: one native cluster. STATE survives a reboot, RUNTIME need not.

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from flywheel.cli.export.check import compare, parse_document
 from flywheel.cli.export.facts import model_facts
 from flywheel.cli.export.image import Image
 from tests.cli import sample_namespace
+from tests.cyclonedx_schema import official_validator
 
 GOLDEN = Path(__file__).parent / "golden"
-SCHEMAS = files("cyclonedx.schema._res")
 FORMS = ("card", "bom", "json")
 SUFFIX = {"card": "md", "bom": "cdx.json", "json": "json"}
 Change = Callable[[str], str]
@@ -49,11 +48,7 @@ ALL = {"trained": TRAINED, "of_a_run": OF_A_RUN, "alone": ALONE, "brought": BROU
 
 @pytest.fixture(scope="module")
 def official() -> jsonschema_rs.Draft7Validator:
-    """CycloneDX's own JSON schema of 1.6, with formats checked."""
-    names = ("spdx.SNAPSHOT.schema.json", "jsf-0.82.SNAPSHOT.schema.json")
-    others = [(f"http://cyclonedx.org/schema/{name}", json.loads((SCHEMAS / name).read_text())) for name in names]
-    schema = json.loads((SCHEMAS / "bom-1.6.SNAPSHOT.schema.json").read_text())
-    return jsonschema_rs.Draft7Validator(schema, validate_formats=True, registry=jsonschema_rs.Registry(others))
+    return official_validator()
 
 
 @pytest.mark.parametrize("form", FORMS)
