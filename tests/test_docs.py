@@ -91,6 +91,42 @@ def test_every_test_that_the_page_on_security_names_exists() -> None:
     assert [pair for pair in named if f"def {pair[1]}(" not in (CHECKOUT / pair[0]).read_text()] == []
 
 
+SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SENTENCE = re.compile(r"(?<=[.])\s+(?=[A-Z[])")
+# Sentences of the README's section on installation that promise something too.
+PROMISES = ("The operator talks only", "Their pods run", "In step pods,")
+# What a sentence has beside its promise: where to read on.
+POINTERS = ("[docs/security.md]", "Jobs and servers read them.")
+
+
+def section(name: str, title: str) -> str:
+    found: dict[str, str] = dict(SECTION.findall(page(name)))
+    return found[title]
+
+
+def guarantees() -> list[str]:
+    """Each sentence by which the README guarantees something."""
+    lines = [line.removeprefix("- ") for line in section("README.md", "Guarantees").splitlines() if line]
+    sentences = [sentence for line in lines for sentence in SENTENCE.split(line)]
+    installation = [
+        each for line in section("README.md", "Install into your cluster").splitlines() for each in SENTENCE.split(line)
+    ]
+    sentences += [each for each in installation if each.startswith(PROMISES)]
+    return [each for each in sentences if not each.startswith(POINTERS)]
+
+
+def test_every_guarantee_of_the_readme_stands_beside_its_tests() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section("docs/security.md", "What the README guarantees").splitlines()
+        if line.startswith("| ") and not line.startswith("| Guarantee")
+    ]
+
+    assert len(guarantees()) >= 12, "this test finds no guarantee any more"
+    assert [row[0] for row in rows] == guarantees()
+    assert [row[0] for row in rows if not re.search(r"`[\w/]+\.py::\w+`", row[1])] == []
+
+
 def test_every_kind_has_an_example() -> None:
     shown = {yaml.safe_load(text)["kind"] for where, text in documents() if where.startswith("crds/examples/")}
 

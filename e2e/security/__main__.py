@@ -1,20 +1,51 @@
-"""Removes each control in turn, and shows that the attacks which it stops succeed then, and fail again once it is back.
+"""Removes each control in turn, and shows that what it stops succeeds then: `python3 -m e2e.security [code | cluster]`, by default both.
 
-The whole cluster is without the control meanwhile, so nothing else may run on it. The exit code is 1 if an attack fails without its control,
-which then was not what stopped it.
+code     the tests of each control that is code (code_controls.py) fail in a process in which it is replaced
+cluster  the attacks succeed without the policy that stops them, and fail again once it is back. The whole cluster is without the policy
+         meanwhile, so nothing else may run on it
+
+The exit code is 1 if an attack fails without its control, which then was not what stopped it.
 """
 
+import os
+import subprocess
 import sys
 
+from e2e.cluster.paths import CHECKOUT
 from e2e.kube import KubectlFailed
 from e2e.namespace import Namespace
 from e2e.security.attacks import ATTACKS, Attack, prepare
+from e2e.security.code_controls import CODE_CONTROLS
+from e2e.security.removal import VARIABLE
 from e2e.waiting import wait_until
 
 SECONDS = 30  # for the API server to see a policy come or go
 
 
 def main() -> int:
+    chosen = sys.argv[1:] or ["code", "cluster"]
+    surprises = sum(_remove_code_controls() if each == "code" else _remove_policies() for each in chosen)
+    return 1 if surprises else 0
+
+
+def _remove_code_controls() -> int:
+    """Returns the number of controls without which a test still passes."""
+    surprises = 0
+    for control in CODE_CONTROLS:
+        for test in control.tests:
+            words = (sys.executable, "-m", "pytest", "-p", "e2e.security.removal", "-q", "--timeout", "120", test)
+            variables = os.environ | {VARIABLE: control.name}
+            done = subprocess.run(words, cwd=CHECKOUT, env=variables, capture_output=True, text=True, timeout=600)
+            fails = done.returncode == 1 and " failed" in done.stdout
+            surprises += not fails
+            finding = "fails" if fails else f"does not fail:\n{done.stdout[-2000:]}{done.stderr[-500:]}\n"
+            print(f"{'ok       ' if fails else 'SURPRISE '} without '{control}' {test} {finding}", flush=True)
+    print(f"{len(CODE_CONTROLS)} controls of the code, {surprises} surprises")
+    return surprises
+
+
+def _remove_policies() -> int:
+    """Returns the number of attacks that fail without their control, or succeed with it."""
     namespace = Namespace("security")
     namespace.create()
     failed = 0
@@ -29,7 +60,7 @@ def main() -> int:
     finally:
         namespace.delete(wait=False)
     print(f"{len(ATTACKS)} attacks, {failed} surprises")
-    return 1 if failed else 0
+    return failed
 
 
 def _succeeds(attack: Attack, namespace: Namespace) -> bool:

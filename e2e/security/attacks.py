@@ -13,13 +13,14 @@ import botocore.exceptions
 
 from e2e import kube
 from e2e.bad_input import resource
-from e2e.deploy import TEAMS
+from e2e.deploy import NAMESPACE, TEAMS
 from e2e.manifests import CONTAINER_SECURITY, POD_SECURITY
 from e2e.namespace import Namespace, store_account
 from e2e.security.controls import BUCKET_POLICY, Control, policy
 
 OURS = {"flywheel.ml/uid": "0", "app.kubernetes.io/managed-by": "flywheel"}
 DIGEST = "sha256:" + "a" * 64
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:flywheel-operator"
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,13 @@ def prepare(namespace: Namespace) -> None:
     )
     for user, role in roles:
         namespace.kubectl("create", "rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
-    rights = (("guest", "get", "pods"), ("guest", "get,create", "pods/exec"))
+    rights = (
+        ("guest", "get", "pods"),
+        ("guest", "get,create", "pods/exec"),
+        ("remover", "get,delete", "models.flywheel.ml"),
+    )
     for user, verbs, resources in rights:
-        name = f"{user}-{resources.replace('/', '-')}"
+        name = f"{user}-{resources.replace('/', '-').replace('.', '-')}"
         namespace.kubectl("create", "role", name, f"--verb={verbs}", f"--resource={resources}")
         namespace.kubectl("create", "rolebinding", name, f"--role={name}", f"--user={user}")
     namespace.apply(
@@ -55,6 +60,10 @@ def prepare(namespace: Namespace) -> None:
         resource("ModelVersion", "candidate", {"model": "approved", "source": {"artifact": {"digest": DIGEST}}}),
         pod("mine", {"app": "mine"}, container="collect"),
     )
+    made = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "ours", "labels": OURS}}
+    template = {"metadata": {"labels": OURS}, "spec": pod_spec()}
+    text = json.dumps({**made, "spec": {"suspend": True, "template": template}})
+    namespace.kubectl("create", "--as", OPERATOR, "--filename", "-", stdin=text)
 
 
 def pod_spec(container: str = "main") -> dict[str, Any]:
@@ -128,6 +137,23 @@ def end_approval(namespace: Namespace) -> None:
         namespace.kubectl("patch", "fwmodel", "approved", "--as", "tenant", "--type=merge", "--patch", patch)
 
 
+def change_digest(namespace: Namespace) -> None:
+    """Have our Job say that it made another artifact, and then nothing."""
+    for value in (DIGEST, None):
+        patch = json.dumps({"metadata": {"annotations": {"flywheel.ml/digest": value}}})
+        namespace.kubectl("patch", "job", "ours", "--as", "editor", "--type=merge", "--patch", patch)
+
+
+def delete_model(namespace: Namespace) -> None:
+    """Delete the Model with approvals, as somebody who may delete Models. Nothing is removed where it is allowed."""
+    namespace.kubectl("delete", "fwmodel", "approved", "--as", "remover", "--dry-run=server")
+
+
+def service(**spec: Any) -> dict[str, Any]:
+    """An InferenceService that never serves."""
+    return resource("InferenceService", "attack", {"model": "none", "auth": {"none": {}}, "suspend": True, **spec})
+
+
 def dataset(**spec: Any) -> dict[str, Any]:
     """A Dataset that reads the namespace's own folder."""
     return resource("Dataset", "attack", {"source": {"s3": {"uri": "s3://flywheel/none/"}}, "suspend": True, **spec})
@@ -165,13 +191,17 @@ ATTACKS = (
     Attack("plant a CronJob", WORKLOADS, MADE, lambda at: create_workload(at, "batch/v1", "CronJob")),
     Attack("plant a ReplicaSet", WORKLOADS, MADE, lambda at: create_workload(at, "apps/v1", "ReplicaSet", replicas=0, **SELECTOR)),
     Attack("plant a Deployment", WORKLOADS, MADE, lambda at: create_workload(at, "apps/v1", "Deployment", replicas=0, **SELECTOR)),
+    Attack("change the digest that the operator believes", WORKLOADS, "may not change what jobs 'ours'", change_digest),
     Attack("enter a container with credentials", policy("flywheel-exec"), "holds the store's credentials", enter),
     Attack("name a colleague's Secret", SECRETS, "may not get Secret 'payroll'", lambda at: create(at, "tenant", dataset(source=reads_with("payroll")))),
     Attack("name the store's Secret", SECRETS, "is the installation's own", lambda at: create(at, "tenant", dataset(source=reads_with("flywheel-store")))),
+    Attack("mount a colleague's volume", SECRETS, "may not get PersistentVolumeClaim 'payroll'", lambda at: create(at, "tenant", dataset(source={"pvc": {"claimName": "payroll", "path": "rows.csv"}}))),
+    Attack("set a variable that runs code", policy("flywheel-serving-env"), "may not be set for Flywheel's own server", lambda at: create(at, "tenant", service(env=[{"name": "LD_PRELOAD", "value": "/model/x.so"}]))),
     Attack("outrank the node's own pods", PLACEMENT, "is not allowed in this installation", lambda at: create(at, "tenant", dataset(placement={"priorityClassName": "system-node-critical"}))),
     Attack("tolerate every taint", PLACEMENT, "tolerates every taint", lambda at: create(at, "tenant", dataset(placement={"tolerations": [{"operator": "Exists"}]}))),
     Attack("approve without the verb", policy("flywheel-approval"), "may not write spec.approval", approve),
     Attack("end the approvals of a Model", PROMOTION, "may not pin a champion or change spec.promotion", end_approval),
+    Attack("delete a Model with approvals", PROMOTION, "may not delete a Model with promotion: Approval", delete_model),
     Attack("read another team's objects", BUCKET_POLICY, "AccessDenied", lambda _: ask_store("get_object")),
     Attack("list another team's objects", BUCKET_POLICY, "AccessDenied", lambda _: ask_store("list_objects_v2")),
     Attack("plant a result of another team", BUCKET_POLICY, "AccessDenied", lambda _: ask_store("put_object", Body=b'{"v": 1}')),

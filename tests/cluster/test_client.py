@@ -149,6 +149,20 @@ def test_a_deletion_names_the_object_that_was_seen(answers: Answers, client: Cli
     assert (body["preconditions"], body["propagationPolicy"]) == ({"uid": "c1"}, "Background")
 
 
+def test_every_write_of_the_reconcilers_is_an_apply_or_a_deletion_by_uid(answers: Answers, client: Client) -> None:
+    writer = Writer(client, lambda: True)
+    writer.create(CONFIG_MAP, MANIFEST, "test")
+    writer.update(CONFIG_MAP, MANIFEST, "test", "c1")
+    writer.apply_status(CONFIG_MAP, MANIFEST, "test")
+    writer.apply_event(CONFIG_MAP, MANIFEST, "test")
+    writer.delete(CHILD, "c1")
+
+    public = {name for name in vars(Writer) if not name.startswith("_")}
+    assert public == {"create", "update", "apply_status", "apply_event", "delete"}
+    assert [method for method, _, _ in answers.asked] == ["PATCH", "PATCH", "PATCH", "PATCH", "DELETE"]
+    assert all("fieldManager=test" in path for method, path, _ in answers.asked if method == "PATCH")
+
+
 @pytest.mark.parametrize("verb", ["create", "update", "status", "delete", "event"])
 def test_without_the_lease_no_request_leaves(answers: Answers, client: Client, verb: str) -> None:
     writer = Writer(client, lambda: False)

@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from flywheel.cluster.apply import Writer
 from flywheel.core.pods.cron_job import SCHEDULED_ANNOTATION, TICK
 from flywheel.core.resource.api import CRON_JOB, EVENT, GROUP, JOB, Manifest, Reference
@@ -259,6 +261,10 @@ class Simulator:
     def _recording_plans(self, kind: AnyKind) -> Callable[[AnyResource, Any], Plan]:
         def decide(resource: AnyResource, seen: Any) -> Plan:
             plan = self.plans[resource.reference] = kind.decide(resource, seen)
+            if kind.decide(resource, seen) != plan:
+                pytest.fail(
+                    f"{resource.reference}: decide returned two plans for one Seen"
+                )  # the engine catches others
             return plan
 
         return decide

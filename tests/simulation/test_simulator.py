@@ -1,6 +1,7 @@
 """The simulator is the engine itself, and its cluster writes as an API server does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
+from flywheel.core.resource.plan import Plan
 from flywheel.kinds.dataset.kind import KIND as DATASET_KIND
 from tests import simulation
-from tests.engine.widget import KIND
+from tests.engine.widget import KIND, Seen, Widget
 from tests.simulation import FakeCluster, resource, terminated_state
 from tests.simulation import simulator as simulator_module
 from tests.simulation.simulator import Simulator
@@ -36,6 +38,19 @@ def test_children_are_written_before_the_status_and_the_event() -> None:
     assert found.manifest(CONFIG)["metadata"]["labels"][names.UID_LABEL] == found.resource.uid
     assert found.status.observed_generation == 1
     assert found.events() == ["Told"]
+
+
+def test_a_decision_that_is_no_function_of_what_is_seen_fails_every_life() -> None:
+    called: list[int] = []
+
+    def decide(widget: Widget, seen: Seen) -> Plan:
+        called.append(1)
+        return replace(KIND.decide(widget, seen), summary=str(len(called)))
+
+    found = Simulator(replace(KIND, decide=decide), resource(KIND, "one", {"message": "hello"}))
+
+    with pytest.raises(pytest.fail.Exception, match="decide returned two plans for one Seen"):
+        found.settle()
 
 
 def test_nothing_is_written_while_nothing_changes() -> None:

@@ -1,0 +1,169 @@
+"""Controls that are code, how each is removed, and the tests that fail then.
+
+No product has a switch that removes them. `python3 -m e2e.security` runs the tests of each control in a process of its own, in which the plugin
+`e2e.security.removal` has replaced it: a test that still passes does not show that the control is what stops the attack.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CodeControl:
+    """`target` is the module and the attribute of what is replaced, as in `flywheel.core.names:child`."""
+
+    name: str
+    target: str
+    replacement: object
+    tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _returns(value: object) -> Callable[..., object]:
+    return lambda *_, **__: value
+
+
+CODE_CONTROLS = (
+    CodeControl(
+        "the operator refuses another namespace's folder",
+        "flywheel.core.pods.store_access:source_refusal", _returns(None),
+        ("tests/kinds/dataset/test_decide.py::test_a_check_of_what_is_not_the_namespaces_own_starts_no_pod",),
+    ),
+    CodeControl(
+        "fetch refuses another namespace's folder",
+        "flywheel_runtime.store.installation:is_inside", _returns(True),
+        ("tests/runtime/store/test_installation.py::test_other_places_are_not_read",),
+    ),
+    CodeControl(
+        "folders are compared by whole parts of the key",
+        "flywheel_runtime.store.installation:is_inside", lambda uri, folder: uri.startswith(folder),
+        ("tests/runtime/store/test_installation.py::test_a_place_is_inside_a_folder_by_whole_parts_of_its_key",),
+    ),
+    CodeControl(
+        "a batch writes into its namespace's folder alone",
+        "flywheel_runtime.store.installation:is_inside",
+        _returns(True),
+        ("tests/runtime/store/test_installation.py::test_outputs_are_written_nowhere_else",),
+    ),
+    CodeControl(
+        "a batch does not write into Flywheel's own folders",
+        "flywheel_runtime.store.installation:RESERVED_FOLDERS",
+        (),
+        ("tests/runtime/store/test_installation.py::test_every_folder_of_the_products_own_is_reserved",),
+    ),
+    CodeControl(
+        "what has credentials is another user than main",
+        "flywheel.core.pods.pod_spec:CREDENTIALS_USER_ID", 65532,
+        (
+            "tests/core/pods/test_job.py::test_main_and_watch_are_another_user_than_what_has_credentials",
+            "tests/kinds/inferenceservice/logging/test_prediction_logging.py::test_the_sink_alone_has_the_keys_and_another_user_than_the_server",
+        ),
+    ),
+    CodeControl(
+        "a workload identity is for the containers with credentials",
+        "flywheel.core.pods.store_secret:identity_annotations", _returns({}),
+        ("tests/core/pods/test_job.py::test_a_workload_identity_is_only_for_the_containers_with_credentials",),
+    ),
+    CodeControl(
+        "a pod is believed by the uid of its controller",
+        "flywheel.engine.cache.store:Store._is_made_by", _returns(True),
+        ("tests/engine/cache/test_store.py::test_a_pod_is_believed_where_the_resource_made_what_controls_it",),
+    ),
+    CodeControl(
+        "the operator finds the store's Secret and forbidden placements in a spec",
+        "flywheel.core.resource.restrictions:find_violation", _returns(None),
+        ("tests/core/resource/test_restrictions.py::test_the_stores_secret_is_found_in_every_field",),
+    ),
+    CodeControl(
+        "a forbidden spec starts no pod",
+        "flywheel.engine.apply.restricted_plan:restrict_plan", lambda _resource, plan, *_: plan,
+        ("tests/engine/apply/test_restricted_plan.py::test_a_forbidden_spec",),
+    ),
+    CodeControl(
+        "variables of our server are an allow-list",
+        "flywheel.kinds.inferenceservice.environment:refused_names", _returns(()),
+        ("tests/kinds/inferenceservice/test_decide.py::test_a_new_service_with_a_variable_that_is_not_allowed_gets_no_server",),
+    ),
+    CodeControl(
+        "a version that is named needs its approval",
+        "flywheel.core.resource.model_reference:require_approval", lambda _namespace, resolved, _cluster: resolved,
+        ("tests/kinds/inferenceservice/test_observe.py::test_a_version_that_is_named_needs_the_approval_that_its_model_asks_for",),
+    ),
+    CodeControl(
+        "commands of ours import nothing from their folder",
+        "flywheel.core.pods.pod_spec:module_command", lambda module: ("python3", "-u", "-m", module),
+        ("tests/core/pods/test_pod_spec.py::test_a_command_of_ours_imports_nothing_from_its_folder_its_environment_or_its_home",),
+    ),
+    CodeControl(
+        "steps are bounded by default",
+        "flywheel.core.pods.bounds:bound_resources", lambda resources, _settings: resources,
+        ("tests/core/pods/test_bounds.py::test_defaults_fill_what_is_not_named_key_by_key",),
+    ),
+    CodeControl(
+        "memory without a limit is capped",
+        "flywheel_runtime.contract.cgroup:memory_limit_bytes", _returns(1 << 60),
+        ("tests/runtime/contract/test_cgroup.py::test_memory_without_a_limit_is_capped",),
+    ),
+    CodeControl(
+        "a main that ends itself has failed after some attempts",
+        "flywheel.kinds.experiment.trials:MAX_KILLED_ATTEMPTS", 1000,
+        ("tests/kinds/experiment/test_life.py::test_a_main_that_ends_itself_each_time_has_failed_after_three_attempts",),
+    ),
+    CodeControl(
+        "collect compares the report of watch with its own clock",
+        "flywheel_runtime.commands.collect.main_observer:MainObserver._compare_with_clock", _returns(None),
+        ("tests/runtime/commands/collect/test_main_observer.py::test_a_report_that_denies_a_timeout_is_not_believed",),
+    ),
+    CodeControl(
+        "a result without its Job counts only if it is older than the upgrade",
+        "flywheel_runtime.commands.collect.results:ResultStore._result_of_earlier_release",
+        lambda self: self.store.result(self.attempt.earlier_result_key),
+        (
+            "tests/runtime/commands/collect/test_earlier_results.py::test_a_result_of_an_earlier_release_counts_if_it_is_older_than_the_upgrade",
+        ),
+    ),
+    CodeControl(
+        "messages have no values of the data",
+        "flywheel_runtime.datasets.anomalies:Anomaly.text", lambda self, **_: self.message.replace("{values}", self.values),
+        ("tests/runtime/commands/check/test_anomalies.py::test_values_of_the_data_stay_out_of_the_status",),
+    ),
+    CodeControl(
+        "ONNX files are read before onnxruntime reads them",
+        "flywheel_serving.model.onnx_file:_ModelGuard.check", _returns(None),
+        (
+            "tests/serving/model/test_onnx_file.py::test_a_model_that_grows_when_it_is_loaded_is_refused",
+        ),
+    ),
+    CodeControl(
+        "models with partial kernels are computed in workers",
+        "flywheel_serving.workers.kernels:unsafe_operator", _returns(""),
+        ("tests/serving/workers/test_kernels.py::test_any_other_model_is_computed_in_workers",),
+    ),
+    CodeControl(
+        "requests share calls only of models that treat rows apart",
+        "flywheel_serving.model.row_independence.proof:graph_row_mixing", _returns(""),
+        ("tests/serving/model/test_row_independence.py::test_a_model_that_mixes_rows_for_one_secret_value_is_not_proven",),
+    ),
+    CodeControl(
+        "room is reserved for clients with few requests",
+        "flywheel_serving.infer.admission:Admission._is_reserved", _returns(False),
+        ("tests/serving/infer/test_admission.py::test_a_client_that_fills_the_limit_keeps_no_other_out",),
+    ),
+    CodeControl(
+        "idle connections of the largest client make room",
+        "flywheel_serving.http.connection_table:ConnectionTable._evict_idle", _returns(False),
+        ("tests/serving/http/test_connection_table.py::test_the_idlest_connection_of_the_largest_peer_makes_room",),
+    ),
+    CodeControl(
+        "a client whose tokens are refused is slowed",
+        "flywheel_serving.auth.review_queue:Tries.count", _returns(0.0),
+        ("tests/serving/auth/test_authenticator.py::test_made_up_tokens_are_slowed_and_a_known_token_is_not",),
+    ),
+    CodeControl(
+        "outputs are kept and tried for hours",
+        "flywheel_runtime.commands.collect.patience:Patience.is_left", property(_returns(False)),
+        ("tests/runtime/commands/collect/test_patience.py::test_outputs_wait_for_a_store_that_is_away_and_are_uploaded_when_it_is_back",),
+    ),
+)  # fmt: skip
