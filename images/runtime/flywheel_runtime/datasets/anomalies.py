@@ -13,7 +13,7 @@ from flywheel_runtime.contract.step import log_line
 from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.datasets.schema import Column, DatasetSpec, PreviousVersion, Schema
 from flywheel_runtime.datasets.sql import count_rows, quote_column, quote_literal
-from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, parse_text, typed_value
+from flywheel_runtime.datasets.types import MAX_LEARNT, SQL_TYPE, is_missing, parse_text, typed_value
 
 Severity = Literal["Error", "Warning"]
 MAX_EXAMPLES = 3
@@ -143,6 +143,7 @@ def find_column_anomalies(
         filled, constant = counted or (0, None)
         found += _nulls(column, rows, rows - filled, before)
         found += _range(connection, column, rows, before)
+        found += _not_finite(connection, column)
         found += _categories(connection, column, before)
         if (constant or filled == 0) and column.name != schema.target:
             value = "no value" if filled == 0 else "the same value"
@@ -192,6 +193,22 @@ def _range(
     message = f"Column '{column.name}' has {count:,} of {rows:,} values outside the range of the last version{VALUES}."
     values = f", {low_seen:g} to {high_seen:g}{such_as(examples)}"
     return [Anomaly("OutOfRange", "Warning", column.name, message, count, examples, values)]
+
+
+def _not_finite(connection: duckdb.DuckDBPyConnection, column: Column) -> list[Anomaly]:
+    if column.type != "Float":
+        return []
+    name = quote_column(column.name)
+    counted = connection.execute(
+        f"SELECT count_if(isinf({name})), count_if(isfinite({name}) AND abs({name}) > {MAX_LEARNT!r}) FROM data"
+    ).fetchall()
+    infinite, large = counted[0]
+    if not infinite and not large:
+        return []
+    findings = [f"{infinite:,} infinite values"] if infinite else []
+    findings += [f"{large:,} values beyond {MAX_LEARNT:g}"] if large else []
+    message = f"Column '{column.name}' has {' and '.join(findings)}; training and models take them for missing."
+    return [Anomaly("NotFinite", "Warning", column.name, message, infinite + large)]
 
 
 def _seen_range(before: dict[str, Any]) -> tuple[float | None, float | None]:

@@ -1,13 +1,13 @@
 """Read a Dataset's artifact into one 32-bit float matrix: numbers as they are, text by a dictionary of codes.
 
-The dictionary is made here, not by scikit-learn, and becomes the first node of the ONNX model (models/onnx_export.py). Numbers are
-32-bit before anything is fitted, because a served model receives them so: a threshold learnt from 64 bits could cut
-elsewhere.
+The dictionary is made here, not by scikit-learn, and becomes the first node of the ONNX model (models/onnx_inputs.py). A model receives
+64-bit numbers and makes 32-bit ones of them before anything else, as it is done here before anything is fitted: trees of ONNX compare 32
+bits (decision 28). A number that is infinite or beyond 1e37 is missing.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import log_line
 from flywheel_runtime.datasets.sql import connect, prefix_columns, quote_column, quote_literal
+from flywheel_runtime.datasets.texts import TextPool
+from flywheel_runtime.datasets.types import MAX_LEARNT
 from flywheel_runtime.params import Params
 
 Floats = NDArray[np.float32]
 
-# More categories than this are names of things rather than kinds of things; the rarer ones count as unknown.
+# More categories than this are encoded by their mean target; identifiers, which have none, keep the most frequent.
 MAX_CATEGORIES = 256
+MAX_ENCODED_CATEGORIES = 10_000  # the rarer ones count as unknown
 MEMORY_FRACTION = 0.3  # of DuckDB; the rest is for the matrix
 UNKNOWN = -1.0
 
@@ -32,15 +36,22 @@ class ChosenFeatures(Params):
 
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One column: a number, or a category with its known values in the order of their codes 0, 1, …"""
+    """One column: a number, free text, or a category with its known values in the order of their codes 0, 1, …"""
 
     name: str
     type: str
     categories: tuple[str, ...] | None = None
+    is_free_text: bool = False
+
+    @property
+    def has_many_categories(self) -> bool:
+        """Whether its mean target stands for a category."""
+        return len(self.categories or ()) > MAX_CATEGORIES
 
     @property
     def is_text(self) -> bool:
@@ -68,6 +79,9 @@ class Data:
     schema: Mapping[str, Any]
     features: tuple[Feature, ...]
     connection: duckdb.DuckDBPyConnection
+    texts: TextPool = field(default_factory=TextPool)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Columns that could be features, and what the train split says against them."""
 
     @property
     def target(self) -> str:
@@ -92,12 +106,21 @@ class Data:
         named = ", ".join(f"{sql} AS c{number}" for number, sql in enumerate(columns))
         parts = [self.connection.execute(f"SELECT {named} FROM {self._table(split)}").fetchnumpy() for split in splits]
         x = np.empty((sum(len(part["c0"]) for part in parts), len(self.features)), dtype=np.float32)
-        for number in range(len(self.features)):
-            x[:, number] = np.concatenate([np.ma.filled(part[f"c{number}"], np.nan) for part in parts])
+        for number, feature in enumerate(self.features):
+            x[:, number] = np.concatenate([self._numbers(feature, part[f"c{number}"]) for part in parts])
         x[~np.isfinite(x)] = np.nan
         targets = np.concatenate([np.asarray(part[f"c{len(self.features)}"]) for part in parts])
         groups = np.concatenate([np.asarray(part[f"c{len(self.features) + 1}"]) for part in parts]) if group else None
         return Rows(x, targets, groups)
+
+    def _numbers(self, feature: Feature, values: Any) -> NDArray[Any]:
+        """A column's values as numbers (rows,): as they are, codes, or the numbers of its texts in `texts`."""
+        if feature.is_free_text:
+            return self.texts.add(values)
+        if not feature.has_many_categories:
+            return np.asarray(np.ma.filled(values, np.nan))
+        codes = {category: float(code) for code, category in enumerate(feature.categories or ())}
+        return np.array([codes.get(value, UNKNOWN) for value in values])
 
     def read_targets(self, split: str) -> NDArray[Any]:
         """Class numbers or values (rows,) of a split."""
@@ -105,16 +128,16 @@ class Data:
         return np.asarray(found["c0"])
 
     def raw(self, split: str, limit: int, start: int = 0) -> dict[str, NDArray[Any]]:
-        """Rows of a split from `start` on as a client would send them: each column (rows, 1), text or 32-bit floats."""
+        """Rows of a split from `start` on as a client would send them: each column (rows, 1), text or 64-bit floats."""
         columns = ", ".join(
-            f"coalesce({quote_column(f.name)}, '') AS c{i}" if f.is_text else f"{quote_column(f.name)}::FLOAT AS c{i}"
+            f"coalesce({quote_column(f.name)}, '') AS c{i}" if f.is_text else f"{quote_column(f.name)}::DOUBLE AS c{i}"
             for i, f in enumerate(self.features)
         )
         found = self.connection.execute(
             f"SELECT {columns} FROM {self._table(split)} LIMIT {limit} OFFSET {start}"
         ).fetchnumpy()
         return {
-            f.name: np.ma.filled(found[f"c{i}"], np.nan).astype(object if f.is_text else np.float32).reshape(-1, 1)
+            f.name: np.ma.filled(found[f"c{i}"], np.nan).astype(object if f.is_text else np.float64).reshape(-1, 1)
             for i, f in enumerate(self.features)
         }
 
@@ -134,24 +157,45 @@ def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
     schema = json.loads((folder / "schema.json").read_text())
     if schema["target"] is None:
         raise Failure("TargetMissing", "The Dataset has no target; set its spec.target.")
+    columns = json.loads((folder / "profile.json").read_text())["columns"]
     connection = connect(memory_fraction=MEMORY_FRACTION)
-    picked = _choose(schema, chosen) if chosen else _usable_features(schema)
+    wanted = _choose(schema, chosen) if chosen else _usable_features(schema, columns)
+    left_out = {feature.name: why for feature in wanted if (why := find_unlearnable(columns[feature.name]))}
+    picked = [feature for feature in wanted if feature.name not in left_out]
+    for name, why in left_out.items():
+        log_line(f"warning: column '{name}' is left out: it has {why} in the train split")
     if not picked:
         raise Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
-    features = tuple(_with_categories(connection, folder, feature) for feature in picked)
-    return Data(folder, schema, features, connection)
+    features = tuple(_with_categories(connection, folder, each, columns[each.name]) for each in picked)
+    return Data(folder, schema, features, connection, left_out=left_out)
 
 
-def _usable_features(schema: Mapping[str, Any]) -> list[Feature]:
+def _usable_features(schema: Mapping[str, Any], profile: Mapping[str, Any]) -> list[Feature]:
     """All columns but the target, keys, event time, group and other times: a time only ever grows, so it is no feature."""
     roles = {schema["target"], schema["eventTime"], schema["split"]["group"], *schema["keys"]}
     columns = [c for c in schema["columns"] if c["name"] not in roles and c["type"] != "Timestamp"]
-    return [Feature(c["name"], c["type"], () if c["type"] == "String" else None) for c in columns]
+    return [_feature(c["name"], c["type"], profile[c["name"]]) for c in columns]
+
+
+def _feature(name: str, kind: str, profile: Mapping[str, Any]) -> Feature:
+    if kind != "String":
+        return Feature(name, kind)
+    is_free_text = profile.get("content") == "FreeText"
+    return Feature(name, kind, None if is_free_text else (), is_free_text)
+
+
+def find_unlearnable(profile: Mapping[str, Any]) -> str | None:
+    """What the train split lacks for a column to be learnt from, None where it lacks nothing."""
+    train = profile["splits"]["train"]
+    if train["missing"] + train.get("invalid", 0) == train["rows"]:
+        return "no value"
+    is_constant = train["min"] == train["max"] is not None if "bins" in train else train["distinct"] == 1
+    return "one value" if is_constant and not train["missing"] and not train.get("invalid") else None
 
 
 def _choose(schema: Mapping[str, Any], chosen: ChosenFeatures) -> list[Feature]:
     types = {column["name"]: column["type"] for column in schema["columns"]}
-    for name in (*chosen.numeric, *chosen.categorical):
+    for name in (*chosen.numeric, *chosen.categorical, *chosen.text):
         if name not in types:
             raise Failure("FeatureMissing", f"Feature '{name}' is not in the data; it has {', '.join(types)}.")
         if name == schema["target"] or types[name] == "Timestamp":
@@ -160,25 +204,42 @@ def _choose(schema: Mapping[str, Any], chosen: ChosenFeatures) -> list[Feature]:
         if name in chosen.numeric and types[name] == "String":
             message = f"Feature '{name}' holds text; move it from features.numeric to features.categorical."
             raise Failure("FeatureInvalid", message)
-    return [Feature(n, types[n]) for n in chosen.numeric] + [
-        Feature(n, types[n], None if types[n] == "Boolean" else ()) for n in chosen.categorical
+        if name in chosen.text and types[name] != "String":
+            message = f"Feature '{name}' is {types[name]} and no text; move it from features.text to features.numeric."
+            raise Failure("FeatureInvalid", message)
+    return [
+        *(Feature(name, types[name]) for name in chosen.numeric),
+        *(Feature(name, types[name], None if types[name] == "Boolean" else ()) for name in chosen.categorical),
+        *(Feature(name, types[name], None, is_free_text=True) for name in chosen.text),
     ]
 
 
-def _with_categories(connection: duckdb.DuckDBPyConnection, folder: Path, feature: Feature) -> Feature:
+def _with_categories(
+    connection: duckdb.DuckDBPyConnection, folder: Path, feature: Feature, profile: Mapping[str, Any]
+) -> Feature:
     if feature.categories is None:
         return feature
-    # Known values come from the train split alone: validation and test stay unseen.
+    # Known values come from the train split alone: validation and test stay unseen. Data of older builds has no `content`.
+    most = MAX_ENCODED_CATEGORIES if profile.get("content") in ("Category", "FreeText") else MAX_CATEGORIES
     rows = connection.execute(
         f"SELECT {_as_text(feature)} AS value FROM {_split_table(folder, 'train')} "
-        f"WHERE value IS NOT NULL GROUP BY value ORDER BY count(*) DESC, value LIMIT {MAX_CATEGORIES}"
+        f"WHERE value IS NOT NULL GROUP BY value ORDER BY count(*) DESC, value LIMIT {most}"
     ).fetchall()
     return Feature(feature.name, feature.type, tuple(str(row[0]) for row in rows))
 
 
 def _as_text(feature: Feature) -> str:
-    # The served model sees a number of 32 bits, so its category is the text of that number.
-    return quote_column(feature.name) if feature.is_text else f"{quote_column(feature.name)}::FLOAT::VARCHAR"
+    # The model makes 32 bits of a number, so its category is the text of that number; -0.0 is 0.0.
+    column = quote_column(feature.name)
+    if feature.is_text:
+        return column
+    return f"({_narrow(f'({column}::DOUBLE + 0)')})::VARCHAR"
+
+
+def _narrow(number: str) -> str:
+    """SQL for a number as 32 bits; NULL where it is infinite or too large."""
+    narrow = f"TRY_CAST({number} AS FLOAT)"
+    return f"CASE WHEN abs({narrow}) <= {MAX_LEARNT!r}::FLOAT THEN {narrow} END"
 
 
 def _split_table(folder: Path, split: str) -> str:
@@ -187,7 +248,9 @@ def _split_table(folder: Path, split: str) -> str:
 
 
 def _feature_sql(feature: Feature) -> str:
+    if feature.is_free_text or feature.has_many_categories:
+        return f"coalesce({_as_text(feature)}, '')"
     if feature.categories is None:
-        return f"{quote_column(feature.name)}::FLOAT"
+        return _narrow(quote_column(feature.name))
     known = ", ".join(quote_literal(value) for value in feature.categories)
     return f"coalesce(list_position([{known}]::VARCHAR[], {_as_text(feature)}) - 1, {UNKNOWN})::FLOAT"

@@ -2,11 +2,12 @@
 
 Numbers: 20 quantile bins of the train split (fewer where values repeat), the last one closed; `under`, `over`,
 `missing`, and `invalid` (infinite). Edges and values are compared as 32-bit floats, which is what a server receives.
-Text and Booleans: the 64 most frequent values, `other`, `missing`. Times: `missing`, `min`, `max`.
+Text and Booleans: the 64 most frequent values, `other`, `missing`; `content` says whether text is a Category, FreeText or an Identifier. Times: `missing`, `min`, `max`.
 `distinct` is an estimate (HyperLogLog) for columns that are not text.
 """
 
 import itertools
+import math
 from typing import Any
 
 import duckdb
@@ -14,9 +15,12 @@ import duckdb
 from flywheel_runtime.datasets.schema import Column, PreviousVersion, Schema
 from flywheel_runtime.datasets.split import SPLITS
 from flywheel_runtime.datasets.sql import quote_column, quote_literal
+from flywheel_runtime.datasets.texts import TextContent, text_content
+from flywheel_runtime.datasets.types import MAX_FLOAT
 
 BINS = 20
 TOP_CATEGORIES = 64
+CONTENT_SAMPLE = 500  # distinct texts that say what a column holds
 # Exact quantiles hold every value in memory; bins do not need more rows than this.
 QUANTILE_SAMPLE = 1_000_000
 
@@ -62,7 +66,7 @@ def _numbers(
     name = quote_column(column.name)
     edges = before["edges"] if before and before.get("edges") else _edges(connection, column, rows["train"])
     parts = _common(connection, column, rows)
-    value, finite = f"{name}::FLOAT", f"{'true' if column.type == 'Integer' else f'isfinite({name}::FLOAT)'}"
+    value, finite = _narrow(column), "true" if column.type == "Integer" else f"isfinite({name})"
     counts = [f"count_if({finite} AND {condition})" for condition in _conditions(value, edges)]
     query = (
         f'SELECT "#split", avg(CASE WHEN {finite} THEN {name}::DOUBLE END), count_if(NOT {finite}), '
@@ -70,13 +74,23 @@ def _numbers(
     )
     for part in parts.values():
         part |= {"mean": None, "invalid": 0, "under": 0, "over": 0, "bins": [0] * max(len(edges) - 1, 0)}
-    for split, mean, invalid, under, over, *bins in connection.execute(query).fetchall():
+    for split, mean, *found in connection.execute(query).fetchall():
+        invalid, under, over, *bins = (count or 0 for count in found)  # DuckDB counts None where there is no value
         # An average depends on the order of additions in its last digits; nine digits do not.
-        rounded = float(f"{mean:.9g}") if mean is not None else None
+        rounded = float(f"{mean:.9g}") if mean is not None and math.isfinite(mean) else None
         parts[split] |= {"mean": rounded, "invalid": invalid, "under": under, "over": over, "bins": bins}
     for part in parts.values():
         part |= {key: float(part[key]) if part[key] is not None else None for key in ("min", "max")}
     return {"edges": edges, "splits": {split: _without_infinity(part) for split, part in parts.items()}}
+
+
+def _narrow(column: Column) -> str:
+    """SQL for a number as 32 bits; a finite one that is too large for them is the largest, so that it counts as `over` or `under`."""
+    name = quote_column(column.name)
+    if column.type == "Integer":
+        return f"{name}::FLOAT"
+    within = f"greatest(least({name}, {MAX_FLOAT!r}), -{MAX_FLOAT!r})::FLOAT"
+    return f"CASE WHEN isfinite({name}) THEN {within} ELSE {name}::FLOAT END"
 
 
 def _without_infinity(part: dict[str, Any]) -> dict[str, Any]:
@@ -85,11 +99,11 @@ def _without_infinity(part: dict[str, Any]) -> dict[str, Any]:
 
 def _edges(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> list[float]:
     name = quote_column(column.name)
-    stride = max(1, rows // QUANTILE_SAMPLE)
+    value, stride = _narrow(column), max(1, rows // QUANTILE_SAMPLE)
     points = ", ".join(f"{place / BINS}" for place in range(BINS + 1))
     found = connection.execute(
-        f"SELECT quantile_disc({name}::FLOAT, [{points}]), min({name}::FLOAT), max({name}::FLOAT) FROM joined "
-        f'WHERE "#split" = \'train\' AND {name} IS NOT NULL AND isfinite({name}::FLOAT) AND "#row" % {stride} = 0'
+        f"SELECT quantile_disc({value}, [{points}]) FROM joined "
+        f'WHERE "#split" = \'train\' AND {name} IS NOT NULL AND isfinite({value}) AND "#row" % {stride} = 0'
     ).fetchone()
     if found is None or found[0] is None:
         return []
@@ -133,4 +147,17 @@ def _texts(
         parts[split]["counts"][known.index(value)] = count
         parts[split]["other"] -= count
     # Only where the list is whole can a value outside it be called new.
-    return {"categories": known, "allCategories": parts["train"]["other"] == 0, "splits": parts}
+    found = {"categories": known, "allCategories": parts["train"]["other"] == 0, "splits": parts}
+    if column.type == "String":
+        found["content"] = (before or {}).get("content") or _content(connection, name)
+    return found
+
+
+def _content(connection: duckdb.DuckDBPyConnection, text: str) -> TextContent:
+    """What a column of text holds, by the train split; `text` is its SQL."""
+    train = f"FROM joined WHERE \"#split\" = 'train' AND {text} IS NOT NULL"
+    distinct, filled = connection.execute(f"SELECT count(DISTINCT {text}), count(*) {train}").fetchall()[0]
+    sample = connection.execute(
+        f"SELECT {text} AS value {train} GROUP BY value ORDER BY md5(value) LIMIT {CONTENT_SAMPLE}"
+    ).fetchall()
+    return text_content([str(row[0]) for row in sample], distinct, filled)

@@ -103,10 +103,22 @@ class Schema:
 
 @dataclass(frozen=True)
 class PreviousVersion:
-    """The last good version: its types, bins and counts."""
+    """The last good version: its types, bins and counts, and the task and classes of its target."""
 
     types: Mapping[str, str]
     profile: Mapping[str, Any]
+    target: str | None = None
+    task: str | None = None
+    classes: tuple[str, ...] = ()
+
+    def has_values(self, name: str) -> bool:
+        """Whether a column had a value in any row: without one its type was a guess."""
+        splits = self.profile[name]["splits"].values() if name in self.profile else ()
+        return any(split["missing"] < split["rows"] for split in splits)
+
+    def task_of(self, target: str) -> str | None:
+        """The task of this version if it had the same target."""
+        return self.task if self.target == target else None
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -115,7 +127,9 @@ class PreviousVersion:
             return None
         schema = json.loads((folder / "schema.json").read_text())
         profile = json.loads((folder / "profile.json").read_text())["columns"]
-        return cls({column["name"]: column["type"] for column in schema["columns"]}, profile)
+        types = {column["name"]: column["type"] for column in schema["columns"]}
+        classes = tuple(map(str, schema.get("classes") or ()))
+        return cls(types, profile, schema.get("target"), schema.get("task"), classes)
 
 
 def resolve_split(spec: DatasetSpec, task: str | None) -> Split:
@@ -139,11 +153,12 @@ def settle_columns(
 ) -> tuple[Column, ...]:
     """The columns in the order of the last good version: the spec goes before that version, and that before the inferred types.
 
-    A column that is new since the last version stays out until spec.columns names it.
+    A column that is new since the last version stays out until spec.columns names it. One that had no value takes the type of its first
+    values.
     """
     order = list(inferred) if previous is None else list(previous.types)
     order += [name for name in spec.named if name not in order]
-    fixed = previous.types if previous else {}
+    fixed = {name: kind for name, kind in previous.types.items() if previous.has_values(name)} if previous else {}
     stated = {column.name: column for column in spec.columns}
     return tuple(
         _column(stated.get(name) or StatedColumn(name=name), fixed.get(name) or inferred[name])

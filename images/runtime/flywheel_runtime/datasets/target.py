@@ -1,5 +1,6 @@
 """The target: its task, its classes, and features that give it away."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.sql import count_rows, quote_column
 
 MAX_INTEGER_CLASSES = 20
+MAX_EXACT_INTEGER = 2**53  # of a 64-bit float
 
 # A feature leaks if, alone and on rows that it was not fitted to, it removes this share of the errors of the constant
 # guess. On the flights the delay in minutes (the label is delay >= 15) removes 1.00; the best honest single feature, the
@@ -20,6 +22,10 @@ MAX_INTEGER_CLASSES = 20
 LEAK_GAIN = 0.98
 MAX_LEAK_ROWS = 100_000
 LEAK_BINS = 1000
+MIN_LEAK_ROWS = 20
+# An identifier is in no order with the target unless the table was sorted by it; then only the rows between two classes err.
+IDENTIFIER_LEAK_GAIN = 0.9
+MAX_IDENTIFIER_SPREAD = 4  # numbers from the least to the greatest identifier, for each row
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,28 @@ class Target:
     missing: int
 
 
-def describe_target(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Target:
-    """Classification for Boolean, String, and Integer of at most 20 values; Regression for other numbers."""
+def is_whole_target(connection: duckdb.DuckDBPyConnection, number: str) -> bool:
+    """Whether `number`, SQL over the table `raw`, has at most 20 values, all of them whole: classes, whatever type they were written in."""
+    values = connection.execute(
+        f"SELECT DISTINCT number FROM (SELECT {number} AS number FROM raw) WHERE number IS NOT NULL LIMIT {MAX_INTEGER_CLASSES + 1}"
+    ).fetchall()
+    is_whole = all(
+        math.isfinite(value) and value.is_integer() and abs(value) <= MAX_EXACT_INTEGER for (value,) in values
+    )
+    return is_whole and 0 < len(values) <= MAX_INTEGER_CLASSES
+
+
+def describe_target(
+    connection: duckdb.DuckDBPyConnection, name: str, kind: str, previous_task: str | None = None
+) -> Target:
+    """Classification for Boolean, String, and Integer of at most 20 values; Regression for other numbers.
+
+    An Integer keeps its `previous_task`: that of the last good version.
+
+    Raises:
+        Failure: TypeMismatch for classes that are now more than 20 whole numbers.
+        Failure: TargetAllNull, TargetInvalid, TargetConstant, OneClass.
+    """
     column = quote_column(name)
     row = connection.execute(f"SELECT count(*), count({column}), approx_count_distinct({column}) FROM data").fetchone()
     rows, filled, about = row or (0, 0, 0)
@@ -44,16 +70,31 @@ def describe_target(connection: duckdb.DuckDBPyConnection, name: str, kind: str)
     if kind == "Timestamp":
         raise Failure("TargetInvalid", f"Target '{name}' is a time; derive a number or a class from it.")
     few = about <= 2 * MAX_INTEGER_CLASSES
-    if kind in ("Boolean", "String") or (kind == "Integer" and few):
+    if kind in ("Boolean", "String") or (kind == "Integer" and few and previous_task != "Regression"):
         groups = connection.execute(
             f"SELECT {column}, count(*) FROM data WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
         ).fetchall()
         if kind != "Integer" or len(groups) <= MAX_INTEGER_CLASSES:
             return _classes(name, groups, rows - filled)
+    if kind == "Integer" and previous_task == "Classification":
+        message = (
+            f"Target '{name}' was one of at most {MAX_INTEGER_CLASSES} classes in the last good version and has more different numbers now; "
+            "correct the data, or set its type in spec.columns: String for classes, Float for a number."
+        )
+        raise Failure("TypeMismatch", message)
+    if kind == "Float":
+        _check_finite(connection, name)
     spread = connection.execute(f"SELECT min({column}) = max({column}) FROM data").fetchone()
     if spread and spread[0]:
         raise Failure("TargetConstant", f"Target '{name}' has one value in all rows; there is nothing to learn.")
     return Target(name, "Regression", (), (), rows - filled)
+
+
+def _check_finite(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    infinite = count_rows(connection, f"data WHERE isinf({quote_column(name)})")
+    if infinite:
+        message = f"Target '{name}' is infinite in {infinite:,} rows; correct these rows or leave them out."
+        raise Failure("TargetInvalid", message)
 
 
 def _classes(name: str, groups: list[tuple[Any, int]], missing: int) -> Target:
@@ -88,6 +129,8 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Ta
         is_number = feature.type in ("Integer", "Float")
         values = _codes_or_numbers(connection, feature.name, sample, is_number)
         gain = errors_removed(values, targets, is_number, target.task == "Classification")
+        if gain < LEAK_GAIN and feature.type == "Integer" and is_identifier(values, stride):
+            found += _identifier_leak(feature.name, values, targets, target)
         if gain >= LEAK_GAIN:
             message = (
                 f"Column '{feature.name}' alone predicts target '{target.name}' almost perfectly (it removes {gain:.1%} "
@@ -95,6 +138,32 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Ta
             )
             found.append(Anomaly("LabelLeak", "Warning", feature.name, message))
     return found
+
+
+def is_identifier(values: NDArray[np.float64], stride: int = 1) -> bool:
+    """Whether whole numbers `values` (rows,), of every `stride`-th row, number the rows: each is there once, and few are left out."""
+    return bool(
+        len(values) >= MIN_LEAK_ROWS
+        and np.isfinite(values).all()
+        and len(np.unique(values)) == len(values)
+        and np.ptp(values) < MAX_IDENTIFIER_SPREAD * len(values) * stride
+    )
+
+
+def _identifier_leak(
+    name: str, values: NDArray[np.float64], targets: NDArray[np.float64], target: Target
+) -> list[Anomaly]:
+    """An identifier leaks if the row with the number before, alone, says what the target is."""
+    order = np.argsort(values, kind="stable")
+    neighbours = np.repeat(np.arange((len(values) + 1) // 2), 2)[: len(values)].astype(np.float64)
+    gain = errors_removed(neighbours, targets[order], False, target.task == "Classification")
+    if gain < IDENTIFIER_LEAK_GAIN:
+        return []
+    message = (
+        f"Column '{name}' numbers the rows, and their order alone predicts target '{target.name}' (it removes {gain:.1%} of the "
+        "errors); name it in spec.keys, or leave it out of the features."
+    )
+    return [Anomaly("LabelLeak", "Warning", name, message)]
 
 
 def _codes_or_numbers(
@@ -116,7 +185,7 @@ def errors_removed(values: NDArray[np.float64], targets: NDArray[np.float64], is
     """
     bins = _binned(values) if is_number else values.astype(np.int64)
     fit, validate = slice(0, None, 2), slice(1, None, 2)
-    if len(targets) < 20:
+    if len(targets) < MIN_LEAK_ROWS:
         return 0.0
     guess = _majority if classes else _mean
     by_bin = guess(bins[fit], targets[fit], int(bins.max()) + 1)

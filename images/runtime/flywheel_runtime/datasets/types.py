@@ -26,6 +26,9 @@ SURE_FLOAT = (
     r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|[1-9][0-9]*\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
 )
 
+MAX_FLOAT = 3.4028234663852886e38  # of 32 bits
+# A model learns from numbers up to here, and takes larger ones for missing: of 32 bits, with room for sums.
+MAX_LEARNT = 1e37
 COLUMNS_PER_QUERY = 20
 DISPROVING_ROWS = 2048
 USUAL = CsvOptions()

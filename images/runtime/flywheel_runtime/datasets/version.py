@@ -1,7 +1,7 @@
 """A version as `check` and `prepare` write it: its files, metrics and facts."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, canonical_json, is_room_for, write_json
 from flywheel_runtime.datasets import profile
 from flywheel_runtime.datasets.anomalies import Anomaly
+from flywheel_runtime.datasets.features import find_unlearnable
 from flywheel_runtime.datasets.formats import SourceFile
 from flywheel_runtime.datasets.formats.column_names import read_folders
 from flywheel_runtime.datasets.formats.dialect import CsvOptions
@@ -55,6 +56,7 @@ def write_version(
     """
     schema, target, rows = version.schema, version.target, version.rows
     measured = profile.profile_columns(connection, schema, previous, rows)
+    version = replace(version, anomalies=version.anomalies + _find_unlearnable(version, measured["columns"]))
     if target:
         measured["target"] = _class_counts(connection, target)
     folder = step.output("data")
@@ -79,6 +81,21 @@ def write_version(
     metrics = {"rows": version.total, "columns": len(schema.columns), "warnings": len(version.anomalies)}
     metrics |= {f"{name}_rows": count for name, count in rows.items()}
     step.finish(metrics, facts | {"warnings": _shorten_warnings(version.anomalies, facts, show_values)})
+
+
+def _find_unlearnable(version: Version, columns: dict[str, Any]) -> list[Anomaly]:
+    """What training will leave out because of the train split alone."""
+    schema = version.schema
+    known = {anomaly.column for anomaly in version.anomalies if anomaly.kind == "Constant"}
+    roles = {schema.target, schema.event_time, schema.split.group, *schema.keys}
+    found = []
+    for column in schema.columns:
+        if column.name in known | roles or column.type == "Timestamp":
+            continue
+        if why := find_unlearnable(columns[column.name]):
+            message = f"Column '{column.name}' has {why} in the train split; training leaves it out."
+            found.append(Anomaly("Constant", "Warning", column.name, message, version.rows["train"]))
+    return found
 
 
 def _class_counts(connection: duckdb.DuckDBPyConnection, target: Target) -> dict[str, Any]:

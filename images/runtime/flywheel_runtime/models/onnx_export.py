@@ -1,10 +1,8 @@
-"""The fitted pipeline as ONNX, with one input for each column, and a comparison that both give the same predictions.
+"""The fitted pipeline as ONNX, with one input for each column (onnx_inputs.py), and a comparison that both give the same predictions."""
 
-month  (FP32 [n,1]) ─────────────────────┐
-carrier (text [n,1]) ── LabelEncoder ────┤ Concat ── the pipeline by skl2onnx ── label, probabilities | prediction
-"""
-
+import itertools
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure, one_line
-from flywheel_runtime.datasets.features import UNKNOWN, Data, Feature
+from flywheel_runtime.datasets.features import Data, Feature
 from flywheel_runtime.models.golden_rows import Tensors, run_model
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, get_output, name_outputs
 
 # Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
+TEXT_OPSETS = {"com.microsoft": 1}  # of the Tokenizer, which ONNX itself does not have
 TOLERANCE = 1e-4  # of a probability, or of the target's scale
 MAX_COMPARED_ROWS = 2000
 FEATURE_MATRIX = "features"
@@ -50,14 +49,15 @@ def _convert(pipeline: Any, data: Data) -> bytes:
     from skl2onnx.common.data_types import FloatTensorType
 
     is_classifier = data.schema["task"] == "Classification"
+    learnt, width = _learnt_steps(pipeline, len(data.features))
     try:
         with warnings.catch_warnings():
             # skl2onnx writes a boolean where protobuf 7 wants an int; hence the pin below 7.
             warnings.simplefilter("ignore", DeprecationWarning)
             model = to_onnx(
-                pipeline,
-                initial_types=[(FEATURE_MATRIX, FloatTensorType([None, len(data.features)]))],
-                options={id(pipeline): {"zipmap": False}} if is_classifier else None,
+                learnt,
+                initial_types=[(FEATURE_MATRIX, FloatTensorType([None, width]))],
+                options={id(learnt): {"zipmap": False}} if is_classifier else None,
                 target_opset=OPSETS,
             )
     except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
@@ -68,12 +68,20 @@ def _convert(pipeline: Any, data: Data) -> bytes:
     _round_thresholds_down(model.graph, pipeline[-1])
     # skl2onnx declares the lowest opsets that its own nodes need; ours need those in OPSETS.
     del model.opset_import[:]
-    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in OPSETS.items())
+    opsets = OPSETS | (TEXT_OPSETS if any(feature.is_free_text for feature in data.features) else {})
+    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets.items())
     mark = _unused_mark(data.features)
     outputs = _hide_names(model.graph, mark)
-    _one_input_for_each_column(model.graph, data.features, mark)
+    _add_inputs(model.graph, data, pipeline.named_steps.get("encode"), mark)
     _name_outputs(model.graph, outputs, data, mark)
     return bytes(model.SerializeToString())
+
+
+def _learnt_steps(pipeline: Any, features: int) -> tuple[Any, int]:
+    """The steps that skl2onnx converts, and the width of their matrix: all but `encode`, which is written as nodes here."""
+    if "encode" not in pipeline.named_steps:
+        return pipeline, features
+    return pipeline[1:], int(pipeline["columns"].n_features_in_)
 
 
 def _round_thresholds_down(graph: Any, model: Any) -> None:
@@ -117,38 +125,41 @@ def _hide_names(graph: Any, mark: str) -> list[str]:
     return found
 
 
-def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...], mark: str) -> None:
-    from onnx import TensorProto, helper
+def _add_inputs(graph: Any, data: Data, encode: Any, mark: str) -> None:
+    """An input for each column, and what makes the fitted pipeline's matrix of them: plain features, mean targets, terms.
 
-    nodes, columns = [], []
-    for number, feature in enumerate(features):
-        kind = TensorProto.STRING if feature.is_text else TensorProto.FLOAT
-        graph.input.append(helper.make_tensor_value_info(feature.name, kind, [None, 1]))
-        if feature.categories is None:
-            columns.append(feature.name)
-            continue
-        # An attribute may not be empty: a value that no client can send stands for "none is known".
-        keys: dict[str, Any] = (
-            {"keys_strings": list(feature.categories) or ["\u0000"]}
-            if feature.is_text
-            else {"keys_floats": [float(value) for value in feature.categories] or [float("inf")]}
-        )
-        codes = [float(code) for code in range(len(feature.categories))] or [UNKNOWN]
-        columns.append(f"{mark}column {number}")
-        nodes.append(
-            helper.make_node(
-                "LabelEncoder",
-                [feature.name],
-                [columns[-1]],
-                domain="ai.onnx.ml",
-                default_float=UNKNOWN,
-                values_floats=codes,
-                **keys,
-            )
-        )
-    nodes.append(helper.make_node("Concat", columns, [mark + FEATURE_MATRIX], axis=1))
-    for position, node in enumerate(nodes):
-        graph.node.insert(position, node)
+    `encode` is the pipeline's step of that name, None if it has no columns with mean targets or terms.
+    """
+    from flywheel_runtime.models.onnx_inputs import InputGraph
+
+    inputs = InputGraph(mark)
+    names = {feature.name: inputs.declare_input(feature) for feature in data.features}
+    plain = [each for each in data.features if not each.is_free_text and not each.has_many_categories]
+    columns = _plain_columns(inputs, plain)
+    means = [each for each in data.features if each.has_many_categories]
+    columns += [
+        inputs.add_means(names[each.name], each, encode.named_transformers_["means"], number)
+        for number, each in enumerate(means)
+    ]
+    columns += [
+        inputs.add_terms(names[each.name], encode.named_transformers_[f"text {place}"])
+        for place, each in enumerate(data.features)
+        if each.is_free_text
+    ]
+    inputs.join(columns, mark + FEATURE_MATRIX)
+    inputs.insert_into(graph)
+
+
+def _plain_columns(inputs: Any, features: Sequence[Feature]) -> list[str]:
+    """Numbers, which are made narrow together as long as no category stands between them, and codes; in the order of `features`."""
+    columns = []
+    for is_number, found in itertools.groupby(features, lambda each: each.categories is None):
+        each_of = list(found)
+        if is_number:
+            columns.append(inputs.add_numbers([each.name for each in each_of]))
+        else:
+            columns += [inputs.add_codes(each.name, each) for each in each_of]
+    return columns
 
 
 def _name_outputs(graph: Any, found: list[str], data: Data, mark: str) -> None:

@@ -155,7 +155,7 @@ class TrainConfig(StepConfig):
     estimator: str
     parameters: dict[str, Any]
     task: Literal["Classification", "Regression"] | None
-    features: dict[Literal["numeric", "categorical"], tuple[str, ...]] | None
+    features: dict[Literal["numeric", "categorical", "text"], tuple[str, ...]] | None
     objective: dict[Literal["metric"], str]
     validation: dict[Literal["folds"], int] | dict[Literal["holdout"], Literal["Validation"]]
     seed: int

@@ -16,6 +16,7 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
 from flywheel.kinds.experiment.schema.status import Attempt, Data, ExperimentStatus, Trial
+from flywheel.kinds.experiment.schema.trainer import Features
 from flywheel.kinds.experiment.search.defaults import Setup
 from flywheel.kinds.experiment.search.literals import parse_literal
 from flywheel.kinds.experiment.search.space import Point, parameters_of
@@ -124,6 +125,12 @@ def new_model_version(experiment: Experiment, name: str, data: Data, best: Trial
     return Child(MODEL_VERSION, MODEL_VERSION.manifest(name, spec=spec), create_only=True, owned=False)
 
 
+def _feature_columns(features: Features) -> dict[str, list[str]]:
+    """The columns by how they are prepared; `text` only where there are some, as earlier releases wrote it."""
+    columns = features.model_dump(mode="json")
+    return columns if columns["text"] else {name: columns[name] for name in ("numeric", "categorical")}
+
+
 def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) -> dict[str, Any]:
     """`params.json` of a trial: the step train's (images/README.md), or the container's own parameters, all flat."""
     seed = setup.seed + repeat - 1
@@ -137,7 +144,7 @@ def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int
         "estimator": name,
         "parameters": {**setup.estimators[int(point[0])].parameters, **searched},
         "task": setup.task,
-        "features": features.model_dump(mode="json") if features else None,
+        "features": _feature_columns(features) if features else None,
         "objective": {"metric": setup.metric},
         "validation": spec.validation.model_dump(exclude_none=True) if spec.validation else {"holdout": "Validation"},
         "seed": seed,

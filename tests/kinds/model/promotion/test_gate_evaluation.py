@@ -184,6 +184,16 @@ def test_gates_that_need_no_rows(gate: dict[str, Any], challenger: dict[str, Any
     assert plan.status.challenger is None  # type: ignore[attr-defined]
 
 
+def test_an_input_that_takes_64_bits_where_the_champion_takes_32_passes_the_signature_gate() -> None:
+    wider = signature(inputs=[{"name": "month", "datatype": "FP64", "shape": [-1, 1]}])
+    spec = {"gates": [{"name": "g", "signature": {}}]}
+    champion = replace(A, signature=SIGNATURE, metrics={"roc_auc": "0.7"})
+
+    plan = plan_for(champion, version("b", "0.9", signature=wider), spec=spec, before=plan_for(champion, spec=spec))
+
+    assert plan.status.champion == "b"  # type: ignore[attr-defined]
+
+
 def test_an_output_more_breaks_nobody() -> None:
     more = signature(outputs=[*SIGNATURE.model_dump()["outputs"], {"name": "why", "datatype": "BYTES", "shape": [-1]}])
     spec = {"gates": [{"name": "g", "signature": {}}]}

@@ -81,7 +81,7 @@ def test_golden_rows_replay_through_the_signature(
 
     signature, golden = model(result, "signature"), model(result, "golden")
     session = onnxruntime.InferenceSession(result.root / "outputs" / "model" / "model.onnx")
-    kinds = {"FP32": np.float32, "BYTES": object}
+    kinds = {"FP64": np.float64, "BYTES": object}
     inputs = {
         i["name"]: np.array(golden["inputs"][i["name"]], dtype=kinds[i["datatype"]]).reshape(-1, 1)
         for i in signature["inputs"]
@@ -98,7 +98,7 @@ def test_text_that_training_never_saw_is_answered(run_train: Any, dataset: Any) 
     result = run_train(dataset(), features=FEATURES)
 
     session = onnxruntime.InferenceSession(result.root / "outputs" / "model" / "model.onnx")
-    number = np.array([[1.0], [np.nan]], dtype=np.float32)
+    number = np.array([[1.0], [np.nan]])
     answers = session.run(
         ["probabilities"],
         {"month": number, "temp": number, "express": number, "carrier": np.array([["never seen"], [""]], dtype=object)},
@@ -116,7 +116,7 @@ def test_a_number_can_be_a_category(run_train: Any, dataset: Any) -> None:
     result = run_train(dataset(), features={"numeric": ["temp"], "categorical": ["month", "carrier"]})
 
     assert result.code == 0
-    assert [i["datatype"] for i in model(result, "signature")["inputs"]] == ["FP32", "FP32", "BYTES"]
+    assert [i["datatype"] for i in model(result, "signature")["inputs"]] == ["FP64", "FP64", "BYTES"]
 
 
 def test_holdout_scores_the_model_that_is_kept(run_train: Any, dataset: Any) -> None:

@@ -1,5 +1,6 @@
 """The check of a Dataset: read the source, find what is wrong with it, and write a version (images/README.md)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,7 @@ from flywheel_runtime.datasets.schema import (
     resolve_split,
     settle_columns,
 )
-from flywheel_runtime.datasets.target import Target, describe_target, find_leaks
+from flywheel_runtime.datasets.target import Target, class_names, describe_target, find_leaks, is_whole_target
 from flywheel_runtime.datasets.version import Version
 
 CHECKS = "checks"  # the schema with the view `data` of the user's own checks, by the names that they know
@@ -38,9 +39,10 @@ def main(step: Step) -> None:
         anomalies.log_anomalies(found)
         anomalies.fail_on_errors(found, spec)
         with sql.connect(folder) as connection:
-            schema, target, more = _resolve_target(connection, spec, schema)
-            anomalies.log_anomalies(more)
-            checked = Version(schema, target, split.assign_splits(connection, schema), found + more, files, spec.csv)
+            schema, target, more = _resolve_target(connection, spec, schema, previous)
+            rows, of_splits = split.assign_splits(connection, schema)
+            anomalies.log_anomalies(more + of_splits)
+            checked = Version(schema, target, rows, found + more + of_splits, files, spec.csv)
             version.write_version(step, connection, checked, previous, show_values=spec.show_values)
     log_line(f"Dataset '{spec.name}' is good: {checked.total:,} rows, {len(checked.anomalies)} warnings")
 
@@ -59,6 +61,8 @@ def _load(
     anomalies.fail_on_errors(found, spec)
     inferred = types.infer_types(connection, [name for name, kind in stated.items() if kind is None], spec.csv)
     inferred = {name: kind or inferred[name] for name, kind in stated.items()}
+    if _is_whole_target(connection, spec, stated, inferred):
+        inferred[spec.target or ""] = "Integer"
     schema = Schema(settle_columns(spec, inferred, previous), spec.target, spec.keys, spec.event_time, Split())
     anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, schema, spec.csv), spec)
     found += anomalies.find_extra_columns(spec, list(stated), previous)
@@ -77,6 +81,19 @@ def _load(
     connection.execute(f"CREATE SCHEMA {CHECKS}; CREATE VIEW {CHECKS}.data AS SELECT {named} FROM main.data")
     found += anomalies.find_column_anomalies(connection, schema, previous)
     return schema, found + anomalies.find_duplicate_keys(connection, schema)
+
+
+def _is_whole_target(
+    connection: duckdb.DuckDBPyConnection,
+    spec: DatasetSpec,
+    stated: Mapping[str, str | None],
+    inferred: Mapping[str, str],
+) -> bool:
+    """Whether the target was written as 0.0 and 1.0 and its type is open; the last good version's type goes before."""
+    name = spec.target
+    if name is None or inferred.get(name) != "Float" or any(c.name == name and c.type for c in spec.columns):
+        return False
+    return is_whole_target(connection, types.typed_value(name, stated[name], "Float", form=spec.csv))
 
 
 def _run_sql(folder: Path, spec: DatasetSpec) -> list[Anomaly]:
@@ -111,14 +128,23 @@ def _invalid(name: str, finding: str) -> Failure:
 
 
 def _resolve_target(
-    connection: duckdb.DuckDBPyConnection, spec: DatasetSpec, schema: Schema
+    connection: duckdb.DuckDBPyConnection, spec: DatasetSpec, schema: Schema, previous: PreviousVersion | None
 ) -> tuple[Schema, Target | None, list[Anomaly]]:
     target, found = None, []
     if spec.target is not None:
-        target = describe_target(connection, spec.target, schema.type_of(spec.target))
+        kind, task = schema.type_of(spec.target), previous.task_of(spec.target) if previous else None
+        target = describe_target(connection, spec.target, kind, task)
+        new = (
+            sorted(set(class_names(target)) - set(previous.classes if previous else ())) if task == target.task else []
+        )
         found = find_leaks(connection, schema, target)
         if target.missing:
             message = f"{target.missing:,} rows have no '{spec.target}' and are left out of the splits."
             found.insert(0, Anomaly("TargetNull", "Warning", spec.target, message, target.missing))
+        if new and kind == "Integer":
+            message = f"Target '{spec.target}' has {len(new):,} classes that the last version does not know{anomalies.VALUES}."
+            found.append(
+                Anomaly("NewCategory", "Warning", spec.target, message, len(new), values=f": {', '.join(new)}")
+            )
     chosen = resolve_split(spec, target.task if target else None)
     return Schema(schema.columns, schema.target, schema.keys, schema.event_time, chosen), target, found

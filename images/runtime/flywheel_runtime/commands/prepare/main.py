@@ -72,9 +72,14 @@ def _describe_result(
     found += _warnings(connection, schema, first)
     target = None
     if schema.target is not None:
-        target = describe_target(connection, schema.target, schema.type_of(schema.target))
+        task = first.schema["task"] if first.schema["target"] == schema.target else None
+        target = describe_target(connection, schema.target, schema.type_of(schema.target), task)
         found += find_leaks(connection, schema, target)
-    rows = split_rows.carry_splits(connection, schema, first) if carries else assign_splits(connection, schema)
+    if carries:
+        rows = split_rows.carry_splits(connection, schema, first)
+    else:
+        rows, of_splits = assign_splits(connection, schema)
+        found += of_splits
     if config.sample is not None:
         rows = split_rows.sample_rows(connection, schema, target, config.sample, config.seed)
     return Version(schema, target, rows, found)

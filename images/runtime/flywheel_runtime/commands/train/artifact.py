@@ -24,11 +24,12 @@ from flywheel_runtime.statistics.metrics import Array, ScoredRows, describe_conf
 GOLDEN_ROWS = 50
 PREDICTION_BINS = 50
 SAMPLE_ROWS = 100
+MAX_EXACT_INTEGER = 2**53  # of a 64-bit float: larger ones would be written with digits that they do not have
 
 
 def describe_signature(data: Data, seen: list[str]) -> dict[str, Any]:
     """Inputs and outputs by the names and types of the Open Inference Protocol v2; `seen` are the classes of the fit."""
-    inputs = [{"name": f.name, "datatype": "BYTES" if f.is_text else "FP32", "shape": [-1, 1]} for f in data.features]
+    inputs = [{"name": f.name, "datatype": "BYTES" if f.is_text else "FP64", "shape": [-1, 1]} for f in data.features]
     names = name_outputs([feature.name for feature in data.features])
     if seen:
         is_text = onnx_export.class_values(data).dtype == object
@@ -87,7 +88,7 @@ def _json_value(value: Any) -> Any:
     number = float(value)
     if not np.isfinite(number):
         return None
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) <= MAX_EXACT_INTEGER else number
 
 
 def count_baseline(data: Data, scored: Mapping[str, ScoredRows]) -> dict[str, Any]:
@@ -184,6 +185,7 @@ def describe_run(config: TrainConfig, data: Data, exported: ExportedModel, start
         "validation": config.validation.model_dump(exclude_none=True),
         "objective": config.objective,
         "features": [f.name for f in data.features],
+        "leftOut": dict(data.left_out),
         "dataset": {"content": data.schema["content"], "testDigest": data.schema["testDigest"]},
         "image": os.environ.get("FLYWHEEL_IMAGE"),
         "node": os.environ.get("FLYWHEEL_NODE"),

@@ -30,7 +30,7 @@ def train(step: Step) -> None:
     model = estimators.build_estimator(
         config.estimator, estimator, config.parameters, config.seed, cores, classes=len(data.classes)
     )
-    unfitted = pipeline.build_pipeline(data.features, estimator, model)
+    unfitted = pipeline.build_pipeline(data, estimator, model, config.seed)
     plan = folds.plan_folds(data, config.validation, config.seed)
     validation = validate(unfitted, plan, len(data.classes), metrics, with_curve=config.curve)
     final = validation.fitted if plan.is_holdout else fit_pipeline(unfitted, plan.rows, plan.final)

@@ -102,16 +102,22 @@ class _Curve:
     validation_rows: folds.Indices
     classes: int
 
-    def fit(self, fitted: Any, rows: Rows, train_rows: folds.Indices) -> None:
+    def fit(self, fitted: Any, train_x: Array, train_y: Array, rows: Rows) -> None:
         columns, model = fitted[:-1], fitted[-1]
-        x = columns.fit_transform(rows.x[train_rows], rows.y[train_rows])
+        x = columns.fit_transform(train_x, train_y)
         validation_x, y_true = columns.transform(rows.x[self.validation_rows]), rows.y[self.validation_rows]
 
         def log_round(rounds: int, partly_fitted: Any) -> None:
             scored = score_rows(partly_fitted, validation_x, y_true, self.classes)
             run.append_points(rounds, metric_values([self.objective], scored))
 
-        staged.fit_in_rounds(model, x, rows.y[train_rows], log_round)
+        staged.fit_in_rounds(model, x, train_y, log_round)
+
+
+def _learnable(x: Array) -> Array:
+    """`x` (rows, features), where a column without any value is 0: boosting cannot divide it into bins, and learns nothing from one value."""
+    x[:, np.isnan(x).all(axis=0)] = 0
+    return x
 
 
 def fit_pipeline(unfitted: Any, rows: Rows, train_rows: folds.Indices, curve: _Curve | None = None) -> Any:
@@ -119,14 +125,14 @@ def fit_pipeline(unfitted: Any, rows: Rows, train_rows: folds.Indices, curve: _C
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
 
-    fitted = clone(unfitted)
+    fitted, x, y = clone(unfitted), _learnable(rows.x[train_rows]), rows.y[train_rows]
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             if curve is None:
-                fitted.fit(rows.x[train_rows], rows.y[train_rows])
+                fitted.fit(x, y)
             else:
-                curve.fit(fitted, rows, train_rows)
+                curve.fit(fitted, x, y, rows)
     except (ValueError, TypeError) as error:
         name = type(fitted[-1]).__name__
         message = f"{name} could not be fitted with these parameters: {' '.join(str(error).split())}"

@@ -76,7 +76,14 @@ class Features(Schema):
 
     numeric: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns that are treated as numeric.")
     categorical: tuple[ColumnName, ...] = Field(
-        (), max_length=500, description="Columns that are treated as categorical."
+        (),
+        max_length=500,
+        description="Columns that are treated as categorical. With more than 256 categories, each is encoded by its mean target.",
+    )
+    text: tuple[ColumnName, ...] = Field(
+        (),
+        max_length=50,
+        description="Columns of sentences, of which the terms are learnt as TF-IDF weights. Without features, the columns that the Dataset's profile calls FreeText.",
     )
 
 

@@ -4,6 +4,7 @@ from flywheel.core.resource.values import parse_quantity
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.schema.gates import Gate, ServingGate, Threshold
 from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.modelversion.schema.status import Tensor
 
 Finding = str | None
 
@@ -108,6 +109,11 @@ def _limits(serving: ServingGate) -> list[tuple[str, float, str, str]]:
     return found
 
 
+def _widens(kind: str, wanted: Tensor, found: Tensor) -> bool:
+    """Whether an input takes what the champion's takes and more: the server makes 64 bits of 32."""
+    return kind == "input" and wanted.shape == found.shape and (wanted.datatype, found.datatype) == ("FP32", "FP64")
+
+
 def _signature_finding(version: Version, champion: Version) -> Finding:
     """The first difference by which a caller of the champion could not call the version."""
     if version.signature is None or champion.signature is None:
@@ -127,7 +133,7 @@ def _signature_finding(version: Version, champion: Version) -> Finding:
             other = found.get(tensor.name)
             if other is None:
                 return f"it gives no output '{tensor.name}', which champion '{champion.name}' gives"
-            if (other.datatype, other.shape) != (tensor.datatype, tensor.shape):
+            if (other.datatype, other.shape) != (tensor.datatype, tensor.shape) and not _widens(kind, tensor, other):
                 return (
                     f"{kind} '{tensor.name}' is {other.datatype} {list(other.shape)}, "
                     f"and {tensor.datatype} {list(tensor.shape)} of champion '{champion.name}'"

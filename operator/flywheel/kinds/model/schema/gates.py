@@ -22,7 +22,7 @@ RowMetric = Literal[
 ]  # fmt: skip
 AnomalyKind = Literal[
     "NewCategory", "OutOfRange", "TypeMismatch", "MissingColumn", "ExtraColumn", "NullRateUp", "Constant", "DuplicateKeys",
-    "LabelLeak", "TargetNull",
+    "LabelLeak", "TargetNull", "NotFinite", "RepeatedRows", "GroupMissing", "SplitShares",
 ]  # fmt: skip
 
 

@@ -1,0 +1,140 @@
+"""Columns of text: terms for sentences, mean targets for many categories, and the same answers in ONNX."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from flywheel_runtime.datasets.texts import lower_text, split_terms, text_content
+
+GOOD = {
+    "de": ["Pünktlich, sauber und GÜNSTIG", "sehr schöner Flug, gern wieder", "der Ärger war schnell behoben"],
+    "ru": ["Поезд пришёл вовремя, спасибо", "очень ХОРОШИЙ рейс и экипаж", "всё понравилось, летим ещё"],
+    "ja": ["電車は時間どおりに来ました。", "とても良い便でした、また乗ります", "係員が親切で快適だった"],
+}
+BAD = {
+    "de": ["große Verspätung und KEINE Auskunft", "Koffer verloren, niemand half", "der Ärger nimmt kein Ende"],
+    "ru": ["Поезд ОПОЗДАЛ на час, ужасно", "рейс отменили и деньги не вернули", "никто не помог, всё плохо"],
+    "ja": ["電車が二時間遅れました。", "荷物が届かない、もう乗りません", "説明がなく不快だった"],
+}
+UNSEEN = [
+    "",
+    "   ",
+    "never seen words",
+    "ein ganz neuer Satz über Züge",
+    "совершенно новое",
+    "全く新しい文です",
+    "İ ẞ ΣΟΦΟΣ 😀",
+]
+
+
+def remarks(language: str, rows: int = 400) -> str:
+    chance = random.Random(language)
+    lines = ["remark,minutes,late"]
+    for i in range(rows):
+        late = i % 2
+        text = " ".join(chance.sample((BAD if late else GOOD)[language], 2)) + f" {chance.randrange(1000)}"
+        lines.append(f'"{text if i % 17 else ""}",{chance.gauss(0, 1):.3f},{late}')
+    return "\n".join(lines) + "\n"
+
+
+def answers(result: Any, inputs: dict[str, list[Any]]) -> Any:
+    session = onnxruntime.InferenceSession(result.root / "outputs" / "model" / "model.onnx")
+    kinds = {i.name: object if i.type == "tensor(string)" else np.float64 for i in session.get_inputs()}
+    tensors = {name: np.array(values, dtype=kinds[name]).reshape(-1, 1) for name, values in inputs.items()}
+    return session.run(["probabilities"], tensors)[0]
+
+
+@pytest.mark.parametrize("estimator", ["LogisticRegression", "DecisionTreeClassifier"])
+@pytest.mark.parametrize("language", ["de", "ru", "ja"])
+def test_sentences_become_terms_that_tell(run_train: Any, checked: Any, language: str, estimator: str) -> None:
+    data: Path = checked({"a.csv": remarks(language)}, target="late")
+
+    result = run_train(data, estimator=estimator)
+
+    assert json.loads((data / "profile.json").read_text())["columns"]["remark"]["content"] == "FreeText"
+    assert result.code == 0
+    assert result.output("metrics.json")["roc_auc"] > 0.9
+    assert result.output("model/run.json")["parity"]["maxDifference"] < 1e-5
+    probabilities = answers(result, {"remark": UNSEEN, "minutes": [0.0] * len(UNSEEN)})
+    assert np.isfinite(probabilities).all()
+    assert probabilities[0] == pytest.approx(probabilities[1])
+
+
+def test_a_batch_of_empty_texts_is_answered(run_train: Any, checked: Any) -> None:
+    result = run_train(checked({"a.csv": remarks("de")}, target="late"))
+
+    assert np.isfinite(answers(result, {"remark": ["", ""], "minutes": [0.0, np.nan]})).all()
+
+
+def test_several_columns_of_every_kind_give_the_same_answers(run_train: Any, checked: Any) -> None:
+    chance = random.Random(4)
+    lines = ["remark,shop,note,size,late,kind"]
+    for i in range(1500):
+        shop, late = chance.randrange(500), i % 2
+        texts = [" ".join(chance.sample(BAD["ru"] if late else GOOD["ru"], 2)), " ".join(chance.sample(GOOD["de"], 2))]
+        lines.append(f'"{texts[0]} {i}",shop-{shop},"{texts[1]} {i}",{shop % 7 + late},{late},{"abc"[i % 3]}')
+    data = checked({"a.csv": "\n".join(lines) + "\n"}, target="kind")
+
+    for estimator in ("LogisticRegression", "DecisionTreeClassifier"):
+        result = run_train(data, estimator=estimator, objective={"metric": "log_loss"})
+
+        assert result.code == 0, result.failure
+        assert result.output("model/run.json")["parity"]["maxDifference"] < 1e-4
+
+
+def shops(rows: int = 4000) -> str:
+    chance = random.Random(2)
+    effect = {shop: chance.gauss(0, 1) for shop in range(600)}
+    lines = ["shop,noise,late,delay"]
+    for _ in range(rows):
+        shop = chance.randrange(600)
+        value = effect[shop] + chance.gauss(0, 0.3)
+        lines.append(f"{f'shop {shop}' if shop else ''},{chance.random():.3f},{int(value > 0)},{value:.4f}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "estimator", "metric"),
+    [("late", "LogisticRegression", "roc_auc"), ("delay", "Ridge", "r2"), ("delay", "DecisionTreeRegressor", "r2")],
+)
+def test_many_categories_are_known_by_their_mean_target(
+    run_train: Any, checked: Any, target: str, estimator: str, metric: str
+) -> None:
+    features = {"numeric": ["noise"], "categorical": ["shop"]}
+    result = run_train(
+        checked({"a.csv": shops()}, target=target),
+        estimator=estimator,
+        objective={"metric": metric},
+        features=features,
+        parameters={"max_depth": 6} if "Tree" in estimator else {},
+    )
+
+    assert result.code == 0, result.failure
+    assert result.output("metrics.json")[metric] > 0.6
+    assert result.output("model/run.json")["parity"]["maxDifference"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("sample", "distinct", "rows", "content"),
+    [
+        (["a late train again"] * 3, 900, 1000, "FreeText"),
+        (["とても良い便でした"] * 3, 900, 1000, "FreeText"),
+        (["Less than high school"] * 3, 7, 1000, "Category"),
+        (["A-17", "B-18"], 1000, 1000, "Identifier"),
+        (["shop 1"], 600, 4000, "Category"),
+    ],
+)
+def test_what_a_column_of_text_holds(sample: list[str], distinct: int, rows: int, content: str) -> None:
+    assert text_content(sample, distinct, rows) == content
+
+
+def test_terms_are_tokens_and_pairs_without_case_or_punctuation() -> None:
+    assert split_terms("Über-Ärger, ОПОЗДАЛ!") == ["über", "ärger", "опоздал", "über ärger", "ärger опоздал"]
+    assert split_terms("遅れた") == ["遅", "れ", "た", "遅 れ", "れ た"]
+    assert split_terms(" \n") == []
+    assert lower_text("İSTANBUL ẞ") == "istanbul ß"
