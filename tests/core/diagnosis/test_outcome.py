@@ -249,3 +249,13 @@ def test_a_pruned_pod_that_also_ran_out_of_memory_was_pruned() -> None:
 )
 def test_a_signal_of_the_programs_own_fault_counts_as_its_failure(signal: int, is_fault: bool) -> None:
     assert (outcome.SIGNAL_EXIT_BASE + signal in outcome.CRASH_EXIT_CODES) == is_fault
+
+
+def test_a_process_that_ran_out_of_memory_is_no_failure_of_a_main_that_went_on() -> None:
+    told = golden("pod_done.json")
+    collected = json.loads(told["collect"]["message"]) | {"oomKills": 1}
+
+    found = outcome.job_outcome(JOB, [pod({**told, "collect": {**told["collect"], "message": json.dumps(collected)}})])
+
+    assert found is not None
+    assert found.result == "Succeeded"

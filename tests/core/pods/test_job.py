@@ -14,6 +14,7 @@ from flywheel.core.pods.job import Step
 from flywheel.core.resource.schema import Placement, PullSecret, Resources, SecretKey, Toleration, Variable
 from flywheel.core.resource.values import Duration, ObjectName
 from flywheel.core.settings import Settings
+from flywheel_runtime.commands.collect import main_observer
 from tests.core.toy import KIND
 from tests.simulation import resource
 
@@ -141,7 +142,7 @@ def test_the_kubelet_ends_a_main_that_watch_could_not_stop() -> None:
     probe = containers()["main"]["livenessProbe"]
 
     assert probe["initialDelaySeconds"] == 600 + 10 + job.PROBE_MARGIN_SECONDS
-    assert (probe["failureThreshold"], probe["httpGet"]["port"]) == (1, job.PROBE_PORT)
+    assert (probe["failureThreshold"], probe["httpGet"]["port"]) == (1, main_observer.PROBE_PORT)
 
 
 def test_a_step_without_a_timeout_has_no_probe() -> None:

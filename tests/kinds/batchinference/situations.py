@@ -90,13 +90,14 @@ class Batch(Simulator):
         rows: int = 100,
         errors: int = 1,
         over: bool = False,
+        complete: bool = True,
         pod_name: str = "",
     ) -> None:
         """Let one pod of the score Job end well, of which `done` have ended so."""
         made = self.job("score", number)
         name = made["metadata"]["name"]
         status = job(self.now, name, state="Complete" if over else "Running")["status"]
-        scored = {**golden("scored"), "metrics": {"rows": rows, "errors": errors}}
+        scored = {**golden("scored"), "complete": complete, "metrics": {"rows": rows, "errors": errors}}
         self.put(
             {**made, "status": {**status, "succeeded": done}},
             pod(

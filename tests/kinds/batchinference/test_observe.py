@@ -115,3 +115,14 @@ def test_two_pods_of_one_index_count_once() -> None:
     shards = observe(batch.now, batch.cluster).jobs[-1].shards
 
     assert (shards.done, shards.rows, shards.errors) == (2, 107, 1)
+
+
+def test_a_shard_that_ended_well_without_all_its_rows_is_not_counted() -> None:
+    batch = Batch()
+    batch.reconcile()
+    batch.end("plan", 1, **PLANNED)
+    batch.reconcile()
+    batch.end_shard(2, 0, done=1)
+    batch.end_shard(2, 1, done=1, rows=7, complete=False)
+
+    assert observe(batch.now, batch.cluster).jobs[-1].shards.rows == 100

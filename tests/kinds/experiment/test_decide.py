@@ -16,6 +16,7 @@ from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import DatasetState, Seen, TrialJob
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus
+from flywheel.kinds.experiment.trials import recall_trials
 from tests.kinds.experiment.situations import experiment
 from tests.simulation import NOON
 
@@ -234,3 +235,36 @@ def test_a_repeat_that_has_ended_is_not_one_that_could_run() -> None:
     plan = decide(searching, replace(SEEN, jobs=(ended, stuck)))
 
     assert (plan.reason, plan.message) == ("Unschedulable", NO_GPU.message)
+
+
+def test_a_search_that_a_trial_can_never_work_in_begins_again_with_a_corrected_spec() -> None:
+    searching = started(experiment({"budget": {"maxTrials": 1}}))
+    refused = Outcome("Invalid", "UnknownColumn", "There is no column 'delay'.")
+
+    plan = decide(searching, replace(SEEN, jobs=(trial(searching, 1, refused),)))
+
+    assert (plan.stalled, plan.reason) == (True, "UnknownColumn")
+    assert plan.message.endswith(
+        "There is no column 'delay'. See 'kubectl logs job/trial-1-1 -c main'. Correct the spec, and the search starts again."
+    )
+
+
+def test_repeats_that_a_killed_operator_did_not_start_are_started() -> None:
+    repeated = experiment({"parallelism": 1, "repeats": 3})
+
+    plan = decide(repeated, replace(SEEN, jobs=(trial(started(repeated), 1),)))
+
+    names = {child.name for child in plan.children or () if child.api == JOB}
+    assert [name for name in sorted(names) if "-r2-" in name or "-r3-" in name] != []
+    assert len(names) == 3
+
+
+def test_a_trial_that_breaks_no_constraint_is_told_to_the_sampler_without_violation() -> None:
+    searching = started(experiment({"parallelism": 1}))
+    done = trial(searching, 1, Outcome("Succeeded", "Succeeded", "", metrics={"roc_auc": 0.7}))
+
+    status = decide(searching, replace(SEEN, jobs=(done,))).status
+
+    assert isinstance(status, ExperimentStatus)
+    past = recall_trials(replace(searching, status=status)).past()
+    assert (past[0].value, past[0].violation) == (0.7, 0.0)

@@ -384,3 +384,10 @@ def test_models_with_other_bytes_are_compared_by_a_job(comparison: dict[str, Any
     assert at.status.reproduced is not None
     assert (at.status.reproduced.verdict, "".join(at.status.reproduced.differs)) == (verdict, words)
     assert step(at, "compare-a").state == ("Failed" if comparison.get("exit") else "Succeeded")
+
+
+def test_the_reason_of_a_hit_fits_into_status_whatever_the_name_of_the_run() -> None:
+    runs = Runs({"steps": [container("a")]})
+    runs.finish(run("a" * 200))
+
+    assert len(str(step(runs.finish(run("two")), "a").cache_reason)) == 128

@@ -309,3 +309,17 @@ def test_pods_of_the_judge_are_no_servers() -> None:
     simulator.patch_spec(rollout={"canary": {"steps": [{"percent": 7, "duration": "10s"}]}})
 
     assert {touch.name for touch in simulator.work().patches} == {"delay-delay-1-0", "delay-delay-1-1"}
+
+
+def test_servers_of_an_earlier_challenger_are_not_counted_as_the_new_ones() -> None:
+    simulator = challenged()
+    simulator.offer("delay-3")
+
+    messages = []
+    for _ in range(4):
+        simulator.broken.add("delay-3")
+        messages.append(simulator.work().message)
+
+    told = [each for each in messages if "servers of challenger 'delay-3'" in each]
+    assert told
+    assert all(each.startswith("0 of 1 servers") for each in told), told

@@ -397,3 +397,18 @@ def test_a_challenger_for_which_there_is_no_gpu_is_told() -> None:
 
     assert (plan.ready, plan.reason) == (True, "ChallengerDoesNotFit")
     assert "remove spec.rollout, and servers are replaced one by one" in plan.message
+
+
+def test_paused_after_the_last_step_the_pointer_stays_and_says_so() -> None:
+    simulator = challenged()
+    simulator.judge("Pass")
+    simulator.work(4)
+    simulator.judge("Pass")
+    simulator.work()
+    assert phase(simulator) == "Promoting"
+
+    simulator.patch_spec(rollout={**CANARY, "paused": True})
+    plan = simulator.work(2)
+
+    assert (plan.reason, plan.progressing, simulator.front) == ("RolloutPaused", False, "delay-1")
+    assert plan.message.endswith("spec.rollout.paused is true.")

@@ -305,3 +305,30 @@ def test_a_tick_of_a_suspended_pipeline_is_over_and_starts_nothing() -> None:
 
     assert loop.completed_ticks() == {"tick-1"}
     assert loop.runs() == []
+
+
+def test_a_users_runs_stay_as_long_as_those_of_triggers() -> None:
+    loop = Loop(pipeline(retention={"succeeded": 1, "failed": 1}))
+    loop.settle()
+    for name in ("first", "second"):
+        loop.advance(minutes=1)
+        loop.put(custom(TRAINING_RUN, name, {"pipeline": "loop"}, created=loop.cluster.now))
+        loop.end_runs()
+        loop.settle()
+
+    assert [run["metadata"]["name"] for run in loop.runs()] == ["second"]
+
+
+def test_a_spec_that_fails_its_test_run_leaves_the_earlier_revision_live() -> None:
+    loop = Loop(pipeline(test={"sample": "1%"}))
+    loop.settle()
+    loop.end_runs()
+    assert loop.settle().reason == "Live"
+
+    loop.patch_spec(steps=[{"name": "other", "container": {"image": "i"}}])
+    assert loop.settle().reason == "Testing"
+    loop.end_runs("Failed", message="Step 'other' failed.")
+    plan = loop.settle()
+
+    assert (plan.ready, plan.reason) == (True, "TestFailed")
+    assert "failed its test run" in plan.message
