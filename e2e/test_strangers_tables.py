@@ -6,10 +6,11 @@ CI runs three small tables with one split each; FLYWHEEL_TABLES=all runs eight w
 import json
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
+import duckdb
 import numpy
 import pandas
 import pytest
@@ -98,7 +99,7 @@ def quality(namespace: Namespace, table: Table, name: str) -> Quality:
     for kind in ("fwds", "fwexp", "fwmodel", "fwsvc"):
         namespace.wait(kind, name, seconds=WAIT_SECONDS)
     files = dataset_files(namespace, name)
-    train, test = (pandas.read_parquet(BytesIO(files[f"{split}.parquet"])) for split in ("train", "test"))
+    train, test = (parquet(files[f"{split}.parquet"]) for split in ("train", "test"))
     columns = [column for column in train if column != table.target]
     is_number = table.task == "Regression"
     boosting = (HistGradientBoostingRegressor if is_number else HistGradientBoostingClassifier)(random_state=0)
@@ -141,6 +142,14 @@ def dataset_files(namespace: Namespace, name: str) -> dict[str, bytes]:
         each["path"]: stored(namespace, f"blobs/sha256/{each['sha256'][:2]}/{each['sha256']}")
         for each in manifest["files"]
     }
+
+
+def parquet(content: bytes) -> pandas.DataFrame:
+    """The table of a Parquet file."""
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(content)
+        file.flush()
+        return duckdb.read_parquet(file.name).df()
 
 
 def stored(namespace: Namespace, key: str) -> bytes:
