@@ -46,7 +46,7 @@ kind: Experiment
 metadata: {name: %(name)s}
 spec:
   dataset: %(name)s
-  trainer: {sklearn: {}}
+  trainer: {sklearn: {task: %(task)s}}
   budget: {maxTrials: %(trials)d}
   register: %(name)s
 ---
@@ -79,7 +79,13 @@ def applied(namespace: Namespace) -> Namespace:
     for table in CHOSEN:
         uri = namespace.upload(f"{table.name}.csv", table.read())
         for seed in SEEDS:
-            values = {"name": f"{table.name}-{seed}", "uri": uri, "target": table.target, "seed": seed}
+            values = {
+                "name": f"{table.name}-{seed}",
+                "uri": uri,
+                "target": table.target,
+                "task": table.task,
+                "seed": seed,
+            }
             namespace.apply(MANIFESTS % {**values, "trials": TRIALS})
     return namespace
 
