@@ -10,6 +10,8 @@ import onnxruntime
 import pytest
 
 from flywheel_runtime.datasets.texts import lower_text, split_terms, text_content
+from flywheel_serving.model.graph import read_graph
+from flywheel_serving.model.row_independence.proof import graph_row_mixing
 
 GOOD = {
     "de": ["Pünktlich, sauber und GÜNSTIG", "sehr schöner Flug, gern wieder", "der Ärger war schnell behoben"],
@@ -63,6 +65,12 @@ def test_sentences_become_terms_that_tell(run_train: Any, checked: Any, language
     probabilities = answers(result, {"remark": UNSEEN, "minutes": [0.0] * len(UNSEEN)})
     assert np.isfinite(probabilities).all()
     assert probabilities[0] == pytest.approx(probabilities[1])
+
+
+def test_the_rows_of_a_text_model_are_proven_independent(run_train: Any, checked: Any) -> None:
+    result = run_train(checked({"a.csv": remarks("de")}, target="late"))
+
+    assert graph_row_mixing(read_graph(result.root / "outputs" / "model" / "model.onnx")) == ""
 
 
 def test_a_batch_of_empty_texts_is_answered(run_train: Any, checked: Any) -> None:

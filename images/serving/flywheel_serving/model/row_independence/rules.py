@@ -153,6 +153,20 @@ def _text_vector(node: Node, inputs: Inputs) -> Outputs:
     return (Value((ROW, UNKNOWN)),)
 
 
+def _text_normalizer(node: Node, inputs: Inputs) -> Outputs:
+    """Texts in another case. Stop words would be taken out, and the rows after them would move up."""
+    if b"stopwords" in node.attribute_names or inputs[0].shape != (ROW,):
+        raise node.refuse("may leave rows out")
+    return (inputs[0],)
+
+
+def _tokenizer(node: Node, inputs: Inputs) -> Outputs:
+    """The tokens of each text, filled up to the length of the longest, which a text vector does not see."""
+    if inputs[0].shape != (ROW,):
+        raise node.refuse("has no column of texts as its input")
+    return (Value((ROW, UNKNOWN)),)
+
+
 def _feature_extractor(node: Node, inputs: Inputs) -> Outputs:
     data, indices = inputs
     if data.has_rows:
@@ -214,6 +228,7 @@ RULES: dict[str, Rule] = {
     "MatMul": _matmul,
     "Softmax": _layer_normalization,
     "Split": _split,
+    "StringNormalizer": _text_normalizer,
     "TfIdfVectorizer": _text_vector,
     "TopK": _top_k,
     "Transpose": _transpose,
@@ -221,4 +236,5 @@ RULES: dict[str, Rule] = {
     "ai.onnx.ml.FeatureVectorizer": _feature_vector,
     "ai.onnx.ml.OneHotEncoder": _one_hot,
     "ai.onnx.ml.TreeEnsemble": _tree_ensemble,
+    "com.microsoft.Tokenizer": _tokenizer,
 }
