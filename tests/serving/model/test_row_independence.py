@@ -214,3 +214,36 @@ def test_what_is_proven_is_true_in_onnxruntime(content: bytes) -> None:
 
     assert differs(content, 4) in (False, None)
     assert differs(content, 3) in (False, None)  # as many rows as columns
+
+
+TEXTS = helper.make_tensor_value_info("x", TensorProto.STRING, [None])
+
+
+def of_texts(*nodes: Any) -> bytes:
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, None])]
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+    made = helper.make_model(helper.make_graph(nodes, "g", [TEXTS], outputs), opset_imports=opsets, ir_version=9)
+    content: bytes = made.SerializeToString()
+    return content
+
+
+TOKENS = helper.make_node("Tokenizer", ["low"], ["tokens"], domain="com.microsoft", mark=1, pad_value=" ", mincharnum=1)
+TERMS = helper.make_node(
+    "TfIdfVectorizer", ["tokens"], ["y"], mode="TF", min_gram_length=1, max_gram_length=1, max_skip_count=0,
+    ngram_counts=[0], ngram_indexes=[0], pool_strings=["late"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stop_words", "finding"),
+    [
+        pytest.param({}, "", id="terms of each text"),
+        pytest.param(
+            {"stopwords": ["the"]}, "operator StringNormalizer may leave rows out", id="texts that are left out"
+        ),
+    ],
+)
+def test_terms_of_texts(stop_words: dict[str, Any], finding: str) -> None:
+    low = helper.make_node("StringNormalizer", ["x"], ["low"], case_change_action="LOWER", **stop_words)
+
+    assert mixing(of_texts(low, TOKENS, TERMS)) == finding
