@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,7 +65,9 @@ class OnnxModel:
         return ScoredRows(test.y_true, predicted, probabilities)
 
     def _predict(self, test: TestSet, start: int) -> tuple[Array, Array]:
-        outputs = golden_rows.run_session(self.session, self._inputs(test, start))
+        inputs = self._inputs(test, start)
+        outputs = golden_rows.run_session(self.session, inputs)
+        _check_rows(outputs, len(next(iter(inputs.values()))))
         if test.task == "Regression":
             values = _output(outputs, PREDICTION)
             return values.reshape(len(values), -1)[:, 0].astype(float), np.empty((len(values), 0))
@@ -103,6 +106,13 @@ class OnnxModel:
     def _classes(self, test: TestSet) -> list[str]:
         """The model's own classes, in the order of its probabilities."""
         return [str(each) for each in self.signature.get("classes") or test.classes]
+
+
+def _check_rows(outputs: Tensors, rows: int) -> None:
+    """Raises Failure ModelNotScorable if an output that is scored has not one row for each row."""
+    for name in map(partial(find_output, outputs), (LABEL, PROBABILITIES, PREDICTION)):
+        if name is not None and outputs[name].shape[:1] != (rows,):
+            raise not_scorable(f"its output '{name}' has the shape {list(outputs[name].shape)} for {rows} rows")
 
 
 def _output(outputs: Tensors, role: str) -> Array:

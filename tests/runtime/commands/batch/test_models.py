@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -76,12 +77,43 @@ def scored(pods: BatchPods) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("width", [2, None])
 def test_named_columns_make_one_wide_input(serve: Serve, width: int | None) -> None:
     pods = serve(doubling(width))
-    pods.put("in/a.csv", "b,a\n1,2\n3,\n")
+    pods.put("in/a.csv", "b,a\n1,2\n3,4\n")
 
     pods.whole(input={"features": ["a", "b"]})
 
-    wanted = [{"y_0": 4, "y_1": 2}, {"y_0": None, "y_1": 6}] if width else [{"y": [4, 2]}, {"y": [None, 6]}]
+    wanted = [{"y_0": 4, "y_1": 2}, {"y_0": 8, "y_1": 6}] if width else [{"y": [4, 2]}, {"y": [8, 6]}]
     assert scored(pods) == wanted
+
+
+def test_a_prediction_that_is_not_finite_is_a_row_error(serve: Serve) -> None:
+    pods = serve(doubling(1))
+    pods.put("in/a.csv", 'x\n1\n""\n3\ninf\n5\n')
+
+    told = pods.whole()
+
+    assert told["metrics"] == {"rows": 3.0, "errors": 2.0}
+    assert scored(pods) == [{"y": 2}, {"y": 6}, {"y": 10}]
+    (errors,) = pods.document()["errorFiles"]
+    found = [json.loads(line) for line in pods.get("out/" + errors["path"]).splitlines()]
+    assert [(each["row"], each["reason"]) for each in found] == [(2, "NotFinite"), (4, "NotFinite")]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        pytest.param("scalar_output", {"y"}, id="a scalar is left out"),
+        pytest.param("catboost_regressor", {"predictions"}, id="declared shapes differ from the answers"),
+    ],
+)
+def test_brought_models_are_scored_with_a_row_for_each_row(serve: Serve, name: str, columns: set[str]) -> None:
+    pods = serve(onnx.load(f"tests/serving/brought_models/{name}.onnx"))
+    pods.put("in/a.csv", "x,a,b,c\n1,1,1,1\n0,2,2,2\n3,3,3,3\n")
+    features = {"features": ["x", "a", "b", "c"]} if name == "catboost_regressor" else {}
+
+    told = pods.whole(input=features)
+
+    assert told["metrics"] == {"rows": 3.0, "errors": 0.0}
+    assert all(row.keys() == columns for row in scored(pods))
 
 
 def test_a_list_in_one_column_makes_one_wide_input(serve: Serve) -> None:

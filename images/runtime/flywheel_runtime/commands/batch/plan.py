@@ -68,7 +68,10 @@ class Table:
 def _frozen(step: Step, source: Source) -> Plan:
     config = step.config
     with step.client as client:
-        inputs, outputs = client.signature()
+        inputs, declared = client.signature()
+        outputs = [output for output in declared if output.shape]
+        if scalars := [output.name for output in declared if not output.shape]:
+            log_line(f"left out, since they have no row for each row: {', '.join(scalars)}")
         table = _table(config, source, inputs)
         rows_per_call = 1 if _rows_mix(step, client, source, table, inputs) else _rows_per_call(inputs, config)
     found = shards(table.slices, table.most)

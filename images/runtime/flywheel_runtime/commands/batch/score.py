@@ -31,6 +31,7 @@ from flywheel_runtime.contract.step import log_line
 from flywheel_runtime.datasets.sql import connect
 
 TOO_MANY = "TooManyRowErrors"
+NOT_FINITE, NOT_FINITE_MESSAGE = "NotFinite", "the model's prediction is not a finite number"
 MAX_PARALLEL_CALLS = 3  # under way at once: the server scores one chunk while the next is read and the last one written
 
 
@@ -113,7 +114,8 @@ class Shard:
     def _infer(self, features: list[Feature], feeds: dict[str, Array], places: Array, chunk: Chunk) -> Call:
         """All rows in one call; if that is refused, each half by itself, down to the row that is to blame."""
         try:
-            return Call(places, self.client.infer(tuple(each.tensor for each in features), feeds), [])
+            found = self.client.infer(tuple(each.tensor for each in features), feeds)
+            return self._without_failed_rows(Call(places, found, []), chunk)
         except RequestRejected as refusal:
             if len(places) == 1:
                 return Call(places[:0], {}, [RowError(chunk.numbers[int(places[0])], "Refused", str(refusal))])
@@ -129,6 +131,19 @@ class Shard:
             joined,
             [error for half in halves for error in half.errors],
         )
+
+    def _without_failed_rows(self, call: Call, chunk: Chunk) -> Call:
+        """`call` without the rows whose prediction has a number that is not finite: these are errors."""
+        is_finite = np.ones(len(call.places), np.bool_)
+        for name in {answer.output for answer in self.plan.answers}:
+            array = call.found[name]
+            if array.dtype.kind == "f":
+                is_finite &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if is_finite.all():
+            return call
+        failed = call.places[~is_finite]
+        errors = [RowError(chunk.numbers[int(place)], NOT_FINITE, NOT_FINITE_MESSAGE) for place in failed]
+        return Call(call.places[is_finite], {name: a[is_finite] for name, a in call.found.items()}, errors)
 
     def _finish(self, scored: ScoredChunk, log: TextIO, path: Path) -> None:
         """Write a chunk's rows and errors, and drop its table."""

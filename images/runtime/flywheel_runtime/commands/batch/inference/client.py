@@ -80,7 +80,7 @@ class Client:
         return tensors.validate_python(body["inputs"]), tensors.validate_python(body["outputs"])
 
     def infer(self, inputs: tuple[Tensor, ...], feeds: dict[str, Array]) -> dict[str, Array]:
-        """The model's answers by the outputs' names. Refused, or Failure ServerLost."""
+        """The model's outputs by name, without scalars. RequestRejected also if one has not a row for each row; Failure ServerLost."""
         parts = [_to_bytes(feeds[each.name]) for each in inputs]
         document = [
             {
@@ -94,7 +94,12 @@ class Client:
         head = json.dumps({"inputs": document, "parameters": {"binary_data_output": True}}).encode()
         headers = {"Content-Type": "application/octet-stream", LENGTH: str(len(head))}
         length, body = self._request("POST", f"{self._path}/infer", b"".join((head, *parts)), headers)
-        return _answers(body, length)
+        rows = len(feeds[inputs[0].name])
+        found = {name: array for name, array in _answers(body, length).items() if array.ndim}
+        for name, array in found.items():
+            if len(array) != rows:
+                raise RequestRejected(f"output '{name}' of the model has {len(array)} rows for {rows}")
+        return found
 
     def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         """The length of the response's JSON part, and the response. What passes by itself is waited for."""
