@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from e2e.cluster import images
+from flywheel.cli.yaml_text import load_yaml_documents
 from flywheel.core.resource.names import UPGRADE_CONFIG_MAP
 from flywheel.core.settings import Identity, Settings
 from tests.documents import CHECKOUT
@@ -437,3 +438,29 @@ def test_the_values_that_make_images_writes_name_images_by_digest(
     assert {container["image"] for pod in pods(rendered) for container in pod["containers"]} == {
         f"flywheel.local/{name}@sha256:{'1' * 64}" for name in ("operator", "store")
     }
+
+
+def test_names_that_yaml_reads_as_something_else_stay_texts() -> None:
+    words = (
+        "--set-json",
+        'namespaces=["on","1e5"]',
+        "--set-json",
+        'imagePullSecrets=["y"]',
+        "--set",
+        "createNamespaces=true",
+    )
+    secret = ("--set", "store.embedded.enabled=false", "--set-string", "store.existingSecret=123")
+    names = ("--set-string", "operator.priorityClassName=0x1F")
+    done = helm("template", "flywheel", str(CHART), "--namespace", "no", *words, *secret, *names)
+    assert done.returncode == 0, done.stderr
+    objects = [each for each in load_yaml_documents(done.stdout) if each]
+    operator = one(objects, "Deployment", "flywheel-operator")["spec"]["template"]["spec"]
+
+    assert {each["metadata"].get("namespace", "") for each in objects} == {"", "no", "on", "1e5"}
+    assert {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"} == {"on", "1e5"}
+    assert (operator["imagePullSecrets"], operator["priorityClassName"]) == ([{"name": "y"}], "0x1F")
+    environment = {variable["name"]: variable.get("value") for variable in operator["containers"][0]["env"]}
+    assert environment["FLYWHEEL_STORE_SECRET"] == "123"
+    assert all(isinstance(value, str) for value in environment.values() if value is not None)
+    subjects = [subject for each in objects for subject in each.get("subjects", ())]
+    assert {subject["namespace"] for subject in subjects if "namespace" in subject} == {"no", "on", "1e5"}

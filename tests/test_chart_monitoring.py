@@ -12,6 +12,7 @@ from flywheel_serving.infer.health_metrics import HealthMetrics
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.prediction_log.metrics import LogMetrics
 from flywheel_serving.route.metrics import RouteMetrics
+from tests.documents import CHECKOUT
 from tests.rendered_chart import KEY, one, template
 
 pytestmark = pytest.mark.apiserver  # helm is one of the Go programs that this floor builds
@@ -72,3 +73,14 @@ def test_an_operator_of_all_namespaces_has_all_servers_scraped() -> None:
 
 def test_without_the_values_nothing_needs_prometheus_operator() -> None:
     assert not [each for each in template(*KEY) if each["apiVersion"].startswith("monitoring.coreos.com/")]
+
+
+def test_the_page_on_monitoring_has_every_alert_and_only_metrics_that_are_exported() -> None:
+    page = (CHECKOUT / "docs/monitoring.md").read_text()
+    listed = re.findall(r"^\| (Flywheel\w+) \| .* \| (\w+) \|$", page, re.MULTILINE)
+    metrics = {
+        name for line in re.findall(r"^\| (`.*`) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", line)
+    }
+
+    assert sorted(listed) == sorted((each["alert"], each["labels"]["severity"]) for each in alerts())
+    assert metrics - exported_metrics() <= {"flywheel_route_forwarded_total", "flywheel_shadow_compared_total"}

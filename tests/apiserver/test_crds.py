@@ -11,7 +11,7 @@ from flywheel.cli.yaml_text import dump_yaml
 from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
 from generator.crd import crd_manifest
-from tests.apiserver.manifests import Kubectl
+from tests.apiserver.manifests import Kubectl, find_lost
 from tests.core.toy import KIND as TOY
 
 pytestmark = pytest.mark.apiserver
@@ -53,28 +53,18 @@ def test_is_installed_with_nothing_to_object(installed: Kubectl, kind: AnyKind) 
     assert "NonStructuralSchema" not in conditions
 
 
-def lost(sent: Any, stored: Any, path: str = "") -> list[str]:
-    """The paths of what was sent and is not stored as it was. What the server added is left out."""
-    if isinstance(sent, dict) and isinstance(stored, dict):
-        return [at for key in sent for at in lost(sent[key], stored.get(key), f"{path}.{key}")]
-    if isinstance(sent, list) and isinstance(stored, list) and len(sent) == len(stored):
-        pairs = enumerate(zip(sent, stored, strict=True))
-        return [at for index, (left, right) in pairs for at in lost(left, right, f"{path}[{index}]")]
-    return [] if sent == stored else [path]
-
-
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.api.kind)
 def test_the_api_server_stores_a_crd_as_it_was_sent(installed: Kubectl, kind: AnyKind) -> None:
     """Otherwise Argo CD, which compares the manifest with what is stored, shows it OutOfSync for ever."""
     stored = json.loads(installed("get", "crd", str(kind.api), "-o", "json").stdout)
 
-    assert lost(crd_manifest(kind), stored) == []
+    assert find_lost(crd_manifest(kind), stored) == []
 
 
 def test_what_the_server_drops_is_found() -> None:
     sent = {"a": {"properties": {}, "default": False}, "list": [{"b": 1}]}
 
-    assert lost(sent, {"a": {"default": False}, "list": [{"b": 1, "added": 2}]}) == [".a.properties"]
+    assert find_lost(sent, {"a": {"default": False}, "list": [{"b": 1, "added": 2}]}) == [".a.properties"]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.api.kind)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ import yaml
 from e2e.cluster import golang
 from e2e.waiting import wait_until
 from flywheel.core.resource.names import UPGRADE_CONFIG_MAP
-from tests.apiserver.manifests import Kubectl
+from tests.apiserver.manifests import Kubectl, find_lost
 from tests.apiserver.policies import resource
 from tests.documents import CHECKOUT
 
@@ -97,6 +98,35 @@ def test_an_upgrade_keeps_the_generated_keys(release: Kubectl, helm: Helm) -> No
     assert key_of(release, "shop", "flywheel-store", "AWS_ACCESS_KEY_ID") == "shop.1"
     assert bound
     assert bound_results_uid(release) == bound
+
+
+def without_empty_values(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A Deployment without variables that have no value: an empty one is stored as none, as Argo CD knows of Kubernetes' own types."""
+    if manifest["kind"] == "Deployment":
+        for container in manifest["spec"]["template"]["spec"]["containers"]:
+            given = [each for each in container.get("env", ()) if each.get("value") or "valueFrom" in each]
+            container |= {"env": given} if "env" in container else {}
+    return manifest
+
+
+def test_the_api_server_stores_every_object_of_the_chart_as_it_was_sent(release: Kubectl, helm: Helm) -> None:
+    """Otherwise Argo CD, which compares the manifest with what is stored, shows the chart OutOfSync for ever."""
+    manifest = helm("get", "manifest", "flywheel")
+    assert manifest.returncode == 0, manifest.stderr
+    sent = [each for each in yaml.safe_load_all(manifest.stdout) if each]
+    assert len(sent) > 30, "this test finds no object any more"
+
+    differing = []
+    for each in map(without_empty_values, sent):
+        each.pop("stringData", None)  # the API server stores it as data
+        name, namespace = each["metadata"]["name"], each["metadata"].get("namespace", "flywheel-system")
+        plural = f"{each['kind']}.{each['apiVersion'].rpartition('/')[0]}".rstrip(".")
+        found = release("get", plural, name, "--namespace", namespace, "--output", "json")
+        assert found.returncode == 0, found.stderr
+        stored = json.loads(found.stdout)
+        differing += [f"{each['kind']} {name} {path}" for path in find_lost(each, without_empty_values(stored))]
+
+    assert differing == []
 
 
 def test_an_upgrade_from_all_namespaces_asks_which_to_watch(release: Kubectl, helm: Helm) -> None:

@@ -69,7 +69,8 @@ def _with_outcome(
         return with_job.extend(requeue_after=REQUEUE_NOW), status.model_copy(update={"gates_retry": retry})
     if is_measured(status.gates, request):
         return decision, status  # without the Job, which is deleted
-    event = Event("GatesMeasured", _message(result), action="Measure")
+    passed = all(entry.passed for entry in result.entries)
+    event = Event("GatesMeasured", _message(result), "Normal" if passed else "Warning", action="Measure")
     measured = status.model_copy(update={"gates": result, "gates_retry": None})
     return with_job.extend(events=(event,)), measured
 
