@@ -17,6 +17,7 @@ from flywheel_serving.infer import runner as running
 from flywheel_serving.infer.config import InferConfig, Limits
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.infer.runner import Concurrency, ModelResult, Runner
+from flywheel_serving.infer.warm_up_calls import run_warm_up_calls
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.loaded_model import LoadedModel
@@ -52,10 +53,12 @@ class ThreadRecorder:
 
     def __init__(self) -> None:
         self.is_inline: list[bool] = []
+        self.rows: list[int] = []
         self.seconds = 0.0
 
     def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
         self.is_inline.append(threading.current_thread() is threading.main_thread())
+        self.rows.append(len(feeds["x"]))
         time.sleep(self.seconds)
         return [feeds["x"]]
 
@@ -175,7 +178,7 @@ def test_the_start_of_a_worker_is_not_part_of_a_calls_time(monkeypatch: pytest.M
         assert len(results) == 1
         await wait_for(lambda: len(results) == 2)
         assert isinstance(results[1], TimeLimitExceeded)
-        assert runner.stuck_calls == 2
+        await wait_for(lambda: runner.stuck_calls == 2)  # the other one may have started a moment later
         model.go_on.set()
         runner.close()
 
@@ -210,6 +213,23 @@ def test_a_call_runs_on_the_event_loop_only_if_a_thread_computed_half_as_much_qu
         model.seconds = 0.4
         assert await is_inline(14), "nothing said before that it is long"
         assert not await is_inline(14)
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+@pytest.mark.usefixtures("slow_machine")
+@pytest.mark.parametrize(("max_rows", "calls"), [(1, [1] * 5), (64, [1] * 5 + [2, 4, 8, 16, 32, 64])])
+def test_the_warm_up_measures_batches_so_that_requests_need_not(max_rows: int, calls: list[int]) -> None:
+    async def scenario() -> None:
+        model = ThreadRecorder()
+        runner = Runner(model, Concurrency(2))
+        await run_warm_up_calls(runner, ROW, ["y"], max_rows)
+        assert model.rows == calls
+
+        results = list[ModelResult]()
+        runner.run({"x": np.zeros((max_rows, 1), np.float32)}, ["y"], results.append)
+        assert model.is_inline[-1]
         runner.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 30))

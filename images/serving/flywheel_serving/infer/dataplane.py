@@ -18,6 +18,7 @@ from flywheel_serving.infer.local_model import LocalModel
 from flywheel_serving.infer.model_loading import load_model
 from flywheel_serving.infer.requests import DIRECT, InferRequest, InferResponse, InputLayout, ResponseCallback
 from flywheel_serving.infer.runner import ModelResult, Runner
+from flywheel_serving.infer.warm_up_calls import run_warm_up_calls
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model import golden_rows
 from flywheel_serving.model.datatypes import Array
@@ -28,7 +29,6 @@ from flywheel_serving.model.warm_up.observation import Observation, observe
 
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data", "statistics"]
-WARM_UP_CALLS = 5
 WARM_UP_SECONDS = 300.0  # for one of its calls: all golden rows at once may take longer than a request
 
 log = logging.getLogger(__name__)
@@ -139,8 +139,8 @@ class DataPlane:
         else:
             self._example = observed.rows.one_row()
             mixing = self._row_mixing or await asyncio.to_thread(compare_rows, observed.rows, model, WARM_UP_SECONDS)
-            for _ in range(WARM_UP_CALLS):
-                await self._warm_up_once()
+            max_rows = 1 if mixing else self._limits.batch_rows
+            await run_warm_up_calls(self._runner, self._example, self._all_outputs, max_rows)
         if mixing:
             log.info("requests do not share calls of the model: %s", mixing)
         else:
@@ -157,11 +157,6 @@ class DataPlane:
         self.local_model.publish(observed.signature)
         self._output_specs = self.local_model.output_specs
         self._all_outputs = list(self._output_specs)
-
-    async def _warm_up_once(self) -> None:
-        ended: asyncio.Future[ModelResult] = asyncio.get_running_loop().create_future()
-        self._runner.run(self._example, self._all_outputs, ended.set_result)
-        await ended
 
     def set_route(self, route: Route | None) -> None:
         """Gives all requests to `route` from now on, or to the local model if it is None."""
