@@ -90,6 +90,7 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
         pytest.param(
             {"trainer": SKLEARN, "budget": {"failurePolicy": "Never"}}, "spec.budget.failurePolicy", id="no such policy"
         ),
+        pytest.param({"trainer": SKLEARN, "code": {"revision": "a b"}}, "spec.code.revision", id="no revision"),
         pytest.param(searched({}), "give exactly one of float, int and choice", id="an empty distribution"),
         pytest.param(searched({"float": {"min": "2", "max": "1"}}), "min must be less than max", id="an empty range"),
         pytest.param(

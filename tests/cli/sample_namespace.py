@@ -79,7 +79,15 @@ LINEAGE = {
     "image": IMAGE,
     "parameters": {"estimator": "HistGradientBoostingClassifier", "learning_rate": "0.1"},
 }
-OF_A_RUN = {"pipeline": "monthly", "run": "monthly-x7k2p", "revision": "1a2b3c4d", "seed": 7, "gitRevision": "9f8e7d6c"}
+OF_A_RUN = {
+    "pipeline": "monthly",
+    "run": "monthly-x7k2p",
+    "revision": "1a2b3c4d",
+    "seed": 7,
+    "gitRevision": "9f8e7d6c",
+    "gitRepository": "https://git.example/team/models",
+}
+PREPARED_BY = {"step": "joined", "sql": "SELECT f.*, w.temp\nFROM flights f JOIN weather w USING (hour)"}
 SIGNATURE = {
     "inputs": [
         {"name": "month", "datatype": "FP32", "shape": [-1, 1]},
@@ -114,7 +122,7 @@ LATER = {
     **VERSION,
     "spec": {
         **VERSION["spec"],
-        "lineage": {**LINEAGE, **OF_A_RUN, "datasetDigest": PREPARED},
+        "lineage": {**LINEAGE, **OF_A_RUN, "datasetDigest": PREPARED, "prepared": PREPARED_BY},
         "approval": {"by": "jane@example.org", "digest": SERVED, "reason": "ticket 214"},
     },
     "status": {

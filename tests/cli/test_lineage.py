@@ -102,6 +102,21 @@ def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
     assert [cause for _edge, cause in found.causes("prepareddata/monthly-window")] == ["trainingrun/monthly-x7k2p"]
 
 
+def test_the_prepared_data_has_its_query() -> None:
+    lineage = {
+        "run": "monthly-x7k2p",
+        "datasetDigest": sample_namespace.PREPARED,
+        "prepared": sample_namespace.PREPARED_BY,
+    }
+    version = {"metadata": {"name": "delay-1"}, "spec": {"model": "delay", "lineage": lineage}}
+    found = Graph()
+    found.add(edges.version_edges(version))
+
+    node = found.nodes["prepareddata/joined-22222222"]
+    assert node.detail == "SELECT f.*, w.temp FROM flights f JOIN weather w USING (hour)"
+    assert [cause for _edge, cause in found.causes(node.id)] == ["trainingrun/monthly-x7k2p"]
+
+
 def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:
     given = {"digest": sample_namespace.DATA, "version": "flights-aaaaaaaa"}
     owner = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingRun", "name": "monthly-x7k2p", "uid": "1"}

@@ -56,6 +56,20 @@ def test_a_trial_tells_where_and_with_what_it_ran() -> None:
     assert version["spec"]["lineage"]["image"] == best.image
 
 
+def test_the_revision_of_the_code_is_recorded_in_the_lineage_and_given_to_the_trial() -> None:
+    code = {"revision": "9f8e7d6c", "repository": "https://git.example/team/models"}
+    search = Search(experiment({"register": "m", "code": code, "budget": {"maxTrials": 1}}), succeeds)
+    search.settle()
+    main = search.jobs()[0]["spec"]["template"]["spec"]["containers"][0]
+    search.finish()
+
+    assert {"name": "FLYWHEEL_GIT_REVISION", "value": "9f8e7d6c"} in main["env"]
+    version = search.cluster.get(Reference(MODEL_VERSION, "default", search.status.model_version or ""))
+    assert version is not None
+    lineage = version["spec"]["lineage"]
+    assert (lineage["gitRevision"], lineage["gitRepository"]) == (code["revision"], code["repository"])
+
+
 def test_nothing_is_written_once_it_is_over() -> None:
     search = Search(experiment({"register": "flight-delay"}), succeeds)
     search.finish()

@@ -193,6 +193,8 @@ def _about(facts: dict[str, Any]) -> dict[str, Any]:
     version, lineage = facts["version"], facts.get("lineage") or {}
     gates = [each for each in facts.get("gates") or () if "name" in each]
     properties = {f"flywheel:{name}": lineage.get(name) for name in _LINEAGE}
+    prepared = lineage.get("prepared") or {}
+    properties |= {f"flywheel:prepared:{name}": prepared.get(name) for name in ("step", "sql")}
     properties |= {f"flywheel:gate:{each['name']}": gate_result(each) for each in gates}
     properties |= {f"flywheel:service:{each['name']}": each["role"] for each in facts.get("services") or ()}
     return {
@@ -207,7 +209,17 @@ def _about(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_LINEAGE = ("experiment", "experimentUid", "trial", "pipeline", "run", "revision", "seed", "gitRevision")
+_LINEAGE = (
+    "experiment",
+    "experimentUid",
+    "trial",
+    "pipeline",
+    "run",
+    "revision",
+    "seed",
+    "gitRevision",
+    "gitRepository",
+)
 
 
 def gate_result(gate: Mapping[str, Any]) -> str:

@@ -156,6 +156,7 @@ def _training(facts: dict[str, Any]) -> list[str]:
                 "Revision": inline_code(lineage.get("revision") or run.get("revision")),
                 "Image": inline_code(lineage.get("image")),
                 "Git revision": inline_code(lineage.get("gitRevision")),
+                "Git repository": inline_code(lineage.get("gitRepository")),
                 "Seed": inline_code(lineage.get("seed", get_field(facts, "experiment", "search", "seed"))),
                 "Used": ", ".join(f"{usage[key]} {unit}" for key, unit in spent if key in usage),
             }
@@ -177,6 +178,7 @@ def _data(facts: dict[str, Any]) -> list[str]:
                 "Version": inline_code(data.get("version")),
                 "Digest": inline_code(data.get("digest")),
                 "Prepared from": inline_code(data.get("preparedFrom")),
+                "Prepared by": _prepared(facts),
                 "Source": inline_code(place),
                 "Target": inline_code(data.get("target")),
                 "Rows": ", ".join(rows),
@@ -184,6 +186,15 @@ def _data(facts: dict[str, Any]) -> list[str]:
         ),
         *(f"- Warning: {escape_markdown(each)}" for each in data.get("warnings") or ()),
     ]
+
+
+def _prepared(facts: dict[str, Any]) -> str:
+    """The step that prepared the data, with its query on one line."""
+    prepared = get_field(facts, "lineage", "prepared") or {}
+    sql = " ".join(str(prepared.get("sql") or "").split())
+    return (
+        f"step {inline_code(prepared['step'])}{f': {inline_code(sql)}' if sql else ''}" if prepared.get("step") else ""
+    )
 
 
 def _limits(facts: dict[str, Any]) -> list[str]:

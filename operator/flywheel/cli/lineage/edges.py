@@ -10,6 +10,7 @@ from flywheel.core.resource.api import Manifest
 Found = Iterator["Node | Edge"]
 # Places and contents of stores, which are no objects of the cluster, so none can be missing.
 EXTERNAL_KINDS = ("Source", "PreparedData")
+MAX_SQL_CHARACTERS = 200  # of a query in the graph
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,19 @@ def _made_by(lineage: Any, version: Node) -> Found:
     digest = None if isinstance(run, str) else get_field(lineage, "datasetDigest")
     kind = "DatasetVersion" if get_field(lineage, "dataset") else "PreparedData"
     yield from _caused_by(kind, get_field(lineage, "datasetVersion"), first, digest)
+    yield from _prepared(lineage, first, version)
+
+
+def _prepared(lineage: Any, run: Node, version: Node) -> Found:
+    """Yields the data that a run prepared, by the name that its Experiment gives it, with the query."""
+    step, digest = get_field(lineage, "prepared", "step"), get_field(lineage, "datasetDigest")
+    if not isinstance(step, str) or not isinstance(digest, str):
+        return
+    sql = " ".join(str(get_field(lineage, "prepared", "sql") or "").split())
+    node = Node("PreparedData", f"{step}-{digest[7:15]}", digest, sql[:MAX_SQL_CHARACTERS])
+    yield node
+    yield Edge(run.id, node.id)
+    yield Edge(node.id, version.id, "trained on it")
 
 
 def model_edges(model: Manifest) -> Found:

@@ -11,7 +11,7 @@ from flywheel.core.pods.step_config import TrainConfig
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
-from flywheel.core.resource.schema import Resources
+from flywheel.core.resource.schema import Resources, Variable
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
@@ -56,7 +56,7 @@ def trial_job(
         timeout=bound_time(spec.trial_timeout, settings.training_timeout),
         resources=spec.resources.or_default(DEFAULT_RESOURCES),
         placement=spec.placement,
-        env=container.env if container else (),
+        env=(*(container.env if container else ()), *_code_variables(spec)),
         pull_secrets=spec.image_pull_secrets,
         shared_memory=spec.shared_memory,
         read_only_root=container is None,
@@ -68,6 +68,14 @@ def trial_job(
         queue=spec.placement.queue_name,
     )
     return step_job(experiment, step, settings)
+
+
+def _code_variables(spec: ExperimentSpec) -> tuple[Variable, ...]:
+    """The revision of the trainer's code, which trainer sklearn writes to run.json."""
+    name, own = "FLYWHEEL_GIT_REVISION", spec.trainer.container.env if spec.trainer.container else ()
+    if spec.code is None or any(each.name == name for each in own):
+        return ()
+    return (Variable(name=name, value=spec.code.revision),)
 
 
 def _pruner(spec: ExperimentSpec, setup: Setup, point: Point) -> dict[str, Any] | None:
@@ -109,6 +117,7 @@ def new_model_version(experiment: Experiment, name: str, data: Data, best: Trial
         **({"dataset": str(experiment.spec.dataset)} if experiment.spec.dataset is not None else {}),
         "datasetVersion": data.version,
         "datasetDigest": str(data.digest),
+        **_code_lineage(experiment.spec),
         "image": best.image or (container.image if container else settings.runtime_image),
         **({"parameters": parameters} if parameters else {}),
     }
@@ -129,6 +138,11 @@ def _feature_columns(features: Features) -> dict[str, list[str]]:
     """The columns by how they are prepared; `text` only where there are some, as earlier releases wrote it."""
     columns = features.model_dump(mode="json")
     return columns if columns["text"] else {name: columns[name] for name in ("numeric", "categorical")}
+
+
+def _code_lineage(spec: ExperimentSpec) -> dict[str, str]:
+    found = {"gitRevision": spec.code.revision, "gitRepository": spec.code.repository} if spec.code else {}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) -> dict[str, Any]:

@@ -50,7 +50,12 @@ def attempt(name: str, original: TrainingRunStatus | None = None) -> Attempt:
 
 
 def test_a_registered_model_leads_to_the_first_table_of_its_training_data() -> None:
-    assert attempt("register").details["data"] == {"dataset": "flights", "version": "flights-1", "digest": PREPARED}
+    assert attempt("register").details["data"] == {
+        "dataset": "flights",
+        "version": "flights-1",
+        "digest": PREPARED,
+        "prepared": {"step": "joined", "sql": "SELECT * FROM flights"},
+    }
 
 
 def test_package_gets_the_model_and_the_data_that_it_was_trained_on() -> None:

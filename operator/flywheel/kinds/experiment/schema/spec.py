@@ -169,6 +169,19 @@ class EarlierExperiment(Schema):
     experiment: ObjectName = Field(description="Its name, in the same namespace.")
 
 
+class Code(Schema):
+    """The code of the trainer, as its repository has it; it is recorded and not read."""
+
+    revision: str = Field(
+        pattern=r"^[0-9A-Za-z][0-9A-Za-z._/-]*$",
+        max_length=64,
+        description="Commit of the code. It becomes spec.lineage.gitRevision of the ModelVersion, and the variable FLYWHEEL_GIT_REVISION of each trial.",
+    )
+    repository: str | None = Field(
+        None, max_length=512, description="URL of the repository, such as https://git.example/team/models."
+    )
+
+
 class ExperimentTemplate(Schema):
     """All of an Experiment but its data and what becomes of the best trial: what a pipeline's step `train` says as well."""
 
@@ -177,6 +190,9 @@ class ExperimentTemplate(Schema):
         description="Metric to optimize. Defaults to roc_auc for two classes, f1_macro for more classes and rmse for regression.",
     )
     trainer: Trainer = Field(description="Program that a trial runs.")
+    code: Code | None = Field(
+        None, description="Revision of the trainer's code, recorded in the lineage of what is registered."
+    )
     search: Search = Field(default_factory=Search, description="Search algorithm.")
     validation: Validation | None = Field(
         None, description="How a trial of trainer sklearn is evaluated; absent, on the Dataset's validation part."

@@ -107,6 +107,15 @@ class Example(Schema):
     )
 
 
+class PreparedData(Schema):
+    """What a pipeline made of its data before it trained on it."""
+
+    step: ShortText = Field(description="The step prepare.")
+    sql: str | None = Field(
+        None, max_length=4096, description="Its query, the first 4,096 characters. Absent if it took all rows."
+    )
+
+
 class Lineage(Schema):
     """Where a trained version comes from; written by the Experiment or the TrainingRun that registers it."""
 
@@ -117,10 +126,16 @@ class Lineage(Schema):
     run: ObjectName | None = Field(None, description="The TrainingRun that registered it.")
     revision: str | None = Field(None, max_length=8, description="Revision of the pipeline that the run used.")
     seed: int | None = Field(None, description="The seed of the search.")
-    git_revision: str | None = Field(None, max_length=64, description="The commit of the code that trained it.")
+    git_revision: str | None = Field(
+        None, max_length=64, description="The commit of the code that trained it, as spec.code of the training has it."
+    )
+    git_repository: str | None = Field(None, max_length=512, description="The repository of that commit.")
     dataset: ObjectName | None = Field(None, description="The Dataset.")
     dataset_version: ShortText | None = Field(None, description="Its version.")
     dataset_digest: Digest | None = Field(None, description="Digest of the artifact of that version.")
+    prepared: PreparedData | None = Field(
+        None, description="How the pipeline prepared that data. datasetDigest is then the digest of the result."
+    )
     image: LongText | None = Field(None, description="Image that trained it, by digest if known.")
     parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(
         default_factory=dict, max_length=64, description="The trial's parameters, as text."

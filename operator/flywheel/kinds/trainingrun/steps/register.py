@@ -70,6 +70,8 @@ def _lineage(attempt: Attempt) -> dict[str, Any]:
         "dataset": data.get("dataset"),
         "datasetVersion": data.get("version"),
         "datasetDigest": data.get("digest"),
+        "prepared": data.get("prepared"),
+        **(attempt.details.get("code") or {}),
         "image": attempt.details.get("image") or attempt.context.settings.runtime_image,
         "parameters": dict(sorted(parameters.items())[:64]) or None,
     }

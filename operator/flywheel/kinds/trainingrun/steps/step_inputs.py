@@ -13,6 +13,8 @@ from flywheel.kinds.trainingrun.steps.step_states import StepState, StepStates
 
 Output = tuple[str, str | None]  # the input or step that produces it, and the output's name, where it is given
 
+MAX_SQL_CHARACTERS = 4096  # of a query in the lineage
+
 
 def next_attempt(context: RunContext, states: StepStates, state: StepState) -> Attempt:
     """The next attempt of a step whose requirements are met.
@@ -111,14 +113,25 @@ def _details(context: RunContext, states: StepStates, step: Step) -> dict[str, A
     if step.register_:
         model = str(step.register_.from_)
         data = training_data_of(context.template, model)
-        return {"data": _data_lineage(context, states, data), "image": states[model].status.image}
+        lineage = _data_lineage(context, states, data)
+        return {"data": lineage, "image": states[model].status.image, "code": _code_of(states, model)}
     if step.notify:
         failed, cause = [name for name, each in states.items() if each.status.state == "Failed"], context.run.spec.cause
         return {"failed": failed, "cause": cause.message if cause else "started by hand"}
     return {}
 
 
-def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> dict[str, str]:
+def _code_of(states: StepStates, producer: str) -> dict[str, str]:
+    """The revision of the code that trained the model of a step, as the step train has it."""
+    step = states[producer].step
+    if step.package:
+        return _code_of(states, str(step.package.from_))
+    code = step.train.code if step.train else None
+    found = {"gitRevision": code.revision, "gitRepository": code.repository} if code else {}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> dict[str, Any]:
     """The Dataset behind the training data, and the digest of the data itself."""
     if name is None:
         return {}
@@ -130,7 +143,9 @@ def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> 
         return {}
     digest = state.status.outputs.get("data")
     source = _data_lineage(context, states, str(state.step.prepare.from_[0]))
-    return {**source, **({"digest": str(digest)} if digest else {})}
+    sql = state.step.prepare.sql
+    prepared = {"step": name, **({"sql": sql[:MAX_SQL_CHARACTERS]} if sql else {})}
+    return {**source, **({"digest": str(digest)} if digest else {}), "prepared": prepared}
 
 
 def _reproduced_facts(context: RunContext, name: str) -> Mapping[str, str] | None:
