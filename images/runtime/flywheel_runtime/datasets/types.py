@@ -124,7 +124,9 @@ def infer_types(connection: duckdb.DuckDBPyConnection, columns: list[str], form:
         possible = _not_disproved(connection, possible, f"(FROM raw LIMIT {DISPROVING_ROWS})", form)
         possible = _not_disproved(connection, possible, "raw", form)
         found |= {name: next(iter(possible[name]), "String") for name in part}
-        found |= dict.fromkeys(_without_values(connection, part, form), "String")
+        # Only a column without any value passes all tests.
+        open_columns = [name for name in part if len(possible[name]) == len(_tests("", form))]
+        found |= dict.fromkeys(_without_values(connection, open_columns, form), "String")
     return found
 
 
@@ -154,6 +156,8 @@ def _not_disproved(
 
 
 def _without_values(connection: duckdb.DuckDBPyConnection, columns: list[str], form: CsvOptions) -> list[str]:
+    if not columns:
+        return []
     counts = connection.execute(
         f"SELECT {', '.join(f'count({present_text(quote_column(n), form)})' for n in columns)} FROM raw"
     ).fetchone()

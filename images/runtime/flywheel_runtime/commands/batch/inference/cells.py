@@ -43,16 +43,41 @@ class Cell:
 
 def read_values(connection: duckdb.DuckDBPyConnection, table: str, cell: Cell, datatype: str) -> tuple[Array, Wrong]:
     """The array (rows,), and what is wrong at which positions, where the array holds anything."""
-    missing = _is_missing(cell, datatype)
-    found = connection.execute(f"SELECT {_value(cell, datatype)} AS v, {missing} AS m FROM {table}").fetchnumpy()
-    lost = np.ma.getmaskarray(np.ma.asarray(found["v"]))
-    array = _fill(found["v"], datatype)
-    may_miss = datatype == "BYTES" or DATATYPES[datatype].numpy.kind == "f"
-    places = np.flatnonzero(lost & ~np.asarray(found["m"], bool)) if may_miss else np.flatnonzero(lost)
-    wrong = _explain(connection, table, cell, datatype, places) if len(places) else {}
-    if DATATYPES[datatype].numpy.kind != "f":
-        return array, wrong
-    return _narrow(array, datatype, wrong)
+    fast = _fast_value(cell, datatype)
+    found = np.ma.asarray(connection.execute(f"SELECT {fast} AS v FROM {table}").fetchnumpy()["v"])
+    lost = np.flatnonzero(np.ma.getmaskarray(found))
+    array = _fill(found, datatype)
+    wrong: Wrong = {}
+    if lost.size:
+        # The rest by itself: in one query DuckDB would compute what both share for every row.
+        values, is_missing = _read_rest(connection, table, cell, datatype, fast)
+        array[lost] = _fill(values, datatype)
+        none = np.ma.getmaskarray(values)
+        may_miss = datatype == "BYTES" or DATATYPES[datatype].numpy.kind == "f"
+        places = lost[none & ~is_missing] if may_miss else lost[none]
+        wrong = _explain(connection, table, cell, datatype, places) if len(places) else {}
+    return _narrow(array, datatype, wrong) if DATATYPES[datatype].numpy.kind == "f" else (array, wrong)
+
+
+def _read_rest(
+    connection: duckdb.DuckDBPyConnection, table: str, cell: Cell, datatype: str, fast: str
+) -> tuple[Any, Array]:
+    """The values (masked where there is none) of the rows that `fast` has none for, and whether they are missing."""
+    query = (
+        f"SELECT {_value(cell, datatype)} AS v, {_is_missing(cell, datatype)} AS m FROM {table} WHERE ({fast}) IS NULL"
+    )
+    found = connection.execute(query).fetchnumpy()
+    return np.ma.asarray(found["v"]), np.ma.filled(np.ma.asarray(found["m"]), True).astype(bool)
+
+
+def _fast_value(cell: Cell, datatype: str) -> str:
+    """SQL that agrees with `_value` wherever it has a value, and costs less."""
+    is_usual = cell.form.decimal == "." and cell.form.thousands is None and not cell.form.missing
+    if DATATYPES[datatype].numpy.kind != "f" or cell.kind is not None or not is_usual:
+        return _value(cell, datatype)
+    number = f"TRY_CAST({cell.text} AS DOUBLE)"
+    # DuckDB's cast takes no text for a finite number that is none, but for 1_000.
+    return f"CASE WHEN isfinite({number}) AND NOT contains({cell.text}, '_') THEN {number} END"
 
 
 def _narrow(wide: Array, datatype: str, wrong: Wrong) -> tuple[Array, Wrong]:

@@ -1,0 +1,1 @@
+"""How fast tables are read: `python -m e2e.bench.tables --before REVISION`."""
