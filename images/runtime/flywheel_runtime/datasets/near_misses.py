@@ -34,7 +34,7 @@ def _count(
     connection: duckdb.DuckDBPyConnection, columns: list[str], spec: DatasetSpec, rows: str
 ) -> dict[str, tuple[int, int, int, int, int]]:
     """For each column the values, and those of them that pass each test."""
-    found = {}
+    found: dict[str, tuple[int, int, int, int, int]] = {}
     for start in range(0, len(columns), COLUMNS_PER_QUERY):
         part = columns[start : start + COLUMNS_PER_QUERY]
         row = (
