@@ -1,5 +1,6 @@
 """Tables as people bring them, each with the value that is right for it (cases/)."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,39 @@ def test_a_folder_gives_a_column_only_where_the_files_have_none(
     else:
         assert result.code == 0, result.failure
         assert types(result) == {"id": "Integer", "region": "String", "late": "Integer"}
+
+
+# Written by the build of 22 November 2026.
+DIGESTS = {
+    "decimal-comma": "sha256:a3b25628c0b1db2a192fd90f527acfd7ec1bff674521d4797da432ecea7ca71e",
+    "question-mark-missing": "sha256:ced7ac7f1dd537a0523aa03d43603bdd60096a757ca4bce644bdcfae63724b92",
+    "name-label-feature": "sha256:6ca5f52c3eeac2c2287352f1f4638faf62a984c7e54f006d93b05994e93851eb",
+}
+
+
+@pytest.mark.parametrize("case", DIGESTS)
+def test_a_table_without_folders_has_the_version_that_it_had(run_check: Check, case: str) -> None:
+    result = run_check(files(case), target="late")
+
+    assert result.output("data/schema.json")["content"] == DIGESTS[case]
+
+
+def test_json_lines_have_the_version_that_they_had(run_check: Check) -> None:
+    rows = [
+        {
+            "id": n,
+            "x": n / 7,
+            "when": f"2013-01-{n % 28 + 1:02}T05:00:00Z",
+            "s": ["a", "b", ""][n % 3],
+            "m": [1, "a"][n % 2],
+            "b": n % 2 == 0,
+            "n": None if n % 5 else n,
+            "u": f"{n:08}",
+        }
+        for n in range(300)
+    ]
+
+    result = run_check({"a.jsonl": "".join(json.dumps(row) + "\n" for row in rows)}, target="b", eventTime="when")
+
+    wanted = "sha256:9f89fb4653231fc9f7c7ddb71ed27d2b1f1bb112acad8a891e4b054efccd8d5a"
+    assert result.output("data/schema.json")["content"] == wanted
