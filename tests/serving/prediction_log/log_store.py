@@ -95,9 +95,9 @@ def body(rows: list[tuple[float | None, float | None, str | None]], **more: Any)
     return json.dumps({"inputs": inputs + more.pop("inputs", []), **more}).encode()
 
 
-def send_request(server: LocalServer, content: bytes) -> Row:
+def send_request(server: LocalServer, content: bytes, method: str = "infer") -> Row:
     """The response. Raises HTTPError."""
-    url = f"http://{server.http}/v2/models/delay/infer"
+    url = f"http://{server.http}/v2/models/delay/{method}"
     with urllib.request.urlopen(url, content, timeout=30) as response:
         answer: Row = json.load(response)
     return answer

@@ -97,3 +97,11 @@ def test_a_dropped_input_has_no_column() -> None:
 def test_a_config_that_does_not_fit_the_model_is_refused(column: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         row_schema(SIGNATURE, parse_config(key="flight_id", columns=[column]))
+
+
+def test_a_tensor_of_any_rank_is_logged_as_a_list() -> None:
+    signature = Signature((TensorSpec("x", "FP32", (-1,), any_rank=True),), (TensorSpec("y", "FP32", (-1,)),))
+
+    schema = row_schema(signature, parse_config())
+
+    assert (schema.features, schema.outputs) == ((Field("x", "FP32", False),), (Field("y", "FP32", True),))

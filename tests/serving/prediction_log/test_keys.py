@@ -15,12 +15,16 @@ from tests.serving.prediction_log.log_store import LogStore, Row, body, send_req
 
 pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
+FLIGHT = {"month": 1, "wind": 2.5, "carrier": "UA"}
+
 
 def test_the_key_joins_labels_over_rest_and_grpc(logged_flights: Path, log_store: LogStore) -> None:
     with start_server(logged_flights, log_store.config_json(key="flight_id")) as server:
         send_request(server, body([(1, 2.5, "UA")], id="parameter", parameters={"flight_id": "UA-7"}))
         extra = {"name": "flight_id", "datatype": "INT64", "shape": [2], "data": [8, 9]}
         send_request(server, body([(1, 2.5, "UA"), (2, 2.5, "UA")], id="input", inputs=[extra]))
+        rows = [{"flight_id": key, **FLIGHT} for key in ("UA-12", "UA-13")]
+        send_request(server, json.dumps({"rows": rows, "id": "column"}).encode(), "predict")
         client = triton.InferenceServerClient(server.grpc)
         client.infer("delay", tensors("UA"), request_id="rpc-parameter", parameters={"flight_id": "UA-10"})
         client.infer("delay", [*tensors("UA"), tensor("flight_id", "UA-11")], request_id="rpc-input")
@@ -29,7 +33,7 @@ def test_the_key_joins_labels_over_rest_and_grpc(logged_flights: Path, log_store
         stop_server(server)
 
     assert {(row["id"], row["key"]) for row in log_store.rows()} == {
-        ("parameter", "UA-7"), ("input", "8"), ("input", "9"), ("rpc-parameter", "UA-10"), ("rpc-input", "UA-11"), ("none", None),
+        ("parameter", "UA-7"), ("column", "UA-12"), ("column", "UA-13"), ("input", "8"), ("input", "9"), ("rpc-parameter", "UA-10"), ("rpc-input", "UA-11"), ("none", None),
     }  # fmt: skip
 
 

@@ -46,10 +46,16 @@ class Rollout:
         answer = self.post({"inputs": [tensor]}, path, **headers)
         return {"version": answer["model_version"], **{one["name"]: one["data"] for one in answer["outputs"]}}
 
-    def post(self, body: dict[str, Any], path: str = "", **headers: str) -> dict[str, Any]:
+    def predict(self, row: tuple[float, float], path: str = "") -> dict[str, Any]:
+        """The response to a row by column names, in the same form as `rest`."""
+        found = self.post({"rows": [{"x_0": row[0], "x_1": row[1]}]}, path, "predict")
+        [prediction] = found["predictions"]
+        return {"version": found["model_version"], **prediction}
+
+    def post(self, body: dict[str, Any], path: str = "", method: str = "infer", **headers: str) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self.server.http, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("POST", f"/v2/models/{NAME}{path}/infer", json.dumps(body), named)
+        connection.request("POST", f"/v2/models/{NAME}{path}/{method}", json.dumps(body), named)
         response = connection.getresponse()
         answer: dict[str, Any] = json.load(response)
         connection.close()

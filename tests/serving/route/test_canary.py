@@ -56,6 +56,14 @@ def test_a_pinned_or_forwarded_request_is_not_forwarded(rollout: Rollout, start:
     assert rollout.forwarded() == {}
 
 
+def test_rows_by_column_names_take_the_route(rollout: Rollout, start: Start) -> None:
+    rollout.route(address(start("triples")), "triples")
+
+    for path, expected, forwarded in (("", TRIPLED, 1.0), ("/versions/champion", CHAMPION, 1.0)):
+        assert rollout.predict(ROW, path) == {**expected, "label": expected["label"][0]}
+        assert rollout.forwarded() == {"Answered": forwarded}
+
+
 def test_the_share_is_exact(rollout: Rollout, start: Start) -> None:
     rollout.route(address(start("triples")), "triples", percent=12.5)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flywheel_serving.model.datatypes import DTYPES
-from flywheel_serving.model.signature import Signature
+from flywheel_serving.model.signature import Signature, TensorSpec
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 TAKEN_PREFIX = "predicted_"
@@ -50,7 +50,7 @@ def read_baseline(path: Path, signature: Signature) -> Baseline | None:
 
 
 def _parse(document: dict[str, Any], digest: str, signature: Signature) -> Baseline:
-    features, singles = document["features"], {s.name: s.datatype for s in signature.inputs if is_single_value(s.shape)}
+    features, singles = document["features"], {s.name: s.datatype for s in signature.inputs if is_single_value(s)}
     numbers: dict[str, Sequence[float]] = {}
     texts: dict[str, Sequence[str]] = {}
     flags: dict[str, Sequence[str]] = {}
@@ -86,6 +86,7 @@ def _role(name: str) -> str:
     return name
 
 
-def is_single_value(shape: tuple[int, ...]) -> bool:
-    """Whether a tensor of this shape holds one value for each row."""
-    return bool(shape) and shape[0] == -1 and all(axis == 1 for axis in shape[1:])
+def is_single_value(spec: TensorSpec) -> bool:
+    """Whether the tensor holds one value for each row."""
+    shape = spec.shape
+    return bool(shape) and shape[0] == -1 and all(axis == 1 for axis in shape[1:]) and not spec.any_rank

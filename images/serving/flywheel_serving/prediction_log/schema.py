@@ -47,4 +47,4 @@ def row_schema(signature: Signature, config: LogConfig) -> RowSchema:
 
 def _fields(specs: Iterable[TensorSpec], config: LogConfig) -> tuple[Field, ...]:
     logged = [spec for spec in specs if (rule := config.rule(spec.name)) is None or rule.action != "Drop"]
-    return tuple(Field(spec.name, spec.datatype, is_single_value(spec.shape)) for spec in logged)
+    return tuple(Field(spec.name, spec.datatype, is_single_value(spec)) for spec in logged)

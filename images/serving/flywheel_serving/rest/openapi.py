@@ -15,6 +15,7 @@ import orjson
 
 from flywheel_serving.auth import open_endpoints
 from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.infer.request_rules import MAX_RANK
 from flywheel_serving.model.datatypes import DTYPES
 from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.rest import codec
@@ -106,8 +107,8 @@ def _input(names: list[str], spec: TensorSpec) -> Schema:
     shape = {
         "type": "array",
         "items": {"type": "integer", "minimum": 0, "maximum": MAX_AXIS},
-        "minItems": max(0, rank - 1),
-        "maxItems": rank + 1,
+        "minItems": 1 if spec.any_rank else max(0, rank - 1),
+        "maxItems": MAX_RANK if spec.any_rank else rank + 1,
         "description": f"the model's is {list(spec.shape)}; -1 is any length",
     }
     value = {"type": ["string", "null"] if text else ["number", "boolean", "null"]}
@@ -115,7 +116,7 @@ def _input(names: list[str], spec: TensorSpec) -> Schema:
         names,
         datatype={"enum": ["BYTES"] if text else NUMBERS, "description": f"the model's is {spec.datatype}"},
         shape=shape,
-        data=_nested(value, rank + 1),
+        data={"type": "array"} if spec.any_rank else _nested(value, rank + 1),
         parameters={"type": ["object", "null"]},
     )
 
