@@ -32,14 +32,13 @@ def find_near_misses(
 
 def _count(
     connection: duckdb.DuckDBPyConnection, columns: list[str], spec: DatasetSpec, rows: str
-) -> dict[str, tuple[int, int, int, int, int]]:
+) -> dict[str, tuple[int, ...]]:
     """For each column the values, and those of them that pass each test."""
-    found: dict[str, tuple[int, int, int, int, int]] = {}
+    found: dict[str, tuple[int, ...]] = {}
     for start in range(0, len(columns), COLUMNS_PER_QUERY):
         part = columns[start : start + COLUMNS_PER_QUERY]
-        row = (
-            connection.execute(f"SELECT {', '.join(_counts(name, spec) for name in part)} FROM {rows}").fetchone() or ()
-        )
+        counted = ", ".join(_counts(name, spec) for name in part)
+        row: tuple[int, ...] = connection.execute(f"SELECT {counted} FROM {rows}").fetchone() or ()
         found |= {name: row[5 * at : 5 * at + 5] for at, name in enumerate(part)}
     return found
 
