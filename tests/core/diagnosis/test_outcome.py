@@ -251,11 +251,11 @@ def test_a_signal_of_the_programs_own_fault_counts_as_its_failure(signal: int, i
     assert (outcome.SIGNAL_EXIT_BASE + signal in outcome.CRASH_EXIT_CODES) == is_fault
 
 
-def test_a_process_that_ran_out_of_memory_is_no_failure_of_a_main_that_went_on() -> None:
-    told = golden("pod_done.json")
+def test_a_process_that_ran_out_of_memory_does_not_explain_a_main_that_ended_well() -> None:
+    told = golden("pod_exit_0_not_uploaded.json")
     collected = json.loads(told["collect"]["message"]) | {"oomKills": 1}
 
     found = outcome.job_outcome(JOB, [pod({**told, "collect": {**told["collect"], "message": json.dumps(collected)}})])
 
     assert found is not None
-    assert found.result == "Succeeded"
+    assert (found.result, found.reason) == ("Infrastructure", "StoreUnreachable")

@@ -18,7 +18,7 @@ def test_each_threshold_of_the_roc_curve_gives_its_rates(highest: float) -> None
         is_positive = score >= threshold
         assert fpr == pytest.approx(is_positive[TRUTH == 0].mean())
         assert tpr == pytest.approx(is_positive[TRUTH == 1].mean(), abs=1e-6)
-    assert (points["fpr"][0], points["tpr"][0]) == (0, 0)
+    assert (points["fpr"][0], points["tpr"][0], points["thresholds"][0]) == (0, 0, 1.000001)
 
 
 def test_the_precision_recall_curve_has_no_point_without_a_threshold() -> None:

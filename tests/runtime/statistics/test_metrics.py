@@ -169,6 +169,20 @@ def test_a_class_that_the_data_does_not_have_is_a_wrong_prediction() -> None:
     assert metric_value("balanced_accuracy", unknown) == 0
 
 
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1_macro"])
+def test_a_class_of_which_there_are_no_rows_is_left_out_of_the_mean(metric: str) -> None:
+    y_true, predicted = np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1])
+
+    of_three = metric_value(metric, ScoredRows(y_true, predicted, np.full((4, 3), 1 / 3)))
+
+    score = {"balanced_accuracy": sklearn.balanced_accuracy_score, "f1_macro": macro_f1}[metric]
+    assert of_three == pytest.approx(score(y_true, predicted))
+
+
+def macro_f1(y_true: Array, predicted: Array) -> float:
+    return float(sklearn.f1_score(y_true, predicted, average="macro"))
+
+
 def test_a_confusion_matrix_has_the_true_class_first() -> None:
     scored = classified(4, classes=3)
 

@@ -327,8 +327,11 @@ def test_a_spec_that_fails_its_test_run_leaves_the_earlier_revision_live() -> No
 
     loop.patch_spec(steps=[{"name": "other", "container": {"image": "i"}}])
     assert loop.settle().reason == "Testing"
-    loop.end_runs("Failed", message="Step 'other' failed.")
+    loop.end_runs("Failed", message="Step 'other' failed. " * 50)
     plan = loop.settle()
 
     assert (plan.ready, plan.reason) == (True, "TestFailed")
     assert "failed its test run" in plan.message
+    assert [len(each.message or "") for each in loop.status.revisions if each.state == "Failed"] == [512], (
+        "it fits into status"
+    )
