@@ -4,7 +4,8 @@ import hashlib
 
 from e2e.namespace import Namespace
 
-GOOD_ROWS = "a,late\n" + "".join(f"{number},{int(number % 7 > 3)}\n" for number in range(300))
+# Each row is another, and `late` follows from `a`, so that a linear model is better than a constant.
+GOOD_ROWS = "a,late\n" + "".join(f"{number % 7}.{number:03d},{int(number % 7 > 3)}\n" for number in range(300))
 # What Pod Security `restricted` asks of a pod and of its containers.
 POD_SECURITY = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
