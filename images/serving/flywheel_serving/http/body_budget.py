@@ -13,6 +13,7 @@ class BodyBudget:
 
     def __init__(self, max_bytes: int) -> None:
         self.total = 0
+        self.is_exceeded = False  # in all; read for each request
         self._max = max_bytes
         self._max_of_peer = int(max_bytes * PEER_PART)
         self._by_peer: defaultdict[str, int] = defaultdict(int)
@@ -29,6 +30,7 @@ class BodyBudget:
         else:
             holders.pop(connection, None)
         self.total += difference
+        self.is_exceeded = self.total > self._max
         self._by_peer[peer] += difference
         if not holders:
             del self._holders[peer], self._by_peer[peer]
@@ -38,7 +40,7 @@ class BodyBudget:
         held = self._by_peer.get(connection.peer, 0)
         if held > self._max_of_peer:
             return False
-        while self.total > self._max:
+        while self.is_exceeded:
             if not self._evict_oldest(above=held):
                 return False
         return True

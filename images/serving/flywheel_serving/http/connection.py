@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         request, server = self._parser.find_cached(data), self._server
         if request is None:
             self._feed(data)
-        elif self._request is None and self._is_writable and server.body_budget.total <= self._limits.buffered_bytes:
+        elif self._request is None and self._is_writable and not server.body_budget.is_exceeded:
             self.deadline = NEVER  # most clients send one request after the other
             self._request = request
             request.peer = self.peer
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         if self._budgeted_bytes or self._parser.body_bytes or len(self._queue) > 1:  # a single request is answered now
             self._update_budget()
         budget = self._server.body_budget
-        holds_bytes = self._budgeted_bytes or budget.total > self._limits.buffered_bytes
+        holds_bytes = self._budgeted_bytes or budget.is_exceeded
         if holds_bytes and not budget.has_room(self):
             self._parser.refuse(busy_response("too many bytes of requests are in flight"))
             self._update_budget()
