@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 
 from flywheel_runtime.datasets.texts import lower_text, split_terms, text_content
+from flywheel_runtime.models.estimators import ESTIMATORS
 from flywheel_serving.model.graph import read_graph
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
 
@@ -93,6 +94,36 @@ def test_several_columns_of_every_kind_give_the_same_answers(run_train: Any, che
 
         assert result.code == 0, result.failure
         assert result.output("model/run.json")["parity"]["maxDifference"] < 1e-4
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task, names in ESTIMATORS.items() for name in names])
+def test_every_estimator_learns_from_text_and_many_categories(
+    run_train: Any, checked: Any, task: str, name: str
+) -> None:
+    chance = random.Random(6)
+    lines = ["remark,shop,minutes,kind,late,delay"]
+    for i in range(1200):
+        late, shop = i % 2, chance.randrange(400)
+        text = " ".join(chance.sample((BAD if late else GOOD)["ru"], 2))
+        lines.append(
+            f'"{text} {i}",shop-{shop},{chance.gauss(late, 1):.3f},{"abc"[i % 3]},{late},{late + shop / 400:.4f}'
+        )
+    target, metric = ("late", "roc_auc") if task == "Classification" else ("delay", "rmse")
+    data = checked({"a.csv": "\n".join(lines) + "\n"}, target=target)
+    features = {"numeric": ["minutes"], "categorical": ["shop", "kind"], "text": ["remark"]}
+
+    small = {"max_iter": 20} if name.startswith(("Hist", "MLP")) else {}
+    result = run_train(data, estimator=name, features=features, objective={"metric": metric}, parameters=small)
+
+    assert result.code == 0, result.failure
+    assert result.output("model/run.json")["parity"]["maxDifference"] < 1e-4
+    metrics = result.output("metrics.json")
+    assert (
+        (metrics[metric] > 0.9)
+        if task == "Classification"
+        else (metrics["r2"] > 0.5 or name == "ElasticNet" or name == "Lasso")
+    )
 
 
 def shops(rows: int = 4000) -> str:
