@@ -68,12 +68,23 @@ def test_the_spec_says_how_numbers_are_written() -> None:
     assert wrong == {}
 
 
+@pytest.mark.parametrize("cell", ["16777216", "16777217.0", "1e20", "33554432"])
+def test_a_number_that_fp32_holds_or_that_is_no_whole_one_is_rounded(cell: str) -> None:
+    found, wrong = values([cell], "FP32")
+
+    assert (found[0], wrong) == (np.float32(float(cell)), {})
+
+
 @pytest.mark.parametrize(
     ("cell", "datatype", "sql_type", "words"),
     [
         ("many", "FP32", None, "'many' is no number"),
         ("1_000", "FP32", None, "'1_000' is no number"),
         ("1e39", "FP32", None, "1e+39 does not fit FP32"),
+        ("16777217", "FP32", None, "the value 16777217 cannot be represented in FP32"),
+        (16777217, "FP32", "json", "the value 16777217 cannot be represented in FP32"),
+        (16777217, "FP32", "BIGINT", "the value 16777217 cannot be represented in FP32"),
+        ("9007199254740993", "FP64", None, "the value 9007199254740993 cannot be represented in FP64"),
         ([1], "FP32", "json", "a list is no number"),
         ({"a": 1}, "BYTES", "json", "an object is no text"),
         ("300", "UINT8", None, "300 does not fit UINT8"),

@@ -1,5 +1,6 @@
 """The cells of one column as an array of a tensor's datatype, and what is wrong with which of them."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from flywheel_runtime.datasets.formats.parquet import UNTYPED, column_type
 from flywheel_runtime.datasets.types import WHOLE, matches_number, parse_text, plain_number, present_text
 
 MAX_SHOWN_CHARACTERS = 60
+WHOLE_TEXT = re.compile(r"[+-]?[0-9]+")
 Wrong = dict[int, str]
 
 
@@ -56,7 +58,26 @@ def read_values(connection: duckdb.DuckDBPyConnection, table: str, cell: Cell, d
         may_miss = datatype == "BYTES" or DATATYPES[datatype].numpy.kind == "f"
         places = lost[none & ~is_missing] if may_miss else lost[none]
         wrong = _explain(connection, table, cell, datatype, places) if len(places) else {}
-    return _narrow(array, datatype, wrong) if DATATYPES[datatype].numpy.kind == "f" else (array, wrong)
+    if DATATYPES[datatype].numpy.kind != "f":
+        return array, wrong
+    narrow, wrong = _narrow(array, datatype, wrong)
+    return narrow, wrong | _find_inexact(connection, table, cell, narrow, datatype)
+
+
+def _find_inexact(connection: duckdb.DuckDBPyConnection, table: str, cell: Cell, found: Array, datatype: str) -> Wrong:
+    """Whole numbers, written as such, that the datatype would change: the server refuses them too."""
+    if cell.kind not in (None, "Integer", "String"):
+        return {}
+    last_exact = 2 ** (np.finfo(found.dtype).nmant + 1)
+    places = np.flatnonzero(np.isfinite(found) & (np.abs(found) >= last_exact))
+    if not places.size:
+        return {}
+    texts = _objects(connection.execute(f"SELECT trim({cell.text}) AS t FROM {table}").fetchnumpy()["t"])
+    return {
+        int(at): f"the value {texts[at]} cannot be represented in {datatype}"
+        for at in places.tolist()
+        if WHOLE_TEXT.fullmatch(texts[at]) and int(texts[at]) != int(found[at])
+    }
 
 
 def _read_rest(
