@@ -32,6 +32,7 @@ spec:
       - name: Ridge
         search: {alpha: {float: {min: "-9", max: "-1"}}}
   budget: {maxTrials: 5, maxFailedTrials: 2}
+  parallelism: 1
   resources: {requests: {cpu: 100m, memory: 256Mi}}
   register: houses
 ---
