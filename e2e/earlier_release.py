@@ -1,6 +1,6 @@
 """The build of 22 November 2026, from its own sources: its chart, and its images on the layers of this checkout's images.
 
-Its requirements are those of today, so that each image is one thin layer of its code.
+While its requirements are those of today, each image is one thin layer of its code.
 """
 
 import subprocess
@@ -13,6 +13,7 @@ from e2e.cluster.progress import Failure
 
 REVISION = "a9eee5feb12972546b573257fa1d0dc471cf8087"
 FOLDER = DOT_CLUSTER / "releases"
+IMAGES = ("operator", "serving", "runtime")
 FILES = ("charts", "images", "operator", "requirements", ".dockerignore")
 
 
@@ -54,9 +55,9 @@ def image_names() -> dict[str, str]:
     """
     root = sources()
     found = {"store": images.recorded()["store"]["image"]}
-    for image in images.PYTHON_IMAGES:
-        key = images.content_key([root / path for path in image.inputs], REVISION, images.base_key())
-        found[image.name] = images.image_name(image.name, key)
-        dockerfile = root / "images" / image.name / "Dockerfile"
-        extra_images.build_and_load(found[image.name], dockerfile, root, images.build_arguments())
+    key = images.content_key([], REVISION, images.base_key())
+    for short in IMAGES:
+        found[short] = images.image_name(short, key)
+        dockerfile = root / "images" / short / "Dockerfile"
+        extra_images.build_and_load(found[short], dockerfile, root, images.build_arguments())
     return found
