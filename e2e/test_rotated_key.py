@@ -89,5 +89,5 @@ def test_a_training_goes_on_with_the_new_key(rows: None, image: str) -> None:
     wait("fwexp", "rotated", 240)
     pods = kube.list_objects("pods", TENANT, "flywheel.ml/name=rotated")
     assert [each["metadata"]["uid"] for each in pods] in ([pod["metadata"]["uid"]], [])
-    [ended] = (kube.get("fwexp", "rotated", TENANT) or {})["status"]["trials"]
-    assert ended["job"].startswith("rotated-trial-1-1-")  # the first attempt
+    best = (kube.get("fwexp", "rotated", TENANT) or {})["status"]["best"]
+    assert best["job"].startswith("rotated-trial-1-1-")  # the first attempt

@@ -183,8 +183,7 @@ def finish_training(team: Namespace, name: str, pod: str) -> str:
     """Let a waiting trainer end, and return the Job of its trial."""
     team.kubectl("exec", pod, "--container", "main", "--", "touch", "/tmp/go")
     team.wait("fwexp", name)
-    [ended] = (team.get("fwexp", name) or {})["status"]["trials"]
-    return str(ended["job"])
+    return str((team.get("fwexp", name) or {})["status"]["best"]["job"])
 
 
 @pytest.fixture(scope="module")
