@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from flywheel_serving.errors import ModelRefused
+from flywheel_serving.model.onnx_model import MAX_IR_VERSION, MAX_OPSET
 from flywheel_serving.verify.verification import verify
 
 MODELS = Path(__file__).parent.parent / "brought_models"
@@ -165,6 +166,16 @@ def test_a_model_that_cannot_be_served_is_refused_with_what_to_do(
 
     assert refused.value.reason == reason
     assert finding in str(refused.value)
+
+
+def test_the_newest_model_that_the_refusal_names_is_loaded(tmp_path: Path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "g", [x], [y])
+    opsets = [helper.make_opsetid("", MAX_OPSET)]
+
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=MAX_IR_VERSION)
+
+    assert shapes(verify_model(tmp_path, model.SerializeToString())) == {"y": [-1, 1]}
 
 
 def has_locale(name: str) -> bool:
