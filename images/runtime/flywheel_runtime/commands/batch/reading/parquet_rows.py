@@ -18,6 +18,7 @@ from flywheel_runtime.datasets.formats.parquet import name_columns, select_parqu
 from flywheel_runtime.datasets.sql import connect, describe_columns, quote_literal
 
 MAGIC = b"PAR1"
+ROW_NUMBER = "file_row_number"
 TAIL = 8  # bytes: the footer's length, and the magic
 
 
@@ -50,17 +51,24 @@ def chunks(connection: duckdb.DuckDBPyConnection, piece: Piece, form: TableForm,
     aliases = aliases or {head.columns[0]: head.aliases[0]}
     with _footer(piece.source, piece.file, folder) as path:
         groups = _row_groups(connection, path)
-        for start, stop in _find_wanted(connection, path, part, aliases):
+        # A column of the user's that is called like DuckDB's number of a row hides it: then all rows are read, and counted.
+        is_hidden = any(alias.lower() == ROW_NUMBER for alias in head.aliases)
+        brought = Slice(0, len(groups), 1, 0, 0) if is_hidden else part
+        for start, stop in _find_wanted(connection, path, brought, aliases):
             _download(piece.source, piece.file, path, start, stop)
         first = part.first
-        query = select_parquet(path, aliases, folders, ", file_row_number = true")
+        query = select_parquet(path, aliases, folders, "" if is_hidden else f", {ROW_NUMBER} = true")
+        if is_hidden:
+            numbered = f'SELECT *, row_number() OVER () - 1 AS "#row" FROM ({query})'
+            query = f'SELECT * EXCLUDE ("#row") FROM ({numbered})'
+        place = '"#row"' if is_hidden else ROW_NUMBER
         for group in range(part.start, part.stop):
             rows = groups[group][0]
             if not rows:
                 continue
             table = f"chunk{next(TABLE_NUMBERS)}"
-            place = f"WHERE file_row_number >= {first - 1} AND file_row_number < {first - 1 + rows}"
-            connection.execute(f"CREATE TABLE {table} AS {query} {place}")
+            where = f"WHERE {place} >= {first - 1} AND {place} < {first - 1 + rows}"
+            connection.execute(f"CREATE TABLE {table} AS {query} {where}")
             yield Chunk(table, range(first, first + rows))
             first += rows
 
