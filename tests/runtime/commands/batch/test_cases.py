@@ -127,6 +127,16 @@ def test_a_column_may_have_any_name(pods: BatchPods, name: str) -> None:
     assert [(row[name], row["y"]) for row in scored(pods)] == [(n, 2 * n) for n in range(5000)]
 
 
+def test_a_large_row_group_is_scored_in_chunks(pods: BatchPods) -> None:
+    path = pods.folder / "a.parquet"
+    duckdb.sql(f"COPY (SELECT range AS x FROM range(70000)) TO '{path}' (ROW_GROUP_SIZE 100000)")
+    pods.put("in/a.parquet", path.read_bytes())
+
+    pods.whole(output={"include": ["x"]}, shards=1)
+
+    assert [(row["x"], row["y"]) for row in scored(pods)] == [(n, 2 * n) for n in range(70_000)]
+
+
 def test_a_folder_that_says_otherwise_is_refused(pods: BatchPods) -> None:
     pods.put("in/x=1/a.csv", "x\n1\n2\n")
 

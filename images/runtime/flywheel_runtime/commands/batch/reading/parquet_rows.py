@@ -19,6 +19,7 @@ from flywheel_runtime.datasets.sql import connect, describe_columns, quote_liter
 
 MAGIC = b"PAR1"
 ROW_NUMBER = "file_row_number"
+MAX_CHUNK_ROWS = 65_536
 TAIL = 8  # bytes: the footer's length, and the magic
 
 
@@ -69,8 +70,21 @@ def chunks(connection: duckdb.DuckDBPyConnection, piece: Piece, form: TableForm,
             table = f"chunk{next(TABLE_NUMBERS)}"
             where = f"WHERE {place} >= {first - 1} AND {place} < {first - 1 + rows}"
             connection.execute(f"CREATE TABLE {table} AS {query} {where}")
-            yield Chunk(table, range(first, first + rows))
+            yield from _divide(connection, table, first, rows)
             first += rows
+
+
+def _divide(connection: duckdb.DuckDBPyConnection, table: str, first: int, rows: int) -> Iterator[Chunk]:
+    """A row group's table in chunks: whoever takes one makes arrays of its rows, and a row group may have a million."""
+    if rows <= MAX_CHUNK_ROWS:
+        yield Chunk(table, range(first, first + rows))
+        return
+    for start in range(0, rows, MAX_CHUNK_ROWS):
+        stop = min(start + MAX_CHUNK_ROWS, rows)
+        chunk = f"chunk{next(TABLE_NUMBERS)}"
+        connection.execute(f"CREATE TABLE {chunk} AS FROM {table} WHERE rowid >= {start} AND rowid < {stop}")
+        yield Chunk(chunk, range(first + start, first + stop))
+    connection.execute(f"DROP TABLE {table}")
 
 
 def _row_groups(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[int, tuple[int, int]]:
