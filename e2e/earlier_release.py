@@ -17,6 +17,12 @@ IMAGES = ("operator", "serving", "runtime")
 FILES = ("charts", "images", "operator", "requirements", ".dockerignore")
 
 
+def is_shallow() -> bool:
+    """Whether this checkout has no history, as an archive of the sources or a shallow clone."""
+    words = ("git", "-C", str(CHECKOUT), "rev-parse", "--is-shallow-repository")
+    return subprocess.run(words, capture_output=True, text=True).stdout.strip() != "false"
+
+
 def sources() -> Path:
     """The folder with the sources of that build.
 

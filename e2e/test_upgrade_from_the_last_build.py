@@ -19,7 +19,10 @@ from e2e.onnx_models import linear
 from e2e.traffic import Traffic
 from e2e.waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(earlier_release.is_shallow(), reason="this clone has no history; run 'git fetch --unshallow'"),
+]
 
 OTHER_TEAM = deploy.TEAMS[1]
 SERVICE = "fraud"
