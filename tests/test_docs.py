@@ -84,6 +84,26 @@ def test_every_link_leads_to_a_file(name: str) -> None:
     assert [link for link in links(page(name)) if not (folder / link).exists()] == []
 
 
+# Where a path of the architecture's page may begin.
+IMAGE_FOLDERS = {"runtime/": "images/runtime/flywheel_runtime/", "serving/": "images/serving/flywheel_serving/"}
+
+
+def test_every_module_that_the_page_on_architecture_names_exists() -> None:
+    named = set(re.findall(r"`([a-z_]+/[\w/]+\.py)`", page("operator/ARCHITECTURE.md")))
+    folders = [CHECKOUT, CHECKOUT / "operator/flywheel"]
+    missing = []
+    for path in named:
+        short = next((short for short in IMAGE_FOLDERS if path.startswith(short)), "")
+        places = [folder / path for folder in folders] + [
+            CHECKOUT / IMAGE_FOLDERS.get(short, "") / path.removeprefix(short)
+        ]
+        if not path.startswith("schema/") and not any(place.exists() for place in places):
+            missing.append(path)
+
+    assert len(named) > 50, "this test finds no module any more"
+    assert missing == []
+
+
 def test_every_test_that_the_page_on_security_names_exists() -> None:
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", (CHECKOUT / "docs/security.md").read_text())
 

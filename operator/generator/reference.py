@@ -59,7 +59,7 @@ def _type(field: Mapping[str, Any]) -> str:
     if "enum" in field:
         return " or ".join(f"`{choice}`" for choice in field["enum"])
     if field.get("x-kubernetes-int-or-string"):
-        return "quantity"
+        return "quantity" if "isQuantity" in str(field.get("x-kubernetes-validations")) else "integer or string"
     match field.get("type"):
         case "array":
             return f"list of {_type(field['items'])}"

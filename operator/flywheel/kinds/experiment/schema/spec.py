@@ -195,7 +195,8 @@ class ExperimentTemplate(Schema):
     )
     search: Search = Field(default_factory=Search, description="Search algorithm.")
     validation: Validation | None = Field(
-        None, description="How a trial of trainer sklearn is evaluated; absent, on the Dataset's validation part."
+        None,
+        description="How a trial of trainer sklearn is evaluated. Defaults to the validation split of the Dataset.",
     )
     constraints: tuple[Constraint, ...] = Field(
         (),

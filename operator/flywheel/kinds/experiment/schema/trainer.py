@@ -78,12 +78,12 @@ class Features(Schema):
     categorical: tuple[ColumnName, ...] = Field(
         (),
         max_length=500,
-        description="Columns that are treated as categorical. With more than 256 categories, each is encoded by its mean target.",
+        description="Columns that are treated as categorical. A text with more than 256 values is encoded by their mean target; of numbers and identifiers the 256 most frequent values are categories.",
     )
     text: tuple[ColumnName, ...] = Field(
         (),
         max_length=50,
-        description="Columns of sentences, of which the terms are learnt as TF-IDF weights. Without features, the columns that the Dataset's profile calls FreeText.",
+        description="Columns of sentences, which are learnt as the weights of their words and pairs of words. Without features, the columns that the Dataset's profile calls FreeText.",
     )
 
 

@@ -1,5 +1,5 @@
 """Which version of a Model is champion.
 
-`gate_evaluation` says which gate a version fails, `comparison` whether it beats the champion or waits for approval, and `succession` chooses
+`gate_evaluation` says which gate a version fails, `eligibility` whether it beats the champion or waits for approval, and `succession` chooses
 the champion from all versions.
 """
