@@ -77,7 +77,14 @@ def test_contributing_begins_with_five_commands() -> None:
     assert targets(first[0]) == ["setup", "check", "unit", "apiserver", "test"]
 
 
-@pytest.mark.parametrize("name", [*GUIDES, "operator/ARCHITECTURE.md", "images/README.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *GUIDES,
+        *("CHANGELOG.md", "SECURITY.md", "operator/ARCHITECTURE.md", "images/README.md"),
+        *(str(path.relative_to(CHECKOUT)) for path in sorted((CHECKOUT / "docs").glob("*.md"))),
+    ],
+)
 def test_every_link_leads_to_a_file(name: str) -> None:
     folder = (CHECKOUT / name).parent
 

@@ -190,7 +190,7 @@ def test_too_many_failures_stall_and_say_how_to_go_on() -> None:
 
     assert (plan.stalled, plan.succeeded, plan.reason) == (True, False, "TrialsFailed")
     # Two run at once, so the fourth had started before the third failed.
-    assert plan.message.startswith("4 trials failed, and 3 may; the last, trial ")
+    assert plan.message.startswith("4 trials failed, and spec.budget.maxFailedTrials is 3; the last, trial ")
     assert "C must be > 0. See 'kubectl logs job/flight-delay-trial-" in plan.message
     assert search.status.start_time is None
     assert len(search.jobs()) == 3  # their logs can be read

@@ -79,7 +79,11 @@ def _refused(progress: Progress) -> tuple[str, str]:
 
 def _trials_failed(experiment: Experiment, progress: Progress) -> str:
     failed, allowed = progress.trials.counts.failed, experiment.spec.budget.max_failed_trials
-    count = f"{failed} trials failed, and {allowed} may" if failed >= allowed else f"All {failed} trials failed"
+    count = (
+        f"{failed} trials failed, and spec.budget.maxFailedTrials is {allowed}"
+        if failed >= allowed
+        else f"All {failed} trials failed"
+    )
     if failed == 1:
         count = "The only trial failed"
     last = next((trial for trial in progress.trials.last if trial.state == "Failed"), None)
