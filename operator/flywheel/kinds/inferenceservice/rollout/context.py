@@ -1,7 +1,7 @@
 """What the rules of a rollout know: each type has the facts that the guards before it have established.
 
 RolloutContext      the spec has a rollout, and the active slot has a version, the champion
-Challenge           moreover, a version is wanted and available
+WantedRollout       moreover, a version is wanted and available
 RolloutInProgress   moreover, that version is the challenger of the rollout in the status
 """
 
@@ -48,9 +48,9 @@ class RolloutContext:
         status, wanted = self.status, (target.version, target.digest)
         return status is not None and status.phase in IN_PROGRESS and (status.challenger, status.digest) == wanted
 
-    def challenged_by(self, version: ResolvedVersion) -> "Challenge":
+    def with_wanted(self, version: ResolvedVersion) -> "WantedRollout":
         """The same where that version is wanted."""
-        return Challenge(**{**vars(self), "wanted": version})
+        return WantedRollout(**{**vars(self), "wanted": version})
 
     def is_ready_beside(self, target: ResolvedVersion, count: int) -> bool:
         """Whether the other slot has exactly so many servers of the target, all ready, and no earlier one that still terminates."""
@@ -64,7 +64,7 @@ class RolloutContext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Challenge(RolloutContext):
+class WantedRollout(RolloutContext):
     """A version is wanted and available."""
 
     wanted: ResolvedVersion
@@ -82,7 +82,7 @@ class Challenge(RolloutContext):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RolloutInProgress(Challenge):
+class RolloutInProgress(WantedRollout):
     """The wanted version is the challenger of a rollout between its start and its end."""
 
     status: RolloutStatus

@@ -7,7 +7,12 @@ from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.restrictions import find_violation
 from flywheel.kinds.inferenceservice.rollout.canary_analysis import verdict_decides
 from flywheel.kinds.inferenceservice.rollout.capacity import lacks_extended_resource
-from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, Challenge, RolloutContext, RolloutInProgress
+from flywheel.kinds.inferenceservice.rollout.context import (
+    IN_PROGRESS,
+    RolloutContext,
+    RolloutInProgress,
+    WantedRollout,
+)
 from flywheel.kinds.inferenceservice.rollout.observe import ABORT_ANNOTATION
 from flywheel.kinds.inferenceservice.rollout.transition import (
     Transition,
@@ -25,33 +30,33 @@ def next_transition(context: RolloutContext) -> Transition:
     """The transition of this pass."""
     if context.wanted is None:
         return pointer_was_moved(context) or no_server_should_run(context) or no_version_is_available(context)
-    challenge = context.challenged_by(context.wanted)
+    rollout = context.with_wanted(context.wanted)
     return (
-        first_version_never_served(challenge)
+        first_version_never_served(rollout)
         or pointer_was_moved(context)
         or no_server_should_run(context)
-        or wanted_version_is_served(challenge)
-        or wanted_version_was_rejected(challenge)
-        or wanted_version_was_aborted(challenge)
-        or wanted_version_is_on_standby(challenge)
-        or _rollout_transition(challenge)
+        or wanted_version_is_served(rollout)
+        or wanted_version_was_rejected(rollout)
+        or wanted_version_was_aborted(rollout)
+        or wanted_version_is_on_standby(rollout)
+        or _rollout_transition(rollout)
     )
 
 
-def _rollout_transition(challenge: Challenge) -> Transition:
-    status = challenge.status
-    if status is None or status.mode != challenge.spec.mode or not challenge.is_under_way(challenge.wanted):
-        return rollout_is_paused(challenge) or challenger_appears(challenge)
-    rollout = challenge.with_status(status)
-    return challenger_starts(rollout) or challenger_takes_over(rollout) or verdict_decides(rollout)
+def _rollout_transition(rollout: WantedRollout) -> Transition:
+    status = rollout.status
+    if status is None or status.mode != rollout.spec.mode or not rollout.is_under_way(rollout.wanted):
+        return rollout_is_paused(rollout) or challenger_appears(rollout)
+    begun = rollout.with_status(status)
+    return challenger_starts(begun) or challenger_takes_over(begun) or verdict_decides(begun)
 
 
-def first_version_never_served(challenge: Challenge) -> Transition | None:
+def first_version_never_served(rollout: WantedRollout) -> Transition | None:
     """The champion's servers were never ready, so nothing can be compared or lost: the wanted version replaces them."""
-    served = challenge.servers.ready > 0 or challenge.servers.proven
-    if served or challenge.wanted == challenge.champion or challenge.status is not None:
+    served = rollout.servers.ready > 0 or rollout.servers.proven
+    if served or rollout.wanted == rollout.champion or rollout.status is not None:
         return None
-    return Transition(challenge.wanted, challenge.seen.active)
+    return Transition(rollout.wanted, rollout.seen.active)
 
 
 def pointer_was_moved(context: RolloutContext) -> Transition | None:
@@ -87,80 +92,80 @@ def no_version_is_available(context: RolloutContext) -> Transition:
     return replace(unchanged, challenger=other.target, challenger_replicas=other.replicas, percent=status.percent)
 
 
-def wanted_version_is_served(challenge: Challenge) -> Transition | None:
+def wanted_version_is_served(rollout: WantedRollout) -> Transition | None:
     """There is nothing to roll out; what the last rollout left goes in its time, and its end stays reported."""
-    champion = challenge.champion
-    if challenge.wanted != champion:
+    champion = rollout.champion
+    if rollout.wanted != champion:
         return None
-    status = status_without_rollout(challenge, f"Version '{champion.version}' is wanted again.")
-    transition = Transition(champion, challenge.seen.active, status)
+    status = status_without_rollout(rollout, f"Version '{champion.version}' is wanted again.")
+    transition = Transition(champion, rollout.seen.active, status)
     if status is not None and status.phase == "Promoted":
-        return with_standby(challenge, transition)
+        return with_standby(rollout, transition)
     if status is not None and status.phase == "RolledBack" and status.message:
         transition = replace(transition, reason="RolledBack", message=status.message, progressing=False)
-    return without_challenger(challenge, transition)
+    return without_challenger(rollout, transition)
 
 
-def wanted_version_was_rejected(challenge: Challenge) -> Transition | None:
+def wanted_version_was_rejected(rollout: WantedRollout) -> Transition | None:
     """A rollout found the version unfit; it is not tried until the rejection is cleared, or another version is wanted."""
-    finding, version = challenge.rejection, challenge.wanted.version
+    finding, version = rollout.rejection, rollout.wanted.version
     if finding is None:
         return None
     message = f"ModelVersion '{version}' was rejected: {finding}"
-    status = status_without_rollout(challenge, message)
+    status = status_without_rollout(rollout, message)
     if status is not None and status.phase == "RolledBack" and status.challenger == version and status.message:
         message = status.message
     step = f"To try it again, set annotation flywheel.ml/clear-rejection on ModelVersion '{version}' to any new value."
-    return _stopped(challenge, status, "RolledBack", f"{message} {step}")
+    return _stopped(rollout, status, "RolledBack", f"{message} {step}")
 
 
-def wanted_version_was_aborted(challenge: Challenge) -> Transition | None:
+def wanted_version_was_aborted(rollout: WantedRollout) -> Transition | None:
     """A user aborted the rollout by annotation, which rejects no version."""
-    version = challenge.wanted.version
-    if challenge.seen.abort != version:
+    version = rollout.wanted.version
+    if rollout.seen.abort != version:
         return None
-    message = f"The rollout of '{version}' was aborted; champion '{challenge.champion.version}' answers all traffic."
-    status = status_without_rollout(challenge, message)
+    message = f"The rollout of '{version}' was aborted; champion '{rollout.champion.version}' answers all traffic."
+    status = status_without_rollout(rollout, message)
     return _stopped(
-        challenge, status, "RolloutAborted", f"{message} Remove annotation {ABORT_ANNOTATION} to start it again."
+        rollout, status, "RolloutAborted", f"{message} Remove annotation {ABORT_ANNOTATION} to start it again."
     )
 
 
-def wanted_version_is_on_standby(challenge: Challenge) -> Transition | None:
+def wanted_version_is_on_standby(rollout: WantedRollout) -> Transition | None:
     """The version served until a short while ago and its servers still run, so the pointer moves back without a measurement."""
-    status, wanted = challenge.status, challenge.wanted
+    status, wanted = rollout.status, rollout.wanted
     if status is None or status.phase != "Promoted" or status.champion != wanted.version:
         return None
-    if not challenge.is_ready_beside(wanted, challenge.replicas):
+    if not rollout.is_ready_beside(wanted, rollout.replicas):
         return None
-    replaced = challenge.champion
-    return promote(challenge, wanted, replaced, other_slot(challenge.seen.active), _return_message(wanted, replaced))
+    replaced = rollout.champion
+    return promote(rollout, wanted, replaced, other_slot(rollout.seen.active), _return_message(wanted, replaced))
 
 
-def rollout_is_paused(challenge: Challenge) -> Transition | None:
+def rollout_is_paused(rollout: WantedRollout) -> Transition | None:
     """The spec pauses rollouts, or is forbidden, so that none starts."""
-    if not challenge.spec.paused and find_violation(challenge.service.spec, challenge.settings) is None:
+    if not rollout.spec.paused and find_violation(rollout.service.spec, rollout.settings) is None:
         return None
-    champion = challenge.champion.version
-    message = f"Version '{challenge.wanted.version}' waits, since spec.rollout.paused is true; champion '{champion}' answers all traffic."
-    return _stopped(challenge, status_without_rollout(challenge, message), "RolloutPaused", message)
+    champion = rollout.champion.version
+    message = f"Version '{rollout.wanted.version}' waits, since spec.rollout.paused is true; champion '{champion}' answers all traffic."
+    return _stopped(rollout, status_without_rollout(rollout, message), "RolloutPaused", message)
 
 
-def challenger_appears(challenge: Challenge) -> Transition:
+def challenger_appears(rollout: WantedRollout) -> Transition:
     """Another version than the champion is wanted, and no rollout of it is under way."""
-    wanted = challenge.wanted
+    wanted = rollout.wanted
     status = RolloutStatus(
         phase="Starting",
-        mode=challenge.spec.mode,
+        mode=rollout.spec.mode,
         challenger=wanted.version,
         digest=wanted.digest,
-        champion=challenge.champion.version,
+        champion=rollout.champion.version,
         step=1,
-        started=challenge.now,
-        since=challenge.now,
-        rejected=challenge.valid_rejections(wanted.version),
+        started=rollout.now,
+        since=rollout.now,
+        rejected=rollout.valid_rejections(wanted.version),
     )
-    return _awaiting_servers(challenge.with_status(status))
+    return _awaiting_servers(rollout.with_status(status))
 
 
 def challenger_starts(rollout: RolloutInProgress) -> Transition | None:
@@ -196,11 +201,11 @@ def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
     return replace(transition, challenger_replicas=count, progressing=not paused)
 
 
-def _stopped(challenge: Challenge, status: RolloutStatus | None, reason: str, message: str) -> Transition:
+def _stopped(rollout: WantedRollout, status: RolloutStatus | None, reason: str, message: str) -> Transition:
     transition = Transition(
-        challenge.champion, challenge.seen.active, status, reason=reason, message=message, progressing=False
+        rollout.champion, rollout.seen.active, status, reason=reason, message=message, progressing=False
     )
-    return without_challenger(challenge, transition)
+    return without_challenger(rollout, transition)
 
 
 def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
