@@ -158,7 +158,7 @@ CODE_CONTROLS = (
     ),
     CodeControl(
         "a client whose tokens are refused is slowed",
-        "flywheel_serving.auth.review_queue:Tries.count", _returns(0.0),
+        "flywheel_serving.auth.review_queue:RefusalBudgets.count", _returns(0.0),
         ("tests/serving/auth/test_authenticator.py::test_made_up_tokens_are_slowed_and_a_known_token_is_not",),
     ),
     CodeControl(

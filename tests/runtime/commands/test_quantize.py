@@ -17,7 +17,7 @@ from flywheel_serving.model.onnx_file import read_model
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.row_comparison import compare_rows
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
-from flywheel_serving.model.warm_up.made_up_rows import made_up_rows
+from flywheel_serving.model.warm_up.synthetic_rows import synthetic_rows
 from flywheel_serving.verify.__main__ import main as verify
 from tests.runtime.commands.flights import FEATURES, WIDE, flights
 
@@ -177,7 +177,7 @@ def test_what_has_nothing_to_quantise_stays_as_it_was(
     assert metrics["roc_auc"] == old["test"]["metrics"]["roc_auc"]
 
 
-def test_a_brought_network_is_asked_made_up_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_brought_network_is_asked_synthetic_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pod = Pod(tmp_path / "verify")
     (pod.artifact / "net.onnx").write_bytes(network())
 
@@ -235,7 +235,7 @@ def test_requests_for_a_quantised_network_share_no_call(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.onnx"
         path.write_bytes(content)
         model = OnnxModel(path)
-        compared = compare_rows(next(made_up_rows(model.signature)), model) == ""
+        compared = compare_rows(next(synthetic_rows(model.signature)), model) == ""
         shared.append((compared, graph_row_mixing(read_model(path))))
 
     assert shared == [(True, ""), (False, "operator DynamicQuantizeLinear is not known to treat rows apart")]

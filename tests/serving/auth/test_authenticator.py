@@ -7,10 +7,10 @@ import pytest
 
 from flywheel_serving.auth import authenticator as authentication
 from flywheel_serving.auth.authenticator import Authenticator
-from flywheel_serving.auth.review_queue import MAX_TRIES, MAX_WAITING_OF_PEER
+from flywheel_serving.auth.review_queue import MAX_REFUSALS, MAX_WAITING_OF_PEER
 from flywheel_serving.auth.verdict import (
     ALLOWED,
-    Outcome,
+    AuthResult,
     Verdict,
     VerdictCache,
     forbidden_verdict,
@@ -68,7 +68,7 @@ def build(**verdicts: Verdict | Exception) -> tuple[Authenticator, FakeReviewer,
         pytest.param(unauthenticated_verdict("no"), 10, id="unknown"),
         pytest.param(forbidden_verdict("no"), 10, id="forbidden"),
         pytest.param(unavailable_verdict("no"), 1, id="undecided"),
-        pytest.param(Verdict(Outcome.ALLOWED, valid_seconds=7), 7, id="allowed by a token that ends soon"),
+        pytest.param(Verdict(AuthResult.ALLOWED, valid_seconds=7), 7, id="allowed by a token that ends soon"),
     ],
 )
 def test_a_verdict_is_cached_for_its_time(verdict: Verdict, seconds: float) -> None:
@@ -114,7 +114,7 @@ def test_a_client_that_cancels_does_not_affect_the_others() -> None:
 def test_few_reviews_run_at_once_and_those_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "REFUSAL_DELAY_SECONDS", 0.0)
 
-    async def scenario() -> tuple[Outcome, int]:
+    async def scenario() -> tuple[AuthResult, int]:
         authenticator, reviewer, _ = build()
         reviewer.open.clear()
         waiting = [
@@ -127,9 +127,9 @@ def test_few_reviews_run_at_once_and_those_that_wait_are_bounded(monkeypatch: py
         reviewed = len(reviewer.reviewed)
         reviewer.open.set()
         await asyncio.gather(*waiting)
-        return verdict.outcome, reviewed
+        return verdict.result, reviewed
 
-    assert asyncio.run(scenario()) == (Outcome.UNAVAILABLE, 2), "half of the reviews may be one peer's"
+    assert asyncio.run(scenario()) == (AuthResult.UNAVAILABLE, 2), "half of the reviews may be one peer's"
 
 
 def test_a_token_in_use_is_reviewed_again_before_its_verdict_ends() -> None:
@@ -198,7 +198,7 @@ def test_made_up_tokens_are_slowed_and_a_known_token_is_not() -> None:
 
     reviewed, _, other_delay, verdict = asyncio.run(scenario())
 
-    assert (reviewed, other_delay, verdict) == (MAX_TRIES, 0.0, ALLOWED)
+    assert (reviewed, other_delay, verdict) == (MAX_REFUSALS, 0.0, ALLOWED)
 
 
 def test_a_reviewer_that_hangs_is_unavailable_after_the_timeout() -> None:
@@ -208,7 +208,7 @@ def test_a_reviewer_that_hangs_is_unavailable_after_the_timeout() -> None:
 
     verdict = asyncio.run(scenario())
 
-    assert verdict.outcome is Outcome.UNAVAILABLE
+    assert verdict.result is AuthResult.UNAVAILABLE
     assert "was not reviewed within 0.01 seconds" in verdict.message
 
 
@@ -218,7 +218,7 @@ def test_a_reviewer_that_fails_admits_no_request() -> None:
     async def scenario() -> Verdict:
         return await authenticator.verdict(GOOD)
 
-    assert asyncio.run(scenario()).outcome is Outcome.UNAVAILABLE
+    assert asyncio.run(scenario()).result is AuthResult.UNAVAILABLE
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_header_without_a_bearer_token_is_not_reviewed(authorization: bytes) -
     verdict = authenticator.cached_verdict(authorization)
 
     assert verdict is not None
-    assert (verdict.outcome, reviewer.reviewed) == (Outcome.UNAUTHENTICATED, [])
+    assert (verdict.result, reviewer.reviewed) == (AuthResult.UNAUTHENTICATED, [])
 
 
 def test_random_tokens_evict_no_allowed_one() -> None:

@@ -17,7 +17,7 @@ from flywheel_serving.auth import startup, wall_clock
 from flywheel_serving.auth.config import JwtConfig, RequiredClaim
 from flywheel_serving.auth.jwks import parse_jwks
 from flywheel_serving.auth.jwt_review import LEEWAY_SECONDS, JwtReviewer
-from flywheel_serving.auth.verdict import CannotStart, Outcome, Verdict
+from flywheel_serving.auth.verdict import AuthResult, CannotStart, Verdict
 from tests.examples import examples
 from tests.serving.auth.https_server import HttpsServer
 
@@ -62,35 +62,35 @@ def test_a_valid_token_is_allowed_until_it_expires(keys: HttpsServer, issuer: Is
 
     verdict = review_token(keys, issuer.token(exp=int(now) + 20), lambda: now)
 
-    assert verdict.outcome is Outcome.ALLOWED
+    assert verdict.result is AuthResult.ALLOWED
     assert verdict.valid_seconds == pytest.approx(20 + LEEWAY_SECONDS, abs=1)
 
 
 def test_no_invalid_token_is_admitted(keys: HttpsServer, issuer: Issuer) -> None:
-    outcomes = {sort: review_token(keys, token).outcome for sort, token in issuer.bad_tokens().items()}
+    results = {sort: review_token(keys, token).result for sort, token in issuer.bad_tokens().items()}
 
-    assert set(outcomes.values()) == {Outcome.UNAUTHENTICATED}
+    assert set(results.values()) == {AuthResult.UNAUTHENTICATED}
 
 
 @pytest.mark.parametrize(
-    ("times", "outcome"),
+    ("times", "result"),
     [
-        ({"exp": -LEEWAY_SECONDS + 2}, Outcome.ALLOWED),
-        ({"exp": -LEEWAY_SECONDS - 2}, Outcome.UNAUTHENTICATED),
-        ({"nbf": LEEWAY_SECONDS - 2}, Outcome.ALLOWED),
-        ({"nbf": LEEWAY_SECONDS + 2}, Outcome.UNAUTHENTICATED),
+        ({"exp": -LEEWAY_SECONDS + 2}, AuthResult.ALLOWED),
+        ({"exp": -LEEWAY_SECONDS - 2}, AuthResult.UNAUTHENTICATED),
+        ({"nbf": LEEWAY_SECONDS - 2}, AuthResult.ALLOWED),
+        ({"nbf": LEEWAY_SECONDS + 2}, AuthResult.UNAUTHENTICATED),
     ],
 )
-def test_times_have_a_leeway(keys: HttpsServer, issuer: Issuer, times: dict[str, float], outcome: Outcome) -> None:
+def test_times_have_a_leeway(keys: HttpsServer, issuer: Issuer, times: dict[str, float], result: AuthResult) -> None:
     now = 1_800_000_000.0
     claims: dict[str, Any] = {"exp": now + 3600, **{name: now + seconds for name, seconds in times.items()}}
 
-    assert review_token(keys, issuer.token(**claims), lambda: now).outcome is outcome
+    assert review_token(keys, issuer.token(**claims), lambda: now).result is result
 
 
 @pytest.mark.parametrize("time_", [True, "soon", [1], 1e300, 10**400])
 def test_an_expiry_that_is_no_number_is_refused(keys: HttpsServer, issuer: Issuer, time_: Any) -> None:
-    assert review_token(keys, issuer.token(exp=time_)).outcome is Outcome.UNAUTHENTICATED
+    assert review_token(keys, issuer.token(exp=time_)).result is AuthResult.UNAUTHENTICATED
 
 
 JSON = st.recursive(
@@ -112,7 +112,7 @@ def test_no_random_token_is_admitted_or_crashes_the_reviewer(
     parts = (json.dumps(headers).encode(), json.dumps(claims).encode(), signature)
     token = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
-    assert asyncio.run(reviewer.review(token)).outcome is Outcome.UNAUTHENTICATED
+    assert asyncio.run(reviewer.review(token)).result is AuthResult.UNAUTHENTICATED
 
 
 @pytest.fixture(scope="module")
@@ -135,32 +135,32 @@ def test_a_jump_of_the_wall_clock_changes_no_verdict(keys: HttpsServer, issuer: 
     ended = review_token(keys, issuer.token(exp=1_800_000_000 + 10), now)
     lives = review_token(keys, issuer.token(exp=1_800_000_000 + 120, nbf=1_800_000_000), now)
 
-    assert (ended.outcome, lives.outcome) == (Outcome.UNAUTHENTICATED, Outcome.ALLOWED)
+    assert (ended.result, lives.result) == (AuthResult.UNAUTHENTICATED, AuthResult.ALLOWED)
 
 
 @pytest.mark.parametrize(
-    ("claims", "required", "outcome"),
+    ("claims", "required", "result"),
     [
-        ({"groups": ["a", "team"]}, RequiredClaim("groups", ("team", "b")), Outcome.ALLOWED),
-        ({"groups": "team"}, RequiredClaim("groups", ("team",)), Outcome.ALLOWED),
-        ({"groups": ["teams"]}, RequiredClaim("groups", ("team",)), Outcome.FORBIDDEN),
-        ({"groups": {"team": 1}}, RequiredClaim("groups", ("team",)), Outcome.FORBIDDEN),
-        ({"groups": [["team"]]}, RequiredClaim("groups", ("team",)), Outcome.FORBIDDEN),
-        ({}, RequiredClaim("groups", ("team",)), Outcome.FORBIDDEN),
-        ({"email": "x"}, RequiredClaim("email"), Outcome.ALLOWED),
-        ({}, RequiredClaim("email"), Outcome.FORBIDDEN),
+        ({"groups": ["a", "team"]}, RequiredClaim("groups", ("team", "b")), AuthResult.ALLOWED),
+        ({"groups": "team"}, RequiredClaim("groups", ("team",)), AuthResult.ALLOWED),
+        ({"groups": ["teams"]}, RequiredClaim("groups", ("team",)), AuthResult.FORBIDDEN),
+        ({"groups": {"team": 1}}, RequiredClaim("groups", ("team",)), AuthResult.FORBIDDEN),
+        ({"groups": [["team"]]}, RequiredClaim("groups", ("team",)), AuthResult.FORBIDDEN),
+        ({}, RequiredClaim("groups", ("team",)), AuthResult.FORBIDDEN),
+        ({"email": "x"}, RequiredClaim("email"), AuthResult.ALLOWED),
+        ({}, RequiredClaim("email"), AuthResult.FORBIDDEN),
     ],
 )
 def test_required_claims(
-    keys: HttpsServer, issuer: Issuer, claims: dict[str, Any], required: RequiredClaim, outcome: Outcome
+    keys: HttpsServer, issuer: Issuer, claims: dict[str, Any], required: RequiredClaim, result: AuthResult
 ) -> None:
-    assert review_token(keys, issuer.token(**claims), required_claims=(required,)).outcome is outcome
+    assert review_token(keys, issuer.token(**claims), required_claims=(required,)).result is result
 
 
 def test_only_allowed_algorithms_count(keys: HttpsServer, issuer: Issuer) -> None:
     verdict = review_token(keys, issuer.token("RS256"), algorithms=("ES256",))
 
-    assert verdict.outcome is Outcome.UNAUTHENTICATED
+    assert verdict.result is AuthResult.UNAUTHENTICATED
     assert "is signed with 'RS256', not ES256" in verdict.message
 
 
@@ -179,7 +179,7 @@ def test_a_short_rsa_key_is_not_trusted(keys: HttpsServer) -> None:
         warnings.simplefilter("ignore")
         token = jwt.encode(issuer.claims(), short, "RS256", {"kid": "short"})
 
-    assert review_token(keys, token, jwks_uri=f"{keys.url}{JWKS}").outcome is Outcome.UNAUTHENTICATED
+    assert review_token(keys, token, jwks_uri=f"{keys.url}{JWKS}").result is AuthResult.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize(
@@ -224,18 +224,18 @@ def test_an_issuer_with_an_untrusted_certificate_is_refused(
 def test_while_the_issuer_is_down_known_keys_are_admitted_and_unknown_ones_are_unavailable(
     issuer: Issuer, tmp_path: Path
 ) -> None:
-    async def scenario(keys: HttpsServer, issuer: Issuer) -> list[Outcome]:
+    async def scenario(keys: HttpsServer, issuer: Issuer) -> list[AuthResult]:
         reviewer = JwtReviewer(JwtConfig(keys.url, (AUDIENCE,), certificate_authority=keys.authority.decode()))
         await reviewer.start()
         keys.down()
         reviewer._keys._fetched_at = float("-inf")  # as if ten seconds had passed
         found = [await reviewer.review(token) for token in (issuer.token(), issuer.token(kid="new"))]
         reviewer.close()
-        return [each.outcome for each in found]
+        return [each.result for each in found]
 
     with HttpsServer(tmp_path, lambda *_: (404, {})) as keys:
         other = Issuer(keys.url, AUDIENCE)
         documents = {DISCOVERY: other.discovery(), JWKS: other.jwks()}
         keys.answers = lambda _method, path, *_: (200, documents[path])
-        assert asyncio.run(scenario(keys, other)) == [Outcome.ALLOWED, Outcome.UNAVAILABLE]
+        assert asyncio.run(scenario(keys, other)) == [AuthResult.ALLOWED, AuthResult.UNAVAILABLE]
         keys.up()

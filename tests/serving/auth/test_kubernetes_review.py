@@ -11,7 +11,7 @@ from flywheel_serving.auth import startup
 from flywheel_serving.auth.authenticator import Authenticator
 from flywheel_serving.auth.config import ServiceAccountConfig
 from flywheel_serving.auth.kubernetes_review import KubernetesReviewer
-from flywheel_serving.auth.verdict import CannotStart, Outcome, Verdict
+from flywheel_serving.auth.verdict import AuthResult, CannotStart, Verdict
 from tests.serving.auth.https_server import HttpsServer
 
 AUDIENCE = "fraud.shop.svc"
@@ -64,7 +64,7 @@ def test_it_creates_a_token_review_and_an_access_review(api: HttpsServer) -> Non
 
     [verdict] = review_token(api, answering(seen=seen))
 
-    assert verdict.outcome is Outcome.ALLOWED
+    assert verdict.result is AuthResult.ALLOWED
     assert seen == [
         (WHOSE, {"token": "hers", "audiences": [AUDIENCE]}, "Bearer mine"),
         (
@@ -88,83 +88,88 @@ def test_it_creates_a_token_review_and_an_access_review(api: HttpsServer) -> Non
 
 
 @pytest.mark.parametrize(
-    ("whose", "may", "outcome"),
+    ("whose", "may", "result"),
     [
-        pytest.param({"authenticated": False}, None, Outcome.UNAUTHENTICATED, id="nobody's token"),
-        pytest.param({**KNOWN, "audiences": []}, None, Outcome.UNAUTHENTICATED, id="an API server that ignores audiences"),
-        pytest.param({**KNOWN, "audiences": ["other"]}, None, Outcome.UNAUTHENTICATED, id="another audience"),
-        pytest.param({}, None, Outcome.UNAUTHENTICATED, id="no word on who it is"),
-        pytest.param(KNOWN, {"allowed": False}, Outcome.FORBIDDEN, id="not allowed"),
-        pytest.param(KNOWN, {"allowed": "true"}, Outcome.FORBIDDEN, id="allowed in a word that is not true"),
-        pytest.param(KNOWN, {}, Outcome.FORBIDDEN, id="no word on whether they may"),
-        pytest.param((500, {"message": "etcd"}), None, Outcome.UNAVAILABLE, id="500"),
-        pytest.param((429, {}), None, Outcome.UNAVAILABLE, id="429"),
-        pytest.param((302, {}), None, Outcome.UNAVAILABLE, id="a redirect"),
-        pytest.param((201, b"<html>"), None, Outcome.UNAVAILABLE, id="no JSON"),
-        pytest.param((201, [1]), None, Outcome.UNAVAILABLE, id="no object"),
-        pytest.param((201, b" " * 2_000_000), None, Outcome.UNAVAILABLE, id="an answer without end"),
-        pytest.param((403, {"message": "no"}), None, Outcome.UNAVAILABLE, id="the right was taken away"),
-        pytest.param((401, {}), None, Outcome.UNAVAILABLE, id="our own token is refused"),
-        pytest.param(KNOWN, (500, {}), Outcome.UNAVAILABLE, id="the second question fails"),
-        pytest.param(KNOWN, (403, {"message": "no"}), Outcome.UNAVAILABLE, id="the second question is forbidden"),
+        pytest.param({"authenticated": False}, None, AuthResult.UNAUTHENTICATED, id="nobody's token"),
+        pytest.param({**KNOWN, "audiences": []}, None, AuthResult.UNAUTHENTICATED, id="an API server that ignores audiences"),
+        pytest.param({**KNOWN, "audiences": ["other"]}, None, AuthResult.UNAUTHENTICATED, id="another audience"),
+        pytest.param({}, None, AuthResult.UNAUTHENTICATED, id="no word on who it is"),
+        pytest.param(KNOWN, {"allowed": False}, AuthResult.FORBIDDEN, id="not allowed"),
+        pytest.param(KNOWN, {"allowed": "true"}, AuthResult.FORBIDDEN, id="allowed in a word that is not true"),
+        pytest.param(KNOWN, {}, AuthResult.FORBIDDEN, id="no word on whether they may"),
+        pytest.param((500, {"message": "etcd"}), None, AuthResult.UNAVAILABLE, id="500"),
+        pytest.param((429, {}), None, AuthResult.UNAVAILABLE, id="429"),
+        pytest.param((302, {}), None, AuthResult.UNAVAILABLE, id="a redirect"),
+        pytest.param((201, b"<html>"), None, AuthResult.UNAVAILABLE, id="no JSON"),
+        pytest.param((201, [1]), None, AuthResult.UNAVAILABLE, id="no object"),
+        pytest.param((201, b" " * 2_000_000), None, AuthResult.UNAVAILABLE, id="an answer without end"),
+        pytest.param((403, {"message": "no"}), None, AuthResult.UNAVAILABLE, id="the right was taken away"),
+        pytest.param((401, {}), None, AuthResult.UNAVAILABLE, id="our own token is refused"),
+        pytest.param(KNOWN, (500, {}), AuthResult.UNAVAILABLE, id="the second question fails"),
+        pytest.param(KNOWN, (403, {"message": "no"}), AuthResult.UNAVAILABLE, id="the second question is forbidden"),
     ],
 )  # fmt: skip
 def test_without_an_answer_of_the_api_server_no_request_is_admitted(
-    api: HttpsServer, whose: Any, may: Any, outcome: Outcome
+    api: HttpsServer, whose: Any, may: Any, result: AuthResult
 ) -> None:
     [verdict] = review_token(api, answering(whose, may))
 
-    assert verdict.outcome is outcome
+    assert verdict.result is result
 
 
 def test_an_api_server_that_recovers_is_used_again(api: HttpsServer) -> None:
-    async def scenario() -> list[Outcome]:
+    async def scenario() -> list[AuthResult]:
         reviewer = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
         await reviewer.start()
-        outcomes = []
+        results = []
         changes: list[Callable[[], None]] = [lambda: None, api.down, api.up]
         for change in changes:
             change()
-            outcomes.append((await reviewer.review("hers")).outcome)
+            results.append((await reviewer.review("hers")).result)
         reviewer.close()
-        return outcomes
+        return results
 
-    assert asyncio.run(scenario()) == [Outcome.ALLOWED, Outcome.UNAVAILABLE, Outcome.ALLOWED]
+    assert asyncio.run(scenario()) == [AuthResult.ALLOWED, AuthResult.UNAVAILABLE, AuthResult.ALLOWED]
 
 
 def test_a_connection_closed_while_idle_costs_no_response(api: HttpsServer) -> None:
-    async def scenario() -> list[Outcome]:
+    async def scenario() -> list[AuthResult]:
         reviewer = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
         await reviewer.start()
         api.down()
         api.up()
-        outcomes = [(await reviewer.review("hers")).outcome for _ in range(8)]
+        results = [(await reviewer.review("hers")).result for _ in range(8)]
         reviewer.close()
-        return outcomes
+        return results
 
-    assert set(asyncio.run(scenario())) == {Outcome.ALLOWED}
+    assert set(asyncio.run(scenario())) == {AuthResult.ALLOWED}
 
 
 def test_while_the_api_server_is_down_a_cached_verdict_lasts_a_minute(api: HttpsServer) -> None:
     now = [0.0]
 
-    async def scenario() -> list[Outcome]:
+    async def scenario() -> list[AuthResult]:
         gate = Authenticator(
             KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent)),
             lambda: now[0],
         )
         await gate.start()
-        found = [(await gate.verdict(b"Bearer hers")).outcome]
+        found = [(await gate.verdict(b"Bearer hers")).result]
         api.answers = lambda *_: (503, {})
-        found.append((await gate.verdict(b"Bearer his")).outcome)
+        found.append((await gate.verdict(b"Bearer his")).result)
         now[0] = 59.0
-        found.append((await gate.verdict(b"Bearer hers")).outcome)
+        found.append((await gate.verdict(b"Bearer hers")).result)
         now[0] = 61.0
-        found.append((await gate.verdict(b"Bearer hers")).outcome)
+        found.append((await gate.verdict(b"Bearer hers")).result)
         gate.close()
         return found
 
-    assert asyncio.run(scenario()) == [Outcome.ALLOWED, Outcome.UNAVAILABLE, Outcome.ALLOWED, Outcome.UNAVAILABLE]
+    assert asyncio.run(scenario()) == [
+        AuthResult.ALLOWED,
+        AuthResult.UNAVAILABLE,
+        AuthResult.ALLOWED,
+        AuthResult.UNAVAILABLE,
+    ]
 
 
 def test_the_pods_token_is_read_for_each_review(api: HttpsServer) -> None:

@@ -6,7 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from flywheel_serving.auth import review_queue
-from flywheel_serving.auth.review_queue import MAX_TRIES, MAX_WAITING, MAX_WAITING_OF_PEER, PendingReview, ReviewQueue
+from flywheel_serving.auth.review_queue import (
+    MAX_REFUSALS,
+    MAX_WAITING,
+    MAX_WAITING_OF_PEER,
+    PendingReview,
+    ReviewQueue,
+)
 
 
 class Scene:
@@ -78,13 +84,13 @@ def test_a_peer_whose_tokens_are_refused_runs_out_of_tries_and_regains_them() ->
             scene.add(f"bad{number}", "bad")
         scene.add("good", "good")
 
-        assert len(scene.finish_all(is_refused=True)) == MAX_TRIES + 1
+        assert len(scene.finish_all(is_refused=True)) == MAX_REFUSALS + 1
         assert scene.started[1].key == b"good" or b"good" in [each.key for each in scene.started]
-        assert scene.queue.tries.count("bad") < 1
+        assert scene.queue.budgets.count("bad") < 1
 
         scene.now = 2.0
         scene.add("more", "good")
-        assert scene.queue.tries.count("bad") >= 1
+        assert scene.queue.budgets.count("bad") >= 1
 
     run(scenario)
 

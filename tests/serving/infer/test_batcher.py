@@ -18,7 +18,7 @@ from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.row_comparison import compare_rows
-from flywheel_serving.model.warm_up.made_up_rows import made_up_rows
+from flywheel_serving.model.warm_up.synthetic_rows import synthetic_rows
 
 
 def run_batcher(
@@ -135,10 +135,10 @@ def test_shapes_that_do_not_fit_together_are_not_mixed(tmp_path: Path) -> None:
 
 def test_only_a_model_with_independent_rows_gets_batches(tmp_path: Path) -> None:
     row_by_row = model_of(tmp_path, helper.make_node("Neg", ["x"], ["y"]))
-    assert compare_rows(next(made_up_rows(row_by_row.signature)), row_by_row) == ""
+    assert compare_rows(next(synthetic_rows(row_by_row.signature)), row_by_row) == ""
 
     over_the_batch = model_of(tmp_path, helper.make_node("Softmax", ["x"], ["y"], axis=0))
-    finding = compare_rows(next(made_up_rows(over_the_batch.signature)), over_the_batch)
+    finding = compare_rows(next(synthetic_rows(over_the_batch.signature)), over_the_batch)
     assert finding == "a row in a call with others gets another output than alone"
 
 

@@ -72,7 +72,7 @@ def test_a_scalar_beside_rows_is_left_out(tmp_path: Path) -> None:
     assert "outputs: unknown 'm'; the model has 'y'" in str(refused)
 
 
-def test_a_model_that_takes_no_made_up_row_is_served(tmp_path: Path) -> None:
+def test_a_model_that_takes_no_synthetic_row_is_served(tmp_path: Path) -> None:
     rows = {"num": np.array([[0.5]]), "cat": np.array([["red"]], object)}
     [found] = infer(tmp_path, "sklearn_onehot_default", rows)
 

@@ -89,7 +89,7 @@ def has_in_flight(server: LocalServer, wanted: int) -> bool:
 
 def test_a_request_whose_timeout_ends_in_the_queue_gets_504(counting: Path) -> None:
     with LocalServer(counting, "--name", "counting", "--threads", "1") as server, ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(post, server, "counting", "n", [LONG])  # the only slot that one client may have
+        busy = pool.submit(post, server, "counting", "n", [LONG])  # the only call that one client may have
         wait_until(lambda: has_in_flight(server, 1))
         body = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1]}]}
         request = urllib.request.Request(

@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.row_comparison import compare_rows
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
-from flywheel_serving.model.warm_up.made_up_rows import made_up_rows
+from flywheel_serving.model.warm_up.synthetic_rows import synthetic_rows
 from flywheel_serving.protocol.onnx_proto import Model
 from tests.examples import examples
 
@@ -120,7 +120,7 @@ def test_a_model_that_mixes_rows_for_one_secret_value_is_not_proven(tmp_path: Pa
     path.write_bytes(graph(nodes, constants))
     model = OnnxModel(path)
 
-    assert compare_rows(next(made_up_rows(model.signature)), model) == ""  # no comparison of usual rows shows it
+    assert compare_rows(next(synthetic_rows(model.signature)), model) == ""  # no comparison of usual rows shows it
     assert mixing(path.read_bytes()) == "operator ReduceMax does not say along which axes it works"
 
 

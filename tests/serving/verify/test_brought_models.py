@@ -67,10 +67,10 @@ def test_the_shapes_that_were_observed_are_written(
     assert found["metrics"]["p50_ms"] > 0
 
 
-def test_made_up_rows_that_a_model_refuses_are_no_refusal(tmp_path: Path) -> None:
+def test_synthetic_rows_that_a_model_refuses_are_no_refusal(tmp_path: Path) -> None:
     found = verify_model(tmp_path, read_case("sklearn_onehot_default"))
 
-    assert "made-up rows fail (" in found["facts"]["note"]
+    assert "synthetic rows fail (" in found["facts"]["note"]
     assert "give a row that it takes in spec.example" in found["facts"]["note"]
     assert "p50_ms" not in found["metrics"]
     assert found["facts"]["golden"] == {"rows": 0, "maxDifference": 0.0}

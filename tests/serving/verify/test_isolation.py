@@ -1,4 +1,4 @@
-"""A crash in native code is an outcome of the function."""
+"""A crash in native code is a result of the function."""
 
 import faulthandler
 import os
@@ -25,10 +25,10 @@ def fail() -> int:
 @pytest.mark.parametrize(
     ("function", "ended"),
     [
-        pytest.param(crash, isolation.Outcome(-6, "SIGABRT"), id="a crash is named"),
-        pytest.param(exit_at_once, isolation.Outcome(3), id="an exit code is passed on"),
-        pytest.param(fail, isolation.Outcome(1), id="an exception is a failure"),
+        pytest.param(crash, isolation.ProcessResult(-6, "SIGABRT"), id="a crash is named"),
+        pytest.param(exit_at_once, isolation.ProcessResult(3), id="an exit code is passed on"),
+        pytest.param(fail, isolation.ProcessResult(1), id="an exception is a failure"),
     ],
 )
-def test_native_crashes_are_outcomes(function: Callable[[], int], ended: isolation.Outcome) -> None:
+def test_native_crashes_are_results(function: Callable[[], int], ended: isolation.ProcessResult) -> None:
     assert isolation.run(function) == ended

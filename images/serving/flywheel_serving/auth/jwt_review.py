@@ -15,8 +15,8 @@ from flywheel_serving.auth.https_client import HttpsClient, Unreachable
 from flywheel_serving.auth.jwks import KeysUnavailable, SigningKeys, UnknownKey
 from flywheel_serving.auth.startup import retry
 from flywheel_serving.auth.verdict import (
+    AuthResult,
     CannotStart,
-    Outcome,
     Verdict,
     forbidden_verdict,
     unauthenticated_verdict,
@@ -112,7 +112,7 @@ class JwtReviewer:
             if not _has_claim(claims, required):
                 wanted = f" as one of {', '.join(map(repr, required.values))}" if required.values else ""
                 return forbidden_verdict(f"the token lacks the claim {required.name!r}{wanted}; ask its issuer for it")
-        return Verdict(Outcome.ALLOWED, valid_seconds=expires + LEEWAY_SECONDS - now)
+        return Verdict(AuthResult.ALLOWED, valid_seconds=expires + LEEWAY_SECONDS - now)
 
     def _refuse(self, finding: str) -> Verdict:
         return unauthenticated_verdict(f"the token {finding}; {self.token_hint}")

@@ -3,7 +3,7 @@
     add --> renewals of tokens that were admitted before ------> at most `concurrency` reviews
         `-> the peers' queues, one token of each in turn ---'    (half of them for one peer)
 
-A refused token costs its peer one of its tries, of which it regains few in a second. Without tries its tokens wait.
+Each peer has a budget of refusals, of which it regains few in a second. Where it is spent, the peer's tokens wait.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 MAX_WAITING, MAX_WAITING_OF_PEER = 512, 128
 MAX_WAIT_SECONDS = 5.0
 CHECK_INTERVAL_SECONDS = 0.25
-MAX_TRIES, TRIES_PER_SECOND = 20.0, 2.0
-MAX_PEERS = 4096  # whose tries are known
+MAX_REFUSALS, REFUSALS_PER_SECOND = 20.0, 2.0
+MAX_PEERS = 4096  # whose budgets are known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,20 +28,22 @@ class PendingReview:
     added: float
 
 
-class Tries:
-    """How many unknown tokens of each peer may still be refused."""
+class RefusalBudgets:
+    """How many unknown tokens of each peer may still be refused now: a token bucket for each peer."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by peer: tries, and when they were so many
+        self._left: OrderedDict[str, tuple[float, float]] = (
+            OrderedDict()
+        )  # by peer: what is left, and when it was so much
 
     def count(self, peer: str) -> float:
-        tries, since = self._left.get(peer, (MAX_TRIES, 0.0))
-        return min(MAX_TRIES, tries + TRIES_PER_SECOND * (self._clock() - since))
+        left, since = self._left.get(peer, (MAX_REFUSALS, 0.0))
+        return min(MAX_REFUSALS, left + REFUSALS_PER_SECOND * (self._clock() - since))
 
     def add(self, peer: str, count: float) -> None:
-        """Adds to, or takes from, the tries of a peer."""
-        self._left[peer] = (min(MAX_TRIES, self.count(peer) + count), self._clock())
+        """Adds to, or takes from, the budget of a peer."""
+        self._left[peer] = (min(MAX_REFUSALS, self.count(peer) + count), self._clock())
         self._left.move_to_end(peer)
         if len(self._left) > MAX_PEERS:
             self._left.popitem(last=False)
@@ -65,7 +67,7 @@ class ReviewQueue:
         self._count = 0  # in `_waiting`
         self._running: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
-        self.tries = Tries(clock)
+        self.budgets = RefusalBudgets(clock)
 
     def add(self, key: bytes, authorization: bytes, peer: str, *, is_renewal: bool) -> bool:
         """Whether it will be reviewed, or dropped later; False if its peer has too many that wait."""
@@ -100,12 +102,12 @@ class ReviewQueue:
         return pending
 
     def finish(self, pending: PendingReview, *, is_refused: bool) -> None:
-        """Notes the end of a review. A token that identifies no caller costs its peer a try."""
+        """Notes the end of a review. A token that identifies no caller is charged to its peer's budget."""
         self._running[pending.peer] -= 1
         if not self._running[pending.peer]:
             del self._running[pending.peer]
         if not is_refused:
-            self.tries.add(pending.peer, 1.0)
+            self.budgets.add(pending.peer, 1.0)
         self._start_next()
 
     def _start_next(self) -> None:
@@ -114,7 +116,7 @@ class ReviewQueue:
             if pending is None:
                 break
             self._running[pending.peer] += 1
-            self.tries.add(pending.peer, -1.0)
+            self.budgets.add(pending.peer, -1.0)
             self._start(pending)
         if self._waiting and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL_SECONDS, self._on_timer)
@@ -125,7 +127,7 @@ class ReviewQueue:
         share = max(1, self._concurrency // 2)
         for peer in list(self._waiting):
             self._waiting.move_to_end(peer)
-            if self._running[peer] < share and self.tries.count(peer) >= 1:
+            if self._running[peer] < share and self.budgets.count(peer) >= 1:
                 return self._remove(peer)
         return None
 

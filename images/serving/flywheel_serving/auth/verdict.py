@@ -9,7 +9,7 @@ from functools import partial
 FOREVER = float("inf")
 
 
-class Outcome(enum.Enum):
+class AuthResult(enum.Enum):
     """Whether a caller is admitted, or why not."""
 
     ALLOWED = "allowed"
@@ -22,15 +22,15 @@ class Outcome(enum.Enum):
 class Verdict:
     """`message` is the finding and the next step. `valid_seconds` bounds how long it holds, such as until the token expires."""
 
-    outcome: Outcome
+    result: AuthResult
     message: str = ""
     valid_seconds: float = FOREVER
 
 
-ALLOWED = Verdict(Outcome.ALLOWED)
-unauthenticated_verdict = partial(Verdict, Outcome.UNAUTHENTICATED)
-forbidden_verdict = partial(Verdict, Outcome.FORBIDDEN)
-unavailable_verdict = partial(Verdict, Outcome.UNAVAILABLE)
+ALLOWED = Verdict(AuthResult.ALLOWED)
+unauthenticated_verdict = partial(Verdict, AuthResult.UNAUTHENTICATED)
+forbidden_verdict = partial(Verdict, AuthResult.FORBIDDEN)
+unavailable_verdict = partial(Verdict, AuthResult.UNAVAILABLE)
 
 
 class CannotStart(Exception):

@@ -5,7 +5,7 @@ Held are bodies that are being received or answered, and responses that their cl
 
 from collections import defaultdict
 
-from flywheel_serving.http.connection_table import PEER_PART, Evictable, waits_for_client
+from flywheel_serving.http.connection_table import MAX_PEER_FRACTION, Evictable, waits_for_client
 
 
 class BodyBudget:
@@ -15,7 +15,7 @@ class BodyBudget:
         self.total = 0
         self.is_exceeded = False  # in all; read for each request
         self._max = max_bytes
-        self._max_of_peer = int(max_bytes * PEER_PART)
+        self._max_of_peer = int(max_bytes * MAX_PEER_FRACTION)
         self._by_peer: defaultdict[str, int] = defaultdict(int)
         # By peer: connections that hold bytes, with how many, in the order in which they began to.
         self._holders: defaultdict[str, dict[Evictable, int]] = defaultdict(dict)

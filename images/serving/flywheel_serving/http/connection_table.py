@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-PEER_PART = 0.75  # of all connections may be one peer's
+MAX_PEER_FRACTION = 0.75  # of all connections may be one peer's
 SCANNED_CONNECTIONS, MAX_SCANS = 32, 8  # for an idle one: a search among all would make others wait
 # The stages of idleness. Connections of the first four make room for any other one.
 LINGERING, SILENT, USED, IN_HEAD, WAITING_FOR_CLIENT = range(-1, 4)
@@ -48,7 +48,7 @@ class ConnectionTable(Generic[C]):
 
     def __init__(self, max_connections: int) -> None:
         self._max = max(1, min(max_connections, _file_limit() - RESERVED_FILES))
-        self._max_of_peer = max(1, int(self._max * PEER_PART))
+        self._max_of_peer = max(1, int(self._max * MAX_PEER_FRACTION))
         self._by_peer: defaultdict[str, dict[C, None]] = defaultdict(
             dict
         )  # in the order of their age, or of the last scan

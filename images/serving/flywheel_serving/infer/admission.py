@@ -18,7 +18,7 @@ STANDING_SECONDS = 0.1
 QUEUE_GAP_SECONDS = 0.02  # without a call: the queue was empty in between
 CLOSED_SECONDS = 0.2  # since the last refusal
 # Beyond the limit there is room for clients that have few requests: one that fills the limit keeps no other out.
-RESERVED_PART, FEW_PART = 4, 8  # a quarter more; less than an eighth each
+RESERVED_FRACTION, FEW_FRACTION = 1 / 4, 1 / 8  # of the limit: so much more, for clients with less than that each
 # A refusal is sent so much later: a client that retries at once would use the time of the admitted requests.
 REFUSAL_DELAY_SECONDS = 0.1
 
@@ -54,7 +54,9 @@ class Admission:
 
     def _is_reserved(self, in_flight: int, limit: int, peer: str) -> bool:
         """Whether the client has few requests that wait, and may join although the limit is reached."""
-        return in_flight < limit + limit // RESERVED_PART and self.count_queued(peer) < limit // FEW_PART
+        return in_flight < limit + int(limit * RESERVED_FRACTION) and self.count_queued(peer) < int(
+            limit * FEW_FRACTION
+        )
 
     def queue_drained(self, length: int) -> None:
         """Notes that the queue was emptied, in which `length` requests waited."""

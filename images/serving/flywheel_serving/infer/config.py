@@ -9,7 +9,7 @@ from flywheel_serving.flag_types import field_values, non_negative_seconds, posi
 from flywheel_serving.memory import MEBIBYTE, memory_limit
 
 MAX_OUTPUT_BYTES = 128 * MEBIBYTE
-OUTPUT_PART = 8  # of the container's memory
+OUTPUT_MEMORY_FRACTION = 1 / 8  # of the container's memory
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Limits:
     @cached_property
     def max_output_bytes(self) -> int:
         """The outputs of one call of the model are not larger. Two are in memory at once: as arrays, and as the response."""
-        return self.output_bytes or min(MAX_OUTPUT_BYTES, self.memory // OUTPUT_PART)
+        return self.output_bytes or min(MAX_OUTPUT_BYTES, int(self.memory * OUTPUT_MEMORY_FRACTION))
 
 
 @dataclass(frozen=True)

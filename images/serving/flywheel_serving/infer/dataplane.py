@@ -24,8 +24,8 @@ from flywheel_serving.model import golden_rows
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.onnx_model import PLATFORM
 from flywheel_serving.model.row_comparison import compare_rows
-from flywheel_serving.model.warm_up.made_up_rows import made_up_rows
 from flywheel_serving.model.warm_up.observation import Observation, observe
+from flywheel_serving.model.warm_up.synthetic_rows import synthetic_rows
 
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data", "statistics"]
@@ -73,7 +73,7 @@ class DataPlane:
         self._all_outputs = list(self._output_specs)
         recorded = golden_rows.read_golden_rows(config.folder / "golden.json", signature)
         self._recorded_rows = recorded
-        self._example = (recorded or next(made_up_rows(signature))).one_row()
+        self._example = (recorded or next(synthetic_rows(signature))).one_row()
         self._is_warm = False
         self._is_draining = False
         self.route: Route | None = None
@@ -130,7 +130,7 @@ class DataPlane:
         return self._example
 
     async def warm_up(self) -> float:
-        """Replays the golden rows, or tries made-up ones, in a thread; the largest difference. Raises ModelRefused."""
+        """Replays the golden rows, or tries synthetic ones, in a thread; the largest difference. Raises ModelRefused."""
         model = self._model
         observed = await asyncio.to_thread(observe, self._recorded_rows, model, WARM_UP_SECONDS)
         self._use_signature(observed)

@@ -13,7 +13,9 @@ from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.workers.isolated_model import IsolatedModel
 from flywheel_serving.workers.kernels import unsafe_operator
 
-SERVER_PART = 8  # of the container's memory is the server's, besides what it has before the model is loaded
+SERVER_MEMORY_FRACTION = (
+    1 / 8
+)  # of the container's memory is the server's, besides what it has before the model is loaded
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ def load_model(config: InferConfig) -> Loading:
             path, threads, max_workers=limits.workers, memory_bytes=memory_bytes, max_output_bytes=max_output_bytes
         )
         isolated.signature = add_class_names(isolated.signature, classes)
-        slots, lease, restore = isolated.max_workers, isolated.lease, isolated.restore
-        concurrency = Concurrency(slots, seconds, inline=False, lease=lease, restore=restore)
+        calls, lease, restore = isolated.max_workers, isolated.lease, isolated.restore
+        concurrency = Concurrency(calls, seconds, inline=False, lease=lease, restore=restore)
         return Loading(isolated, concurrency, isolated, operator, row_mixing)
     model = OnnxModel(path, threads, is_checked=True, max_output_bytes=max_output_bytes, max_memory_bytes=memory_bytes)
     model.signature = add_class_names(model.signature, classes)
@@ -54,4 +56,4 @@ def load_model(config: InferConfig) -> Loading:
 
 def _model_memory(limits: Limits) -> int:
     """Bytes that the model may have, in this process or in all workers together."""
-    return max(0, limits.memory - resident_bytes() - limits.memory // SERVER_PART)
+    return max(0, limits.memory - resident_bytes() - int(limits.memory * SERVER_MEMORY_FRACTION))

@@ -18,8 +18,8 @@ UNLIMITED_ROWS = 2**63
 
 
 @dataclass(frozen=True)
-class GoldenRows:
-    """`inputs` of one call, as the model takes them; recorded `outputs` by name, possibly none."""
+class InputRows:
+    """Rows of one call: `inputs` as the model takes them, and recorded `outputs` by name, possibly none."""
 
     inputs: dict[str, Array]
     outputs: dict[str, Array]
@@ -35,7 +35,7 @@ class GoldenRows:
         return {name: array[:1] for name, array in self.inputs.items()} if self.batched else self.inputs
 
 
-def read_golden_rows(path: Path, signature: Signature) -> GoldenRows | None:
+def read_golden_rows(path: Path, signature: Signature) -> InputRows | None:
     """The rows of golden.json, or None without a file. Raises ModelRefused if they do not fit the signature."""
     if not path.is_file():
         return None
@@ -46,14 +46,14 @@ def read_golden_rows(path: Path, signature: Signature) -> GoldenRows | None:
     return parse_golden_rows(document, signature, path.name)
 
 
-def parse_golden_rows(document: Any, signature: Signature, source: str) -> GoldenRows:
+def parse_golden_rows(document: Any, signature: Signature, source: str) -> InputRows:
     """The rows of a document like golden.json, whose `outputs` may be absent. Raises ModelRefused, naming `source`."""
     try:
         inputs = {spec.name: _array(document["inputs"][spec.name], spec.datatype) for spec in signature.inputs}
         datatypes = {spec.name: spec.datatype for spec in signature.outputs}
         outputs = {name: _array(data, datatypes[name]) for name, data in (document.get("outputs") or {}).items()}
         tolerance = float(document.get("tolerance", DEFAULT_TOLERANCE))
-        return GoldenRows(signature.fit(inputs, UNLIMITED_ROWS), outputs, tolerance, signature.batched)
+        return InputRows(signature.fit(inputs, UNLIMITED_ROWS), outputs, tolerance, signature.batched)
     except (ValueError, KeyError, TypeError, AttributeError, RequestError) as error:
         raise _invalid(source, error) from error
 
@@ -63,7 +63,7 @@ def _invalid(source: str, error: Exception) -> ModelRefused:
     return ModelRefused("GoldenInvalid", f"{finding}; correct its rows, or write the artifact again")
 
 
-def replay(golden: GoldenRows, model: LoadedModel, seconds: float | None = None) -> float:
+def replay(golden: InputRows, model: LoadedModel, seconds: float | None = None) -> float:
     """The largest absolute difference between computed and recorded numbers. Raises ModelRefused beyond the tolerance."""
     names = [spec.name for spec in model.signature.outputs]
     try:
@@ -74,7 +74,7 @@ def replay(golden: GoldenRows, model: LoadedModel, seconds: float | None = None)
     return max((_difference(name, golden, computed[name]) for name in golden.outputs), default=0.0)
 
 
-def _difference(name: str, golden: GoldenRows, found: Array) -> float:
+def _difference(name: str, golden: InputRows, found: Array) -> float:
     wanted = golden.outputs[name]
     if wanted.size != found.size:
         raise _mismatch(name, f"wanted shape {list(wanted.shape)}, found {list(found.shape)}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from flywheel_serving.errors import RequestError
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.model.golden_rows import GoldenRows
+from flywheel_serving.model.golden_rows import InputRows
 from flywheel_serving.model.loaded_model import LoadedModel
 
 MAX_ROWS = 6
@@ -16,17 +16,17 @@ Call = Callable[[dict[str, Array]], list[Array]]  # from inputs to all outputs
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-3, 1e-4
 
 
-def compare_rows(golden: GoldenRows, model: LoadedModel, seconds: float | None = None) -> str:
+def compare_rows(given: InputRows, model: LoadedModel, seconds: float | None = None) -> str:
     """Why requests must not share a call of the model, as the rest of a sentence; empty if they may."""
     outputs = model.signature.outputs
-    if not golden.batched or not all(spec.shape and spec.shape[0] == -1 for spec in outputs):
+    if not given.batched or not all(spec.shape and spec.shape[0] == -1 for spec in outputs):
         return "its inputs and outputs have no row axis in common"
     names = [spec.name for spec in outputs]
-    return _compare(golden, lambda feeds: model.run(feeds, names, seconds))
+    return _compare(given, lambda feeds: model.run(feeds, names, seconds))
 
 
-def _compare(golden: GoldenRows, call: Call) -> str:
-    rows, alone = _rows_alone(golden, call)
+def _compare(given: InputRows, call: Call) -> str:
+    rows, alone = _rows_alone(given, call)
     count = len(alone)
     try:
         for order in (np.arange(count), np.arange(count)[::-1], np.repeat(np.arange(count), 2)):
@@ -38,9 +38,9 @@ def _compare(golden: GoldenRows, call: Call) -> str:
     return ""
 
 
-def _rows_alone(golden: GoldenRows, call: Call) -> tuple[dict[str, Array], list[list[Array]]]:
+def _rows_alone(given: InputRows, call: Call) -> tuple[dict[str, Array], list[list[Array]]]:
     """Rows that the model takes, as one call, and the outputs of each by itself."""
-    candidates = {name: _neighbours(array) for name, array in golden.inputs.items()}
+    candidates = {name: _neighbours(array) for name, array in given.inputs.items()}
     found: list[list[Array]] = []
     taken = []
     for row in range(MAX_ROWS):
@@ -51,7 +51,7 @@ def _rows_alone(golden: GoldenRows, call: Call) -> tuple[dict[str, Array], list[
 
 
 def _neighbours(array: Array) -> Array:
-    """Up to six rows: the golden ones, and others derived from the first one if they are too few."""
+    """Up to six rows: the given ones, and others derived from the first one if they are too few."""
     if array.dtype.kind not in "fiu":
         return array[np.arange(MAX_ROWS) % len(array)]
     with np.errstate(all="ignore"):

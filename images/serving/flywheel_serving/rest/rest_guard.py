@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from flywheel_serving.auth.authenticator import Authenticator
 from flywheel_serving.auth.open_endpoints import OPEN_PATHS
-from flywheel_serving.auth.verdict import Outcome, Verdict
+from flywheel_serving.auth.verdict import AuthResult, Verdict
 from flywheel_serving.http.message import Request, Response, SendResponse, error_response
 
-STATUS = {Outcome.UNAUTHENTICATED: 401, Outcome.FORBIDDEN: 403, Outcome.UNAVAILABLE: 503}
+STATUS = {AuthResult.UNAUTHENTICATED: 401, AuthResult.FORBIDDEN: 403, AuthResult.UNAVAILABLE: 503}
 REALM = 'Bearer realm="flywheel"'
 
 
@@ -26,7 +26,7 @@ class RestGuard:
         authorization = request.headers.get(b"authorization")
 
         def on_verdict(verdict: Verdict) -> None:
-            if verdict.outcome is Outcome.ALLOWED:
+            if verdict.result is AuthResult.ALLOWED:
                 handle()
                 return
             response = refusal(verdict, has_token=authorization is not None)
@@ -45,10 +45,10 @@ class RestGuard:
 def refusal(verdict: Verdict, *, has_token: bool) -> Response:
     """The response with the challenge of RFC 6750 §3, which has no error code if no token was sent."""
     headers = {}
-    if verdict.outcome is Outcome.UNAUTHENTICATED:
+    if verdict.result is AuthResult.UNAUTHENTICATED:
         headers = {"www-authenticate": f'{REALM}, error="invalid_token"' if has_token else REALM}
-    elif verdict.outcome is Outcome.FORBIDDEN:
+    elif verdict.result is AuthResult.FORBIDDEN:
         headers = {"www-authenticate": f'{REALM}, error="insufficient_scope"'}
-    elif verdict.outcome is Outcome.UNAVAILABLE:
+    elif verdict.result is AuthResult.UNAVAILABLE:
         headers = {"retry-after": "1"}
-    return error_response(STATUS[verdict.outcome], verdict.message, headers)
+    return error_response(STATUS[verdict.result], verdict.message, headers)

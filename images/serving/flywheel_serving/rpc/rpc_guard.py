@@ -9,13 +9,13 @@ import grpc.aio
 
 from flywheel_serving.auth.authenticator import Authenticator
 from flywheel_serving.auth.open_endpoints import OPEN_METHODS
-from flywheel_serving.auth.verdict import Outcome, Verdict
+from flywheel_serving.auth.verdict import AuthResult, Verdict
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 
 CODES = {
-    Outcome.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
-    Outcome.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
-    Outcome.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    AuthResult.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    AuthResult.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    AuthResult.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
 }
 
 # grpc names a call's client only to its handler, and the token is checked before. So all RPC clients are one peer.
@@ -34,7 +34,7 @@ class RpcGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ship
         if details.method in OPEN_METHODS:
             return handler
         verdict = await self._authenticator.verdict(authorization(details.invocation_metadata), RPC_PEER)
-        if verdict.outcome is Outcome.ALLOWED:
+        if verdict.result is AuthResult.ALLOWED:
             return handler
         # Clients can make up methods; they must not make up series.
         await asyncio.sleep(self._authenticator.refusal_delay_seconds(RPC_PEER))
@@ -45,7 +45,7 @@ class RpcGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ship
         service, _, name = method.lstrip("/").partition("/")
 
         async def refuse(_requests: AsyncIterator[bytes], context: Any) -> None:
-            code = CODES[verdict.outcome]
+            code = CODES[verdict.result]
             self._metrics.rpc_started("UNARY", service, name)
             self._metrics.rpc_handled("UNARY", service, name, code.name)
             await context.abort(code, verdict.message)

@@ -27,7 +27,7 @@ INFERENCE_SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 WATCH_INTERVAL_SECONDS = 0.5
 ALL_CALLS = 2  # times the calls in progress: with watches, and those that are being refused
-WATCH_PART = 8  # of all calls, one in so many may be a watch, which ends when its client wants
+WATCH_FRACTION = 1 / 8  # of all calls may be watches, which end when their clients want
 HANDSHAKE_SECONDS, IDLE_SECONDS = 10, 60
 KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS = 30, 10
 CODES = {
@@ -60,7 +60,7 @@ class RpcServer:
         self._dataplane = dataplane
         self._stopping = asyncio.Event()
         self._calls = CallTable(max_connections, limits.request_seconds)
-        self._watches: ConnectionTable[RpcCall] = ConnectionTable(max(1, max_connections // WATCH_PART))
+        self._watches: ConnectionTable[RpcCall] = ConnectionTable(max(1, int(max_connections * WATCH_FRACTION)))
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_body_bytes),

@@ -22,10 +22,10 @@ def main() -> int:
     logs.configure()
     root = Path(os.environ.get("FLYWHEEL_ROOT", "/flywheel"))
     # A file made to break the parser may kill the process: that is the file's fault and must not look like the node's.
-    outcome = isolation.run(lambda: _verify(root))
-    if outcome.signal is None:
-        return outcome.code
-    finding = f"loading or running the model ended the process with {outcome.signal}"
+    result = isolation.run(lambda: _verify(root))
+    if result.signal is None:
+        return result.code
+    finding = f"loading or running the model ended the process with {result.signal}"
     return _refuse(ModelRefused("ModelCrashed", f"{finding}; export it again, or with another opset"))
 
 

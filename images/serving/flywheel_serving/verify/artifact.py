@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flywheel_serving.errors import ModelRefused
-from flywheel_serving.model.golden_rows import GoldenRows, parse_golden_rows, read_golden_rows
+from flywheel_serving.model.golden_rows import InputRows, parse_golden_rows, read_golden_rows
 from flywheel_serving.model.graph import replace_zipmaps
 from flywheel_serving.model.onnx_file import read_model
 from flywheel_serving.model.signature import Signature
@@ -40,7 +40,7 @@ def read_example(params: Params, folder: Path) -> dict[str, Any] | None:
     return {"v": 1, **document} if isinstance(document, dict) else {}
 
 
-def recorded_rows(example: dict[str, Any] | None, golden: Path, signature: Signature) -> GoldenRows | None:
+def recorded_rows(example: dict[str, Any] | None, golden: Path, signature: Signature) -> InputRows | None:
     """The rows of spec.example, else those of the file `golden`, else None. Raises ModelRefused."""
     if example is not None:
         return parse_golden_rows(example, signature, "spec.example")

@@ -1,4 +1,4 @@
-"""Runs a function in a child process, so that a crash in native code is an outcome of the function."""
+"""Runs a function in a child process, so that a crash in native code is a result of the function."""
 
 import contextlib
 import os
@@ -11,14 +11,14 @@ CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProcessResult:
     """`signal` names a crash; without one, `code` is the function's result."""
 
     code: int
     signal: str | None = None
 
 
-def run(function: Callable[[], int]) -> Outcome:
+def run(function: Callable[[], int]) -> ProcessResult:
     """`function`'s result, or its crash. SIGTERM is passed on; another signal that ends the child ends this process too."""
     child = os.fork()
     if child == 0:
@@ -28,15 +28,15 @@ def run(function: Callable[[], int]) -> Outcome:
     signal.signal(signal.SIGTERM, before)
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
-        return Outcome(code)
+        return ProcessResult(code)
     number = signal.Signals(-code)
     if number in CRASH_SIGNALS:
-        return Outcome(code, number.name)
+        return ProcessResult(code, number.name)
     # Out of memory, or stopped from outside: the parent of this process must see that signal, not an exit code.
     with contextlib.suppress(OSError):  # SIGKILL has no handler to reset
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-    return Outcome(128 + number)
+    return ProcessResult(128 + number)
 
 
 def _run_child(function: Callable[[], int]) -> None:

@@ -1,1 +1,1 @@
-"""Tries a model before it is served: with golden rows, an example, or rows that are made up."""
+"""Tries a model before it is served: with golden rows, an example, or synthetic rows."""

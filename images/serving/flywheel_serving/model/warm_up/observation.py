@@ -8,14 +8,14 @@ import numpy as np
 
 from flywheel_serving.errors import RequestError
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.model.golden_rows import GoldenRows, replay
+from flywheel_serving.model.golden_rows import InputRows, replay
 from flywheel_serving.model.loaded_model import LoadedModel
 from flywheel_serving.model.signature import Signature, TensorSpec
-from flywheel_serving.model.warm_up.made_up_rows import made_up_rows
+from flywheel_serving.model.warm_up.synthetic_rows import synthetic_rows
 
 SEVERAL_ROWS = 3
-MAX_ACCEPTED = 2  # made-up calls of other values, since an output's length may depend on them
-TRY_SECONDS = 60.0  # for all made-up rows together
+MAX_ACCEPTED = 2  # synthetic calls of other values, since an output's length may depend on them
+TRY_SECONDS = 60.0  # for all synthetic rows together
 
 Shape = tuple[int, ...]
 
@@ -32,16 +32,16 @@ class ObservedCall:
 class Observation:
     """`signature` has the observed outputs, without those that have no row for each row (`left_out`).
 
-    Where all are such, it has them all, and `has_rows` is false. `rows` is a call that the model takes, None if no made-up
+    Where all are such, it has them all, and `has_rows` is false. `rows` is a call that the model takes, None if no synthetic
     one was accepted. `finding` says which rows the model refused, and which outputs are left out; empty if none.
     """
 
     signature: Signature
-    rows: GoldenRows | None
+    rows: InputRows | None
     left_out: tuple[str, ...]
     finding: str
     difference: float = 0.0  # the largest from recorded outputs
-    is_recorded: bool = False  # `rows` are golden rows or an example, not made up
+    is_recorded: bool = False  # `rows` are golden rows or an example, not synthetic
 
     @property
     def has_rows(self) -> bool:
@@ -49,8 +49,8 @@ class Observation:
         return not any(spec.name in self.left_out for spec in self.signature.outputs)
 
 
-def observe(recorded: GoldenRows | None, model: LoadedModel, seconds: float | None = None) -> Observation:
-    """Replays the recorded rows, or tries made-up ones. Raises ModelRefused if recorded rows fail or differ.
+def observe(recorded: InputRows | None, model: LoadedModel, seconds: float | None = None) -> Observation:
+    """Replays the recorded rows, or tries synthetic ones. Raises ModelRefused if recorded rows fail or differ.
 
     `seconds` bounds each call of recorded rows.
     """
@@ -59,22 +59,22 @@ def observe(recorded: GoldenRows | None, model: LoadedModel, seconds: float | No
         difference = replay(recorded, model, seconds)
         calls, finding = _observe_calls([recorded], model, seconds)
         return replace(_observation(declared, recorded, calls, finding), difference=difference, is_recorded=True)
-    accepted, refusal = _try_made_up_rows(made_up_rows(declared), model)
+    accepted, refusal = _try_synthetic_rows(synthetic_rows(declared), model)
     calls, finding = _observe_calls(accepted, model, TRY_SECONDS)
     return _observation(declared, accepted[0] if accepted else None, calls, finding if accepted else refusal)
 
 
-def _try_made_up_rows(candidates: Iterable[GoldenRows], model: LoadedModel) -> tuple[list[GoldenRows], str]:
+def _try_synthetic_rows(candidates: Iterable[InputRows], model: LoadedModel) -> tuple[list[InputRows], str]:
     """Up to MAX_ACCEPTED calls that the model takes, and why it refused the first one that it did not take."""
     names = [spec.name for spec in model.signature.outputs]
-    accepted: list[GoldenRows] = []
+    accepted: list[InputRows] = []
     refusal = ""
     end = monotonic() + TRY_SECONDS
     for candidate in candidates:
         try:
             model.run(candidate.inputs, names, max(0.1, end - monotonic()))
         except RequestError as error:
-            refusal = refusal or f"made-up rows fail ({error})"
+            refusal = refusal or f"synthetic rows fail ({error})"
         else:
             accepted.append(candidate)
         if len(accepted) >= MAX_ACCEPTED or monotonic() > end:
@@ -83,13 +83,13 @@ def _try_made_up_rows(candidates: Iterable[GoldenRows], model: LoadedModel) -> t
 
 
 def _observe_calls(
-    known: Sequence[GoldenRows], model: LoadedModel, seconds: float | None
+    known: Sequence[InputRows], model: LoadedModel, seconds: float | None
 ) -> tuple[list[ObservedCall], str]:
     """The outputs' shapes for one row and for several of `known`, and why a call failed; empty if none did."""
     names = [spec.name for spec in model.signature.outputs]
     calls: list[ObservedCall] = []
     finding = ""
-    for rows, feeds in [each for golden in known for each in _feeds(golden)]:
+    for rows, feeds in [each for given in known for each in _feeds(given)]:
         try:
             outputs = model.run(feeds, names, seconds)
         except RequestError as error:
@@ -99,17 +99,17 @@ def _observe_calls(
     return calls, finding
 
 
-def _feeds(golden: GoldenRows) -> list[tuple[int | None, dict[str, Array]]]:
+def _feeds(given: InputRows) -> list[tuple[int | None, dict[str, Array]]]:
     """The inputs of a call of one row and of one of several rows, each with its number of rows."""
-    if not golden.batched:
-        return [(None, golden.inputs)]
-    several = golden.inputs
-    if golden.rows < SEVERAL_ROWS:
+    if not given.batched:
+        return [(None, given.inputs)]
+    several = given.inputs
+    if given.rows < SEVERAL_ROWS:
         several = {name: np.repeat(array[:1], SEVERAL_ROWS, axis=0) for name, array in several.items()}
-    return [(1, golden.one_row()), (SEVERAL_ROWS, {name: array[:SEVERAL_ROWS] for name, array in several.items()})]
+    return [(1, given.one_row()), (SEVERAL_ROWS, {name: array[:SEVERAL_ROWS] for name, array in several.items()})]
 
 
-def _observation(declared: Signature, rows: GoldenRows | None, calls: list[ObservedCall], finding: str) -> Observation:
+def _observation(declared: Signature, rows: InputRows | None, calls: list[ObservedCall], finding: str) -> Observation:
     findings = [finding] if finding else []
     left_out: list[str] = []
     for spec in declared.outputs if declared.batched else ():

@@ -89,7 +89,7 @@ class Source(Schema):
 
 
 class Example(Schema):
-    """Rows that the model takes, for a model that is not tried well by made-up rows."""
+    """Rows that the model takes, for a model that is not tried well by synthetic rows."""
 
     model_config = model_rules(exactly_one_of("inline", "file"))
 
@@ -178,7 +178,7 @@ class ModelVersionSpec(Schema):
     )
     example: Example | None = Field(
         None,
-        description="Rows that the model takes, or golden rows. Verification and servers try the model with them instead of made-up rows.",
+        description="Rows that the model takes, or golden rows. Verification and servers try the model with them instead of synthetic rows.",
         json_schema_extra=_FROZEN,
     )
     lineage: Lineage | None = Field(None, description="Origin of a trained version.", json_schema_extra=_FROZEN)

@@ -86,7 +86,7 @@ class ModelVersionStatus(Status):
     note: str | None = Field(
         None,
         max_length=400,
-        description="What verification found and did not refuse: outputs that are left out since they have no row for each row, or that no made-up row was accepted.",
+        description="What verification found and did not refuse: outputs that are left out since they have no row for each row, or that no synthetic row was accepted.",
     )
     isolated: str | None = Field(
         None,

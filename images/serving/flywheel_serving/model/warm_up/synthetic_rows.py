@@ -1,4 +1,4 @@
-"""Rows that are made up for models without golden rows or an example: of several sizes and values, since no one of them suits all models."""
+"""Synthetic rows for models without golden rows or an example: of several sizes and values, since no one of them suits all models."""
 
 from collections.abc import Iterator
 from math import prod
@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from flywheel_serving.model.datatypes import DTYPES, Array
-from flywheel_serving.model.golden_rows import DEFAULT_TOLERANCE, GoldenRows
+from flywheel_serving.model.golden_rows import DEFAULT_TOLERANCE, InputRows
 from flywheel_serving.model.signature import Signature, TensorSpec
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 224, 256, 512)  # of every axis of any length but the row axis
@@ -15,7 +15,7 @@ MAX_RANK = 4  # that is tried for an input of any rank
 MAX_VALUES = 2**22  # of one input
 
 
-def made_up_rows(signature: Signature) -> Iterator[GoldenRows]:
+def synthetic_rows(signature: Signature) -> Iterator[InputRows]:
     """Calls of one row, without outputs: first every value with the smallest sizes, then larger sizes."""
     ranks = range(1, MAX_RANK + 1) if any(spec.any_rank for spec in signature.inputs) else (1,)
     sizes = SIZES if any(_has_free_axis(spec) for spec in signature.inputs) else SIZES[:1]
@@ -28,7 +28,7 @@ def made_up_rows(signature: Signature) -> Iterator[GoldenRows]:
                         spec.name: _filled(spec, shape, number, text)
                         for spec, shape in zip(signature.inputs, shapes, strict=True)
                     }
-                    yield GoldenRows(inputs, {}, DEFAULT_TOLERANCE, signature.batched)
+                    yield InputRows(inputs, {}, DEFAULT_TOLERANCE, signature.batched)
 
 
 def _has_free_axis(spec: TensorSpec) -> bool:
