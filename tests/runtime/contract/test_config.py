@@ -21,8 +21,8 @@ from flywheel_runtime.contract.config.collect import (
     Output,
     PercentileRule,
     PruneConfig,
-    Retention,
     RuleConfig,
+    UploadThreshold,
 )
 from flywheel_runtime.contract.config.fetch import FetchConfig, HTTPSource, Input, S3Source, VolumeSource
 from flywheel_runtime.contract.config.watch import WatchConfig
@@ -59,7 +59,7 @@ def test_the_golden_document_of_collect() -> None:
         PruneConfig("loss", False, "4f3c/0", RuleConfig(percentile=PercentileRule(25.0, 3, 10))),
         0,
         CheckpointConfig(60.0),
-        Retention("loss", False, 0.25),
+        UploadThreshold("loss", False, 0.25),
         21600.0,
     )
 

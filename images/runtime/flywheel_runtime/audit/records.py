@@ -12,7 +12,7 @@ from flywheel_runtime.store.artifacts import Store
 
 MAX_RECORD_BYTES = 1 << 20
 MAX_LOOKBACK = 32  # records among which a retry looks for what an earlier attempt wrote
-MAX_RACES = 1000
+MAX_WRITE_CONFLICTS = 1000
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def append_record(store: Store, model: str, entry: Mapping[str, Any]) -> AuditRe
     known = _find_earlier(store, model, last, entry["by"])
     if known is not None:
         return known
-    for _ in range(MAX_RACES):
+    for _ in range(MAX_WRITE_CONFLICTS):
         number = last.number + 1 if last else 1
         body = {"v": 1, "number": number, "previous": last.sha256 if last else None, "time": _now(), "model": model}
         text = canonical_bytes({**body, **entry})
@@ -83,7 +83,7 @@ def append_record(store: Store, model: str, entry: Mapping[str, Any]) -> AuditRe
         last = _parse_record(number, stored)
         if stored == text:
             return last
-    raise AuditChainBroken(f"{MAX_RACES} other writers were faster")
+    raise AuditChainBroken(f"{MAX_WRITE_CONFLICTS} other writers were faster")
 
 
 def read_newest(store: Store, model: str) -> AuditRecord | None:

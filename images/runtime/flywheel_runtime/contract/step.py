@@ -13,8 +13,8 @@ from typing import Any
 
 from flywheel_runtime.contract.errors import Failure
 
-CAN_NEVER_WORK = 2
-COUNTED_FAILURE = 1
+EXIT_PERMANENT = 2  # the exit code of a failure that no retry can change
+EXIT_FAILURE = 1  # that of a failure that counts against the retries
 
 # The kubelet keeps the last 4,096 bytes of a termination message; JSON escapes may double a character's length.
 MAX_MESSAGE_CHARACTERS = 1500
@@ -79,7 +79,7 @@ def _report(failure: Failure) -> int:
     log_line(f"{failure.reason}: {message}")
     termination_log = Path(os.environ.get("FLYWHEEL_TERMINATION_LOG", "/dev/termination-log"))
     termination_log.write_text(json.dumps({"reason": failure.reason, "message": message}, ensure_ascii=False))
-    return COUNTED_FAILURE if failure.retry else CAN_NEVER_WORK
+    return EXIT_FAILURE if failure.retry else EXIT_PERMANENT
 
 
 def log_line(line: str) -> None:

@@ -32,24 +32,24 @@ def assign_splits(connection: duckdb.DuckDBPyConnection, schema: Schema) -> tupl
     """
     rules = {"Random": _by_hash, "Time": _by_time, "Group": _by_group}
     has_target = f"{quote_column(schema.target)} IS NOT NULL" if schema.target else "true"
-    together = _find_together(connection, schema, has_target)
-    connection.execute(f"CREATE TABLE splits AS {rules[schema.split.by](schema, has_target, together)}")
+    groups = _find_row_groups(connection, schema, has_target)
+    connection.execute(f"CREATE TABLE splits AS {rules[schema.split.by](schema, has_target, groups)}")
     rows = count_splits(connection)
     wanted = {"train": 1.0, "validation": schema.split.validation, "test": schema.split.test}
     empty = next((name for name in SPLITS if wanted[name] > 0 and rows[name] == 0), None)
     if empty is not None:
-        cause = together.describe() if together.largest > 1 else ""
-        cure = "change spec.split" if cause and not together.is_divided else "bring more rows or change spec.split"
+        cause = groups.describe() if groups.largest > 1 else ""
+        cure = "change spec.split" if cause and not groups.is_divided else "bring more rows or change spec.split"
         message = (
             f"The {empty} split would have no row ({sum(rows.values()):,} rows by {schema.split.by}); {cause}{cure}."
         )
         raise Failure("SplitEmpty", message)
-    return rows, _find_anomalies(schema, rows, together)
+    return rows, _find_anomalies(schema, rows, groups)
 
 
 @dataclass(frozen=True)
-class Together:
-    """Rows that belong together: `groups` of more than one row, the rows in them, the largest group, and the rows without a group.
+class RowGroups:
+    """Rows that belong together: `rows` in groups of more than one row, the largest group, and the rows without a group.
 
     `is_divided`: these are copies of rows without a key, so many of one kind that they count as rows of their own.
     """
@@ -68,7 +68,7 @@ class Together:
         return f"rows of one {self.what} stay together, the largest has {self.largest:,} rows{missing}: "
 
 
-def _find_together(connection: duckdb.DuckDBPyConnection, schema: Schema, has_target: str) -> Together:
+def _find_row_groups(connection: duckdb.DuckDBPyConnection, schema: Schema, has_target: str) -> RowGroups:
     split = schema.split
     if split.by == "Group":
         group = quote_column(split.group or "")
@@ -77,7 +77,7 @@ def _find_together(connection: duckdb.DuckDBPyConnection, schema: Schema, has_ta
             f"SELECT coalesce(sum(size) FILTER (size > 1), 0), max(size), coalesce(max(size) FILTER (value IS NULL), 0) FROM ({sizes})"
         ).fetchone()
         rows, largest, without = found or (0, 0, 0)
-        return Together(f"'{split.group}'", int(rows), int(largest or 0), int(without))
+        return RowGroups(f"'{split.group}'", int(rows), int(largest or 0), int(without))
     if split.by == "Time" or schema.keys:
         what = f"'{schema.event_time}'" if split.by == "Time" else "key"
         values = [schema.event_time or ""] if split.by == "Time" else list(schema.keys)
@@ -87,11 +87,11 @@ def _find_together(connection: duckdb.DuckDBPyConnection, schema: Schema, has_ta
             f"SELECT coalesce(sum(size) FILTER (size > 1), 0), max(size) FROM ({sizes})"
         ).fetchone()
         rows, largest = found or (0, 0)
-        return Together(what, int(rows), int(largest or 0))
+        return RowGroups(what, int(rows), int(largest or 0))
     return _find_copies(connection, schema, has_target)
 
 
-def _find_copies(connection: duckdb.DuckDBPyConnection, schema: Schema, has_target: str) -> Together:
+def _find_copies(connection: duckdb.DuckDBPyConnection, schema: Schema, has_target: str) -> RowGroups:
     """Equal rows of a table without a key: a few are one thing twice, many are things of one kind, which each split must have."""
     split = schema.split
     stratum = quote_column(split.stratify) if split.stratify else "0"
@@ -107,22 +107,22 @@ def _find_copies(connection: duckdb.DuckDBPyConnection, schema: Schema, has_targ
         FROM strata"""
     ).fetchone()
     rows, largest, is_divided = found or (0, 0, False)
-    return Together("content", int(rows), int(largest or 0), is_divided=bool(is_divided and shares))
+    return RowGroups("content", int(rows), int(largest or 0), is_divided=bool(is_divided and shares))
 
 
-def _find_anomalies(schema: Schema, rows: dict[str, int], together: Together) -> list[Anomaly]:
+def _find_anomalies(schema: Schema, rows: dict[str, int], groups: RowGroups) -> list[Anomaly]:
     total, split = sum(rows.values()), schema.split
     found = []
-    if together.without:
+    if groups.without:
         message = (
-            f"{together.without:,} rows have no {together.what}: they are one group of {together.without:,} rows, which stays together; "
+            f"{groups.without:,} rows have no {groups.what}: they are one group of {groups.without:,} rows, which stays together; "
             f"fill it in, or leave these rows out."
         )
-        found.append(Anomaly("GroupMissing", "Warning", split.group, message, together.without))
-    if together.what == "content" and together.rows > total * MIN_REPORTED_COPIES_FRACTION:
-        fate = "are divided like all others" if together.is_divided else "stay in one split"
-        message = f"{together.rows:,} of {total:,} rows are equal to another row, up to {together.largest:,} to one; without spec.keys they {fate}."
-        found.append(Anomaly("RepeatedRows", "Warning", None, message, together.rows))
+        found.append(Anomaly("GroupMissing", "Warning", split.group, message, groups.without))
+    if groups.what == "content" and groups.rows > total * MIN_REPORTED_COPIES_FRACTION:
+        fate = "are divided like all others" if groups.is_divided else "stay in one split"
+        message = f"{groups.rows:,} of {total:,} rows are equal to another row, up to {groups.largest:,} to one; without spec.keys they {fate}."
+        found.append(Anomaly("RepeatedRows", "Warning", None, message, groups.rows))
     missed = max(
         abs(rows[name] / total - share) for name, share in (("validation", split.validation), ("test", split.test))
     )
@@ -130,7 +130,7 @@ def _find_anomalies(schema: Schema, rows: dict[str, int], together: Together) ->
         reached = ", ".join(f"{name} {rows[name] / total:.1%}" for name in SPLITS)
         message = (
             f"The splits have other shares than spec.split asks for ({reached}); "
-            f"{together.describe() or 'there are few rows: '}use more rows or another spec.split."
+            f"{groups.describe() or 'there are few rows: '}use more rows or another spec.split."
         )
         found.append(Anomaly("SplitShares", "Warning", split.group, message, total))
     return found
@@ -146,7 +146,7 @@ def _hash(schema: Schema, columns: list[str]) -> str:
     return f"md5({quote_literal(str(schema.split.seed))} || chr(31) || {row_text(columns)})"
 
 
-def _by_hash(schema: Schema, has_target: str, together: Together) -> str:
+def _by_hash(schema: Schema, has_target: str, groups: RowGroups) -> str:
     """Rows in the order of their hash fill test, then validation; equal rows go together, where their middle falls.
 
     Where copies are divided, the first, second, … of equal rows have hashes of their own: the same whatever their order.
@@ -155,7 +155,7 @@ def _by_hash(schema: Schema, has_target: str, together: Together) -> str:
     columns = list(schema.keys) or sorted(column.name for column in schema.columns)
     stratum = quote_column(split.stratify) if split.stratify else "0"
     number = "row_number() OVER (PARTITION BY hash ORDER BY row)"
-    hash_ = f"md5(hash || chr(31) || {number})" if together.is_divided else "hash"
+    hash_ = f"md5(hash || chr(31) || {number})" if groups.is_divided else "hash"
     return f"""
         WITH content AS (SELECT rowid AS row, {stratum} AS stratum, {_hash(schema, columns)} AS hash
                          FROM data WHERE {has_target}),
@@ -169,7 +169,7 @@ def _by_hash(schema: Schema, has_target: str, together: Together) -> str:
         FROM ranked"""
 
 
-def _by_time(schema: Schema, has_target: str, together: Together) -> str:
+def _by_time(schema: Schema, has_target: str, groups: RowGroups) -> str:
     """The newest rows test, those before them validate. A boundary is a time, so equal times stay together."""
     split, time = schema.split, quote_column(schema.event_time or "")
     return f"""
@@ -182,7 +182,7 @@ def _by_time(schema: Schema, has_target: str, together: Together) -> str:
         FROM ranked"""
 
 
-def _by_group(schema: Schema, has_target: str, together: Together) -> str:
+def _by_group(schema: Schema, has_target: str, groups: RowGroups) -> str:
     """Groups in the order of their hash fill test, then validation; a group goes where its middle row falls."""
     split, group = schema.split, schema.split.group or ""
     return f"""

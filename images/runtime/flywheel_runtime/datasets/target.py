@@ -19,12 +19,12 @@ MAX_EXACT_INTEGER = 2**53  # of a 64-bit float
 # A feature leaks if, alone and on rows that it was not fitted to, it removes this share of the errors of the constant
 # guess. On the flights the delay in minutes (the label is delay >= 15) removes 1.00; the best honest single feature, the
 # departure delay, which is not known beforehand either, removes 0.67, and all that is known before departure below 0.03.
-LEAK_GAIN = 0.98
+MIN_LEAK_ERROR_REDUCTION = 0.98
 MAX_LEAK_ROWS = 100_000
 LEAK_BINS = 1000
 MIN_LEAK_ROWS = 20
 # An identifier is in no order with the target unless the table was sorted by it; then only the rows between two classes err.
-IDENTIFIER_LEAK_GAIN = 0.9
+MIN_IDENTIFIER_ERROR_REDUCTION = 0.9
 MAX_IDENTIFIER_SPREAD = 4  # numbers from the least to the greatest identifier, for each row
 
 
@@ -128,12 +128,12 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Ta
     for feature in features:
         is_number = feature.type in ("Integer", "Float")
         values = _codes_or_numbers(connection, feature.name, sample, is_number)
-        gain = errors_removed(values, targets, is_number, target.task == "Classification")
-        if gain < LEAK_GAIN and feature.type == "Integer" and is_identifier(values, stride):
+        reduction = error_reduction(values, targets, is_number, target.task == "Classification")
+        if reduction < MIN_LEAK_ERROR_REDUCTION and feature.type == "Integer" and is_identifier(values, stride):
             found += _identifier_leak(feature.name, values, targets, target)
-        if gain >= LEAK_GAIN:
+        if reduction >= MIN_LEAK_ERROR_REDUCTION:
             message = (
-                f"Column '{feature.name}' alone predicts target '{target.name}' almost perfectly (it removes {gain:.1%} "
+                f"Column '{feature.name}' alone predicts target '{target.name}' almost perfectly (it removes {reduction:.1%} "
                 "of the errors); it is probably not known at the time of a prediction: leave it out of the features."
             )
             found.append(Anomaly("LabelLeak", "Warning", feature.name, message))
@@ -156,11 +156,11 @@ def _identifier_leak(
     """An identifier leaks if the row with the number before, alone, says what the target is."""
     order = np.argsort(values, kind="stable")
     neighbours = np.repeat(np.arange((len(values) + 1) // 2), 2)[: len(values)].astype(np.float64)
-    gain = errors_removed(neighbours, targets[order], False, target.task == "Classification")
-    if gain < IDENTIFIER_LEAK_GAIN:
+    reduction = error_reduction(neighbours, targets[order], False, target.task == "Classification")
+    if reduction < MIN_IDENTIFIER_ERROR_REDUCTION:
         return []
     message = (
-        f"Column '{name}' numbers the rows, and their order alone predicts target '{target.name}' (it removes {gain:.1%} of the "
+        f"Column '{name}' numbers the rows, and their order alone predicts target '{target.name}' (it removes {reduction:.1%} of the "
         "errors); name it in spec.keys, or leave it out of the features."
     )
     return [Anomaly("LabelLeak", "Warning", name, message)]
@@ -177,8 +177,8 @@ def _codes_or_numbers(
     return np.unique(np.asarray(rows).astype(str), return_inverse=True)[1].astype(np.float64)
 
 
-def errors_removed(values: NDArray[np.float64], targets: NDArray[np.float64], is_number: bool, classes: bool) -> float:
-    """Share of the constant guess's errors (squared errors for numbers) that `values` alone remove, out of sample.
+def error_reduction(values: NDArray[np.float64], targets: NDArray[np.float64], is_number: bool, classes: bool) -> float:
+    """The proportional reduction in error: the share of the constant guess's errors (squared for numbers) that `values` alone remove, out of sample.
 
     Bins and their guesses come from every other row, the errors from the rows between, so that an identifier,
     whose values never return, does not look like a leak.
@@ -191,11 +191,11 @@ def errors_removed(values: NDArray[np.float64], targets: NDArray[np.float64], is
     by_bin = guess(bins[fit], targets[fit], int(bins.max()) + 1)
     constant = guess(np.zeros_like(bins[fit]), targets[fit], 1)[0]
     expected = np.where(np.isnan(by_bin[bins[validate]]), constant, by_bin[bins[validate]])
-    truth = targets[validate]
+    y_true = targets[validate]
     if classes:
-        left, before = np.mean(expected != truth), np.mean(constant != truth)
+        left, before = np.mean(expected != y_true), np.mean(constant != y_true)
     else:
-        left, before = np.mean((expected - truth) ** 2), np.mean((constant - truth) ** 2)
+        left, before = np.mean((expected - y_true) ** 2), np.mean((constant - y_true) ** 2)
     return float(1 - left / before) if before > 0 else 0.0
 
 

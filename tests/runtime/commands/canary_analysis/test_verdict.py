@@ -28,7 +28,7 @@ def judged(progress: float = 1.0, mode: str = "Canary", **counted: Any) -> verdi
     for count, seconds in counted.get("challenger", ()):
         challenger.answers(count, seconds)
     criteria = StepCriteria(mode, 5, CHALLENGER, LIMITS, progress)
-    asked = verdict.final if progress >= 1.0 else verdict.breach
+    asked = verdict.final_verdict if progress >= 1.0 else verdict.find_breach
     return asked(criteria, grown(start, champion), grown(empty, challenger))
 
 

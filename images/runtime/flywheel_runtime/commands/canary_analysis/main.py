@@ -60,15 +60,15 @@ def measure(criteria: StepCriteria, scraper: Scraper, seconds: float, at_most: f
         scraper.scrape()
         progress = (time.monotonic() - begun) / seconds
         if progress < 1.0:
-            found = verdict.breach(replace(criteria, progress=progress), *scraper.counts)
+            found = verdict.find_breach(replace(criteria, progress=progress), *scraper.counts)
         else:
-            final = verdict.final(criteria, *scraper.counts)
+            final = verdict.final_verdict(criteria, *scraper.counts)
             found = final if final.classification != "CannotMeasure" else None
         if found is not None:
             return found
     if scraper.counts[0].pods == 0:
         return Verdict("CannotMeasure", "cannot be judged: no server of the champion gave its metrics")
-    return verdict.final(criteria, *scraper.counts)
+    return verdict.final_verdict(criteria, *scraper.counts)
 
 
 def _is_taken_up(champion: Side, criteria: StepCriteria, threads: ThreadPoolExecutor, patience: float) -> bool:

@@ -46,16 +46,16 @@ class StepCriteria:
         return bad > limit * self.projected_requests(count) and (enough or bad >= MIN_BAD_REQUESTS)
 
 
-def breach(criteria: StepCriteria, champion: Counts, challenger: Counts) -> Verdict | None:
+def find_breach(criteria: StepCriteria, champion: Counts, challenger: Counts) -> Verdict | None:
     """What the rest of the step cannot make up for; at the end of the step, any limit that is broken."""
     if criteria.mode == "Shadow":
         return _disagrees(criteria, champion)
     return _errs(criteria, champion) or _is_slow(criteria, champion, challenger)
 
 
-def final(criteria: StepCriteria, champion: Counts, challenger: Counts) -> Verdict:
+def final_verdict(criteria: StepCriteria, champion: Counts, challenger: Counts) -> Verdict:
     """The verdict at the end of the step."""
-    found = breach(criteria, champion, challenger)
+    found = find_breach(criteria, champion, challenger)
     if found is not None:
         return found
     if criteria.mode == "Shadow":

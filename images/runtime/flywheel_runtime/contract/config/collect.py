@@ -20,8 +20,8 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Retention:
-    """Outputs are uploaded if `metric` reaches what other trials have, whose number is enough."""
+class UploadThreshold:
+    """Outputs are uploaded only if `metric` reaches what other trials have, whose number is enough."""
 
     metric: str
     maximize: bool
@@ -109,7 +109,7 @@ class CollectConfig:
     prune: PruneConfig | None = None
     leader: int | None = None
     checkpoint: CheckpointConfig | None = None
-    keep: Retention | None = None
+    keep: UploadThreshold | None = None
     upload_patience_seconds: float = 0
 
     @classmethod
