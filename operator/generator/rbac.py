@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core.policies import PROMISES
+from flywheel.core.policies import POLICY_GUARANTEES
 from flywheel.core.resource.api import (
     CONFIG_MAP,
     CRON_JOB,
@@ -82,10 +82,10 @@ def own_namespace_rules() -> tuple[Rule, ...]:
 
 
 def policy_rules() -> tuple[Rule, ...]:
-    """Returns what the operator needs in the whole cluster, to say at its start which promises it cannot keep."""
+    """Returns what the operator needs in the whole cluster, to log at its start which guarantees are not enforced."""
     resources = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
     why = "whether the chart's policies exist"
-    return (Rule(why, "admissionregistration.k8s.io", resources, ("get",), tuple(PROMISES)),)
+    return (Rule(why, "admissionregistration.k8s.io", resources, ("get",), tuple(POLICY_GUARANTEES)),)
 
 
 def view_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.cluster.errors import ApiError
-from flywheel.core.policies import PROMISES
+from flywheel.core.policies import POLICY_GUARANTEES
 from flywheel.core.resource.api import Reference
 from flywheel.engine import metrics
 from flywheel.engine.policy_check import report_policies
@@ -38,13 +38,13 @@ def test_where_all_are_in_force_nothing_is_said(caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize("answers", [Answers(missing="flywheel-pods"), Answers(unbound="flywheel-pods")])
-def test_a_policy_that_does_not_deny_is_named_with_its_promise(
+def test_a_policy_that_does_not_deny_is_named_with_its_guarantee(
     answers: Answers, caplog: pytest.LogCaptureFixture
 ) -> None:
     [message] = report(answers, caplog)
 
     assert message.startswith("ValidatingAdmissionPolicy 'flywheel-pods' is not in force")
-    assert PROMISES["flywheel-pods"] in message
+    assert POLICY_GUARANTEES["flywheel-pods"] in message
     value = metrics.REGISTRY.get_sample_value("flywheel_policy_in_force", {"policy": "flywheel-pods"})
     assert value == 0
 
@@ -53,4 +53,4 @@ def test_where_they_cannot_be_read_that_is_said_once(caplog: pytest.LogCaptureFi
     [message] = report(Answers(closed=True), caplog)
 
     assert message.startswith("whether the chart's policies are in force is unknown")
-    assert all(promise in message for promise in PROMISES.values())
+    assert all(guarantee in message for guarantee in POLICY_GUARANTEES.values())

@@ -1,6 +1,6 @@
-"""The chart's ValidatingAdmissionPolicies, each with the promise that only it keeps (docs/security.md)."""
+"""The chart's ValidatingAdmissionPolicies, each with the guarantee that only it enforces (docs/security.md)."""
 
-PROMISES = {
+POLICY_GUARANTEES = {
     "flywheel-approval": "spec.approval of a ModelVersion is written only by users with the verb approve",
     "flywheel-promotion": "only users with the verb approve end, bypass or delete a Model with promotion: Approval",
     "flywheel-served-version": "a ModelVersion that is in use is not deleted",

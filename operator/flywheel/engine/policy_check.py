@@ -1,10 +1,10 @@
-"""Which promises the operator cannot keep, since a ValidatingAdmissionPolicy of the chart is missing."""
+"""Which guarantees are not enforced, since a ValidatingAdmissionPolicy of the chart is missing."""
 
 import logging
 
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
-from flywheel.core.policies import PROMISES
+from flywheel.core.policies import POLICY_GUARANTEES
 from flywheel.core.resource.api import Api, Reference
 from flywheel.engine import metrics
 
@@ -17,19 +17,19 @@ _BINDING = Api(_GROUP, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmi
 
 def report_policies(client: Client) -> None:
     """Logs a warning for each policy that is not in force, and sets its metric. Where they may not be read, it says that once."""
-    for name, promise in PROMISES.items():
+    for name, guarantee in POLICY_GUARANTEES.items():
         try:
             in_force = _is_in_force(client, name)
         except ApiError as error:
             logger.warning(
                 "whether the chart's policies are in force is unknown (%s); without them nobody keeps that %s",
                 error,
-                ", that ".join(PROMISES.values()),
+                ", that ".join(POLICY_GUARANTEES.values()),
             )
             return
         metrics.policy_in_force.labels(policy=name).set(in_force)
         if not in_force:
-            logger.warning("ValidatingAdmissionPolicy '%s' is not in force, so nobody keeps that %s", name, promise)
+            logger.warning("ValidatingAdmissionPolicy '%s' is not in force, so nobody keeps that %s", name, guarantee)
 
 
 def _is_in_force(client: Client, name: str) -> bool:

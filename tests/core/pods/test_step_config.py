@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from flywheel.core.pods.fetch import Input, fetch_container
-from flywheel.core.pods.neighbour_config import CollectConfig, WatchConfig
+from flywheel.core.pods.sidecar_config import CollectConfig, WatchConfig
 from flywheel.core.pods.step_config import (
     BatchConfig,
     CanaryAnalysisConfig,

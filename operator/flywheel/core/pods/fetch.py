@@ -14,7 +14,7 @@ from flywheel.core.settings import Settings
 
 ROOT = "/flywheel"
 # Of fetch and collect. Four uploads of the largest part (1 TiB in 9,000 parts) fit.
-NEIGHBOUR_RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+SIDECAR_RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 # All that our own server reads of an artifact (images/README.md, "A model artifact").
 SERVED_FILES = ("baseline.json", "golden.json", "model.onnx", "signature.json")
 
@@ -68,7 +68,7 @@ def fetch_container(
     is_foreign = bool(secret_volumes(inputs))
     return {
         **runtime_container("fetch", settings, {**env, **(foreign_env("source") if is_foreign else {})}),
-        "resources": NEIGHBOUR_RESOURCES,
+        "resources": SIDECAR_RESOURCES,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},

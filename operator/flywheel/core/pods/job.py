@@ -9,8 +9,8 @@ from typing import Any
 from flywheel.core.pods.bounds import bound_resources, bound_volume, inputs_volume
 from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.pods.fetch import (
-    NEIGHBOUR_RESOURCES,
     ROOT,
+    SIDECAR_RESOURCES,
     Input,
     claim_mounts,
     claim_volumes,
@@ -19,7 +19,6 @@ from flywheel.core.pods.fetch import (
     secret_volumes,
 )
 from flywheel.core.pods.indexed_job import Indexed, JobAdditions, index_env, job_additions
-from flywheel.core.pods.neighbour_config import CollectConfig, WatchConfig
 from flywheel.core.pods.pod_spec import (
     CREDENTIALS_USER_ID,
     USER_ID,
@@ -33,6 +32,7 @@ from flywheel.core.pods.pod_spec import (
     upgrade_env,
     user_env,
 )
+from flywheel.core.pods.sidecar_config import CollectConfig, WatchConfig
 from flywheel.core.pods.store_secret import identity_annotations, store_env, store_mount, store_volume
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
@@ -201,7 +201,7 @@ def _collect(resource: AnyResource, step: Step, settings: Settings, env: Mapping
         **container,
         "env": [*container["env"], job_variable()],
         "restartPolicy": "Always",
-        "resources": NEIGHBOUR_RESOURCES,
+        "resources": SIDECAR_RESOURCES,
         # No neighbour starts before collect has made itself unreadable to it. The kubelet would act on a probe a second later.
         "lifecycle": {"postStart": {"exec": {"command": ["timeout", "60", "sh", "-c", WAIT_FOR_COLLECT]}}},
         "volumeMounts": [

@@ -12,7 +12,7 @@ from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan
 from flywheel.kinds.experiment import children, messages
 from flywheel.kinds.experiment.children import Experiment
-from flywheel.kinds.experiment.fit import fit_of
+from flywheel.kinds.experiment.generalization import measure_generalization
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Ending, Progress, advance
 from flywheel.kinds.experiment.schema.immutable import fingerprint
@@ -189,7 +189,7 @@ def _status(experiment: Experiment, progress: Progress, *, registered: bool) -> 
         direction=progress.setup.direction,
         trials=trials.counts,
         best=trials.best,
-        fit=_fit(progress),
+        fit=_fit_status(progress),
         last_trials=trials.last,
         running=tuple(attempt for _, attempt in sorted(trials.attempts.items())),
         history=trials.history(),
@@ -198,13 +198,13 @@ def _status(experiment: Experiment, progress: Progress, *, registered: bool) -> 
     )
 
 
-def _fit(progress: Progress) -> FitStatus | None:
-    fit = fit_of(progress.trials.best, progress.setup) if progress.trials.best else None
-    if fit is None:
+def _fit_status(progress: Progress) -> FitStatus | None:
+    found = measure_generalization(progress.trials.best, progress.setup) if progress.trials.best else None
+    if found is None:
         return None
-    numbers = {"train": fit.train, "gap": fit.gap, "baseline": fit.baseline}
+    numbers = {"train": found.train, "gap": found.gap, "baseline": found.baseline}
     texts = {name: None if number is None else f"{number:.6g}" for name, number in numbers.items()}
-    return FitStatus.model_validate({**texts, "finding": fit.finding()})
+    return FitStatus.model_validate({**texts, "finding": found.finding()})
 
 
 def _importance(experiment: Experiment, progress: Progress) -> tuple[Importance, ...]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.failures import tally_branches
-from flywheel.kinds.experiment.fit import fit_of
+from flywheel.kinds.experiment.generalization import measure_generalization
 from flywheel.kinds.experiment.observe import DatasetState
 from flywheel.kinds.experiment.progress import Ending, Progress
 from flywheel.kinds.experiment.schema.status import Trial
@@ -191,12 +191,12 @@ def search_is_over(progress: Progress, ending: Ending, best: Trial, version: str
 
 def describe_fit(progress: Progress, best: Trial) -> list[str]:
     """A sentence where the best trial is no better than a constant, underfits or overfits, with what helps."""
-    fit = fit_of(best, progress.setup)
-    finding = fit.finding() if fit is not None else None
-    if fit is None or finding is None or fit.baseline is None:
+    found = measure_generalization(best, progress.setup)
+    finding = found.finding() if found is not None else None
+    if found is None or finding is None or found.baseline is None:
         return []
-    constant = f"a constant prediction has {format_metric(str(fit.baseline))}"
-    train = f"{format_metric(str(fit.train))} on its train rows" if fit.train is not None else ""
+    constant = f"a constant prediction has {format_metric(str(found.baseline))}"
+    train = f"{format_metric(str(found.train))} on its train rows" if found.train is not None else ""
     if finding == "NoBetterThanConstant":
         return [f"It is no better than a constant: {constant}. Look for features that say more about the target."]
     if finding == "Underfitting":

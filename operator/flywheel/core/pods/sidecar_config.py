@@ -14,8 +14,8 @@ class OutputConfig(StepConfig):
     required: bool
 
 
-class Retention(StepConfig):
-    """Outputs are uploaded if `metric` reaches what other trials have."""
+class UploadThreshold(StepConfig):
+    """Outputs are uploaded only if `metric` reaches what other trials have."""
 
     metric: str
     maximize: bool
@@ -46,7 +46,7 @@ class CollectConfig(StepConfig):
     outputs: tuple[OutputConfig, ...]
     audit: dict[str, Any] | None = None
     prune: PruneConfig | None = None
-    keep: Retention | None = None
+    keep: UploadThreshold | None = None
     leader: int | None = None
     checkpoint: CheckpointConfig | None = None
     upload_patience_seconds: int

@@ -16,7 +16,7 @@ Finding = Literal["NoBetterThanConstant", "Underfitting", "Overfitting"]
 
 
 @dataclass(frozen=True)
-class Fit:
+class Generalization:
     """The objective of the best trial on validation rows, on its train rows, and of a constant prediction on the validation rows."""
 
     metric: str
@@ -31,7 +31,7 @@ class Fit:
         return None if self.train is None else self._gain(self.train, self.value)
 
     def finding(self) -> Finding | None:
-        """What is wrong with the fit, by the skill score: the share of the way from the constant to a perfect model.
+        """What is wrong with it, by the skill score: the share of the way from the constant to a perfect model.
 
         A model that loses more than half of its train skill on validation rows overfits; one with less than 0.1 on its train rows underfits.
         """
@@ -57,12 +57,12 @@ class Fit:
         return self._gain(value, self.baseline) / possible if possible > 0 else None
 
 
-def fit_of(best: Trial, setup: Setup) -> Fit | None:
-    """The fit of the best trial; None where it reports neither a baseline nor its objective on train rows."""
+def measure_generalization(best: Trial, setup: Setup) -> Generalization | None:
+    """Returns how the best trial generalizes; None where it reports neither a baseline nor its objective on train rows."""
     train, baseline = (best.metrics.get(f"{prefix}{setup.metric}") for prefix in (TRAIN_PREFIX, BASELINE_PREFIX))
     if best.value is None or (train is None and baseline is None):
         return None
-    return Fit(
+    return Generalization(
         metric=setup.metric,
         maximize=setup.maximize,
         value=float(best.value),
