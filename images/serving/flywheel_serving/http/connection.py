@@ -228,7 +228,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         else:
             limits = self._limits
-            self._set_deadline(limits.request_seconds if self._parser.is_receiving else limits.idle_seconds)
+            seconds = limits.request_seconds if self._parser.is_receiving else limits.idle_seconds
+            self.deadline = self._server.loop.time() + seconds  # not by `_set_deadline`: each request ends here
 
     def _linger(self) -> None:
         # Closing with unread bytes makes the kernel send a reset, which can overtake the refusal just written.

@@ -29,14 +29,15 @@ class Admission:
     def __init__(self, max_in_flight: int) -> None:
         self._max_in_flight = max_in_flight
         self.count_queued: Callable[[str], int] = lambda _peer: 0  # the requests of a client that wait
-        self._max_while_closed = min(SATURATING_REQUESTS, max_in_flight)
+        # With fewer in flight, every request may join: then `check` need not be called.
+        self.always_admitted = min(SATURATING_REQUESTS, max_in_flight)
         # Times are of time.perf_counter's clock.
         self._closed_until = 0.0
         self._standing_since = self._drained_at = float("-inf")
 
     def check(self, in_flight: int, peer: str) -> None:
         """Raises TooManyRequests if no request of the client `peer` may join the `in_flight` ones."""
-        if in_flight < self._max_while_closed:
+        if in_flight < self.always_admitted:
             return
         if self._closed_until:
             now = time.perf_counter()
@@ -48,7 +49,7 @@ class Admission:
             raise TooManyRequests(f"{in_flight} inferences are in flight, the limit; retry in a second")
 
     def _check_closed(self, in_flight: int, peer: str, now: float) -> None:
-        if not self._is_reserved(in_flight, self._max_while_closed, peer):
+        if not self._is_reserved(in_flight, self.always_admitted, peer):
             self._closed_until = now + CLOSED_SECONDS
             raise TooManyRequests("more requests arrive than the model can answer; retry in a second, or add replicas")
 

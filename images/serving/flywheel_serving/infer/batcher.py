@@ -43,12 +43,12 @@ class BatchItem:
     deadline: float
     on_result: Callable[[ModelResult], None]
     submitted: float = 0.0
+    peer: str = UNKNOWN_PEER
     started: float = 0.0
     # Items of one layout have inputs of the same names, types and shapes, and all numbers in `block`, [input, row, ...].
     layout: InputLayout | None = None
     block: Array | None = None
     counted: bool = False  # with the others of its batch, by `Batcher.on_batch`
-    peer: str = UNKNOWN_PEER
     alone: bool = False  # it was in a batch that failed, and shares no call any more
     has_timer: bool = False  # that drops it at its deadline
 
@@ -105,6 +105,8 @@ class Batcher:
         """Queues `item`: its result comes later, on the event loop; Overloaded if it still waits at its deadline."""
         item.submitted = time.perf_counter()
         self._queue.append(item)
+        if self._is_flush_due:
+            return  # it runs the item, or starts its timer
         if self._runner.is_full:
             self._start_timer(item)
         else:
@@ -211,7 +213,7 @@ class Batcher:
         items = batch.items
         if self._has_row_axis and not isinstance(result, RequestError):
             result = _check_rows(batch, result)
-        self._update_statistics(items, result)
+        self._update_statistics(batch, result)
         if isinstance(result, REPEATED) and len(items) > 1:
             self._repeat_alone(items)
         elif isinstance(result, RequestError):
@@ -231,13 +233,12 @@ class Batcher:
             item.alone, item.deadline = True, max(item.deadline, deadline)
         self._queue.extendleft(reversed(items))
 
-    def _update_statistics(self, items: list[BatchItem], result: ModelResult) -> None:
-        statistics, now = self._metrics.statistics, time.perf_counter()
+    def _update_statistics(self, batch: Batch, result: ModelResult) -> None:
+        items, statistics, now = batch.items, self._metrics.statistics, time.perf_counter()
         if not isinstance(result, RequestError):
             requests, started = len(items), items[0].started
             queued_seconds = requests * started - sum([item.submitted for item in items])
-            rows = sum([item.rows for item in items])
-            statistics.add_success(requests, rows, queued_seconds, requests * (now - started))
+            statistics.add_success(requests, batch.rows, queued_seconds, requests * (now - started))
         elif len(items) == 1 or not isinstance(result, REPEATED):  # else each item runs again by itself
             for item in items:
                 statistics.add_failure(now - item.submitted)

@@ -202,6 +202,8 @@ class DataPlane:
 
     def admit(self, peer: str) -> None:
         """Call this before decoding a request of the client `peer`. Raises Overloaded or TooManyRequests if it could not be answered."""
+        if self._is_warm and self.metrics.in_flight < self._admission.always_admitted:
+            return
         try:
             if not self._is_warm:
                 raise Overloaded(f"model {self.name!r} is warming up; retry in a second")
@@ -213,23 +215,25 @@ class DataPlane:
     def submit(self, request: InferRequest, on_response: ResponseCallback) -> None:
         """Calls `on_response` once with the response or the error, at once or later."""
         start = time.perf_counter()
-        recorder = self.recorder
+        recorder, layout = self.recorder, request.layout
         try:
             outputs = self._requested_outputs(request.outputs) if request.outputs else self._all_outputs
             row_keys = recorder.row_keys(request.tensors, request.parameters) if recorder else None
-            feeds = self._fit(request.tensors, request.layout)
+            if layout is not None and layout.fits:
+                feeds, rows = request.tensors, layout.rows
+            else:
+                feeds, rows = self._fit(request.tensors, layout)
         except RequestError as error:
             self.metrics.infer_failure += 1
             on_response(error)
             return
         self.metrics.in_flight += 1
-        rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
         queue_seconds, timeout = self._limits.queue_seconds, request.timeout
         deadline = start + (min(queue_seconds, timeout) if timeout else queue_seconds)
         complete = self._completion(request, start, outputs, on_response)
-        item = BatchItem(feeds, outputs, rows, deadline, complete, start, peer=request.peer)
+        item = BatchItem(feeds, outputs, rows, deadline, complete, start, request.peer)
         if feeds is request.tensors:
-            item.layout, item.block = request.layout, request.block
+            item.layout, item.block = layout, request.block
         route = self.route
         if recorder and not request.is_forwarded:  # the server that forwarded it records it
             item.on_result = complete = recorder.record_on(complete, item, request, row_keys, is_direct=route is None)
@@ -239,13 +243,14 @@ class DataPlane:
             deadline = start + timeout if timeout else float("inf")
             route.submit(RoutedRequest(item, request.id, request.headers or {}, request.pinned, deadline, complete))
 
-    def _fit(self, tensors: dict[str, Array], layout: InputLayout | None) -> dict[str, Array]:
-        if layout is not None and layout.fits:
-            return tensors
+    def _fit(self, tensors: dict[str, Array], layout: InputLayout | None) -> tuple[dict[str, Array], int]:
+        """What the model takes, and its number of rows."""
         fitted = self.signature.fit(tensors, self._limits.rows)
+        rows = len(next(iter(fitted.values()))) if self.signature.batched else 1
         if layout is not None:
             layout.fits = [*fitted] == [*tensors] and all(fitted[name] is tensors[name] for name in fitted)
-        return fitted
+            layout.rows = rows
+        return fitted, rows
 
     def _completion(
         self, request: InferRequest, start: float, outputs: list[str], on_response: ResponseCallback

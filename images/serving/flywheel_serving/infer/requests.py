@@ -19,10 +19,11 @@ FORWARDED_HEADER = b"x-flywheel-forwarded"
 class InputLayout:
     """Inputs of one datatype and shape, in one order, as earlier requests had them.
 
-    `fits` is true once the data plane has seen that the model takes them unchanged.
+    `fits` is true once the data plane has seen that the model takes them unchanged, as so many `rows`.
     """
 
     fits: bool = field(default=False, kw_only=True)
+    rows: int = field(default=0, kw_only=True)
 
 
 @dataclass(slots=True)
@@ -40,11 +41,11 @@ class InferRequest:
     timeout: float | None = None
     parameters: dict[str, Any] | None = None
     body_bytes: int = 0
+    layout: InputLayout | None = None
+    block: Array | None = None
     headers: Mapping[bytes, bytes] | None = None
     pinned: bool = False
     peer: str = ""
-    layout: InputLayout | None = None
-    block: Array | None = None
 
     @property
     def is_forwarded(self) -> bool:

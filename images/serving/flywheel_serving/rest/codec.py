@@ -38,7 +38,8 @@ def decode(body: bytes, json_length: int | None, templates: BodyTemplates) -> tu
     if json_length is None and (known := templates.read(body)) is not None:
         template, block = known
         inputs = template.inputs(block)
-        return InferRequest("", inputs, [], body_bytes=len(body), layout=template, block=block), ALL_JSON
+        # By position: arguments by name cost a dictionary for each request.
+        return InferRequest("", inputs, [], None, None, len(body), template, block), ALL_JSON
     if json_length is not None and not 0 < json_length <= len(body):
         found = f"{json_length} for a body of {len(body)} bytes"
         raise InvalidRequest(

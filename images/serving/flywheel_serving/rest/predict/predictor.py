@@ -34,8 +34,8 @@ class Predictor:
             read_timeout(rows.parameters),
             rows.parameters,
             len(body),
-            layout=layout,
-            block=block,
+            layout,
+            block,
         )
 
     def encode(self, response: InferResponse) -> bytes:
