@@ -120,8 +120,8 @@ def test_every_test_that_the_page_on_security_names_exists() -> None:
 
 SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 SENTENCE = re.compile(r"(?<=[.])\s+(?=[A-Z[])")
-# Sentences of the README's section on installation that promise something too.
-PROMISES = ("The operator talks only", "Their pods run", "In step pods,")
+# Sentences of the README's section on installation that guarantee something too.
+GUARANTEE_OPENINGS = ("The operator talks only", "Their pods run", "In step pods,")
 # What a sentence has beside its promise: where to read on.
 POINTERS = ("[docs/security.md]", "Jobs and servers read them.")
 
@@ -138,7 +138,7 @@ def guarantees() -> list[str]:
     installation = [
         each for line in section("README.md", "Install into your cluster").splitlines() for each in SENTENCE.split(line)
     ]
-    sentences += [each for each in installation if each.startswith(PROMISES)]
+    sentences += [each for each in installation if each.startswith(GUARANTEE_OPENINGS)]
     return [each for each in sentences if not each.startswith(POINTERS)]
 
 

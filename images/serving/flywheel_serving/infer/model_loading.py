@@ -45,8 +45,8 @@ def load_model(config: InferConfig) -> Loading:
             path, threads, max_workers=limits.workers, memory_bytes=memory_bytes, max_output_bytes=max_output_bytes
         )
         isolated.signature = add_class_names(isolated.signature, classes)
-        calls, lease, restore = isolated.max_workers, isolated.lease, isolated.restore
-        concurrency = Concurrency(calls, seconds, inline=False, lease=lease, restore=restore)
+        max_calls, lease, restore = isolated.max_workers, isolated.lease, isolated.restore
+        concurrency = Concurrency(max_calls, seconds, inline=False, lease=lease, restore=restore)
         return Loading(isolated, concurrency, isolated, operator, row_mixing)
     model = OnnxModel(path, threads, is_checked=True, max_output_bytes=max_output_bytes, max_memory_bytes=memory_bytes)
     model.signature = add_class_names(model.signature, classes)
