@@ -39,7 +39,7 @@ class ModelSpec(Schema):
     gates: tuple[Gate, ...] = named_list(16, "Conditions that a version must meet to become champion.")
     default_gates: Literal["Enabled", "Disabled"] | None = Field(
         None,
-        description='Enabled, the default, adds the gate {name: beats-a-constant, baseline: {minGain: "0"}} unless spec.gates has a gate with baseline: a version that is no better than a constant prediction does not become champion. It is measured for versions whose lineage names their data; where it cannot be measured, it says so and lets the version pass. Disabled adds no gate.',
+        description='Enabled, the default, adds the gate {name: beats-a-constant, baseline: {minGain: "0"}} unless spec.gates has a gate with baseline or one of that name: a version that is no better than a constant prediction does not become champion. It is measured for versions whose lineage names their data; where it cannot be measured, it says so and lets the version pass. Disabled adds no gate.',
     )
     promotion: Literal["Auto", "Approval"] = Field(
         "Auto",

@@ -143,7 +143,7 @@ class Lineage(Schema):
 
 
 # Field by field: the same rule on the whole spec is over the server's cost limit by a factor of 100 (measured).
-_MESSAGE = "a ModelVersion is immutable except for resources, placement and imagePullSecrets of its verify Job; create another version instead"
+_MESSAGE = "a ModelVersion is immutable except for resources, placement, imagePullSecrets, approval and archived; create another version instead"
 _FROZEN = validations(rule("self == oldSelf", _MESSAGE))
 _NEITHER_ADDED_NOR_REMOVED = "has(self.lineage) == has(oldSelf.lineage) && has(self.metrics) == has(oldSelf.metrics) && has(self.quantize) == has(oldSelf.quantize) && has(self.example) == has(oldSelf.example)"
 
@@ -200,10 +200,10 @@ class ModelVersionSpec(Schema):
         description="Resources of the verify and gates Jobs. A change verifies a failed version again.",
     )
     placement: Placement = Field(
-        Placement(), description="Scheduling constraints of the verify Job. This field is mutable."
+        Placement(), description="Scheduling constraints of the verify and gates Jobs. This field is mutable."
     )
     image_pull_secrets: PullSecrets = Field(
-        (), description="Secrets for pulling the images of the verify Job. This field is mutable."
+        (), description="Secrets for pulling the images of the verify and gates Jobs. This field is mutable."
     )
 
     @property
