@@ -205,7 +205,7 @@ def test_a_fault_of_a_kind_stays_its_own(harness: EngineHarness) -> None:
     assert harness.condition("good")[0] == "True"
 
 
-def test_a_fault_that_stays_is_stalled_until_the_resource_changes(harness: EngineHarness) -> None:
+def test_a_fault_that_stays_is_stalled_until_the_resource_changes(harness: EngineHarness, writes: list[str]) -> None:
     harness.widget("bad", broken=True)
     bad = harness.at(WIDGETS, "bad")
     results = [harness.reconcile(bad) for _ in range(MAX_INTERNAL_ERRORS)]
@@ -214,6 +214,10 @@ def test_a_fault_that_stays_is_stalled_until_the_resource_changes(harness: Engin
     assert [result.failed for result in results[-2:]] == [False, False]
     assert harness.condition("bad", "Stalled")[0] == "True"
     assert "is tried again when the resource changes" in harness.condition("bad")[2]
+    writes.clear()
+    for _ in range(3):
+        harness.reconcile(bad)
+    assert not writes
 
     harness.widget("bad", broken=False)
     assert harness.condition("bad")[0] == "True"

@@ -151,8 +151,9 @@ class Reconciler:
         count = before.count + 1 if before is not None and before.generation == resource.generation else 1
         self._internal_errors[resource.reference] = InternalErrors(resource.generation, count)
         is_last = count >= MAX_INTERNAL_ERRORS
+        # The sentence stays the same from here on: a status that counts would be written, and so reconciled, without an end.
         again = (
-            f"it was tried {count} times, and is tried again when the resource changes or the operator restarts"
+            f"it was tried {MAX_INTERNAL_ERRORS} times, and is tried again when the resource changes or the operator restarts"
             if is_last
             else "it is tried again by itself"
         )
