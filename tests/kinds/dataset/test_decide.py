@@ -342,6 +342,21 @@ def test_the_artifact_replaces_the_lost_one_even_if_the_status_missed_the_retry(
     assert healed.status.digest == "sha256:" + "f" * 64
 
 
+def test_a_rebuilt_artifact_is_described_as_it_is() -> None:
+    """Another release may have built the lost one, with other test rows: versions are compared by their digest."""
+    lost = Outcome("Invalid", "ArtifactMissing", "The store has lost the artifact.")
+    retrying = after(ASKED, NOTHING, seen(check(2, lost, request="today")))
+    splits = {"train": 229141, "validation": 49102, "test": 49103}
+    facts = {**FACTS, "splits": splits, "testDigest": "sha256:" + "8" * 64}
+    rebuilt = replace(PASSED, outputs={"data": "sha256:" + "f" * 64}, facts=facts)
+
+    (version,) = after(retrying, seen(check(3, rebuilt, request="today"))).status.versions
+
+    assert version.splits is not None
+    assert (version.test_digest, version.splits.test) == (facts["testDigest"], 49103)
+    assert (version.name, version.checked_at) == (GOOD.status.version, GOOD.status.versions[0].checked_at)
+
+
 TICK_1, TICK_2 = Tick("flights-29000001", NOON), Tick("by-hand", NOON + timedelta(hours=1))
 TICKING = replace(GOOD, spec=dataset(SCHEDULED).spec)
 REPLACING = replace(

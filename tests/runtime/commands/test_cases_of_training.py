@@ -10,6 +10,8 @@ import pytest
 
 from tests.runtime.commands.case_files import read_case
 
+# Of case few-distinct, by the build of 22 November 2026.
+EARLIER_FEW_DISTINCT = "sha256:eee6afd9e15cd362dce5e483989b46974898afb902407ba110f72ece57ce98ac"
 BOOSTING = {"estimator": "HistGradientBoostingClassifier", "parameters": {"max_iter": 20}}
 
 
@@ -139,6 +141,27 @@ def test_splits_have_their_shares_where_few_rows_are_distinct(run_check: Any) ->
     assert rows["test"] / total == pytest.approx(0.15, abs=0.01)
     (warning,) = warnings_of(result, "RepeatedRows")
     assert "divided" in warning
+
+
+def test_divided_copies_are_another_version_than_copies_that_stay_together(run_check: Any) -> None:
+    """Releases before divided no copies: a version that names their rows must not come to name others."""
+    result = run_check(read_case("few-distinct"), target="survived")
+
+    assert result.output("data/schema.json")["content"] != EARLIER_FEW_DISTINCT
+
+
+def test_an_unchanged_source_keeps_the_version_and_the_splits_of_an_earlier_release(run_check: Any) -> None:
+    earlier = run_check(read_case("few-distinct"), target="survived")
+    schema = earlier.data / "schema.json"
+    schema.write_text(json.dumps(json.loads(schema.read_text()) | {"content": EARLIER_FEW_DISTINCT}))
+
+    result = run_check(read_case("few-distinct"), previous=earlier, target="survived")
+
+    rows = [set(duckdb.read_parquet(str(result.data / f"{name}.parquet")).fetchall()) for name in ("train", "test")]
+    assert result.output("data/schema.json")["content"] == EARLIER_FEW_DISTINCT
+    assert not rows[0] & rows[1]
+    (warning,) = warnings_of(result, "RepeatedRows")
+    assert "stay in one split" in warning
 
 
 def test_a_few_copies_stay_in_one_split(run_check: Any) -> None:

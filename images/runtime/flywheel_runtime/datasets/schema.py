@@ -103,13 +103,14 @@ class Schema:
 
 @dataclass(frozen=True)
 class PreviousVersion:
-    """The last good version: its types, bins and counts, and the task and classes of its target."""
+    """The last good version: its types, bins and counts, the task and classes of its target, and its identity."""
 
     types: Mapping[str, str]
     profile: Mapping[str, Any]
     target: str | None = None
     task: str | None = None
     classes: tuple[str, ...] = ()
+    content: str | None = None
 
     def has_values(self, name: str) -> bool:
         """Whether a column had a value in any row: without one its type was a guess."""
@@ -129,7 +130,7 @@ class PreviousVersion:
         profile = json.loads((folder / "profile.json").read_text())["columns"]
         types = {column["name"]: column["type"] for column in schema["columns"]}
         classes = tuple(map(str, schema.get("classes") or ()))
-        return cls(types, profile, schema.get("target"), schema.get("task"), classes)
+        return cls(types, profile, schema.get("target"), schema.get("task"), classes, schema.get("content"))
 
 
 def resolve_split(spec: DatasetSpec, task: str | None) -> Split:

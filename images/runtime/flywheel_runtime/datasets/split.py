@@ -1,6 +1,6 @@
 """Divide the rows: table `splits` (row, split), the same for the same rows whatever their order or the machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -24,8 +24,19 @@ def row_text(columns: list[str]) -> str:
     )
 
 
-def assign_splits(connection: duckdb.DuckDBPyConnection, schema: Schema) -> tuple[dict[str, int], list[Anomaly]]:
-    """Create `splits` for the rows that have a target; the rows of each split, and warnings about what could not be divided as asked.
+@dataclass(frozen=True)
+class Division:
+    """The rows of each split, warnings about what could not be divided as asked, and whether copies of one row are in several splits."""
+
+    rows: dict[str, int]
+    anomalies: list[Anomaly]
+    divides_copies: bool
+
+
+def assign_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, *, may_divide_copies: bool = True) -> Division:
+    """Create `splits` for the rows that have a target.
+
+    `may_divide_copies` is false for a version of an earlier release, which kept all copies of one row together.
 
     Raises:
         Failure: SplitEmpty with what keeps the rows together.
@@ -33,6 +44,7 @@ def assign_splits(connection: duckdb.DuckDBPyConnection, schema: Schema) -> tupl
     rules = {"Random": _by_hash, "Time": _by_time, "Group": _by_group}
     has_target = f"{quote_column(schema.target)} IS NOT NULL" if schema.target else "true"
     groups = _find_row_groups(connection, schema, has_target)
+    groups = replace(groups, is_divided=groups.is_divided and may_divide_copies)
     connection.execute(f"CREATE TABLE splits AS {rules[schema.split.by](schema, has_target, groups)}")
     rows = count_splits(connection)
     wanted = {"train": 1.0, "validation": schema.split.validation, "test": schema.split.test}
@@ -44,7 +56,7 @@ def assign_splits(connection: duckdb.DuckDBPyConnection, schema: Schema) -> tupl
             f"The {empty} split would have no row ({sum(rows.values()):,} rows by {schema.split.by}); {cause}{cure}."
         )
         raise Failure("SplitEmpty", message)
-    return rows, _find_anomalies(schema, rows, groups)
+    return Division(rows, _find_anomalies(schema, rows, groups), groups.is_divided)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Version:
     anomalies: list[Anomaly]
     files: list[SourceFile] = field(default_factory=list)
     csv: CsvOptions = field(default_factory=CsvOptions)
+    divides_copies: bool = False
 
     @property
     def total(self) -> int:
@@ -150,22 +151,31 @@ def _write_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, folder:
 
 
 def _content_digest(version: Version, folder: Path) -> str:
-    """Digest of all settings that shape the output, and of the source's bytes: the identity of a version.
+    """The identity of a version. Rows that were made from others have no source: they are known by what they are, the written splits."""
+    if version.files:
+        return digest_source(version.schema, version.files, version.csv, divides_copies=version.divides_copies)
+    return _digest(version.schema, {"splits": [_sha256(folder / f"{name}.parquet") for name in SPLITS]})
 
-    Rows that were made from others have no source: they are known by what they are, the written splits.
+
+def digest_source(schema: Schema, files: list[SourceFile], csv: CsvOptions, *, divides_copies: bool = False) -> str:
+    """Digest of the source's bytes and of all settings that shape the output: the identity of its version.
+
+    Releases before kept all copies of one row together. Where they are divided, the same source is another version.
     """
-    source: dict[str, Any] = (
-        {"files": [file.sha256 for file in version.files]}
-        if version.files
-        else {"splits": [_sha256(folder / f"{name}.parquet") for name in SPLITS]}
-    )
-    folders = [read_folders(file.name) for file in version.files]
+    source: dict[str, Any] = {"files": [file.sha256 for file in files]}
+    folders = [read_folders(file.name) for file in files]
     if any(folders):  # a renamed folder changes rows
         source["folders"] = folders
-    written = version.csv.model_dump(exclude_defaults=True)
+    written = csv.model_dump(exclude_defaults=True)
     if written:  # other cells from the same bytes
         source["csv"] = written
-    settings = {"layout": LAYOUT, **source, "schema": version.schema.as_json()}
+    if divides_copies:
+        source["copies"] = "Divided"
+    return _digest(schema, source)
+
+
+def _digest(schema: Schema, source: dict[str, Any]) -> str:
+    settings = {"layout": LAYOUT, **source, "schema": schema.as_json()}
     return "sha256:" + hashlib.sha256(canonical_json(settings).encode()).hexdigest()
 
 

@@ -113,12 +113,14 @@ def found_version(dataset: Dataset, outcome: Outcome, now: datetime) -> Version:
 def _with_version(dataset: Dataset, found: Version, check: LastCheck, cited: frozenset[str]) -> tuple[Version, ...]:
     """The history with the found version first. The same content is the same version, and what is known of it stays.
 
-    Two things are replaced: warnings, where the spec has changed since; the artifact, where the store had lost it.
+    Two things are replaced: warnings, where the spec has changed since; the artifact with all that describes it, where the store had lost
+    it, since another release may have built the lost one.
     """
     status = dataset.status
     known = next((version for version in status.versions if version.content == found.content), None)
     if known is not None:
-        fresh: dict[str, Any] = {"digest": found.digest} if check.reason == "ArtifactMissing" else {}
+        rebuilt = ("digest", "rows", "splits", "task", "classes", "test_digest", "warnings")
+        fresh = {name: getattr(found, name) for name in rebuilt} if check.reason == "ArtifactMissing" else {}
         if status.generation != check.generation:
             fresh |= {"warnings": found.warnings}
         found = known.model_copy(update=fresh)

@@ -171,7 +171,6 @@ def test_a_folder_gives_a_column_only_where_the_files_have_none(
 DIGESTS = {
     "decimal-comma": "sha256:a3b25628c0b1db2a192fd90f527acfd7ec1bff674521d4797da432ecea7ca71e",
     "question-mark-missing": "sha256:ced7ac7f1dd537a0523aa03d43603bdd60096a757ca4bce644bdcfae63724b92",
-    "name-label-feature": "sha256:6ca5f52c3eeac2c2287352f1f4638faf62a984c7e54f006d93b05994e93851eb",
 }
 
 

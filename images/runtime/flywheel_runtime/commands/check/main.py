@@ -40,9 +40,11 @@ def main(step: Step) -> None:
         anomalies.fail_on_errors(found, spec)
         with sql.connect(folder) as connection:
             schema, target, more = _resolve_target(connection, spec, schema, previous)
-            rows, of_splits = split.assign_splits(connection, schema)
-            anomalies.log_anomalies(more + of_splits)
-            checked = Version(schema, target, rows, found + more + of_splits, files, spec.csv)
+            is_earlier = previous is not None and previous.content == version.digest_source(schema, files, spec.csv)
+            division = split.assign_splits(connection, schema, may_divide_copies=not is_earlier)
+            anomalies.log_anomalies(more + division.anomalies)
+            found += more + division.anomalies
+            checked = Version(schema, target, division.rows, found, files, spec.csv, division.divides_copies)
             version.write_version(step, connection, checked, previous, show_values=spec.show_values)
     log_line(f"Dataset '{spec.name}' is good: {checked.total:,} rows, {len(checked.anomalies)} warnings")
 

@@ -78,8 +78,9 @@ def _describe_result(
     if carries:
         rows = split_rows.carry_splits(connection, schema, first)
     else:
-        rows, of_splits = assign_splits(connection, schema)
-        found += of_splits
+        division = assign_splits(connection, schema)
+        rows = division.rows
+        found += division.anomalies
     if config.sample is not None:
         rows = split_rows.sample_rows(connection, schema, target, config.sample, config.seed)
     return Version(schema, target, rows, found)
