@@ -67,6 +67,11 @@ def manifest(spec: dict[str, Any]) -> str:
             {"source": S3, "csv": {"dateFormat": "yyyy-mm-dd"}}, "spec.csv.dateFormat", id="a form of no date"
         ),
         pytest.param(
+            {"source": S3, "csv": {"dateFormat": "%d.%Q.%Y"}},
+            "spec.csv.dateFormat",
+            id="a directive that DuckDB does not have",
+        ),
+        pytest.param(
             {"source": S3, "target": "late", "ignore": ["late"]},
             "ignore must not name the target, a key or eventTime",
             id="an ignored target",

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import ColumnName, Schema, model_rules, rule
 
+# Those of DuckDB's strptime; another one would fail in the pod.
+_DIRECTIVE = "%(-?[djmyHIMS]|[abcfghnpuwxzABGTUVWXYZ%])"
 FORMAT_RULE = rule(
     "!has(self.csv) || !has(self.format) || self.format == 'CSV'",
     "csv describes CSV files; remove it, or set format: CSV",
@@ -61,7 +63,7 @@ class Csv(Schema):
     )
     date_format: str | None = Field(
         None,
-        pattern="%[a-zA-Z]",
+        pattern=f"^([^%]|{_DIRECTIVE})*{_DIRECTIVE}([^%]|{_DIRECTIVE})*$",
         max_length=64,
         description='Form of dates and times, in the directives of strptime, such as "%d.%m.%Y". Dates as 2013-01-31 are always understood.',
     )

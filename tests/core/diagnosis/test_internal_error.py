@@ -42,6 +42,11 @@ def test_it_is_final_after_a_few_tries(outcome: Outcome, retries: int, result: s
     assert ("This is a fault of Flywheel" in bounded.message) == (result == "Invalid")
 
 
+def test_the_first_one_after_many_other_failures_is_tried_again() -> None:
+    assert bound_internal_error(FAULT, 99, "StoreUnreachable") == FAULT
+    assert bound_internal_error(FAULT, 99, "InternalError").result == "Invalid"
+
+
 @pytest.mark.parametrize(
     ("pods", "says"),
     [

@@ -16,6 +16,7 @@ from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import CheckJob, Seen
+from flywheel.kinds.dataset.progress import check_after
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 from tests.simulation import NOON, resource
 from tests.simulation.simulator import Simulator
@@ -340,6 +341,18 @@ def test_the_artifact_replaces_the_lost_one_even_if_the_status_missed_the_retry(
     healed = after(retrying, seen(check(3, rebuilt, request="today")))
 
     assert healed.status.digest == "sha256:" + "f" * 64
+
+
+def test_a_fault_of_ours_after_a_long_wait_for_the_store_is_tried_again() -> None:
+    last = LastCheck(
+        number=9, generation=1, request=None, tick=None, result="Running", reason="StoreUnreachable", retries=8
+    )
+    fault = Outcome("Infrastructure", "InternalError", "KeyError: 'x'.")
+
+    first = check_after(last, fault, NOON)
+    second = check_after(first.model_copy(update={"result": "Running"}), fault, NOON)
+
+    assert (first.result, second.result) == ("Retrying", "Failed")
 
 
 def test_a_rebuilt_artifact_is_described_as_it_is() -> None:

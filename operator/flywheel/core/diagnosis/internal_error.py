@@ -11,11 +11,16 @@ INTERNAL_ERROR = "InternalError"
 MAX_TRIES = 5  # with the pauses of `backoff`, five minutes
 
 
-def bound_internal_error(outcome: Outcome, retries: int) -> Outcome:
-    """Returns the outcome of an attempt that follows `retries` failed ones. The last InternalError can never work, so it stalls its resource."""
-    if outcome.reason != INTERNAL_ERROR or outcome.result == "Succeeded" or retries + 1 < MAX_TRIES:
+def bound_internal_error(outcome: Outcome, retries: int, last_reason: str | None = INTERNAL_ERROR) -> Outcome:
+    """Returns the outcome of an attempt that follows `retries` failed ones. The last InternalError can never work, so it stalls its resource.
+
+    `last_reason` is why the attempt before failed: after days of another failure, such as a store that is away, the first InternalError
+    is tried again.
+    """
+    is_repeated = last_reason == INTERNAL_ERROR and retries + 1 >= MAX_TRIES
+    if outcome.reason != INTERNAL_ERROR or outcome.result == "Succeeded" or not is_repeated:
         return outcome
-    message = f"{to_sentence(outcome.message)} This is a fault of Flywheel, and was tried {retries + 1} times; report it with the log of the pod."
+    message = f"{to_sentence(outcome.message)} This is a fault of Flywheel, of attempt {retries + 1}; report it with the log of the pod."
     return replace(outcome, result="Invalid", message=message)
 
 

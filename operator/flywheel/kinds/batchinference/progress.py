@@ -126,7 +126,7 @@ def _with_counts(run: Run, job: BatchJob | None) -> Run:
 
 def after_job(run: Run, outcome: Outcome, now: datetime) -> Run:
     """The run after its newest Job has ended."""
-    outcome = bound_internal_error(outcome, run.retries)
+    outcome = bound_internal_error(outcome, run.retries, run.reason)
     if outcome.result == "Succeeded":
         return _next_phase(run, outcome, now)
     finding: dict[str, Any] = {"reason": outcome.reason, "message": outcome.message[:1024]}

@@ -80,7 +80,7 @@ def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:
 
 def check_after(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
     """The check after its Job has ended."""
-    outcome = bound_internal_error(outcome, check.retries)
+    outcome = bound_internal_error(outcome, check.retries, check.reason)
     if outcome.result == "Succeeded":
         changes: dict[str, Any] = {"result": "Passed", "retries": 0, "reason": None, "message": None}
         return check.model_copy(update=changes | {"finished_at": now})

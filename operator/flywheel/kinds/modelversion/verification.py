@@ -83,7 +83,7 @@ def after_failure(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
     """The status after a failed verification. The digest and metrics of an earlier success stay, since they may be served."""
     before = version.status.failure
     in_a_row = before.in_a_row + 1 if before and before.retry_at else 1
-    outcome = bound_internal_error(outcome, in_a_row - 1)
+    outcome = bound_internal_error(outcome, in_a_row - 1, before.reason if before else None)
     again = outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
     finding = outcome.message.strip()[:MAX_FINDING_CHARACTERS].rstrip(".")
     pause = backoff(in_a_row - 1, limit=MAX_RETRY_PAUSE)
