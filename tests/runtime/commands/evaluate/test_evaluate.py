@@ -94,7 +94,7 @@ def test_a_slice_is_its_rows(evaluated: Any) -> None:
         ).fetchall()
     columns = list(zip(*rows, strict=True))
     given = {
-        name: np.array([np.nan if value is None else value for value in values], dtype=np.float32)[:, None]
+        name: np.array([np.nan if value is None else value for value in values], dtype=np.float64)[:, None]
         for name, values in zip(("month", "temp", "express"), columns[:3], strict=True)
     }
     given["carrier"] = np.array(columns[3], dtype=object)[:, None]
