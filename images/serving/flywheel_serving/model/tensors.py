@@ -94,8 +94,9 @@ def _numbers(values: list[Any], types: set[type], datatype: str) -> Array:
         if is_float(datatype) or type(None) in types:
             numbers = np.array(values, np.float64)
             return convert(numbers, datatype) if is_float(datatype) else numbers
-        if float in types:
-            return convert(np.array(values, np.float64), datatype)
+        if float in types:  # whole numbers among them may have more digits than a float
+            convert(np.array(values, np.float64), datatype)
+            values = list(map(int, values))
         return np.array(values, DTYPES[datatype])
     except OverflowError as error:
         raise ValueError(f"a number does not fit {datatype}: {error}") from error

@@ -17,7 +17,7 @@ def to_array(cells: list[Any], datatype: str, *, is_text: bool) -> Array:
     A Boolean is 1 or 0 among numbers; null is a missing number or an empty text. `is_text`: parse numbers.
     """
     if is_text and datatype != "BYTES":
-        cells = [_parse(cell, datatype, row) for row, cell in enumerate(cells)]
+        cells = _parse_all(cells, datatype)
     if datatype == "BOOL":
         cells = [bool(cell) if type(cell) in (int, float) and cell in (0, 1) else cell for cell in cells]
     elif datatype != "BYTES":
@@ -42,10 +42,16 @@ def _shape(cells: list[Any]) -> list[int]:
     return shape
 
 
-def _parse(cell: Any, datatype: str, row: int) -> Any:
-    """The value of a text; other cells as they are."""
-    if type(cell) is not str:
-        return cell
+def _parse_all(cells: list[str], datatype: str) -> list[Any]:
+    """The values of texts: all at once if they are numbers, since a request has up to millions."""
+    if datatype != "BOOL" and not any(["_" in cell for cell in cells]):  # noqa: C419  twice as fast
+        with suppress(ValueError):
+            return list(map(int if DTYPES[datatype].kind in "iu" else float, cells))
+    return [_parse(cell, datatype, row) for row, cell in enumerate(cells)]
+
+
+def _parse(cell: str, datatype: str, row: int) -> Any:
+    """The value of a text."""
     text = cell.strip().lower()
     if text in MISSING:
         return None

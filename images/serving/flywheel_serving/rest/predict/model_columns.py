@@ -110,7 +110,7 @@ class ModelColumns:
         kinds = {type(record) for record in records}
         if kinds == {dict}:
             return self._columns_of_objects(records, key)
-        if len(kinds) == 1 and dict not in kinds:
+        if dict not in kinds and (kinds == {list} or list not in kinds):  # else single cells, also of several types
             return self._columns_of_lists(records, is_list=kinds == {list})
         raise InvalidRequest("rows: wanted objects with a cell for each column, or lists of cells")
 
@@ -125,7 +125,7 @@ class ModelColumns:
     def _columns_of_lists(self, records: list[Any], *, is_list: bool) -> dict[str, list[Any]]:
         """Cells in the order of the model's columns; a row of the only input, if it takes several values."""
         [*names] = self._names
-        if len(names) == 1 and (not is_list or not _is_single(self._specs[0])):
+        if len(names) == 1 and (not is_list or self._specs[0].any_rank or not _is_single(self._specs[0])):
             return {names[0]: records}
         if not is_list or any(len(record) != len(names) for record in records):
             raise InvalidRequest(f"rows: wanted {len(names)} cells in each row, for {quote_names(names)}")
@@ -138,6 +138,9 @@ def _tensor(spec: TensorSpec, names: list[str], columns: dict[str, list[Any]], *
     ]
     if names == [spec.name]:
         return arrays[0]
+    for name, array in zip(names, arrays, strict=True):
+        if array.ndim != 1:
+            raise InvalidRequest(f"column {name[:100]!r}: wanted one value in each row, found a list")
     return np.stack(arrays, axis=1).reshape(-1, *spec.shape[1:])
 
 

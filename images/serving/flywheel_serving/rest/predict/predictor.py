@@ -18,10 +18,12 @@ class Predictor:
         self._classes: list[str] = []
 
     def decode(self, body: bytes, *, is_csv: bool) -> InferRequest:
-        """The request in `body`. Raises InvalidRequest."""
+        """The request in `body`. Raises InvalidRequest or RequestTooLarge."""
         if self._signature is not self._dataplane.signature:
             self._use_signature(self._dataplane.signature)
-        rows = row_bodies.read_csv(body) if is_csv else row_bodies.read_json(body)
+        rows = (
+            row_bodies.read_csv(body, self._dataplane.local_model.limits.rows) if is_csv else row_bodies.read_json(body)
+        )
         if (packed := self._columns.pack(rows)) is not None:
             tensors, (layout, block) = packed
         else:

@@ -6,13 +6,15 @@ instances, inputs.
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from flywheel_serving.errors import InvalidRequest
+from flywheel_serving.errors import InvalidRequest, RequestTooLarge
 
 RECORD_FORMS = ("rows", "dataframe_records", "instances")
 FORMS = (*RECORD_FORMS, "dataframe_split", "inputs")
@@ -90,29 +92,33 @@ def _read_split(content: Any) -> RowBody:
     return RowBody(columns=_columns("dataframe_split.data", names, data))
 
 
-def read_csv(body: bytes) -> RowBody:
-    """The rows of CSV (RFC 4180) with a header. Raises InvalidRequest."""
+def read_csv(body: bytes, max_rows: int) -> RowBody:
+    """The rows of CSV (RFC 4180) with a header; those after `max_rows` are not read. Raises InvalidRequest, RequestTooLarge."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"body: CSV must be UTF-8, found {error.reason} at byte {error.start}") from error
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+        rows = list(islice(filter(None, lines), max_rows + 2))  # a header, and one row too many
     except csv.Error as error:
         raise InvalidRequest(f"body: not valid CSV: {error}") from error
     if len(rows) < 2:
         raise InvalidRequest("body: CSV needs a header with the column names and one row at least")
+    if len(rows) > max_rows + 1:
+        raise RequestTooLarge(f"body: at most {max_rows} rows are accepted in one request; send several requests")
     header = [name.strip() for name in rows[0]]
     return RowBody(columns=_columns("body", header, rows[1:]), is_text=True)
 
 
 def _columns(where: str, names: list[str], rows: list[Any]) -> dict[str, list[Any]]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if len(set(names)) < len(names):
+        twice = [name for name, count in Counter(names).items() if count > 1]
         raise InvalidRequest(f"{where}: column {quote_names(twice)} is given twice")
     for index, row in enumerate(rows):
         if type(row) is not list or len(row) != len(names):
-            found = len(row) if type(row) is list else "no list"
-            raise InvalidRequest(f"{where}: row {index} has {found} cells for {len(names)} columns")
+            found = f"has {len(row)} cells" if type(row) is list else "is no list"
+            raise InvalidRequest(f"{where}: row {index} {found} for {len(names)} columns")
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 

@@ -1,0 +1,63 @@
+"""Rows of predict become the tensors that the client meant, or are refused, in a bounded time."""
+
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from flywheel_serving.errors import InvalidRequest, RequestTooLarge
+from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.rest.predict import row_bodies
+from flywheel_serving.rest.predict.model_columns import ModelColumns
+
+MAX_ROWS = 1000
+OUTPUTS = (TensorSpec("y", "FP32", (-1, 1)),)
+ONE = TensorSpec("x", "FP32", (-1, 1))
+PAIR = TensorSpec("x", "FP32", (-1, 2))
+INTEGER = TensorSpec("x", "INT64", (-1, 1))
+
+
+def tensor(spec: TensorSpec, body: Any) -> list[Any]:
+    """The tensor of the only input."""
+    rows = row_bodies.read_csv(body, MAX_ROWS) if isinstance(body, bytes) else row_bodies.read_json(orjson.dumps(body))
+    columns = ModelColumns(Signature((spec,), OUTPUTS))
+    packed = columns.pack(rows)
+    found: list[Any] = (packed[0] if packed else columns.tensors(rows, ""))["x"].tolist()
+    return found
+
+
+@pytest.mark.parametrize("body", [b",".join([b"a"] * 500_000) + b"\n1\n", b"a,b\n" + b"1,2\n" * 500_000])
+def test_a_csv_of_any_shape_is_read_in_a_bounded_time(body: bytes) -> None:
+    start = time.process_time()
+    with pytest.raises((InvalidRequest, RequestTooLarge)):
+        tensor(PAIR, body)
+    assert time.process_time() - start < 2  # with a comparison of all pairs of names it took hours
+
+
+@pytest.mark.parametrize("cells", [{"x_0": [1, 2], "x_1": [3, 4]}, {"x_0": [1, 2], "x_1": [3]}])
+def test_a_list_is_no_cell_of_a_column(cells: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="column 'x_0': wanted one value in each row, found a list"):
+        tensor(PAIR, {"rows": [cells]})
+
+
+@pytest.mark.parametrize("instances", [[1, 2], [1, 2.0], [1, 2, None]])
+def test_single_cells_may_have_several_types(instances: list[Any]) -> None:
+    assert tensor(ONE, {"instances": instances})[:2] == [1.0, 2.0]
+
+
+def test_a_row_of_an_input_of_any_rank_may_be_a_list() -> None:
+    assert tensor(TensorSpec("x", "FP32", (-1,), any_rank=True), {"instances": [[1, 2]]}) == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"rows": [{"x": 9007199254740993}, {"x": 1}]},
+        {"rows": [{"x": 9007199254740993}, {"x": 1.0}]},
+        b"x\n9007199254740993\n1\n",
+        b"x\n9007199254740993\n1.0\n",
+    ],
+)
+def test_large_whole_numbers_are_exact_beside_decimals(body: Any) -> None:
+    assert tensor(INTEGER, body) == [9007199254740993, 1]
