@@ -114,6 +114,16 @@ def test_an_example_may_be_a_file_of_the_artifact(tmp_path: Path) -> None:
     ("example", "reason", "finding"),
     [
         pytest.param({"inline": '{"inputs": '}, "ExampleInvalid", "is no JSON", id="no JSON"),
+        pytest.param(
+            {"inline": '{"inputs": {"x": [NaN]}}'}, "ExampleInvalid", "is no JSON", id="NaN, which JSON lacks"
+        ),
+        pytest.param({"inline": "[1]"}, "ExampleInvalid", "must hold an object", id="a list"),
+        pytest.param(
+            {"inline": '{"inputs": {"x": [1]}, "outputs": {"y": [9]}, "tolerance": "nan"}'},
+            "GoldenInvalid",
+            "tolerance: wanted a finite number of 0 or more, found 'nan'",
+            id="a tolerance that allows everything",
+        ),
         pytest.param({"inline": '{"inputs": {"z": [[1]]}}'}, "GoldenInvalid", "spec.example does not fit", id="names"),
         pytest.param({"file": "../params.json"}, "PathInvalid", "leaves the artifact", id="a file outside"),
         pytest.param({"file": "rows.json"}, "ExampleInvalid", "rows.json cannot be read", id="a file that is absent"),

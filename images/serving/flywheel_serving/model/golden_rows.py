@@ -52,10 +52,18 @@ def parse_golden_rows(document: Any, signature: Signature, source: str) -> Input
         inputs = {spec.name: _array(document["inputs"][spec.name], spec.datatype) for spec in signature.inputs}
         datatypes = {spec.name: spec.datatype for spec in signature.outputs}
         outputs = {name: _array(data, datatypes[name]) for name, data in (document.get("outputs") or {}).items()}
-        tolerance = float(document.get("tolerance", DEFAULT_TOLERANCE))
+        tolerance = _tolerance(document.get("tolerance", DEFAULT_TOLERANCE))
         return InputRows(signature.fit(inputs, UNLIMITED_ROWS), outputs, tolerance, signature.batched)
     except (ValueError, KeyError, TypeError, AttributeError, RequestError) as error:
         raise _invalid(source, error) from error
+
+
+def _tolerance(value: Any) -> float:
+    """The tolerance. Raises ValueError unless it is a finite number of 0 or more: no difference is larger than NaN."""
+    tolerance = float(value)
+    if not 0 <= tolerance < float("inf"):
+        raise ValueError(f"tolerance: wanted a finite number of 0 or more, found {str(value)[:60]!r}")
+    return tolerance
 
 
 def _invalid(source: str, error: Exception) -> ModelRefused:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import orjson
+
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.model.golden_rows import InputRows, parse_golden_rows, read_golden_rows
 from flywheel_serving.model.graph import replace_zipmaps
@@ -29,15 +31,20 @@ def path_inside(folder: Path, name: str) -> Path:
 def read_example(params: Params, folder: Path) -> dict[str, Any] | None:
     """The document of spec.example, given inline or as a file of the artifact; None without one. Raises ModelRefused."""
     example = params.get("example") or {}
-    if file := example.get("file"):
-        return read_json(path_inside(folder, str(file)), "ExampleInvalid")
     if not example:
         return None
+    where = str(example.get("file") or "spec.example.inline")
     try:
-        document = json.loads(example["inline"])
+        content = path_inside(folder, where).read_bytes() if example.get("file") else example["inline"]
+        document = orjson.loads(content)  # which refuses NaN and infinities, as JSON has none
+    except OSError as error:
+        advice = "name a file of the artifact in spec.example.file"
+        raise ModelRefused("ExampleInvalid", f"{where} cannot be read: {error}; {advice}") from error
     except (ValueError, KeyError) as error:
-        raise ModelRefused("ExampleInvalid", f"spec.example.inline is no JSON: {error}; correct it") from error
-    return {"v": 1, **document} if isinstance(document, dict) else {}
+        raise ModelRefused("ExampleInvalid", f"{where} is no JSON: {error}; correct it") from error
+    if not isinstance(document, dict):
+        raise ModelRefused("ExampleInvalid", f"{where} must hold an object with 'inputs'; correct it")
+    return {"v": 1, **document}
 
 
 def recorded_rows(example: dict[str, Any] | None, golden: Path, signature: Signature) -> InputRows | None:
