@@ -13,6 +13,7 @@ import pytest
 
 from e2e.waiting import wait_until
 from flywheel_serving.errors import ModelCrashed, ModelFailed, ModelRefused, Overloaded, TimeLimitExceeded
+from flywheel_serving.memory import MEBIBYTE
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.workers.isolated_model import IsolatedModel
 
@@ -49,6 +50,15 @@ def test_it_has_the_signature_and_the_results_of_the_model(flights: Path) -> Non
             isolated.run({**feeds, "month": np.ones((3, 1), np.float32)}, outputs)
     finally:
         isolated.close()
+
+
+def test_stacks_of_threads_are_no_memory_of_the_model(counting: Path) -> None:
+    threads = 64  # on a large node; their stacks are half a gigabyte of addresses
+    model = IsolatedModel(counting / "model.onnx", threads, memory_bytes=100 * MEBIBYTE)
+    try:
+        assert count(model, 3) == [3]
+    finally:
+        model.close()
 
 
 def test_a_computation_ends_at_its_limit_and_the_worker_stays(model: IsolatedModel) -> None:

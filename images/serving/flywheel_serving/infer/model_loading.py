@@ -12,6 +12,7 @@ from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.workers.isolated_model import IsolatedModel
 from flywheel_serving.workers.kernels import unsafe_operator
+from flywheel_serving.workers.memory_share import MIN_CALL_BYTES
 
 SERVER_MEMORY_FRACTION = (
     1 / 8
@@ -55,5 +56,8 @@ def load_model(config: InferConfig) -> Loading:
 
 
 def _model_memory(limits: Limits) -> int:
-    """Bytes that the model may have, in this process or in all workers together."""
-    return max(0, limits.memory - resident_bytes() - int(limits.memory * SERVER_MEMORY_FRACTION))
+    """Bytes that the model may have, in this process or in all workers together.
+
+    At least what a small model needs: in a container that is too small the kernel decides, and no bound keeps the model from loading.
+    """
+    return max(MIN_CALL_BYTES, limits.memory - resident_bytes() - int(limits.memory * SERVER_MEMORY_FRACTION))

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from flywheel_serving.errors import ModelRefused, RequestError, RequestTooLarge, TimeLimitExceeded
+from flywheel_serving.memory import MEBIBYTE, PROC, read_kibibytes
 from flywheel_serving.model.onnx_model import OUT_OF_MEMORY, OnnxModel
 from flywheel_serving.workers.frames import receive_message, send_message
 
 PR_SET_PDEATHSIG = 1
 MAX_OOM_SCORE = 1000
+DEFAULT_STACK_BYTES = 2 * MEBIBYTE  # of a thread where the process has no limit: glibc's
+OTHER_THREADS = 4  # than those that compute
 
 
 def main() -> None:
@@ -29,7 +32,7 @@ def main() -> None:
     with contextlib.suppress(OSError):  # if the container runs out of memory after all, a worker ends before the server
         Path("/proc/self/oom_score_adj").write_text(str(MAX_OOM_SCORE))
     if configuration["memoryBytes"] is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (configuration["memoryBytes"], resource.RLIM_INFINITY))
+        _limit_growth(configuration["memoryBytes"], configuration["threads"])
     with socket.socket(fileno=configuration["socket"]) as connection:
         try:
             model = OnnxModel(
@@ -45,6 +48,16 @@ def main() -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
                 _serve_one(connection, model)
+
+
+def _limit_growth(size: int, threads: int) -> None:
+    """Lets this process allocate `size` bytes more, besides the stacks of the model's threads, which stay almost empty."""
+    stack_bytes, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if stack_bytes == resource.RLIM_INFINITY:
+        stack_bytes = DEFAULT_STACK_BYTES
+    allocated = read_kibibytes(PROC / "self" / "status", "VmData")
+    limit = allocated + size + (threads + OTHER_THREADS) * stack_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
 
 
 def _serve_one(connection: socket.socket, model: OnnxModel) -> None:

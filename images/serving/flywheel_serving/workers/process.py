@@ -33,7 +33,7 @@ class WorkerProcess:
     def __init__(self, path: Path, threads: int, max_output_bytes: int, memory_bytes: int | None = None) -> None:
         """Starts the process and loads the model. Raises ModelRefused, or ModelCrashed if it ended while loading.
 
-        It may allocate `memory_bytes` until `limit_growth` is called; without a bound if None.
+        It may allocate `memory_bytes` for the model until `limit_growth` is called; without a bound if None.
         """
         self._max_output_bytes = max_output_bytes
         ours, theirs = socket.socketpair()
