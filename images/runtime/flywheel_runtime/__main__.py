@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 MODULES = {
     "fetch": "flywheel_runtime.commands.fetch.main",
@@ -46,14 +47,19 @@ def main(arguments: list[str]) -> int:
         signal.signal(signal.SIGTERM, _stop)
     # Imports make many objects and no garbage: Python would search them all for it, which is a tenth of a short command.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    code = int(importlib.import_module(MODULES[arguments[0]]).main())
-    gc.freeze()  # at its end Python would search them once more
-    return code
+    return int(importlib.import_module(MODULES[arguments[0]]).main())
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     os._exit(SIGNAL_EXIT_BASE + number)
 
 
+def _exit(code: int) -> NoReturn:
+    """End at once. Python would search all objects once more, and destroy modules in an order in which some report leaks to the log."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    _exit(main(sys.argv[1:]))
