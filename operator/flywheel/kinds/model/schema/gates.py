@@ -20,9 +20,11 @@ RowMetric = Literal[
     "roc_auc", "average_precision", "accuracy", "balanced_accuracy", "f1", "f1_macro", "log_loss", "brier",
     "rmse", "mae", "r2", "mape",
 ]  # fmt: skip
+# All that a check or a step prepare warns of; tests/kinds/model/schema/test_gates.py holds them to the runtime.
 AnomalyKind = Literal[
     "NewCategory", "OutOfRange", "TypeMismatch", "MissingColumn", "ExtraColumn", "NullRateUp", "Constant", "DuplicateKeys",
-    "LabelLeak", "TargetNull", "NotFinite", "RepeatedRows", "GroupMissing", "SplitShares",
+    "LabelLeak", "TargetNull", "NotFinite", "RepeatedRows", "GroupMissing", "SplitShares", "NearMiss", "CheckFailed",
+    "NotRepeatable", "TypeChanged", "TargetLost", "SplitColumnLost",
 ]  # fmt: skip
 
 
@@ -137,7 +139,7 @@ class SignatureGate(Schema):
 class DataGate(Schema):
     """The check of the Dataset version that trained it found no anomaly, not even a warning."""
 
-    ignore: tuple[AnomalyKind, ...] = Field((), max_length=10, description="Anomalies to ignore, such as NewCategory.")
+    ignore: tuple[AnomalyKind, ...] = Field((), max_length=32, description="Anomalies to ignore, such as NewCategory.")
 
 
 class Gate(Schema):
