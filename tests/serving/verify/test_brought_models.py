@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -256,3 +257,15 @@ def test_a_list_of_maps_becomes_a_tensor_with_the_names_of_its_classes(tmp_path:
     shutil.rmtree(tmp_path / "inputs")
     again = verify_model(tmp_path, (tmp_path / "outputs/model/model.onnx").read_bytes())
     assert shapes(again) == shapes(found)
+
+
+def test_classes_have_the_names_of_the_zipmap(tmp_path: Path) -> None:
+    model = onnx.load_from_string(zipmap_model({"classlabels_int64s": [0, 1]}))
+    zipmap = model.graph.node[1]
+    del zipmap.attribute[:]  # as an ensemble has it: its classifiers know the classes by number
+    zipmap.attribute.append(helper.make_attribute("classlabels_strings", ["late", "on time"]))
+    model.graph.output[1].type.sequence_type.elem_type.map_type.key_type = TensorProto.STRING
+
+    found = verify_model(tmp_path, model.SerializeToString())
+
+    assert found["signature"]["classes"] == ["late", "on time"]

@@ -6,7 +6,7 @@ from flywheel_serving.infer.config import InferConfig, Limits
 from flywheel_serving.infer.runner import Concurrency
 from flywheel_serving.memory import resident_bytes
 from flywheel_serving.model.cpu_limit import cpu_limit
-from flywheel_serving.model.graph import add_class_names, class_names, read_graph
+from flywheel_serving.model.graph import add_class_names, read_graph
 from flywheel_serving.model.loaded_model import LoadedModel
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
@@ -37,8 +37,8 @@ class Loading:
 def load_model(config: InferConfig) -> Loading:
     """Loads the model into this process if all of its kernels are safe there, else into workers. Raises ModelRefused."""
     path, threads, limits = config.folder / "model.onnx", config.threads or cpu_limit(), config.limits
-    graph = read_graph(path)
-    operator, row_mixing, classes = unsafe_operator(graph), graph_row_mixing(graph), class_names(graph)
+    graph, classes = read_graph(path)
+    operator, row_mixing = unsafe_operator(graph), graph_row_mixing(graph)
     del graph  # as large as the model, which is loaded next
     max_output_bytes, memory_bytes, seconds = limits.max_output_bytes, _model_memory(limits), limits.run_seconds
     if operator:

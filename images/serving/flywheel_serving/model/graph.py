@@ -15,11 +15,12 @@ INTEGER_LABELS = (b"classlabels_int64s", b"classlabels_ints")
 TEXT_LABELS = b"classlabels_strings"
 
 
-def read_graph(path: Path) -> Any:
-    """The file's onnx_proto.Model, in which tensors take the place of ZipMap's lists of maps. Raises ModelRefused."""
+def read_graph(path: Path) -> tuple[Any, list[str]]:
+    """The file's onnx_proto.Model, in which tensors take the place of ZipMap's lists of maps, and its class names. Raises ModelRefused."""
     model = read_model(path)
+    classes = class_names(model)
     replace_zipmaps(model)
-    return model
+    return model, classes
 
 
 def replace_zipmaps(model: Any) -> bool:
@@ -53,9 +54,14 @@ def _require_default_domain(model: Any) -> None:
 
 
 def class_names(model: Any) -> list[str]:
-    """The classes of the one classifier in the graph, in the order of its scores; empty if there is none, or several."""
-    classifiers = [node for node in model.graph.node if node.op_type in CLASSIFIERS and node.domain == ML_DOMAIN]
-    return _labels(classifiers[0]) if len(classifiers) == 1 else []
+    """The classes of the ZipMap, else of the one classifier in the graph, in the order of the scores; empty if there is none, or several.
+
+    The classifiers inside an ensemble of scikit-learn may have the numbers of its classes, where the ZipMap has their names.
+    """
+    nodes = [node for node in model.graph.node if node.domain == ML_DOMAIN]
+    zipmaps = [node for node in nodes if node.op_type == b"ZipMap"]
+    found = zipmaps or [node for node in nodes if node.op_type in CLASSIFIERS]
+    return _labels(found[0]) if len(found) == 1 else []
 
 
 def add_class_names(signature: Signature, classes: list[str]) -> Signature:

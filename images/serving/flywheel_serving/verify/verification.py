@@ -9,7 +9,7 @@ import numpy as np
 
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.model.graph import add_class_names, class_names, read_graph
+from flywheel_serving.model.graph import add_class_names, read_graph
 from flywheel_serving.model.onnx_model import OnnxModel, read_signature
 from flywheel_serving.model.row_comparison import compare_rows
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
@@ -85,8 +85,8 @@ def _observe(recorded: Any, model: OnnxModel) -> Observation:
 
 def _measure(path: Path, model: OnnxModel, observed: Observation) -> dict[str, Any]:
     """The facts about rows, and about where the model may be computed."""
-    graph = read_graph(path)
-    model.signature = add_class_names(model.signature, class_names(graph))
+    graph, classes = read_graph(path)
+    model.signature = add_class_names(model.signature, classes)
     rows, recorded = observed.rows, observed.rows is not None and observed.is_recorded
     mixing = graph_row_mixing(graph) or (compare_rows(rows, model) if rows else NO_ACCEPTED_ROW)
     return {
