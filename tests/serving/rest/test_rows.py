@@ -61,3 +61,10 @@ def test_a_row_of_an_input_of_any_rank_may_be_a_list() -> None:
 )
 def test_large_whole_numbers_are_exact_beside_decimals(body: Any) -> None:
     assert tensor(INTEGER, body) == [9007199254740993, 1]
+
+
+def test_a_text_of_a_csv_may_be_as_long_as_one_of_json() -> None:
+    text = "word " * 100_000
+    spec = TensorSpec("x", "BYTES", (-1, 1))
+
+    assert tensor(spec, f'x\n"{text}"\n'.encode()) == tensor(spec, {"rows": [{"x": text}]}) == [text]

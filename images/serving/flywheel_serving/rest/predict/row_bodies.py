@@ -20,6 +20,9 @@ RECORD_FORMS = ("rows", "dataframe_records", "instances")
 FORMS = (*RECORD_FORMS, "dataframe_split", "inputs")
 OTHER_FIELDS = ("id", "parameters", "params")  # MLflow's clients send empty `params`
 MAX_NAMED = 10
+MAX_CELL_CHARACTERS = 2**31 - 1  # a cell may be as long as the body, as in JSON; Python's own limit is 131,072
+
+csv.field_size_limit(MAX_CELL_CHARACTERS)
 
 
 @dataclass(slots=True)
