@@ -42,8 +42,11 @@ def test_without_the_flag_no_response_has_a_cors_header(lookup_server: LocalServ
         assert not [name for name in headers if name.lower().startswith("access-control")]
 
 
-def post(server: LocalServer, **headers: str) -> int:
-    request = urllib.request.Request(f"http://{server.http}/v2/models/lookup/infer", b"{}", headers, method="POST")
+INFER = "/v2/models/lookup/infer"
+
+
+def post(server: LocalServer, path: str = INFER, **headers: str) -> int:
+    request = urllib.request.Request(f"http://{server.http}{path}", b"{}", headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             return int(response.status)
@@ -60,12 +63,13 @@ SIMPLE = [
 ]
 
 
+@pytest.mark.parametrize("path", [INFER, "/v2/models/lookup/predict", "/invocations"])
 @pytest.mark.parametrize("media_type", SIMPLE)
 @pytest.mark.parametrize("origin", ["https://evil.example.com", "null"])
 def test_a_simple_post_of_another_origin_does_not_reach_the_model(
-    lookup_server: LocalServer, media_type: str, origin: str
+    lookup_server: LocalServer, path: str, media_type: str, origin: str
 ) -> None:
-    assert post(lookup_server, **{"origin": origin, "content-type": media_type}) == 403
+    assert post(lookup_server, path, **{"origin": origin, "content-type": media_type}) == 403
 
 
 def test_a_simple_post_of_the_same_or_a_listed_origin_or_of_no_browser_is_read(
