@@ -215,3 +215,12 @@ def target_of(case: str) -> str:
     first = next(iter(files.values()))
     assert isinstance(first, bytes)
     return first.decode().splitlines()[0].split(",")[-1].strip('"')
+
+
+def test_features_that_are_all_left_out_are_named_with_the_reason(run_check: Any, run_train: Any) -> None:
+    checked = run_check({"a.csv": "one,y\n" + "\n".join(f"7,{i % 2}" for i in range(200)) + "\n"}, target="y")
+
+    failure = run_train(checked.data, features={"numeric": ["one"], "categorical": []}).failure
+
+    assert failure["reason"] == "NoFeatures"
+    assert "'one' (one value); bring rows in which they differ" in failure["message"]

@@ -165,9 +165,17 @@ def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
     for name, why in left_out.items():
         log_line(f"warning: column '{name}' is left out: it has {why} in the train split")
     if not picked:
-        raise Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
+        raise _no_features(left_out)
     features = tuple(_with_categories(connection, folder, each, columns[each.name]) for each in picked)
     return Data(folder, schema, features, connection, left_out=left_out)
+
+
+def _no_features(left_out: Mapping[str, str]) -> Failure:
+    if not left_out:
+        return Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
+    shown = ", ".join(f"'{name}' ({why})" for name, why in list(left_out.items())[:10])
+    message = f"No column tells rows of the train split apart: {shown}; bring rows in which they differ, or name other columns in features."
+    return Failure("NoFeatures", message)
 
 
 def _usable_features(schema: Mapping[str, Any], profile: Mapping[str, Any]) -> list[Feature]:
