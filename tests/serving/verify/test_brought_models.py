@@ -269,3 +269,28 @@ def test_classes_have_the_names_of_the_zipmap(tmp_path: Path) -> None:
     found = verify_model(tmp_path, model.SerializeToString())
 
     assert found["signature"]["classes"] == ["late", "on time"]
+
+
+def test_an_output_that_grows_with_a_text_has_no_length(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Squeeze", ["x", "axis"], ["texts"]),
+        helper.make_node("StringSplit", ["texts"], ["found", "count"], delimiter=" "),
+        helper.make_node("Equal", ["found", "word"], ["is_word"]),
+        helper.make_node("Cast", ["is_word"], ["y"], to=TensorProto.FLOAT),
+    ]
+    constants = [
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("word", TensorProto.STRING, [], [b"a"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.STRING, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, None])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+    found = verify_model(tmp_path, model.SerializeToString(), example={"inline": '{"inputs": {"x": ["a"]}}'})
+
+    assert shapes(found) == {"y": [-1, -1]}  # [-1, 1] was seen, and "a b" gives two values

@@ -135,9 +135,12 @@ def _observed(spec: TensorSpec, declared: Signature, shapes: list[Shape]) -> Ten
     ranks = {len(shape) for shape in shapes}
     if len(ranks) != 1:
         return spec
-    axes = spec.shape if ranks == {len(spec.shape)} else (-1,) * ranks.pop()
+    has_declared_rank = ranks == {len(spec.shape)}
+    axes = spec.shape if has_declared_rank else (-1,) * ranks.pop()
     lengths = [set(axis) for axis in zip(*shapes, strict=True)]
     has_free_axes = not declared.fixed_row_shape or not declared.batched
+    if has_declared_rank and any(given.datatype == "BYTES" for given in declared.inputs):
+        has_free_axes = True  # a text of more words may have a longer output
     shape = [
         -1 if len(found) > 1 or (axis == -1 and has_free_axes) else min(found)
         for axis, found in zip(axes, lengths, strict=True)
