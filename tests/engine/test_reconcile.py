@@ -285,7 +285,7 @@ def test_each_transition_is_recorded_once(harness: EngineHarness) -> None:
 
     told = [harness.get(Api("", "v1", "Event", "events"), each["metadata"]["name"]) for each in harness.events()]
     about = sorted((each["type"], each["reason"]) for each in told if each["involvedObject"]["name"] == "one")
-    assert about == [("Normal", "FriendMissing"), ("Normal", "Told")]
+    assert about == [("Normal", "Told"), ("Warning", "FriendMissing")]
 
 
 def test_what_stops_being_ready_is_a_warning(harness: EngineHarness) -> None:
