@@ -133,7 +133,7 @@ def test_a_server_without_a_second_worker_is_ready_with_its_first(counting: Path
     path = Path(shutil.copy(counting / "model.onnx", tmp_path))
     model = IsolatedModel(path, 1)
     try:
-        thread = threading.Thread(target=lambda: count(model, 3_000_000))
+        thread = threading.Thread(target=lambda: count(model, 3_000_000, 120.0))
         thread.start()
         [first] = model._workers
         wait_until(lambda: Path(f"/proc/{first.pid}/stat").read_text().split()[2] == "R")
