@@ -99,7 +99,7 @@ def test_a_worse_challenger_stays_out_and_a_better_one_takes_over(ready: Namespa
         "better-than-today": False,
         "every-size": True,
         "honest": True,
-        "beats-a-constant": True,
+        "beats-a-constant": False,
     }
 
     better = registered(ready, "better", "mean_radius", "mean_texture", "mean_concavity", "worst_area")
