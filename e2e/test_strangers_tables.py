@@ -84,7 +84,7 @@ def applied(namespace: Namespace) -> Namespace:
                 "name": f"{table.name}-{seed}",
                 "uri": uri,
                 "target": table.target,
-                "task": table.task,
+                "columns": columns(table),
                 "seed": seed,
             }
             namespace.apply(MANIFESTS % {**values, "trials": TRIALS})
