@@ -34,6 +34,7 @@ CLASSIFICATION = (
 )
 REGRESSION = ("rmse", "mae", "r2", "mape")
 METRICS_OF_TASK = {"Classification": CLASSIFICATION, "Regression": REGRESSION}
+DEFAULT_METRIC = {"Classification": "roc_auc", "Regression": "rmse"}
 LESS_IS_BETTER = frozenset(("log_loss", "brier", "rmse", "mae", "mape"))
 EPSILON = float(np.finfo(np.float64).eps)
 

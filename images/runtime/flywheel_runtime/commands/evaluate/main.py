@@ -14,9 +14,15 @@ from flywheel_runtime.models.test_set import TestSet, find_mismatch, open_test_s
 from flywheel_runtime.params import Params
 from flywheel_runtime.statistics.failed_rows import find_answered
 from flywheel_runtime.statistics.intervals import CONFIDENCE, metric_interval
-from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, metric_values, order_metrics
+from flywheel_runtime.statistics.metrics import (
+    DEFAULT_METRIC,
+    LESS_IS_BETTER,
+    Array,
+    ScoredRows,
+    metric_values,
+    order_metrics,
+)
 
-DEFAULT_METRIC = {"Classification": "roc_auc", "Regression": "rmse"}
 MAX_VALUE_CHARACTERS = 80  # of a slice's value in facts.json
 
 

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from flywheel_runtime.contract.errors import Unmeasurable
 from flywheel_runtime.models.test_set import Array, TestSet
 from flywheel_runtime.statistics.failed_rows import find_answered
-from flywheel_runtime.statistics.metrics import METRICS_OF_TASK, ScoredRows
-
-DEFAULT_METRIC = {"Classification": "roc_auc", "Regression": "rmse"}
+from flywheel_runtime.statistics.metrics import DEFAULT_METRIC, METRICS_OF_TASK, ScoredRows
 
 
 @dataclass(frozen=True)
