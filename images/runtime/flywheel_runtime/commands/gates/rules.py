@@ -98,13 +98,10 @@ def baseline_gate(gate: BaselineGate, comparison: Comparison) -> Outcome:
     _check_metric(metric, test)
     dummy = fit_dummy(metric, test.data.read("train").y, len(test.classes))
     constant = dummy.score(scored.y_true)
-    own, other = metric_value(metric, scored), metric_value(metric, constant)
+    own, other, gain = _measure_gain(metric, scored, constant)
     rows = f"{len(scored):,} test rows"
-    if not np.isfinite(own) or not np.isfinite(other):
-        raise Unmeasurable(f"{metric} has no value on the {rows}")
-    interval = _difference_interval(metric, scored, constant, _fraction(gate.confidence))
-    sign = -1.0 if metric in LESS_IS_BETTER else 1.0
-    gain, (low, high) = sign * (own - other), sorted((sign * interval.low, sign * interval.high))
+    interval = _gain_interval(metric, scored, constant, gate.confidence)
+    low, high = interval.low, interval.high
     passed = low > 0 and low >= gate.min_gain
     finding = (
         ""
@@ -137,20 +134,15 @@ def champion_gate(gate: ChampionGate, comparison: Comparison) -> Outcome:
     metric, min_gain = gate.metric, gate.min_gain
     challenger, champion = comparison.challenger, comparison.champion
     _check_metric(metric, comparison.test)
-    rows = f"{len(challenger):,} test rows"
-    own, other = metric_value(metric, challenger), metric_value(metric, champion)
-    if not np.isfinite(own) or not np.isfinite(other):
-        raise Unmeasurable(f"{metric} has no value on the {rows}")
-    sign = -1.0 if metric in LESS_IS_BETTER else 1.0
-    gain = least = sign * (own - other)
+    own, other, gain = _measure_gain(metric, challenger, champion)
+    rows, least = f"{len(challenger):,} test rows", gain
     numbers: dict[str, Any] = {"metric": metric, "own": own, "champion": other, "gain": gain}
     message = (
         f"{metric} {own:.4g} against {other:.4g} of champion '{comparison.champion_name}' on {rows}: gain {gain:.4g}"
     )
     if gate.confidence is not None:
-        interval = _difference_interval(metric, challenger, champion, _fraction(gate.confidence))
-        low, high = sorted((sign * interval.low, sign * interval.high))
-        least = low
+        interval = _gain_interval(metric, challenger, champion, gate.confidence)
+        least, low, high = interval.low, interval.low, interval.high
         numbers |= {"low": low, "high": high, "method": interval.method}
         message += f", {gate.confidence} interval {low:.4g} to {high:.4g} ({interval.method})"
     passed = least >= min_gain and (gain > 0 or min_gain < 0)
@@ -237,11 +229,27 @@ GATES: dict[str, Callable[[Any, Comparison], Outcome]] = {
 }
 
 
-def _difference_interval(metric: str, first: ScoredRows, second: ScoredRows, confidence: float) -> Interval:
+def _measure_gain(metric: str, first: ScoredRows, second: ScoredRows) -> tuple[float, float, float]:
+    """The metric of both on the same rows, and by how much the first is better."""
+    own, other = metric_value(metric, first), metric_value(metric, second)
+    if not np.isfinite(own) or not np.isfinite(other):
+        raise Unmeasurable(f"{metric} has no value on the {len(first):,} test rows")
+    return own, other, _sign(metric) * (own - other)
+
+
+def _gain_interval(metric: str, first: ScoredRows, second: ScoredRows, confidence: str) -> Interval:
+    """The interval of the gain; its lower end is the worse one whether more or less is better."""
     try:
-        return difference_interval(metric, first, second, confidence)
+        found = difference_interval(metric, first, second, _fraction(confidence))
     except Undefined as error:
         raise Unmeasurable(f"{metric} has no interval on the {len(first):,} test rows: {error}") from error
+    sign = _sign(metric)
+    low, high = sorted((sign * found.low, sign * found.high))
+    return Interval(sign * found.value, low, high, found.method)
+
+
+def _sign(metric: str) -> float:
+    return -1.0 if metric in LESS_IS_BETTER else 1.0
 
 
 def _check_metric(metric: str, test: TestSet) -> None:
