@@ -28,8 +28,8 @@ class Retry:
             try:
                 return attempt()
             except Transient:
-                wait = random.uniform(0, pause)
-                if time.monotonic() + wait >= give_up:
+                left = give_up - time.monotonic()
+                if left <= FIRST_PAUSE_SECONDS:
                     raise
-                time.sleep(wait)
+                time.sleep(random.uniform(0, min(pause, left)))  # a pause beyond the end would give up early
                 pause = min(pause * 2, MAX_PAUSE_SECONDS)

@@ -129,7 +129,7 @@ def test_a_pod_that_ends_has_its_grace_period(pod: Pod) -> None:
     change_secret(pod, "AWS_ENDPOINT_URL", there)
 
     assert given_up["error"]["reason"] == "StoreUnreachable"
-    assert 1 < time.monotonic() - now < 6
+    assert time.monotonic() - now > 2  # of 4, less the margin for the message and the last pause
 
 
 def test_a_failure_of_main_waits_for_nothing(pod: Pod) -> None:
