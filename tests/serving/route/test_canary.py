@@ -248,7 +248,8 @@ def test_only_the_authorization_header_is_passed_on(rollout: Rollout) -> None:
         rollout.grpc(ROW, authorization="Bearer c", cookie="d")
 
     names = [{line.split(b":")[0] for line in head.splitlines()[1:-1]} for head in received_heads]
-    sent = {b"host", b"content-type", b"content-length", b"inference-header-content-length", b"x-flywheel-forwarded"}
+    sent = {b"host", b"content-type", b"content-length", b"inference-header-content-length"}
+    sent |= {b"x-flywheel-forwarded", b"x-flywheel-class-names"}
     assert names == [sent | {b"authorization"}] * 2
     assert b"authorization: Bearer a\r\n" in received_heads[0]
     assert b"authorization: Bearer c\r\n" in received_heads[1]

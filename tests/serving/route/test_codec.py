@@ -53,16 +53,16 @@ RIGHT = {"name": "value", "datatype": "FP32", "shape": [1, 2], "parameters": {"b
 
 
 def test_outputs_have_the_requested_order() -> None:
-    value, text = decode(reply(RIGHT), *WANTED)
+    value, text = decode(reply(RIGHT), *WANTED).outputs
     assert (value.tolist(), text.tolist()) == ([[1.0, 2.0]], ["a"])
 
-    text, value = decode(reply(RIGHT), "v2", OUTPUTS[::-1], None)
+    text, value = decode(reply(RIGHT), "v2", OUTPUTS[::-1], None).outputs
     assert (value.tolist(), text.tolist()) == ([[1.0, 2.0]], ["a"])
 
 
 def assert_valid_or_refused(answer: UpstreamResponse) -> None:
     try:
-        value, text = decode(answer, *WANTED)
+        value, text = decode(answer, *WANTED).outputs
     except InvalidResponse:
         return
     assert (value.shape, text.shape) == ((1, 2), (1,))

@@ -1,5 +1,6 @@
 """A champion that doubles, and challengers of several kinds: real servers with real models."""
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,14 +29,29 @@ VALUES: dict[str, list[NodeProto]] = {
         Node("Mul", ["x", "two"], ["narrow"]),
         Node("Cast", ["narrow"], ["value"], to=TensorProto.DOUBLE),
     ],
+    "scores a and b": [Node("Mul", ["x", "two"], ["value"])],
+    "scores b and a": [Node("Mul", ["x", "two"], ["doubled"]), Node("Gather", ["doubled", "swap"], ["value"], axis=1)],
+    "scores a and c": [Node("Mul", ["x", "two"], ["value"])],
 }
+CLASSES = {"scores a and b": ["a", "b"], "scores b and a": ["b", "a"], "scores a and c": ["a", "c"]}
 CONSTANTS = {
     "two": np.array([2.0], np.float32),
     "almost_two": np.array([2.00001], np.float32),
     "three": np.array([3.0], np.float32),
     "one_row": np.array([0.0], np.float32),
     "axis": np.array([1], np.int64),
+    "swap": np.array([1, 0], np.int64),
     "thrice": np.array([3, 1], np.int64),
+}
+
+
+SIGNATURE = {
+    "v": 1,
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+    "outputs": [
+        {"name": "value", "datatype": "FP32", "shape": [-1, 2]},
+        {"name": "label", "datatype": "INT64", "shape": [-1]},
+    ],
 }
 
 
@@ -56,6 +72,8 @@ def write(folder: Path, sort: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
+    if sort in CLASSES:
+        (folder / "signature.json").write_text(json.dumps({**SIGNATURE, "classes": CLASSES[sort]}))
     return folder
 
 

@@ -13,6 +13,8 @@ from flywheel_serving.model.signature import TensorSpec
 DIRECT, NOT_FORWARDED, FORWARDED, FELL_BACK = "Direct", "Kept", "Forwarded", "FellBack"
 # Marks a request that another server's route sent here. It is not forwarded or logged again.
 FORWARDED_HEADER = b"x-flywheel-forwarded"
+# Requests the names of the classes with the response: the other server learns them once, to name this version's scores.
+CLASS_NAMES_HEADER = b"x-flywheel-class-names"
 
 
 @dataclass(slots=True, eq=False)

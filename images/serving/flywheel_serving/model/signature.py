@@ -40,6 +40,11 @@ class Signature:
         return {"v": 1, **self.extra, "inputs": inputs, "outputs": outputs}
 
     @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of the scores; empty if the model has none."""
+        return tuple(str(name) for name in self.extra.get("classes") or ())
+
+    @cached_property
     def input_names(self) -> frozenset[str]:
         return frozenset(spec.name for spec in self.inputs)
 

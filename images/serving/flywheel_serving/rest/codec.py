@@ -1,5 +1,6 @@
 """Decodes and encodes the bodies of the protocol's REST form, with or without binary tensors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,8 +76,13 @@ def _inputs(document: dict[str, Any], binary: "_Binary") -> dict[str, Array]:
     return inputs
 
 
-def encode(response: InferResponse, encoding: OutputEncoding, model: str) -> tuple[bytes, int | None]:
-    """The body, and the length of its JSON part if binary tensors follow it."""
+def encode(
+    response: InferResponse, encoding: OutputEncoding, model: str, class_names: Sequence[str] | None = None
+) -> tuple[bytes, int | None]:
+    """The body, and the length of its JSON part if binary tensors follow it.
+
+    `class_names` is the order of the scores, for another server that requests it.
+    """
     outputs, parts = [], []
     for spec, array in response.outputs:
         output: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": array.shape}
@@ -89,6 +95,8 @@ def encode(response: InferResponse, encoding: OutputEncoding, model: str) -> tup
     document: dict[str, Any] = {"model_name": model, "model_version": response.version, "outputs": outputs}
     if response.id:
         document["id"] = response.id
+    if class_names is not None:
+        document["parameters"] = {"class_names": class_names}
     head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     return (b"".join((head, *parts)), len(head)) if parts else (head, None)
 

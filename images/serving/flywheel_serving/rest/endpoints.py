@@ -18,7 +18,7 @@ from flywheel_serving import errors
 from flywheel_serving.http.message import Request, Response, SendResponse, error_response
 from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
 from flywheel_serving.infer.dataplane import DataPlane
-from flywheel_serving.infer.requests import InferResponse
+from flywheel_serving.infer.requests import CLASS_NAMES_HEADER, InferResponse
 from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
 from flywheel_serving.rest import codec, cors, headers, health, openapi, page, repository
@@ -182,13 +182,14 @@ class Endpoints:
         decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
         if timeout is not None:
             decoded.timeout = min(timeout, decoded.timeout or float("inf"))
+        class_names = self._dataplane.signature.class_names if CLASS_NAMES_HEADER in request.headers else None
 
         def on_response(response: InferResponse | errors.RequestError) -> None:
             if isinstance(response, errors.RequestError):
                 send(_error(response))
                 return
             try:
-                body, length = codec.encode(response, encoding, self._dataplane.name)
+                body, length = codec.encode(response, encoding, self._dataplane.name, class_names)
             except errors.RequestTooLarge as error:
                 send(_error(error))
                 return

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import orjson
 
-from flywheel_serving.infer.requests import FORWARDED_HEADER
+from flywheel_serving.infer.requests import CLASS_NAMES_HEADER, FORWARDED_HEADER
 from flywheel_serving.model import tensors
 from flywheel_serving.model.datatypes import DTYPES, Array
 from flywheel_serving.model.signature import TensorSpec
@@ -45,6 +45,8 @@ class RequestEncoder:
         outputs: Sequence[str],
         timeout_seconds: float,
         headers: Mapping[bytes, bytes],
+        *,
+        with_class_names: bool = False,
     ) -> bytes:
         """The request with binary tensors. The challenger gets the timeout, so that it drops what comes too late."""
         tensor_documents, parts = [], []
@@ -63,9 +65,9 @@ class RequestEncoder:
             document["id"] = request_id
         json = orjson.dumps(document)
         body_bytes = len(json) + sum(map(len, parts))
-        return b"".join((self._head(len(json), body_bytes, headers), json, *parts))
+        return b"".join((self._head(len(json), body_bytes, headers, with_class_names), json, *parts))
 
-    def _head(self, json_bytes: int, body_bytes: int, headers: Mapping[bytes, bytes]) -> bytes:
+    def _head(self, json_bytes: int, body_bytes: int, headers: Mapping[bytes, bytes], with_class_names: bool) -> bytes:
         challenger = self.challenger
         host = f"[{challenger.host}]" if ":" in challenger.host else challenger.host
         lines = [
@@ -75,14 +77,23 @@ class RequestEncoder:
             b"%b: %d" % (JSON_LENGTH_HEADER, json_bytes),
             b"content-length: %d" % body_bytes,
             b"%b: 1" % FORWARDED_HEADER,
+            *([b"%b: 1" % CLASS_NAMES_HEADER] if with_class_names else ()),
             *[b"%b: %b" % (name, headers[name]) for name in PASSED_ON_HEADERS if name in headers],
         ]
         return b"\r\n".join((*lines, b"", b""))
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedResponse:
+    """The outputs in the order in which they were wanted, and the classes in the order of the scores if they came."""
+
+    outputs: list[Array]
+    class_names: tuple[str, ...] | None
+
+
 def decode(
     response: UpstreamResponse, wanted_version: str, wanted_outputs: Sequence[TensorSpec], rows: int | None
-) -> list[Array]:
+) -> DecodedResponse:
     """One array for each of `wanted_outputs`, in that order. Raises InvalidResponse.
 
     `rows` is their first axis, None if the model has no row axis.
@@ -106,7 +117,15 @@ def decode(
         raise InvalidResponse(f"outputs: missing {sorted(specs.keys() - outputs.keys())}")
     if offset != len(binary):
         raise InvalidResponse(f"body: {len(binary) - offset} bytes belong to no output")
-    return [outputs[spec.name] for spec in wanted_outputs]
+    return DecodedResponse([outputs[spec.name] for spec in wanted_outputs], _class_names(document.get("parameters")))
+
+
+def _class_names(parameters: Any) -> tuple[str, ...] | None:
+    """The names that were requested with CLASS_NAMES_HEADER; None from a server that does not know it."""
+    names = parameters.get("class_names") if isinstance(parameters, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names)
 
 
 def _split(response: UpstreamResponse) -> tuple[dict[str, Any], memoryview]:

@@ -39,6 +39,23 @@ def compare(champion: Sequence[Array], challenger: Sequence[Array], absolute: fl
     return Comparison(agrees, largest, row)
 
 
+def in_class_order(outputs: Sequence[Array], found: Sequence[str], wanted: Sequence[str]) -> list[Array] | None:
+    """`outputs` with the columns of scores, [rows, classes] in the order `found`, in the order `wanted`.
+
+    None if the versions have different classes, so that no column of scores means the same.
+    """
+    if tuple(found) == tuple(wanted) or not any(_is_scores(array, found) for array in outputs):
+        return [*outputs]
+    if sorted(found) != sorted(wanted):
+        return None
+    columns = [found.index(name) for name in wanted]
+    return [array[:, columns] if _is_scores(array, found) else array for array in outputs]
+
+
+def _is_scores(array: Array, classes: Sequence[str]) -> bool:
+    return bool(classes) and array.ndim == 2 and array.shape[1] == len(classes) and array.dtype.kind == "f"
+
+
 def _compare_floats(left: Array, right: Array, absolute: float, relative: float) -> tuple[Array, Array]:
     """Whether each pair agrees, and its absolute difference; both of the shape of `left`."""
     a, b = left.astype(np.float64), right.astype(np.float64)

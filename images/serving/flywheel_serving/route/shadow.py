@@ -17,7 +17,7 @@ from flywheel_serving.infer.requests import FORWARDED_HEADER
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.route.codec import PASSED_ON_HEADERS
-from flywheel_serving.route.comparison import Comparison, compare
+from flywheel_serving.route.comparison import Comparison, compare, in_class_order
 from flywheel_serving.route.route_file import Route
 from flywheel_serving.route.top_differences import MAX_EXAMPLE_BYTES, Example, example_values
 from flywheel_serving.route.traffic_split import TrafficSplit
@@ -111,8 +111,13 @@ class Shadow:
             outcome = "Late" if result.outcome == "Late" else "Failed"
             upstream.log_first(outcome, result.finding)
             return outcome
-        comparison = compare(copy.outputs, result.outputs, route.absolute_tolerance, route.relative_tolerance)
-        counts, outputs = upstream.counts, result.outputs
+        local_model, counts = self._local_model, upstream.counts
+        classes = local_model.signature.class_names
+        outputs = in_class_order(result.outputs, local_model.class_names(upstream.challenger.version), classes)
+        if outputs is None:
+            outputs, comparison = result.outputs, Comparison(False, float("inf"), 0)
+        else:
+            comparison = compare(copy.outputs, outputs, route.absolute_tolerance, route.relative_tolerance)
         counts.largest_difference = max(counts.largest_difference, comparison.difference)
         if comparison.agrees:
             return "Agreed"

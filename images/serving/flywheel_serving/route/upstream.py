@@ -63,7 +63,14 @@ class Upstream:
         """Sends the request, and gives `on_result` what came of it: NOT_SENT at once, all else later."""
         try:
             inputs = {spec.name: (spec, request.feeds[spec.name]) for spec in self._local_model.signature.inputs}
-            payload = self._encoder.encode(request.id, inputs, request.output_names, timeout_seconds, request.headers)
+            payload = self._encoder.encode(
+                request.id,
+                inputs,
+                request.output_names,
+                timeout_seconds,
+                request.headers,
+                with_class_names=self.challenger.version not in self._local_model.other_class_names,
+            )
         except Exception as error:  # whatever is wrong here, the client must get its response
             log.exception("a request for version %s could not be encoded", self.challenger.version)
             on_result(ForwardResult(NOT_SENT, f"{type(error).__name__}: {error}"))
@@ -92,9 +99,12 @@ class Upstream:
         specs = [local_model.output_specs[name] for name in request.output_names]
         rows = request.rows if local_model.signature.batched else None
         try:
-            return ForwardResult("Answered", "", codec.decode(received, self.challenger.version, specs, rows))
+            decoded = codec.decode(received, self.challenger.version, specs, rows)
         except codec.InvalidResponse as error:
             return ForwardResult("Invalid", str(error))
+        if decoded.class_names is not None:
+            local_model.other_class_names[self.challenger.version] = decoded.class_names
+        return ForwardResult("Answered", "", decoded.outputs)
 
     def allow(self) -> bool:
         """Whether a request may be sent; then `record` or `cancel` must follow."""

@@ -15,7 +15,6 @@ class Predictor:
         self._dataplane = dataplane
         self._signature: Signature | None = None
         self._columns: ModelColumns
-        self._classes: list[str] = []
 
     def decode(self, body: bytes, *, is_csv: bool) -> InferRequest:
         """The request in `body`. Raises InvalidRequest or RequestTooLarge."""
@@ -42,8 +41,8 @@ class Predictor:
 
     def encode(self, response: InferResponse) -> bytes:
         """The response's body."""
-        return predictions.encode(response, self._classes, self._dataplane.name)
+        classes = self._dataplane.local_model.class_names(response.version)
+        return predictions.encode(response, classes, self._dataplane.name)
 
     def _use_signature(self, signature: Signature) -> None:
         self._signature, self._columns = signature, ModelColumns(signature)
-        self._classes = [str(name) for name in signature.extra.get("classes") or ()]
