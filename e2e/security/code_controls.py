@@ -4,8 +4,11 @@ No product has a switch that removes them. `python3 -m e2e.security` runs the te
 `e2e.security.removal` has replaced it: a test that still passes does not show that the control is what stops the attack.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,10 @@ class CodeControl:
 
 def _returns(value: object) -> Callable[..., object]:
     return lambda *_, **__: value
+
+
+def _open_whatever_is_there(path: object) -> BufferedReader:
+    return Path(str(path)).open("rb")
 
 
 CODE_CONTROLS = (
@@ -123,6 +130,22 @@ CODE_CONTROLS = (
         (
             "tests/runtime/commands/collect/test_earlier_results.py::test_a_result_of_an_earlier_release_counts_if_it_is_older_than_the_upgrade",
         ),
+    ),
+    CodeControl(
+        "what others can change is opened without following links",
+        "flywheel_runtime.contract.safe_files:ConfinedPath.open", _open_whatever_is_there,
+        (
+            "tests/runtime/commands/collect/test_checkpoints.py::test_a_folder_that_becomes_a_link_after_it_was_listed_gives_nothing_away",
+            "tests/runtime/commands/collect/test_collect.py::test_a_folder_that_becomes_a_link_after_it_was_listed_gives_nothing_away",
+            "tests/runtime/commands/fetch/test_from_volume.py::test_a_file_that_becomes_a_link_is_not_hashed",
+            "tests/runtime/commands/batch/test_volume.py::test_a_link_between_the_check_of_a_path_and_its_opening_is_not_followed",
+        ),
+    ),
+    CodeControl(
+        "links lead nowhere outside of a volume",
+        "flywheel_runtime.contract.safe_files:ConfinedPath.resolve",
+        lambda root, path: importlib.import_module("flywheel_runtime.contract.safe_files").ConfinedPath.from_file((root / path).resolve()),
+        ("tests/runtime/commands/batch/test_volume.py::test_a_link_that_leaves_the_volume_is_not_followed",),
     ),
     CodeControl(
         "messages have no values of the data",

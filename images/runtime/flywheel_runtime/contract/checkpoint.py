@@ -46,6 +46,6 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 def _written(folder: Path) -> int:
     try:
-        return folder.stat().st_mtime_ns
+        return folder.lstat().st_mtime_ns
     except OSError:  # main removes old ones
         return 0

@@ -14,6 +14,7 @@ from flywheel_runtime.contract.errors import (
     ObjectMissing,
     PreconditionFailed,
 )
+from flywheel_runtime.contract.safe_files import ConfinedPath
 from flywheel_runtime.store.credentials import namespace_folder, store_access
 from flywheel_runtime.store.download import download
 from flywheel_runtime.store.manifest import DIGEST, File, Manifest
@@ -44,8 +45,10 @@ class Store:
         """The same store, whose calls give up at `deadline` (time.monotonic), or after `patience` seconds without a success."""
         return replace(self, retry=replace(self.retry, patience=patience, deadline=deadline))
 
-    def put(self, files: Iterable[tuple[str, Path]]) -> Manifest:
+    def put(self, files: Iterable[tuple[str, Path | ConfinedPath]]) -> Manifest:
         """Write (name, file) pairs as an artifact, blobs first, manifest last; what is there already is not sent.
+
+        The folder of a file that is given as a Path must be ours alone.
 
         Raises UnsafeFile, FileChanged, ManifestInvalid, StoreError.
         """

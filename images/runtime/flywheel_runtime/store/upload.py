@@ -7,7 +7,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from flywheel_runtime.contract.errors import FileChanged, StoreError
-from flywheel_runtime.contract.safe_files import open_regular_file
+from flywheel_runtime.contract.safe_files import ConfinedPath, open_regular_file
 from flywheel_runtime.store.manifest import File
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket
@@ -16,7 +16,7 @@ PART_BYTES = 8 << 20  # bytes: what one upload holds in memory; S3 wants at leas
 MAX_PARTS = 9_000  # S3 allows 10,000
 
 
-def upload(bucket: Bucket, root: str, path: Path, name: str, retry: Retry) -> File:
+def upload(bucket: Bucket, root: str, path: Path | ConfinedPath, name: str, retry: Retry) -> File:
     """Put a file's bytes at `<root>/blobs/sha256/…` unless they are there; its line of the manifest, under `name`.
 
     Large files are read twice, hashed both times, and never held in memory.

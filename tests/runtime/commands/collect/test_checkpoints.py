@@ -1,5 +1,6 @@
 """Checkpoints: only whole ones are kept, the newest is found again, and none of this can spoil the work itself."""
 
+import hashlib
 import json
 import os
 import time
@@ -12,9 +13,12 @@ from flywheel_runtime import run
 from flywheel_runtime.commands.collect.checkpoints import Checkpoints
 from flywheel_runtime.commands.collect.main import collect
 from flywheel_runtime.commands.collect.main_observer import Stop
+from flywheel_runtime.commands.collect.outputs import read_output
+from flywheel_runtime.commands.collect.results import Files
 from flywheel_runtime.contract.checkpoint import Pointer, newest_checkpoint
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.upload import blob_key
 from tests.runtime.pods import Pod
 
 ASKED: dict[str, Any] = {"FLYWHEEL_CHECKPOINT": "/flywheel/inputs/checkpoint"}
@@ -152,6 +156,35 @@ def test_a_checkpoint_that_cannot_be_kept_is_told_and_spoils_nothing(
 
     assert "checkpoint 'step-1' was not uploaded" in capsys.readouterr().err
     assert store.result(KEY) is None
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("part", ["step-1", "step-1/deep"])
+def test_a_folder_that_becomes_a_link_after_it_was_listed_gives_nothing_away(
+    part: str, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Main is at work meanwhile, and the folder is its own."""
+    (folder / "step-1" / "deep").mkdir(parents=True)
+    (folder / "step-1" / "deep" / "model").write_text("weights")
+    secret = folder.parent / "secret"
+    (secret / "deep").mkdir(parents=True)
+    for at in (secret / "model", secret / "deep" / "model"):
+        at.write_text("the key of the store")
+    list_files = read_output
+
+    def list_then_replace(*args: Any, **given: Any) -> Files:
+        found = list_files(*args, **given)
+        (folder / part).rename(folder / ".before")
+        (folder / part).symlink_to(secret)
+        return found
+
+    monkeypatch.setattr("flywheel_runtime.commands.collect.checkpoints.read_output", list_then_replace)
+
+    Checkpoints(folder, store, attempt()).upload(store)
+
+    assert "checkpoint 'step-1' was not uploaded: UnsafeFile: a link" in capsys.readouterr().err
+    key = blob_key(store.root, hashlib.sha256(b"the key of the store").hexdigest())
+    assert not store.bucket.exists(key, len("the key of the store"))
 
 
 @pytest.mark.integration

@@ -1,5 +1,6 @@
 """What collect reports, message by message as the contract's golden ones, with a real store."""
 
+import hashlib
 import json
 import os
 import signal
@@ -16,12 +17,14 @@ import flywheel_runtime
 from e2e.waiting import wait_until
 from flywheel_runtime.commands.collect.main import collect
 from flywheel_runtime.commands.collect.main_observer import Stop
-from flywheel_runtime.commands.collect.results import ResultStore
+from flywheel_runtime.commands.collect.outputs import read_output
+from flywheel_runtime.commands.collect.results import Files, ResultStore
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.upload import blob_key
 from tests.runtime import pods
 
 pytestmark = pytest.mark.integration  # the other side is a real S3 server
@@ -191,6 +194,31 @@ def test_outputs_that_can_never_be_uploaded(damage: Callable[[Path], None], word
 
     assert error["reason"] == "OutputInvalid"
     assert words in error["message"]
+
+
+def test_a_folder_that_becomes_a_link_after_it_was_listed_gives_nothing_away(
+    pod: Pod, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process of main may outlive it in watch, which has its user."""
+    secret = outputs(pod).with_name("secret")
+    secret.mkdir()
+    (secret / "model.onnx").write_bytes(b"the key of the store")
+    list_files = read_output
+
+    def list_then_replace(*args: Any) -> Files:
+        found = list_files(*args)
+        folder = outputs(pod) / "model"
+        folder.rename(folder.with_name("model-before"))
+        folder.symlink_to(secret)
+        return found
+
+    monkeypatch.setattr("flywheel_runtime.commands.collect.main.read_output", list_then_replace)
+
+    told = report(pod)
+
+    assert (told["complete"], told["error"]["reason"]) == (False, "OutputInvalid")
+    key = blob_key(store.root, hashlib.sha256(b"the key of the store").hexdigest())
+    assert not store.bucket.exists(key, len(b"the key of the store"))
 
 
 def test_an_output_that_is_not_required_may_be_absent(pod: Pod) -> None:

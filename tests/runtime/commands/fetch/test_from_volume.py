@@ -38,3 +38,20 @@ def test_a_private_folder_of_a_volume_is_named(path: str) -> None:
         (volume / "private").chmod(0o700)
 
     assert (refused.value.reason, refused.value.retry) == ("SourceInvalid", False)
+
+
+def test_a_file_that_becomes_a_link_is_not_hashed(tmp_path: Path) -> None:
+    """The message would tell the SHA-256 of what it leads to."""
+    volume, secret = tmp_path / "volume", tmp_path / "secret"
+    (volume / "day").mkdir(parents=True)
+    (volume / "day" / "a.csv").write_bytes(b"a")
+    secret.mkdir()
+    (secret / "a.csv").write_bytes(b"the key of the store")
+    (item,) = from_volume.items("source", VolumeSource("day/a.csv"), "0" * 64, tmp_path / "inputs", volume)
+    (volume / "day").rename(volume / "before")
+    (volume / "day").symlink_to(secret)
+
+    with pytest.raises(Failure, match="became a link") as refused:
+        item.download()
+
+    assert refused.value.reason == "SourceInvalid"

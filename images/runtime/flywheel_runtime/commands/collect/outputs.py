@@ -2,13 +2,13 @@
 
 import json
 import math
-import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.contract.errors import Failure, ManifestInvalid, UnsafeFile
-from flywheel_runtime.contract.safe_files import open_regular_file
+from flywheel_runtime.contract.safe_files import ConfinedPath, open_regular_file
 from flywheel_runtime.contract.termination_message import format_bytes
 from flywheel_runtime.store.manifest import check_path
 
@@ -50,14 +50,17 @@ def read_facts(path: Path) -> dict[str, Any]:
     return body
 
 
-def read_output(name: str, folder: Path, required: bool) -> list[tuple[str, Path]]:
-    """Its files as (relative path, file). Failure OutputMissing or OutputInvalid."""
-    if folder.is_symlink():
-        raise _invalid(name, "is a link; write its files themselves")
+def read_output(name: str, folder: Path, required: bool) -> list[tuple[str, ConfinedPath]]:
+    """Its files as (relative path, file). Failure OutputMissing or OutputInvalid.
+
+    Main, which owns the folder, may change them until they are uploaded: that opens them again without following links.
+    """
     try:
-        files = list(_files(name, folder, "", 0))
+        files = list(_files(name, ConfinedPath.from_file(folder), "", 0))
     except FileNotFoundError:
         files = []
+    except UnsafeFile:
+        raise _invalid(name, "is a link; write its files themselves") from None
     except NotADirectoryError:
         raise _invalid(name, f"is a file; write it into {folder}/") from None
     if not files and required:
@@ -68,22 +71,22 @@ def read_output(name: str, folder: Path, required: bool) -> list[tuple[str, Path
     return files
 
 
-def _files(name: str, folder: Path, below: str, depth: int) -> Iterator[tuple[str, Path]]:
+def _files(name: str, folder: ConfinedPath, below: str, depth: int) -> Iterator[tuple[str, ConfinedPath]]:
     if depth > DEEPEST:
         raise _invalid(name, f"has more than {DEEPEST} folders inside each other")
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = folder.entries()
     except PermissionError:
         raise _invalid(name, f"holds a folder that cannot be read, '{below}'; make it readable") from None
     for entry in entries:
-        path, file = f"{below}{entry.name}", Path(entry.path)
+        path, file = f"{below}{entry.name}", folder / entry.name
         shown = path.encode(errors="backslashreplace").decode()
-        if entry.is_symlink():
+        if entry.kind == stat.S_IFLNK:
             raise _invalid(name, f"holds a link, '{shown}'; write the file itself there")
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(name, file, path + "/", depth + 1)
-            continue
         try:
+            if entry.kind == stat.S_IFDIR:
+                yield from _files(name, file, path + "/", depth + 1)
+                continue
             check_path(path)
             open_regular_file(file).close()
         except UnsafeFile as error:

@@ -4,8 +4,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from flywheel_runtime.contract import termination_message
@@ -19,13 +19,14 @@ from flywheel_runtime.contract.errors import (
     UnsafeFile,
 )
 from flywheel_runtime.contract.paths import Attempt, Paths
+from flywheel_runtime.contract.safe_files import ConfinedPath
 from flywheel_runtime.contract.termination_message import format_bytes
 from flywheel_runtime.contract.time_limit import run_within
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.errors import Owner, as_failure
 
 T = TypeVar("T")
-Files = list[tuple[str, Path]]
+Files = list[tuple[str, ConfinedPath]]
 # Seconds before the deadline after which no attempt begins, so that the last one can say why the store fails rather than just that time is over.
 LAST_ATTEMPT_SECONDS = 0.5
 
@@ -66,7 +67,7 @@ class ResultStore:
 
     def outputs(self, files: Mapping[str, Files], deadline: float) -> dict[str, Any]:
         """Upload each output as an artifact; digest, size and number of files of each. Raises Failure."""
-        size = sum(path.lstat().st_size for output in files.values() for _, path in output)
+        size = sum(_size(file) for output in files.values() for _, file in output)
         late = f"uploading {format_bytes(size)} took longer than the time that a pod has to end"
         return self._within(deadline, late, lambda store: {name: _put(store, output) for name, output in files.items()})
 
@@ -111,7 +112,14 @@ def tracking(paths: Paths) -> dict[str, Files]:
     """The files that say what happened, also of a main that failed, as the output `tracking`."""
     found = (paths.metrics, paths.curves, paths.facts, paths.params)
     regular = [path for path in found if path.is_file() and not path.is_symlink()]
-    return {TRACKING: [(path.name, path) for path in regular]} if regular else {}
+    return {TRACKING: [(path.name, ConfinedPath.from_file(path)) for path in regular]} if regular else {}
+
+
+def _size(file: ConfinedPath) -> int:
+    """For a message alone; the upload says what is wrong with a file."""
+    with suppress(OSError, UnsafeFile):
+        return file.status().st_size
+    return 0
 
 
 def _put(store: Store, files: Files) -> dict[str, Any]:

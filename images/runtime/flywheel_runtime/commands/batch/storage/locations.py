@@ -1,5 +1,7 @@
 """Where rows come from, and where predictions go: files by listing, bytes by range, with every answer of a store in words."""
 
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,8 +10,16 @@ from typing import Protocol
 
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.contract.config.fetch import S3Source
-from flywheel_runtime.contract.errors import Failure, ManifestInvalid, ObjectMissing, PreconditionFailed, StoreError
+from flywheel_runtime.contract.errors import (
+    Failure,
+    ManifestInvalid,
+    ObjectMissing,
+    PreconditionFailed,
+    StoreError,
+    UnsafeFile,
+)
 from flywheel_runtime.contract.paths import Paths
+from flywheel_runtime.contract.safe_files import ConfinedPath
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.errors import Owner, as_failure
 from flywheel_runtime.store.foreign import open_foreign
@@ -60,7 +70,7 @@ def open_source(config: BatchConfig, paths: Paths, env: Mapping[str, str]) -> So
         return Folder(place, *open_foreign(place, "SOURCE", env, f"{where}."))
     if volume is None:
         raise Failure("InternalError", "params.json has no input; this is a fault of the operator", retry=False)
-    return Volume(volume.path, paths.volumes / "source" / volume.path)
+    return Volume(volume.path, paths.volumes / "source")
 
 
 def open_output(config: BatchConfig, env: Mapping[str, str]) -> "Folder":
@@ -136,36 +146,52 @@ class Folder:
 
 @dataclass(frozen=True)
 class Volume:
-    """Files on a PersistentVolumeClaim."""
+    """Files at a path `name` on a PersistentVolumeClaim that is mounted at `root`.
+
+    Others may write to the volume at any time, and this process has the store's key: links lead nowhere outside of the volume.
+    """
 
     name: str
     root: Path
 
     def files(self) -> list[File]:
-        if not self.root.exists():
-            words = f"'{self.name}' does not exist on the volume"
-            raise Failure("SourceMissing", f"{words}; write it or correct spec.input.pvc.path", retry=True)
-        if self.root.is_file():
-            return [self._file(self.root, self.root.name)]
-        paths = sorted(path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
-        found = [self._file(path, path.relative_to(self.root).as_posix()) for path in paths]
-        return _sorted(self.name, [file for file in found if file.size])
-
-    def _file(self, path: Path, name: str) -> File:
-        facts = path.stat()
-        return File(name, facts.st_size, f"{facts.st_mtime_ns}-{facts.st_size}")
+        with self._translate_errors():
+            wanted = ConfinedPath.resolve(self.root, self.name)
+            if stat.S_ISREG(wanted.status().st_mode):
+                return [_describe(wanted.status(), wanted.name)]
+            found = [(file, file.relative_to(wanted)) for file in wanted.regular_files(skip=_is_hidden)]
+            files = [_describe(file.status(), path) for file, path in found]
+        return _sorted(self.name, [file for file in files if file.size])
 
     def read_range(self, file: File, start: int, stop: int) -> bytes:
-        path = self.root if self.root.is_file() else self.root / file.path
-        try:
-            with path.open("rb") as stream:
+        with self._translate_errors():
+            wanted = ConfinedPath.resolve(self.root, self.name)
+            path = wanted if stat.S_ISREG(wanted.status().st_mode) else wanted / file.path
+            with path.open() as stream:
                 stream.seek(start)
                 body = stream.read(stop - start)
-            if self._file(path, file.path) == file:
-                return body
-        except OSError as error:
-            raise Failure("SourceUnreachable", f"'{path}' cannot be read ({error.strerror})", retry=True) from error
+                if _describe(os.fstat(stream.fileno()), file.path) == file:
+                    return body
         raise _changed(self.name, file)
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """Turns what the volume answers into the sentence about it."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            words = f"'{self.name}' does not exist on the volume"
+            raise Failure("SourceMissing", f"{words}; write it or correct spec.input.pvc.path", retry=True) from error
+        except UnsafeFile as error:
+            words = f"'{self.name}' on the volume is, or leads to, {error}"
+            raise Failure("SourceInvalid", f"{words}; write the files themselves at spec.input.pvc.path") from error
+        except OSError as error:
+            words = f"'{error.filename or self.name}' on the volume cannot be read ({error.strerror})"
+            raise Failure("SourceUnreachable", f"{words}; let user 65532 read it", retry=True) from error
+
+
+def _describe(facts: os.stat_result, path: str) -> File:
+    return File(path, facts.st_size, f"{facts.st_mtime_ns}-{facts.st_size}")
 
 
 def _changed(name: str, file: File) -> Failure:
@@ -175,7 +201,7 @@ def _changed(name: str, file: File) -> Failure:
 
 def _sorted(name: str, files: list[File]) -> list[File]:
     """Without hidden files and markers such as _SUCCESS; what a batch wrote is another's input without its manifest and errors."""
-    seen = [file for file in files if not any(part.startswith((".", "_")) for part in file.path.split("/"))]
+    seen = [file for file in files if not any(map(_is_hidden, file.path.split("/")))]
     if not seen:
         raise Failure("EmptySource", f"'{name}' holds no data; upload the data or correct spec.input", retry=True)
     for file in seen:
@@ -185,6 +211,10 @@ def _sorted(name: str, files: list[File]) -> list[File]:
             words = f"file '{file.path}' of '{name}' cannot be read: {error}; rename it"
             raise Failure("SourceInvalid", words) from error
     return sorted(seen, key=lambda file: file.path)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_")) or name == "lost+found"
 
 
 def _installation_owner(env: Mapping[str, str], where: str) -> Owner:
