@@ -84,6 +84,22 @@ def test_progress_counts_the_shards_that_are_done() -> None:
     assert plan.summary == "2/3 shards, 190 rows, 11 row errors"
 
 
+def test_fields_without_effect_are_in_the_message_of_the_run() -> None:
+    warning = "spec.input.ignore names column 'note', which the files do not have; correct or remove the name."
+    batch = Batch()
+    batch.reconcile()
+    batch.end("plan", 1, **PLANNED, warning=warning)
+    assert batch.reconcile().message.endswith(f"are done. {warning}")
+    batch.end_shard(2, 0, done=3, over=True)
+    batch.reconcile()
+    batch.end("finish", 3, manifest="s3://acme/out/_manifest.json")
+
+    plan = batch.reconcile()
+
+    assert (plan.ready, plan.reason) == (True, "Scored")
+    assert plan.message.endswith(warning)
+
+
 def test_the_same_work_is_not_done_twice() -> None:
     batch = Batch()
     batch.reconcile()

@@ -15,7 +15,7 @@ def _what_job_does(run: Run, job: str) -> str:
         return f"Job '{job}' reads '{run.input}' and divides it into shards for version {run.version}."
     if run.phase == "Finishing":
         return f"Job '{job}' merges the parts of {run.shards} shards in '{run.output}'."
-    return f"Job '{job}' scores {run.rows or 0:,} rows of '{run.input}' with version {run.version}. {shards(run)}"
+    return f"Job '{job}' scores {run.rows or 0:,} rows of '{run.input}' with version {run.version}. {shards(run)}{_warning(run)}"
 
 
 def shards(run: Run) -> str:
@@ -29,7 +29,12 @@ def run_succeeded(run: Run) -> str:
     """What the run gave."""
     errors = run.row_errors or 0
     failed = f" {errors:,} rows could not be scored; see '{run.output}_errors/'." if errors else ""
-    return f"Version {run.version} scored {run.rows_done or 0:,} rows of '{run.input}' into '{run.output}'.{failed}"
+    scored = f"Version {run.version} scored {run.rows_done or 0:,} rows of '{run.input}' into '{run.output}'."
+    return f"{scored}{failed}{_warning(run)}"
+
+
+def _warning(run: Run) -> str:
+    return f" {run.warning}" if run.warning else ""
 
 
 def next_step(batch: BatchInference) -> str:

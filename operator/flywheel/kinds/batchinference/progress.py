@@ -147,7 +147,7 @@ def _next_phase(run: Run, outcome: Outcome, now: datetime) -> Run:
     facts = outcome.facts
     changes: dict[str, Any] = {"retries": 0, "reason": None, "message": None, "phase": NEXT_PHASE[run.phase]}
     if run.phase == "Planning":
-        changes |= {"plan": facts.get("plan"), "shards": facts.get("shards"), "rows": facts.get("rows")}
+        changes |= {key: facts.get(key) for key in ("plan", "shards", "rows", "warning")}
     done_before = run.phase == "Planning" and facts.get("manifest")  # the same work was done by an earlier run
     if run.phase == "Finishing" or done_before:
         rows, errors = int(outcome.metrics.get("rows", 0)), int(outcome.metrics.get("errors", 0))

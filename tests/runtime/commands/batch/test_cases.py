@@ -147,6 +147,28 @@ def test_a_folder_that_says_otherwise_is_refused(pods: BatchPods) -> None:
     assert "'x'" in told["message"]
 
 
+@pytest.mark.parametrize(
+    ("files", "warning"),
+    [
+        pytest.param({"a.csv": "x,note\n1,a\n"}, None, id="CSV"),
+        pytest.param({"a.jsonl": '{"x": 1}\n{"x": 2, "note": "a"}\n'}, None, id="JSON lines"),
+        pytest.param({"note=a/a.csv": "x\n1\n"}, None, id="a folder"),
+        pytest.param(
+            {"a.csv": "x,Note\n1,a\n"},
+            "spec.input.ignore names column 'note', which the files do not have; is 'Note' meant? Correct or remove the name.",
+            id="another case",
+        ),
+    ],
+)
+def test_a_name_in_ignore_that_no_file_has_is_a_warning(
+    pods: BatchPods, files: dict[str, str], warning: str | None
+) -> None:
+    for name, content in files.items():
+        pods.put(f"in/{name}", content)
+
+    assert pods.plan(input={"ignore": ["note"]})["facts"].get("warning") == warning
+
+
 def test_the_spec_says_how_csv_is_written_and_what_is_left_out(pods: BatchPods) -> None:
     pods.put("in/a.csv", "x;X;id\n1.000,5;a;?\n?;b;7\n2;c;8\n")
 

@@ -52,6 +52,14 @@ def test_the_plan_refuses(
     assert pods.written() == []
 
 
+def test_features_of_a_model_with_several_inputs_are_a_warning(pods: BatchPods) -> None:
+    pods.put("in/a.csv", GOOD)
+
+    warning = pods.plan(input={"features": ["month", "wind"]})["facts"]["warning"]
+
+    assert warning.startswith("spec.input.features has no effect: the model has 3 inputs")
+
+
 def test_one_object_that_is_not_there_is_waited_for(pods: BatchPods) -> None:
     uri = pods.params["input"]["s3"]["uri"] + "rows.csv"
 

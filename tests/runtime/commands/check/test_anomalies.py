@@ -105,6 +105,20 @@ WARNINGS = [
         ["20 violating rows"],
         id="an SQL check that only warns",
     ),
+    pytest.param(
+        orders(),
+        {"ignore": ["carier"]},
+        "MissingColumn",
+        ["spec.ignore", "'carier'", "is 'carrier' meant?"],
+        id="a misspelled name in ignore",
+    ),
+    pytest.param(
+        orders(),
+        {"ignore": ["note"]},
+        "MissingColumn",
+        ["'note'", "correct or remove the name"],
+        id="nothing to ignore",
+    ),
 ]
 
 

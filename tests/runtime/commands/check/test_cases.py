@@ -78,6 +78,25 @@ READ: list[Any] = [
 ]  # fmt: skip
 
 
+ROWS = "".join(f"{row},{row % 2}\n" for row in range(40))
+NOTED = ROWS.replace("\n", ",x\n")
+MATCHED = {
+    "csv": {"a.csv": f"id,late,note\n{NOTED}"},
+    "one file of two": {"a.csv": f"id,late\n{ROWS}", "b.csv": f"id,late,note\n{NOTED}"},
+    "one line of many": {
+        "a.jsonl": "".join(f'{{"id": {row}, "late": {row % 2}}}\n' for row in range(40)) + '{"note": "x"}\n'
+    },
+    "folder": {"note=x/a.csv": f"id,late\n{ROWS}"},
+}
+
+
+@pytest.mark.parametrize("files", MATCHED.values(), ids=MATCHED)
+def test_a_name_in_ignore_that_any_file_has_is_no_warning(run_check: Any, files: dict[str, str]) -> None:
+    result = run_check(files, target="late", ignore=["note"])
+
+    assert (result.code, [line for line in result.output("facts.json")["warnings"] if "ignore" in line]) == (0, [])
+
+
 @pytest.mark.parametrize(("case", "spec", "expected"), READ)
 def test_a_table_is_read(run_check: Check, case: str, spec: dict[str, Any], expected: dict[str, str]) -> None:
     result = run_check(files(case), target="late", **spec)

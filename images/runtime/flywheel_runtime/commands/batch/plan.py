@@ -20,6 +20,7 @@ from flywheel_runtime.commands.batch.storage import output_manifest
 from flywheel_runtime.commands.batch.storage.locations import File, Source, open_output, open_source
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
+from flywheel_runtime.datasets.formats.column_names import describe_unmatched
 from flywheel_runtime.datasets.source import check_form, detect_format
 from flywheel_runtime.datasets.sql import connect
 from flywheel_runtime.store import installation
@@ -28,6 +29,7 @@ from flywheel_runtime.store.retry import Retry
 MAX_PARALLEL_READS = 8  # files looked at side by side
 DEFAULT_SHARD_BYTES, MIN_SHARD_BYTES = 64 << 20, 4 << 20  # bytes of a shard
 MAX_SHARDS = 1000
+MAX_WARNING = 1000  # characters, as status holds them
 MAX_CALL_BYTES, MAX_CALL_ROWS = 4 << 20, 4096  # the server takes 10,000 rows in a request
 
 
@@ -41,9 +43,11 @@ def plan(step: Step) -> Report:
     output = open_output(step.config, step.env)
     output_manifest.probe(output)
     source = open_source(step.config, step.paths, step.env)
-    frozen = _frozen(step, source)
+    frozen, warning = _frozen(step, source)
     done = output_manifest.present(output)
     facts = {"shards": len(frozen.shards), "rows": frozen.rows, "plan": _store_plan(step, frozen), "id": frozen.id}
+    if warning:
+        facts["warning"] = warning
     if done is not None and done.get("plan") == frozen.id:
         counts = {name: float(done.get(name) or 0) for name in ("rows", "errors")}
         return Report(counts, {**facts, "manifest": output_manifest.uri(output)}, repeated=True)
@@ -63,9 +67,11 @@ class Table:
     heads: list[Head]
     slices: list[list[Slice]]
     most: int  # shards
+    unmatched_ignores: list[str]
 
 
-def _frozen(step: Step, source: Source) -> Plan:
+def _frozen(step: Step, source: Source) -> tuple[Plan, str]:
+    """The plan, and a warning about fields of the spec that have no effect, empty if all have."""
     config = step.config
     with step.client as client:
         inputs, declared = client.signature()
@@ -83,7 +89,7 @@ def _frozen(step: Step, source: Source) -> Plan:
         outputs, config.output.prediction, _classes(step.paths.inputs / "model" / "signature.json")
     )
     _check_names([name for name, _ in included] + [answer.name for answer in chosen])
-    return Plan(
+    plan = Plan(
         output=config.output.s3.uri,
         model=config.model.digest,
         format=table.format,
@@ -98,6 +104,19 @@ def _frozen(step: Step, source: Source) -> Plan:
         rows_per_call=rows_per_call,
         shards=tuple(found),
     )
+    return plan, _describe_ineffective(config, table, inputs)
+
+
+def _describe_ineffective(config: BatchConfig, table: Table, inputs: tuple[Tensor, ...]) -> str:
+    columns = list(dict.fromkeys(name for head in table.heads for name in head.columns))
+    found = [describe_unmatched("spec.input.ignore", name, columns) for name in table.unmatched_ignores]
+    if config.input.features and len(inputs) > 1:
+        found.append(
+            f"spec.input.features has no effect: the model has {len(inputs)} inputs, each of which takes the column of its name; remove it."
+        )
+    for finding in found:
+        log_line(f"warning: {finding}")
+    return " ".join(found)[:MAX_WARNING]
 
 
 def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> Table:
@@ -117,7 +136,7 @@ def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> T
         slices = list(pool.map(lambda file, head: reader.slices(source, file, head, every), files, heads))
     if not any(slices):
         raise Failure("NoRows", f"'{source.name}' has no rows; write rows or correct spec.input", retry=True)
-    return Table(name, files, heads, slices, most)
+    return Table(name, files, heads, slices, most, form.unmatched_ignores())
 
 
 def _rows_mix(step: Step, client: Client, source: Source, table: Table, inputs: tuple[Tensor, ...]) -> bool:

@@ -33,11 +33,23 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class TableForm:
-    """What the spec says of its files: their format, how CSV is written, and the columns that are left out."""
+    """What the spec says of its files: their format, how CSV is written, and the columns that are left out.
+
+    The readers add to `found_ignored` which of these the files have, so that a name that matches nothing is reported.
+    """
 
     format: str | None = None
     csv: CsvOptions = field(default_factory=CsvOptions)
     ignored: frozenset[str] = frozenset()
+    found_ignored: set[str] = field(default_factory=set, compare=False)
+
+    def note_columns(self, names: Iterable[str]) -> None:
+        """Adds those of `names` that are ignored to `found_ignored`."""
+        self.found_ignored.update(self.ignored.intersection(names))
+
+    def unmatched_ignores(self) -> list[str]:
+        """The ignored columns that no file had, sorted."""
+        return sorted(self.ignored - self.found_ignored)
 
 
 def check_same_columns(file: SourceFile, columns: Iterable[str], first: SourceFile, expected: Iterable[str]) -> None:

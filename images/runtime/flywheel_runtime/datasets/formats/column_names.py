@@ -1,6 +1,7 @@
 """Which columns a file has: the names in it, and those that its folders give."""
 
 from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from urllib.parse import unquote
 
 from flywheel_runtime.contract.errors import Failure
@@ -21,6 +22,13 @@ def read_folders(path: str) -> dict[str, str | None]:
 def find_same(name: str, names: Iterable[str]) -> str | None:
     """The one of `names` that SQL takes for `name`: upper and lower case of ASCII letters count as one."""
     return next((other for other in names if _fold(other) == _fold(name)), None)
+
+
+def describe_unmatched(field: str, name: str, present: Collection[str]) -> str:
+    """The sentence about a name in `field` of the spec that no column of the files has, with the column that may be meant."""
+    near = find_same(name, present) or next(iter(get_close_matches(name, present, n=1)), None)
+    cure = f"is '{near}' meant? Correct or remove the name." if near else "correct or remove the name."
+    return f"{field} names column '{name}', which the files do not have; {cure}"
 
 
 def given_folders(path: str, columns: Collection[str], ignored: Collection[str]) -> dict[str, str | None]:

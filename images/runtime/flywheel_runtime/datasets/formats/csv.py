@@ -16,6 +16,7 @@ from flywheel_runtime.datasets.formats.column_names import (
     doubled_folders,
     folder_differs,
     given_folders,
+    read_folders,
 )
 from flywheel_runtime.datasets.formats.dialect import CsvOptions, Dialect, detect_dialect, read_rows
 from flywheel_runtime.datasets.formats.text_records import split_records
@@ -107,6 +108,7 @@ def _detect(file: SourceFile, form: TableForm) -> Dialect:
 
 def _columns(file: SourceFile, dialect: Dialect, form: TableForm) -> list[str]:
     check_distinct(file.name, dialect.columns, form.ignored)
+    form.note_columns((*dialect.columns, *read_folders(file.name)))
     own = [name for name in dialect.columns if name not in form.ignored]
     return own + list(given_folders(file.name, dialect.columns, form.ignored))
 

@@ -15,6 +15,7 @@ from flywheel_runtime.datasets.formats.column_names import (
     find_same,
     folder_differs,
     given_folders,
+    read_folders,
 )
 from flywheel_runtime.datasets.formats.csv import differs_from_folder, select_folders
 from flywheel_runtime.datasets.formats.parquet import unsupported_type
@@ -70,7 +71,7 @@ def select_json(path: Path, keys: Sequence[str], form: TableForm, name: str, own
 
 
 def read_keys(
-    connection: duckdb.DuckDBPyConnection, path: Path, name: str, ignored: frozenset[str], *, skip_broken: bool = False
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, form: TableForm, *, skip_broken: bool = False
 ) -> list[str]:
     """The keys of all lines in the order in which they come, without those that are ignored.
 
@@ -87,15 +88,17 @@ def read_keys(
     if not skip_broken and any(is_other for _, _, is_other in found):
         raise duckdb.InvalidInputException("a line is not a JSON object")
     for keys, _, _ in found:
-        check_distinct(name, keys or [], ignored)
-    return list(dict.fromkeys(key for keys, _, _ in found for key in keys or [] if key not in ignored))
+        check_distinct(name, keys or [], form.ignored)
+        form.note_columns(keys or [])
+    form.note_columns(read_folders(name))
+    return list(dict.fromkeys(key for keys, _, _ in found for key in keys or [] if key not in form.ignored))
 
 
 def _read_keys(connection: duckdb.DuckDBPyConnection, files: list[SourceFile], form: TableForm) -> list[str]:
     """The keys of all files. A line need not have all keys, so files need not, either."""
     found: dict[str, None] = {}
     for file in files:
-        for key in read_keys(connection, file.path, file.name, form.ignored):
+        for key in read_keys(connection, file.path, file.name, form):
             other = find_same(key, found)
             if other not in (None, key):
                 check_distinct(file.name, [str(other), key], form.ignored)

@@ -13,6 +13,7 @@ from flywheel_runtime.datasets.formats.column_names import (
     doubled_folders,
     folder_differs,
     given_folders,
+    read_folders,
 )
 from flywheel_runtime.datasets.formats.csv import differs_from_folder
 from flywheel_runtime.datasets.sql import (
@@ -99,19 +100,18 @@ def _folder_value(value: str | None) -> str:
 def read_columns(connection: duckdb.DuckDBPyConnection, file: SourceFile, form: TableForm) -> dict[str, str]:
     """The file's columns without those that are ignored, in their order, each with the name that DuckDB gives it."""
     with _translate_errors(file):
-        return name_columns(connection, file.path, file.name, form.ignored)
+        return name_columns(connection, file.path, file.name, form)
 
 
-def name_columns(
-    connection: duckdb.DuckDBPyConnection, path: Path, file: str, ignored: frozenset[str]
-) -> dict[str, str]:
+def name_columns(connection: duckdb.DuckDBPyConnection, path: Path, file: str, form: TableForm) -> dict[str, str]:
     """As `read_columns`. DuckDB renames the second of two columns whose names are the same to it. Failure RepeatedColumn."""
     names = _top_names(
         connection.execute(f"SELECT name, num_children FROM parquet_schema({quote_literal(str(path))})").fetchall()
     )
-    check_distinct(file, names, ignored)
+    check_distinct(file, names, form.ignored)
+    form.note_columns((*names, *read_folders(file)))
     aliases = describe_columns(connection, f"read_parquet({quote_literal(str(path))}, hive_partitioning = false)")
-    return {name: alias for name, alias in zip(names, aliases, strict=True) if name not in ignored}
+    return {name: alias for name, alias in zip(names, aliases, strict=True) if name not in form.ignored}
 
 
 def _top_names(elements: list[tuple[str, int | None]]) -> list[str]:

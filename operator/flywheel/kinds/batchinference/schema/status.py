@@ -33,6 +33,7 @@ class Run(Schema):
     rows_done: int | None = Field(None, description="Number of scored rows.")
     row_errors: int | None = Field(None, description="Number of rows that failed.")
     rows_per_second: int | None = Field(None, description="Scored rows per second, over all shards.")
+    warning: LongText | None = Field(None, description="Fields of the spec that have no effect on its input.")
     retries: int = Field(description="Number of consecutive retries.")
     not_before: datetime | None = Field(
         None, description="Earliest start of the next Job after a failure or a suspension."

@@ -24,7 +24,7 @@ def head(source: Source, file: File, form: TableForm) -> Head:
             with tempfile.NamedTemporaryFile() as lines:
                 lines.write(records.canonical())
                 lines.flush()
-                keys = read_keys(connection, Path(lines.name), file.path, form.ignored, skip_broken=True)
+                keys = read_keys(connection, Path(lines.name), file.path, form, skip_broken=True)
             found |= dict.fromkeys(keys)
     return Head(tuple(found))
 

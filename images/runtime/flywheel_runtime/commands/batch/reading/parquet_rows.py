@@ -26,7 +26,7 @@ TAIL = 8  # bytes: the footer's length, and the magic
 def head(source: Source, file: File, form: TableForm) -> Head:
     """The columns and their types in DuckDB's words. Failure UnreadableParquet or RepeatedColumn."""
     with connect(threads=1) as connection, _footer(source, file) as path:
-        names = name_columns(connection, path, file.path, form.ignored)
+        names = name_columns(connection, path, file.path, form)
         types = describe_columns(connection, f"read_parquet({quote_literal(str(path))}, hive_partitioning = false)")
     return Head(tuple(names), tuple(types[alias] for alias in names.values()), tuple(names.values()))
 
