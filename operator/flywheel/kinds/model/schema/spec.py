@@ -1,5 +1,6 @@
 """What a user writes into a Model, and what is read from it."""
 
+from itertools import chain, count
 from typing import Any, Literal
 
 from pydantic import Field
@@ -39,7 +40,7 @@ class ModelSpec(Schema):
     gates: tuple[Gate, ...] = named_list(16, "Conditions that a version must meet to become champion.")
     default_gates: Literal["Enabled", "Disabled"] | None = Field(
         None,
-        description='Enabled, the default, adds the gate {name: beats-a-constant, baseline: {minGain: "0"}} unless spec.gates has a gate with baseline or one of that name: a version that is no better than a constant prediction does not become champion. It is measured for versions whose lineage names their data; where it cannot be measured, it says so and lets the version pass. Disabled adds no gate.',
+        description='Enabled, the default, adds the gate {name: beats-a-constant, baseline: {minGain: "0"}} unless spec.gates has a gate with baseline: a version that is no better than a constant prediction does not become champion. It is measured for versions whose lineage names their data; where it cannot be measured, it says so and lets the version pass. If a gate of another kind has that name, beats-a-constant-2 is added. Disabled adds no gate.',
     )
     promotion: Literal["Auto", "Approval"] = Field(
         "Auto",
@@ -56,9 +57,13 @@ class ModelSpec(Schema):
 
     @property
     def default_gate(self) -> Gate | None:
-        """The gate that the operator adds."""
-        own = any(gate.baseline is not None or gate.name == BEATS_A_CONSTANT.name for gate in self.gates)
-        return None if own or self.default_gates == "Disabled" else BEATS_A_CONSTANT
+        """The gate that the operator adds; a gate of another kind keeps its name, and this one gets a number."""
+        if self.default_gates == "Disabled" or any(gate.baseline is not None for gate in self.gates):
+            return None
+        name, taken = BEATS_A_CONSTANT.name, {gate.name for gate in self.gates}
+        candidates = chain((name,), (f"{name}-{number}" for number in count(2)))
+        free = next(candidate for candidate in candidates if candidate not in taken)
+        return BEATS_A_CONSTANT.model_copy(update={"name": free})
 
     @property
     def compares_champion(self) -> bool:
