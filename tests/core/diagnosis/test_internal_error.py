@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.diagnosis.internal_error import MAX_TRIES, bound_internal_error, find_internal_error, last_failure
+from flywheel.core.diagnosis.internal_error import (
+    MAX_TRIES,
+    bound_internal_error,
+    find_internal_error,
+    is_given_up,
+    last_failure,
+    retry_scope,
+)
 from flywheel.core.diagnosis.outcome import Outcome
 
 FAULT = Outcome("Infrastructure", "InternalError", "KeyError: 'x'")
@@ -26,25 +33,31 @@ THEIRS = pod("one", "Failed", 1, message={"v": 1, "reason": "SourceMissing", "me
 
 
 @pytest.mark.parametrize(
-    ("outcome", "retries", "result"),
+    ("outcome", "before", "result", "count"),
     [
-        pytest.param(FAULT, 0, "Infrastructure", id="the first"),
-        pytest.param(FAULT, MAX_TRIES - 2, "Infrastructure", id="the last but one"),
-        pytest.param(FAULT, MAX_TRIES - 1, "Invalid", id="the last"),
-        pytest.param(Outcome("Failed", "InternalError", "no"), MAX_TRIES, "Invalid", id="of main"),
-        pytest.param(Outcome("Infrastructure", "StoreUnreachable", "no"), 99, "Infrastructure", id="not ours"),
+        pytest.param(FAULT, None, "Infrastructure", 1, id="the first"),
+        pytest.param(FAULT, MAX_TRIES - 2, "Infrastructure", MAX_TRIES - 1, id="the last but one"),
+        pytest.param(FAULT, MAX_TRIES - 1, "Invalid", MAX_TRIES, id="the last"),
+        pytest.param(Outcome("Failed", "InternalError", "no"), MAX_TRIES - 1, "Invalid", MAX_TRIES, id="of main"),
+        pytest.param(Outcome("Infrastructure", "Preempting", "no"), 4, "Infrastructure", 4, id="not ours"),
+        pytest.param(Outcome("Infrastructure", "StoreUnreachable", "no"), None, "Infrastructure", None, id="none yet"),
     ],
 )
-def test_it_is_final_after_a_few_tries(outcome: Outcome, retries: int, result: str) -> None:
-    bounded = bound_internal_error(outcome, retries)
+def test_it_is_final_after_a_few_tries_and_nothing_else_counts(
+    outcome: Outcome, before: int | None, result: str, count: int | None
+) -> None:
+    bounded, counted = bound_internal_error(outcome, before)
 
-    assert bounded.result == result
+    assert (bounded.result, counted) == (result, count)
     assert ("This is a fault of Flywheel" in bounded.message) == (result == "Invalid")
 
 
-def test_the_first_one_after_many_other_failures_is_tried_again() -> None:
-    assert bound_internal_error(FAULT, 99, "StoreUnreachable") == FAULT
-    assert bound_internal_error(FAULT, 99, "InternalError").result == "Invalid"
+def test_work_that_was_given_up_is_tried_again_with_another_spec_or_release() -> None:
+    scopes = {retry_scope(generation, image) for generation in (1, 2) for image in ("runtime:1", "runtime:2")}
+
+    assert len(scopes) == 4
+    assert retry_scope(1, "runtime:1") in scopes
+    assert not is_given_up(None)
 
 
 @pytest.mark.parametrize(

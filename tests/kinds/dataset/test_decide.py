@@ -16,7 +16,7 @@ from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import CheckJob, Seen
-from flywheel.kinds.dataset.progress import check_after
+from flywheel.kinds.dataset.progress import check_after, next_check
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 from tests.simulation import NOON, resource
 from tests.simulation.simulator import Simulator
@@ -40,6 +40,7 @@ EMPTY = Outcome("Invalid", "EmptyFile", "flights.csv has no rows.")
 NO_FILE = Outcome(
     "Invalid", "SourceMissing", "No object at s3://flywheel/demo/flights/; put it there or correct spec.source.s3.uri."
 )
+OUR_FAULT = Outcome("Infrastructure", "InternalError", "KeyError: 'x'.")
 STORE_DOWN = Outcome("Infrastructure", "StoreUnreachable", "The store does not answer.")
 NO_SECRET = Diagnosis(
     "SecretNotFound", "Waiting for Secret 's3-read' in namespace 'default'; create it or correct its name in the spec."
@@ -347,12 +348,25 @@ def test_a_fault_of_ours_after_a_long_wait_for_the_store_is_tried_again() -> Non
     last = LastCheck(
         number=9, generation=1, request=None, tick=None, result="Running", reason="StoreUnreachable", retries=8
     )
-    fault = Outcome("Infrastructure", "InternalError", "KeyError: 'x'.")
+    results = []
+    for outcome in (OUR_FAULT, STORE_DOWN, OUR_FAULT, STORE_DOWN, OUR_FAULT, OUR_FAULT, STORE_DOWN, OUR_FAULT):
+        last = check_after(last.model_copy(update={"result": "Running"}), outcome, NOON)
+        results.append(last.result)
 
-    first = check_after(last, fault, NOON)
-    second = check_after(first.model_copy(update={"result": "Running"}), fault, NOON)
+    assert results == [*["Retrying"] * 7, "Failed"]
+    assert (last.internal_errors, last.retries) == (5, 15)
 
-    assert (first.result, second.result) == ("Retrying", "Failed")
+
+@pytest.mark.parametrize(("generation", "counted"), [(1, 3), (2, None)])
+def test_faults_of_ours_are_counted_for_one_spec(generation: int, counted: int | None) -> None:
+    started = LastCheck(number=3, generation=1, result="Running", retries=3, internal_errors=2)
+    retrying = resource(KIND, "flights", SPEC, status=DatasetStatus(check=check_after(started, OUR_FAULT, NOON)))
+    due = next_check(
+        replace(retrying, generation=generation), retrying.status.check, replace(NOTHING, now=NOON + timedelta(hours=1))
+    )
+
+    assert due is not None
+    assert due.internal_errors == counted
 
 
 def test_a_rebuilt_artifact_is_described_as_it_is() -> None:

@@ -8,7 +8,7 @@ from flywheel.core.resource.api import DATASET, Manifest
 from flywheel.core.resource.plan import Plan
 from flywheel.kinds.experiment.children import TRIAL_ANNOTATION, Experiment
 from flywheel.kinds.experiment.kind import KIND
-from tests.simulation import resource, terminated_state
+from tests.simulation import resource, terminated_state, waiting_state
 from tests.simulation.resources import custom
 from tests.simulation.simulator import Simulator
 
@@ -87,14 +87,20 @@ class Search(Simulator):
         result = self.ends(trial, attempt, json.loads(job["metadata"]["annotations"][TRIAL_ANNOTATION])["point"])
         code = 143 if "pruned" in result else int(result.get("exit", 0))
         error = {key: result[key] for key in ("reason", "message") if key in result}
+        fetched = {"v": 1, "reason": "Fetched"}
+        if "ours" in result:
+            fetched = {"v": 1, "reason": "InternalError", "message": result["ours"], "retry": True}
         self.end_job(
             job["metadata"]["name"],
-            failed=bool(code or result.get("lost")),
+            failed=bool(code or result.get("lost") or "ours" in result),
             lost=bool(result.get("lost")),
-            main=terminated_state(code, error),
+            main=waiting_state() if "ours" in result else terminated_state(code, error),
+            phase="Failed" if "ours" in result else None,
             init={
-                "collect": terminated_state(0, self._collected(job, trial, result, complete=code == 0)),
-                "fetch": terminated_state(0, {"v": 1, "reason": "Fetched"}),
+                "collect": terminated_state(
+                    0, self._collected(job, trial, result, complete=not code and "ours" not in result)
+                ),
+                "fetch": terminated_state(int("ours" in result), fetched),
             },
         )
 

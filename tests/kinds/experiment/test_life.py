@@ -169,6 +169,21 @@ def test_a_main_that_ends_itself_each_time_has_failed_after_three_attempts() -> 
     assert max(attempts) == 3
 
 
+def test_a_fault_of_ours_ends_a_trial_after_five_tries_and_preemptions_between_do_not_count() -> None:
+    attempts: list[int] = []
+
+    def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
+        attempts.append(attempt)
+        return {"lost": True} if attempt % 2 else {"ours": "KeyError: 'x'"}
+
+    search = Search(experiment({"budget": {"maxTrials": 1}}), ends)
+    plan = search.finish()
+
+    assert (plan.stalled, plan.reason) == (True, "InternalError")
+    assert "KeyError: 'x'. This is a fault of Flywheel, which ended 5 attempts" in plan.message
+    assert attempts == list(range(1, 11))
+
+
 def test_a_job_deleted_by_hand_is_made_again() -> None:
     search = Search(experiment(), succeeds)
     search.settle()

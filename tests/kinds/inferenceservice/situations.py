@@ -10,7 +10,7 @@ from flywheel.core.resource.plan import Child, Plan
 from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from tests.simulation import pod, resource, running_state, terminated_state
+from tests.simulation import pod, resource, running_state, terminated_state, waiting_state
 from tests.simulation.resources import custom
 from tests.simulation.simulator import Simulator
 
@@ -80,6 +80,12 @@ class Serving(Simulator):
         self.end_job(
             self.job, failed=verdict is None, main=terminated_state(0) if verdict else terminated_state(137), init=init
         )
+
+    def judge_fails(self, message: str) -> None:
+        """Let the judge Job that runs end by an InternalError of fetch."""
+        failure = {"v": 1, "reason": "InternalError", "message": message, "retry": True}
+        init = {"fetch": terminated_state(1, failure)}
+        self.end_job(self.job, failed=True, main=waiting_state(), init=init, phase="Failed")
 
     @property
     def job(self) -> str:

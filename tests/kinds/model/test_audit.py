@@ -1,8 +1,10 @@
 """Each promotion is recorded by a Job of its own, one after the other, and nothing waits for it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from flywheel.core.diagnosis.internal_error import MAX_TRIES
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.kind import AnyResource
@@ -122,3 +124,28 @@ def test_its_name_is_unique_to_the_promotion() -> None:
 
     assert registry.job_names()[0].startswith("delay-promote-")
     assert registry.job_names()[0].endswith(f"-1-{names.short_uid(registry.resource.uid)}")
+
+
+def test_a_fault_of_ours_stalls_the_model_after_five_tries_and_another_release_tries_again() -> None:
+    registry = Registry(version_manifest("delay-1", status=STATUS))
+    registry.reconcile()
+    registry.reconcile()
+    fault = {"v": 1, "phase": "Finished", "error": {"reason": "InternalError", "message": "no", "retry": True}}
+    for _ in range(MAX_TRIES):
+        registry.end(exit_code=137)
+        registry.reconcile()
+        registry.advance(minutes=6)
+        registry.reconcile()
+        registry.end(fault)
+        ended = registry.reconcile()
+        registry.advance(minutes=6)
+        given_up = registry.reconcile()
+
+    assert [(each.reason, each.type) for each in ended.events] == [("InternalError", "Warning")]
+    assert (given_up.ready, given_up.stalled, given_up.children) == (True, True, ())
+    assert "It is tried again with another release of Flywheel" in given_up.message
+    registry.restart_with(replace(registry.cluster.settings, runtime_image="runtime:next"))
+    again = registry.reconcile()
+    assert (again.stalled, len(registry.job_names())) == (False, 1)
+    registry.end(fault)
+    assert registry.reconcile().status.audit.internal_errors == 1  # type: ignore[attr-defined]

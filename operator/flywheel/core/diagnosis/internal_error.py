@@ -5,23 +5,36 @@ from dataclasses import replace
 
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pod_status import container_statuses, parse_json_object, to_sentence
+from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
 
 INTERNAL_ERROR = "InternalError"
 MAX_TRIES = 5  # with the pauses of `backoff`, five minutes
 
 
-def bound_internal_error(outcome: Outcome, retries: int, last_reason: str | None = INTERNAL_ERROR) -> Outcome:
-    """Returns the outcome of an attempt that follows `retries` failed ones. The last InternalError can never work, so it stalls its resource.
+def bound_internal_error(outcome: Outcome, internal_errors: int | None) -> tuple[Outcome, int | None]:
+    """Returns the outcome of an attempt, and how many attempts at the same work have ended by an InternalError, None for none.
 
-    `last_reason` is why the attempt before failed: after days of another failure, such as a store that is away, the first InternalError
-    is tried again.
+    `internal_errors` is that number before this attempt. The last InternalError is final (Invalid). Attempts that ended otherwise, such as
+    by a preemption or while the store was away, do not count: each caller stores the number beside its own number of attempts.
     """
-    is_repeated = last_reason == INTERNAL_ERROR and retries + 1 >= MAX_TRIES
-    if outcome.reason != INTERNAL_ERROR or outcome.result == "Succeeded" or not is_repeated:
-        return outcome
-    message = f"{to_sentence(outcome.message)} This is a fault of Flywheel, of attempt {retries + 1}; report it with the log of the pod."
-    return replace(outcome, result="Invalid", message=message)
+    if outcome.reason != INTERNAL_ERROR or outcome.result == "Succeeded":
+        return outcome, internal_errors
+    count = (internal_errors or 0) + 1
+    if not is_given_up(count):
+        return outcome, count
+    message = f"{to_sentence(outcome.message)} This is a fault of Flywheel, which ended {count} attempts; report it with the log of the pod."
+    return replace(outcome, result="Invalid", message=message), count
+
+
+def is_given_up(internal_errors: int | None) -> bool:
+    """Returns whether work that ended so often by an InternalError is not tried again."""
+    return (internal_errors or 0) >= MAX_TRIES
+
+
+def retry_scope(generation: int, runtime_image: str) -> str:
+    """Returns a digest of what may mend a fault of Flywheel: another spec or another release. Work that was given up is tried again then."""
+    return names.digest([generation, runtime_image])[:16]
 
 
 def last_failure(retries: int, reason: str | None, message: str | None) -> str:

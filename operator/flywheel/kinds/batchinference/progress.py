@@ -126,10 +126,11 @@ def _with_counts(run: Run, job: BatchJob | None) -> Run:
 
 def after_job(run: Run, outcome: Outcome, now: datetime) -> Run:
     """The run after its newest Job has ended."""
-    outcome = bound_internal_error(outcome, run.retries, run.reason)
+    outcome, internal_errors = bound_internal_error(outcome, run.internal_errors)
     if outcome.result == "Succeeded":
         return _next_phase(run, outcome, now)
     finding: dict[str, Any] = {"reason": outcome.reason, "message": outcome.message[:1024]}
+    finding["internal_errors"] = internal_errors
     may_help = outcome.reason in PLANNED_AGAIN or not (outcome.result == "Invalid" or outcome.reason in NOT_RETRIED)
     if may_help and not (run.tick is not None and run.retries >= MAX_RETRIES_OF_TICK):
         retry = {"retries": run.retries + 1, "not_before": now + backoff(run.retries)}
@@ -145,7 +146,8 @@ def _phase_of_retry(reason: str) -> dict[str, Any]:
 
 def _next_phase(run: Run, outcome: Outcome, now: datetime) -> Run:
     facts = outcome.facts
-    changes: dict[str, Any] = {"retries": 0, "reason": None, "message": None, "phase": NEXT_PHASE[run.phase]}
+    changes: dict[str, Any] = {"retries": 0, "internal_errors": None, "reason": None, "message": None}
+    changes["phase"] = NEXT_PHASE[run.phase]
     if run.phase == "Planning":
         changes |= {key: facts.get(key) for key in ("plan", "shards", "rows", "warning")}
     done_before = run.phase == "Planning" and facts.get("manifest")  # the same work was done by an earlier run

@@ -106,7 +106,7 @@ def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
     check, version = progress.check, progress.ready_version
     if check is None or check.result != "Failed" or (dataset.spec.suspend and version is None):
         return None
-    finding = f"{check.message or ''} {messages.next_step(dataset)}"
+    finding = f"{check.message or ''} {messages.next_step(dataset, check.reason or '')}"
     if version is None:
         return Decision(
             ready=False,

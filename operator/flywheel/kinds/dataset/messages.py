@@ -1,5 +1,6 @@
 """The messages of a Dataset's conditions, and its summary."""
 
+from flywheel.core.diagnosis.internal_error import INTERNAL_ERROR
 from flywheel.core.resource.schema import ClaimLocation
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.schema.spec import HttpSource, S3Source
@@ -23,12 +24,17 @@ def check_passed(version: Version) -> str:
     return f"Version {version.name} has {rows}{divided} and passed its check.{warnings}"
 
 
-def next_step(dataset: Dataset) -> str:
+def next_step(dataset: Dataset, reason: str) -> str:
     """What to do about a check that failed."""
     if dataset.spec.schedule is not None:
         return f"The data is checked again at the next tick of '{dataset.spec.schedule.cron}' ({dataset.spec.schedule.time_zone})."
+    mended = (
+        "With another release of Flywheel,"
+        if reason == INTERNAL_ERROR
+        else "Change the spec; or correct the data, and then"
+    )
     return (
-        "Change the spec; or correct the data, and then request another check with "
+        f"{mended} request another check with "
         f"'kubectl annotate fwds {dataset.name} -n {dataset.namespace} --overwrite {REQUEST_ANNOTATION}=\"$(date)\"'."
     )
 

@@ -80,11 +80,12 @@ def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:
 
 def check_after(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
     """The check after its Job has ended."""
-    outcome = bound_internal_error(outcome, check.retries, check.reason)
+    outcome, internal_errors = bound_internal_error(outcome, check.internal_errors)
+    changes: dict[str, Any] = {"finished_at": now}
     if outcome.result == "Succeeded":
-        changes: dict[str, Any] = {"result": "Passed", "retries": 0, "reason": None, "message": None}
-        return check.model_copy(update=changes | {"finished_at": now})
-    changes = {"reason": outcome.reason, "message": outcome.message[:1024], "finished_at": now}
+        changes |= {"result": "Passed", "retries": 0, "internal_errors": None, "reason": None, "message": None}
+        return check.model_copy(update=changes)
+    changes |= {"internal_errors": internal_errors, "reason": outcome.reason, "message": outcome.message[:1024]}
     if outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS:
         pause = backoff(check.retries)
         retry = {"result": "Retrying", "retries": check.retries + 1, "not_before": now + pause}
@@ -157,4 +158,7 @@ def _as_retry_of(last: LastCheck | None, check: LastCheck) -> LastCheck:
     """The check with the finding and the number of retries of the last one, if it retries that."""
     if last is None or last.result != "Retrying":
         return check
-    return check.model_copy(update={"reason": last.reason, "message": last.message, "retries": last.retries})
+    # Another spec may avoid a fault of ours, so it has all of its tries.
+    internal_errors = last.internal_errors if check.generation == last.generation else None
+    retried = {"reason": last.reason, "message": last.message, "retries": last.retries}
+    return check.model_copy(update=retried | {"internal_errors": internal_errors})

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from flywheel.core.diagnosis.internal_error import INTERNAL_ERROR
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.failures import tally_branches
 from flywheel.kinds.experiment.generalization import measure_generalization
@@ -73,7 +74,7 @@ def _refused(progress: Progress) -> tuple[str, str]:
     trial = next((trial for trial in progress.trials.last if trial.state == "Invalid"), None)
     if trial is None:
         return "TrialRefused", "A trial can never work; correct the spec."
-    message = f"Trial {trial.trial} can never work: {_finding(trial)}{_logs(trial)}{_correction(progress)}"
+    message = f"Trial {trial.trial} can never work: {_finding(trial)}{_logs(trial)}{_correction(progress, trial)}"
     return trial.reason or "TrialRefused", message
 
 
@@ -92,7 +93,7 @@ def _trials_failed(experiment: Experiment, progress: Progress) -> str:
     named = f"{last.estimator} with " if last.estimator else ""
     tried = ", ".join(f"{name}={value}" for name, value in sorted(last.parameters.items())) or "no searched parameters"
     more = " Or raise spec.budget.maxFailedTrials to go on." if failed >= allowed else ""
-    return f"{count}; the last, trial {last.trial} ({named}{tried}): {_finding(last)}{_logs(last)}{_correction(progress)}{more}"
+    return f"{count}; the last, trial {last.trial} ({named}{tried}): {_finding(last)}{_logs(last)}{_correction(progress, last)}{more}"
 
 
 def _time_spent(experiment: Experiment, progress: Progress) -> str:
@@ -239,5 +240,9 @@ def _logs(trial: Trial) -> str:
     return f" See 'kubectl logs job/{trial.job} -c main'." if trial.job else ""
 
 
-def _correction(progress: Progress) -> str:
-    return " Correct the spec, and the search starts again." if progress.trials.best is None else ""
+def _correction(progress: Progress, trial: Trial) -> str:
+    if progress.trials.best is not None:
+        return ""
+    if trial.reason == INTERNAL_ERROR:
+        return " With another release of Flywheel, change the spec or create the Experiment anew to search again."
+    return " Correct the spec, and the search starts again."

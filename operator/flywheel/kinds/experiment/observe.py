@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
-from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
@@ -101,9 +100,7 @@ def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
         fingerprint=str(recorded.get("fingerprint", "")),
         point=tuple(recorded.get("point", ())),
         repeat=int(repeat or 1),
-        outcome=bound_internal_error(state.outcome, attempt - 1) if state.outcome else None,
-        diagnosis=state.diagnosis,
-        has_job=state.has_job,
+        **vars(state),
     )
 
 

@@ -139,9 +139,9 @@ def _with_starts(
     spec, budget, starts = experiment.spec, experiment.spec.budget.max_trials, list[Attempt]()
     if spec.suspend:
         return trials, ()
-    for (number, repeat), attempt in sorted(trials.attempts.items()):
+    for _, attempt in sorted(trials.attempts.items()):
         if attempt.not_before is not None and attempt.not_before <= now:
-            starts.append(new_attempt(number, repeat, attempt.attempt))
+            starts.append(attempt.model_copy(update={"not_before": None, "message": None}))
     trials = replace(trials, attempts={**trials.attempts, **{each.key: each for each in starts}})
     if not _may_start(experiment, trials, setup):
         return trials, tuple(starts)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.diagnosis.outcome import KILLED, Outcome
 from flywheel.core.requeue import backoff
 from flywheel.core.resource.values import Digest
@@ -157,7 +158,8 @@ def adopt_jobs(trials: Trials, jobs: Sequence[TrialJob], setup: Setup, now: date
         adopted = new_attempt(job.trial, job.repeat, job.attempt)
         attempt = attempts.get(adopted.key)
         if attempt is None or job.attempt >= attempt.attempt:
-            attempts[adopted.key] = adopted
+            counted = attempt.internal_errors if attempt is not None else None
+            attempts[adopted.key] = adopted.model_copy(update={"internal_errors": counted})
     for number in {trial for trial, _ in attempts}:
         for repeat in range(1, setup.repeats + 1):
             due = new_attempt(number, repeat, 1).model_copy(update={"not_before": now})
@@ -183,8 +185,13 @@ def take_in_outcomes(trials: Trials, jobs: Sequence[TrialJob], setup: Setup, now
         if job is None and attempt.not_before is None:
             deleted = f"The Job of attempt {attempt.attempt} was deleted before it ended."
             trials = _with_retry(trials, attempt, deleted, now)
-        elif job is not None and job.outcome is not None and _is_retried(job.outcome, attempt):
-            trials = _with_retry(trials, attempt, job.outcome.message, now)
+        if job is None or job.outcome is None:
+            continue
+        outcome, internal_errors = bound_internal_error(job.outcome, attempt.internal_errors)
+        by_attempt[*key, attempt.attempt] = replace(job, outcome=outcome)
+        if _is_retried(outcome, attempt):
+            counted = attempt.model_copy(update={"internal_errors": internal_errors})
+            trials = _with_retry(trials, counted, outcome.message, now)
             trials = replace(trials, just_ended=(*trials.just_ended, job.name))
     for number in sorted({trial for trial, _ in trials.attempts}):
         repeats = [by_attempt.get((*key, each.attempt)) for key, each in trials.attempts.items() if key[0] == number]
@@ -206,6 +213,7 @@ def _with_retry(trials: Trials, attempt: Attempt, reason: str, now: datetime) ->
         attempt=attempt.attempt + 1,
         not_before=now + backoff(attempt.attempt - 1),
         message=reason[:512],
+        internal_errors=attempt.internal_errors,
     )
     return replace(trials, attempts={**trials.attempts, attempt.key: retry})
 

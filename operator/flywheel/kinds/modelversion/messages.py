@@ -1,5 +1,6 @@
 """The messages of a ModelVersion's conditions, and its summary."""
 
+from flywheel.core.diagnosis.internal_error import INTERNAL_ERROR
 from flywheel.core.resource.plan import Decision
 from flywheel.kinds.modelversion.children import VERIFY_ANNOTATION
 from flywheel.kinds.modelversion.observe import Seen
@@ -27,6 +28,10 @@ def next_step(reason: str) -> str:
     """What to do about a verification that failed."""
     if reason == "OOMKilled":
         return "A change of spec.resources verifies it again."
+    if reason == INTERNAL_ERROR:
+        return (
+            f"With another release of Flywheel, set annotation {VERIFY_ANNOTATION} to any new value to verify it again."
+        )
     return (
         f"Create another version; or, if its source has been corrected, "
         f"set annotation {VERIFY_ANNOTATION} to any new value to verify this one again."

@@ -83,7 +83,9 @@ def after_failure(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
     """The status after a failed verification. The digest and metrics of an earlier success stay, since they may be served."""
     before = version.status.failure
     in_a_row = before.in_a_row + 1 if before and before.retry_at else 1
-    outcome = bound_internal_error(outcome, in_a_row - 1, before.reason if before else None)
+    is_same_work = before is not None and before.retry_at is not None and before.generation == version.generation
+    counted = before.internal_errors if before is not None and is_same_work else None
+    outcome, internal_errors = bound_internal_error(outcome, counted)
     again = outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
     finding = outcome.message.strip()[:MAX_FINDING_CHARACTERS].rstrip(".")
     pause = backoff(in_a_row - 1, limit=MAX_RETRY_PAUSE)
@@ -92,6 +94,7 @@ def after_failure(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
         message=f"ModelVersion '{version.name}' is not verified: {finding}.",
         generation=version.generation,
         in_a_row=in_a_row,
+        internal_errors=internal_errors,
         retry_at=seen.now + pause if again else None,
     )
     changes = {"failure": failure, "attempts": seen.attempt, "verify_requested": seen.verify_request or None}

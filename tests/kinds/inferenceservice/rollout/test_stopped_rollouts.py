@@ -136,6 +136,29 @@ def test_a_judge_that_fails_again_and_again_comes_after_longer_and_longer_pauses
     assert pauses == [10, 20, 40, 80, 160, 300, 300]
 
 
+def test_a_judge_that_fails_by_a_fault_of_ours_stalls_after_five_tries_and_a_changed_spec_tries_again() -> None:
+    simulator = challenged()
+    for tries in range(1, 6):
+        simulator.judge(None)
+        simulator.work()
+        simulator.advance(timedelta(minutes=5))
+        simulator.work()
+        simulator.judge_fails("KeyError: 'x'")
+        simulator.work()
+        assert simulator.status.rollout.internal_errors == tries
+        simulator.advance(timedelta(minutes=5))
+        simulator.work()
+
+    assert (simulator.plan.ready, simulator.plan.stalled, simulator.plan.reason) == (True, True, "CannotMeasure")
+    assert "KeyError: 'x'. This is a fault of Flywheel" in simulator.plan.message
+    assert simulator.events().count("InternalError") == 1
+    assert (simulator.jobs(), simulator.front, route(simulator)["percent"]) == ((), "delay-1", 5)
+    simulator.patch_spec(rollout={**CANARY, "keepWarm": "11m"})
+    simulator.work()
+
+    assert (simulator.plan.stalled, len(simulator.job_names())) == (False, 1)
+
+
 def test_a_judge_that_was_killed_is_no_verdict_and_another_one_comes_after_a_pause() -> None:
     simulator = challenged()
     simulator.judge(None)

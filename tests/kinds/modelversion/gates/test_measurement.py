@@ -163,6 +163,24 @@ def test_gates_that_changed_since_the_nomination_are_waited_for() -> None:
     assert found.job_names() == []
 
 
+def test_a_fault_of_ours_is_a_failed_gate_after_five_tries_and_preemptions_between_do_not_count() -> None:
+    found = nominated_version()
+    failure = {"v": 1, "reason": "InternalError", "message": "KeyError: 'x'", "retry": True}
+    fault = {"init": {"fetch": terminated_state(1, failure)}, "main": waiting_state(), "phase": "Failed"}
+    preempted = {"main": terminated_state(137), "init": {}, "reason": "Preempting"}
+    found.reconcile()
+    for states in (preempted, fault) * 5:
+        assert found.status.gates is None
+        ends(found, None, **states)
+        found.reconcile()
+        found.advance(minutes=6)
+        found.reconcile()
+
+    [entry] = found.status.gates.entries
+    assert (entry.passed, entry.measured) == (False, False)
+    assert "KeyError: 'x'. This is a fault of Flywheel, which ended 5 attempts" in entry.message
+
+
 def test_a_lost_message_is_tried_again_after_a_pause() -> None:
     found = nominated_version()
     found.reconcile()

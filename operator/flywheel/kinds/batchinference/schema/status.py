@@ -35,6 +35,10 @@ class Run(Schema):
     rows_per_second: int | None = Field(None, description="Scored rows per second, over all shards.")
     warning: LongText | None = Field(None, description="Fields of the spec that have no effect on its input.")
     retries: int = Field(description="Number of consecutive retries.")
+    internal_errors: int | None = Field(
+        None,
+        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
+    )
     not_before: datetime | None = Field(
         None, description="Earliest start of the next Job after a failure or a suspension."
     )

@@ -56,6 +56,10 @@ class LastCheck(Schema):
     reason: ShortText | None = Field(None, description="Why it failed, as one CamelCase word.")
     message: LongText | None = Field(None, description="Why it failed, as a sentence.")
     retries: int = Field(description="Number of retries after failures that the data did not cause.")
+    internal_errors: int | None = Field(
+        None,
+        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
+    )
     not_before: datetime | None = Field(None, description="Time of the next attempt.")
     finished_at: datetime | None = Field(None, description="Time when it finished.")
 

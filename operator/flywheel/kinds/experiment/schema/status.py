@@ -49,6 +49,10 @@ class Attempt(Schema):
     repeat: int | None = Field(None, description="Number of the repeat, from the second on.")
     not_before: datetime | None = Field(None, description="Time of the next attempt.")
     message: MessageText | None = Field(None, description="Reason for the retry.")
+    internal_errors: int | None = Field(
+        None,
+        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
+    )
 
     @property
     def key(self) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from flywheel.core.diagnosis.internal_error import INTERNAL_ERROR, bound_internal_error, is_given_up, retry_scope
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import MAX_RETRY_PAUSE, PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource.plan import Event
@@ -27,13 +28,31 @@ def verdict_decides(rollout: RolloutInProgress) -> Transition:
     """The judge measures until it has ended; then its verdict counts."""
     outcome = rollout.seen.judge.outcome
     if outcome is None:
-        return _measure(rollout)
+        return _given_up(rollout) or _measure(rollout)
     verdict = str(outcome.facts.get("verdict") or "") if outcome.result == "Succeeded" else ""
     if verdict == "Breach":
         return _roll_back(rollout, _status_after(rollout.status, outcome, "Breach"))
     if verdict == "Pass":
         return _pass_step(rollout, _status_after(rollout.status, outcome, "Pass"))
     return _hold(rollout, outcome)
+
+
+def _given_up(rollout: RolloutInProgress) -> Transition | None:
+    """The judge failed by faults of Flywheel, the last one a while ago: nobody is promoted, and nobody is rolled back."""
+    status = rollout.status
+    if status.given_up != _retry_scope(rollout):
+        return None
+    message = f"{rollout.progress} {_given_up_message(status.message)}"
+    stalled = continue_rollout(rollout, "CannotMeasure", message, None)
+    return replace(stalled, percent=rollout.step.percent, progressing=False, stalled=True)
+
+
+def _given_up_message(finding: str | None) -> str:
+    return f"This step is held: {finding} It is measured again with another release of Flywheel, or after a change of spec."
+
+
+def _retry_scope(rollout: RolloutInProgress) -> str:
+    return retry_scope(rollout.service.generation, rollout.settings.runtime_image)
 
 
 def _measure(rollout: RolloutInProgress) -> Transition:
@@ -68,16 +87,31 @@ def _hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
 
     Each cause is counted alone, from 1 where the other one came between.
     """
+    # What was given up is counted anew, since it is measured with another spec or release.
+    counted = None if rollout.status.given_up else rollout.status.internal_errors
+    outcome, internal_errors = bound_internal_error(outcome, counted)
     status, judge_failed = _status_after(rollout.status, outcome, "CannotMeasure"), outcome.result != "Succeeded"
+    if judge_failed and is_given_up(internal_errors):
+        return _give_up(rollout, status, outcome, internal_errors)
     times = (rollout.status.held or 0) + 1 if rollout.judge_failed == judge_failed else 1
     change: dict[str, Any] = {"phase": "Holding", "held": times}
     if judge_failed:
         pause = backoff(times - 1, limit=MAX_RETRY_PAUSE)
         finding = f"the judge failed ({outcome.reason}): {outcome.message}"[:MAX_FINDING_CHARACTERS]
-        change |= {"retry_at": rollout.now + pause, "message": finding}
+        change |= {"retry_at": rollout.now + pause, "message": finding, "internal_errors": internal_errors}
     held = status.model_copy(update=change)
     message = _holding_message(rollout.with_status(held), held.message)
     return _at_this_step(rollout, held, "CannotMeasure", message)
+
+
+def _give_up(
+    rollout: RolloutInProgress, status: RolloutStatus, outcome: Outcome, internal_errors: int | None
+) -> Transition:
+    finding = f"the judge failed ({outcome.reason}): {outcome.message[-MAX_FINDING_CHARACTERS:]}"
+    given_up = {"internal_errors": internal_errors, "given_up": _retry_scope(rollout)}
+    status = status.model_copy(update={"phase": "Holding", "message": finding, **given_up})
+    event = Event(INTERNAL_ERROR, _given_up_message(finding), "Warning", action="Measure")
+    return replace(_at_this_step(rollout, status, "CannotMeasure", event.message), events=(event,))
 
 
 def _roll_back(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
@@ -145,6 +179,8 @@ def _status_after(status: RolloutStatus, outcome: Outcome, verdict: str) -> Roll
             "examples": outcome.outputs.get("examples"),
             "retry_at": None,
             "held": None,
+            "internal_errors": None,
+            "given_up": None,
         }
     )
 

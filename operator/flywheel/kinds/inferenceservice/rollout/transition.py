@@ -34,6 +34,7 @@ class Transition:
     reason: str = ""
     message: str = ""
     progressing: bool = True
+    stalled: bool = False
     requeue_after: timedelta | None = None
     events: tuple[Event, ...] = ()
 
@@ -42,10 +43,18 @@ class Transition:
         """What the service reports of the rollout while all servers of the champion are ready."""
         if not self.reason:
             return None
-        return Decision(ready=True, progressing=self.progressing, reason=self.reason, message=self.message)
+        return Decision(
+            ready=True,
+            progressing=self.progressing,
+            stalled=self.stalled,
+            reason=self.reason,
+            message=self.message,
+        )
 
 
-def continue_rollout(rollout: RolloutInProgress, reason: str, message: str, requeue_after: timedelta) -> Transition:
+def continue_rollout(
+    rollout: RolloutInProgress, reason: str, message: str, requeue_after: timedelta | None
+) -> Transition:
     """A rollout that goes on with its status, and with the servers that its step needs."""
     return Transition(
         rollout.champion,

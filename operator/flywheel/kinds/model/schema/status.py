@@ -46,6 +46,15 @@ class Audit(Schema):
     attempts: int | None = Field(None, description="Number of failed attempts to record the next change.")
     message: MessageText | None = Field(None, description="Message about the last failed attempt.")
     retry_at: datetime | None = Field(None, description="Time of the next attempt.")
+    internal_errors: int | None = Field(
+        None,
+        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
+    )
+    given_up: str | None = Field(
+        None,
+        max_length=16,
+        description="Digest of the spec and the release of Flywheel whose faults (InternalError) ended the retries. With another spec or release it is tried again.",
+    )
 
 
 class Promotion(Schema):

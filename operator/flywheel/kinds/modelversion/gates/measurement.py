@@ -57,13 +57,15 @@ def _with_outcome(
     request, attempt = measurement.request, measurement.attempt
     job = ExistingChild(JOB, names.job(version, gates_step(request), attempt))
     with_job = decision.extend(children=(job,))
-    outcome = bound_internal_error(outcome, attempt - 1)
+    before = status.gates_retry if status.gates_retry and status.gates_retry.question == request.short else None
+    outcome, internal_errors = bound_internal_error(outcome, before.internal_errors if before else None)
     result = result_of(request, outcome, now)
     if result is None:
         retry = GatesRetry(
             question=request.short,
             attempts=attempt,
             message=outcome.message[:512] or "the Job ended without a result.",
+            internal_errors=internal_errors,
             retry_at=now + backoff(attempt - 1, limit=MAX_RETRY_PAUSE),
         )
         return with_job.extend(requeue_after=REQUEUE_NOW), status.model_copy(update={"gates_retry": retry})

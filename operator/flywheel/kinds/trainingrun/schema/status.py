@@ -34,6 +34,7 @@ class Tries(Schema):
     user: int | None = Field(None, description="Failures of its own code.")
     out_of_memory: int | None = Field(None, description="Attempts that ran out of memory.")
     infrastructure: int | None = Field(None, description="Failures of a node, the store or the network.")
+    internal_errors: int | None = Field(None, description="Those of them that were a fault of Flywheel. It is bounded.")
 
 
 class StepStatus(Schema):

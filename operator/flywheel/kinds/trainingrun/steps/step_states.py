@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import backoff
 from flywheel.kinds.trainingpipeline.schema.steps import Retry, Step
@@ -70,6 +71,7 @@ def after_attempt(state: StepState, outcome: Outcome, now: datetime) -> StepStat
     if outcome.result == "Succeeded":
         return _succeeded(state, outcome, now)
     tries = state.status.tries or Tries()
+    outcome, internal_errors = bound_internal_error(outcome, tries.internal_errors)
     counter, limit = _retry_limit(outcome, state.step.retry)
     done = getattr(tries, counter) or 0
     reason, message = outcome.reason[:63], outcome.message[:512]
@@ -79,7 +81,7 @@ def after_attempt(state: StepState, outcome: Outcome, now: datetime) -> StepStat
     pause = timedelta(0) if counter == "out_of_memory" else backoff(done, initial=INITIAL_BACKOFF)
     return state.with_status(
         state="Waiting",
-        tries=tries.model_copy(update={counter: done + 1}),
+        tries=tries.model_copy(update={counter: done + 1, "internal_errors": internal_errors}),
         not_before=now + pause if pause else None,
         reason=reason,
         message=message,
