@@ -6,6 +6,7 @@ python3 -m e2e.setup store     build the S3 server that the tests of the runtime
 python3 -m e2e.setup clients   build the clients that the tests of the model server use: h2spec and grpcurl
 python3 -m e2e.setup mutants   make .venv/mutants hold what requirements/mutants.txt says
 python3 -m e2e.setup tables    make .venv/tables hold what requirements/tables.txt says
+python3 -m e2e.setup peers     make .venv/flaml and .venv/autogluon hold what their requirements/*.txt say
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
 """
 
@@ -29,7 +30,7 @@ PROJECT = ("pyproject.toml", "--no-emit-package", "flywheel-operator")
 LOCKED = {
     "operator": PROJECT,
     "dev": (*PROJECT, "--group", "dev"),
-    **{name: ("--group", name) for name in ("runtime", "serving", "mutants")},
+    **{name: ("--group", name) for name in ("runtime", "serving", "mutants", "flaml", "autogluon")},
     "tables": ("--group", "tables", "--no-deps"),
 }
 
@@ -48,6 +49,12 @@ def mutants() -> None:
 def tables() -> None:
     """Make .venv/tables from requirements/tables.txt, which lists no dependencies: only data files are read."""
     install(ENVIRONMENT / "tables", "tables", "public tables", "--no-deps")
+
+
+def peers() -> None:
+    """Make .venv/flaml and .venv/autogluon, the peers of `make bench-preset`."""
+    for name, title in (("flaml", "FLAML"), ("autogluon", "AutoGluon")):
+        install(ENVIRONMENT / name, name, title)
 
 
 def install(environment: Path, requirements: str, title: str, *options: str) -> None:
@@ -129,6 +136,7 @@ VERBS = {
     "lock": lock,
     "mutants": mutants,
     "tables": tables,
+    "peers": peers,
     "programs": programs,
     "store": store,
     "clients": clients,

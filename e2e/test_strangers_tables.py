@@ -6,11 +6,9 @@ CI runs three small tables with one split each; FLYWHEEL_TABLES=all runs eight w
 import json
 import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy
 import pandas
 import pytest
@@ -20,6 +18,7 @@ from sklearn.metrics import roc_auc_score, root_mean_squared_error
 from sklearn.preprocessing import OrdinalEncoder
 
 from e2e import kube
+from e2e.artifacts import input_tensor, read_artifact, read_parquet
 from e2e.namespace import Namespace
 from e2e.tables import TABLES, Table
 
@@ -30,7 +29,6 @@ TRIALS = 8 if ALL else 4
 WAIT_SECONDS = 1800 if ALL else 300
 LEAST = 0.98  # of the quality of the default boosting, as a mean over the splits
 BATCH_ROWS = 2000
-NUMPY_NAMES = {"FP32": "float32", "FP64": "float64", "INT64": "int64", "BOOL": "bool"}
 
 MANIFESTS = """
 apiVersion: flywheel.ml/v1alpha1
@@ -78,13 +76,13 @@ def apply(namespace: Namespace, table: Table) -> None:
     """Apply the manifests of a table, those of each of its splits."""
     uri = namespace.upload(f"{table.name}.csv", table.read())
     for seed in SEEDS:
-        values = {"name": f"{table.name}-{seed}", "uri": uri, "target": table.target, "columns": columns(table)}
+        values = {
+            "name": f"{table.name}-{seed}",
+            "uri": uri,
+            "target": table.target,
+            "columns": json.dumps(table.columns),
+        }
         namespace.apply(MANIFESTS % {**values, "seed": seed, "trials": TRIALS})
-
-
-def columns(table: Table) -> str:
-    """spec.columns: a target of few whole numbers is a class unless it is said to be a number."""
-    return json.dumps([{"name": table.target, "type": "Float"}] if table.task == "Regression" else [])
 
 
 @pytest.mark.parametrize("table", CHOSEN, ids=lambda table: table.name)
@@ -105,8 +103,8 @@ def quality(namespace: Namespace, table: Table, name: str) -> Quality:
     """Wait for the service, send it the test split, and compare with boosting that is fitted on the train split."""
     for kind in ("fwds", "fwexp", "fwmodel", "fwsvc"):
         namespace.wait(kind, name, seconds=WAIT_SECONDS)
-    files = dataset_files(namespace, name)
-    train, test = (parquet(files[f"{split}.parquet"]) for split in ("train", "test"))
+    files = read_artifact(namespace, (namespace.get("fwds", name) or {})["status"]["digest"])
+    train, test = (read_parquet(files[f"{split}.parquet"]) for split in ("train", "test"))
     features = [name for name in train if name != table.target]
     is_number = table.task == "Regression"
     boosting = (HistGradientBoostingRegressor if is_number else HistGradientBoostingClassifier)(random_state=0)
@@ -141,30 +139,6 @@ def encode(train: pandas.DataFrame) -> Any:
     return numbers
 
 
-def dataset_files(namespace: Namespace, name: str) -> dict[str, bytes]:
-    """The files of the current version of a Dataset, from the store."""
-    digest = (namespace.get("fwds", name) or {})["status"]["digest"].removeprefix("sha256:")
-    manifest = json.loads(stored(namespace, f"manifests/sha256/{digest}.json"))
-    return {
-        each["path"]: stored(namespace, f"blobs/sha256/{each['sha256'][:2]}/{each['sha256']}")
-        for each in manifest["files"]
-    }
-
-
-def parquet(content: bytes) -> pandas.DataFrame:
-    """The table of a Parquet file."""
-    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-        file.write(content)
-        file.flush()
-        return duckdb.read_parquet(file.name).df()
-
-
-def stored(namespace: Namespace, key: str) -> bytes:
-    """The bytes of an object in the namespace's folder."""
-    found: bytes = kube.store().get_object(Bucket=kube.bucket(), Key=f"{namespace.name}/{key}")["Body"].read()
-    return found
-
-
 def predict(port: int, model: str, frame: pandas.DataFrame, output: str) -> "numpy.ndarray[Any, Any]":
     """The answers of a service for each row of the frame."""
     client = triton.InferenceServerClient(f"127.0.0.1:{port}", network_timeout=60)
@@ -175,17 +149,8 @@ def predict(port: int, model: str, frame: pandas.DataFrame, output: str) -> "num
         tensors = []
         for each in inputs:
             tensor = triton.InferInput(each["name"], [len(rows), 1], each["datatype"])
-            tensor.set_data_from_numpy(column(rows[each["name"]], each["datatype"]))
+            tensor.set_data_from_numpy(input_tensor(rows[each["name"]], each["datatype"]))
             tensors.append(tensor)
         answers.append(client.infer(model, tensors).as_numpy(output))
     client.close()
     return numpy.concatenate(answers)
-
-
-def column(values: "pandas.Series[Any]", datatype: str) -> "numpy.ndarray[Any, Any]":
-    """One column as the tensor of an input: a missing text is empty, a missing number is not a number."""
-    if datatype == "BYTES":
-        texts = ["" if pandas.isna(each) else str(each) for each in values]
-        return numpy.array(texts, object).reshape(-1, 1)
-    numbers = numpy.asarray(values.to_numpy(numpy.float64, na_value=numpy.nan))
-    return numbers.astype(NUMPY_NAMES[datatype]).reshape(-1, 1)

@@ -1,0 +1,46 @@
+"""Artifacts as the trial store has them, and the rows of a table as a model takes them."""
+
+import json
+import tempfile
+from typing import Any
+
+import duckdb
+import numpy
+import pandas
+
+from e2e import kube
+from e2e.namespace import Namespace
+
+NUMPY_NAMES = {"FP32": "float32", "FP64": "float64", "INT64": "int64", "BOOL": "bool"}
+
+
+def read_artifact(namespace: Namespace, digest: str) -> dict[str, bytes]:
+    """The files of an artifact (`sha256:…`), by their path in it."""
+    manifest = json.loads(read_object(namespace, f"manifests/sha256/{digest.removeprefix('sha256:')}.json"))
+    return {
+        each["path"]: read_object(namespace, f"blobs/sha256/{each['sha256'][:2]}/{each['sha256']}")
+        for each in manifest["files"]
+    }
+
+
+def read_object(namespace: Namespace, key: str) -> bytes:
+    """The bytes of an object in the namespace's folder."""
+    found: bytes = kube.store().get_object(Bucket=kube.bucket(), Key=f"{namespace.name}/{key}")["Body"].read()
+    return found
+
+
+def read_parquet(content: bytes) -> pandas.DataFrame:
+    """The table of a Parquet file."""
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(content)
+        file.flush()
+        return duckdb.read_parquet(file.name).df()
+
+
+def input_tensor(values: "pandas.Series[Any]", datatype: str) -> "numpy.ndarray[Any, Any]":
+    """One column (rows, 1) as the tensor of an input: a missing text is empty, a missing number is not a number."""
+    if datatype == "BYTES":
+        texts = ["" if pandas.isna(each) else str(each) for each in values]
+        return numpy.array(texts, object).reshape(-1, 1)
+    numbers = numpy.asarray(values.to_numpy(numpy.float64, na_value=numpy.nan))
+    return numbers.astype(NUMPY_NAMES[datatype]).reshape(-1, 1)

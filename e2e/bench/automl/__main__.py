@@ -1,0 +1,101 @@
+"""The preset, FLAML and AutoGluon with the same seconds on the same splits of public tables, one after the other on each table.
+
+python -m e2e.bench.automl [--seconds 120] [--tables titanic wine]
+
+All three search for the best ROC AUC, or RMSE, and are scored on the test split by one function (scores.py). Ours is an Experiment on the
+development cluster, which selects on the validation split; peers get the rows of train and validation, and split them as they like.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from e2e.artifacts import read_parquet
+from e2e.bench import targets
+from e2e.bench.automl import search
+from e2e.bench.automl.peers import PEERS
+from e2e.bench.automl.scores import METRIC_OF_TASK, OURS, Predictions, Result, format_results, ratio, score
+from e2e.bench.targets import Figures, Target
+from e2e.cluster.progress import Failure, announce
+from e2e.namespace import Namespace
+from e2e.tables import TABLES, Table
+
+LEAST = 0.98  # of the quality of the better peer
+QUIET_LOAD = 1.0
+
+
+def main() -> int:
+    """Measure, print and write results/automl.json and .md; 1 if a ratio is below its bound."""
+    names = [table.name for table in TABLES]
+    parser = argparse.ArgumentParser(prog="python -m e2e.bench.automl", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=120, help="the budget of each on each table")
+    parser.add_argument("--tables", nargs="+", choices=names, default=names, metavar="TABLE")
+    args = parser.parse_args()
+    load = os.getloadavg()[0]
+    namespace = Namespace("bench-automl")
+    namespace.create()
+    found, versions = dict[str, dict[str, Result]](), set[str]()
+    try:
+        with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as temporary:
+            for table in (each for each in TABLES if each.name in args.tables):
+                try:
+                    found[table.name] = measure(namespace, table, args.seconds, Path(temporary) / table.name, versions)
+                except (Failure, TimeoutError) as failure:
+                    print(
+                        f"{table.name}: {failure.report() if isinstance(failure, Failure) else failure}",
+                        file=sys.stderr,
+                    )
+    finally:
+        namespace.delete(wait=False)
+    is_met = bool(found) and report(args.seconds, found, sorted(versions), load)
+    return 0 if is_met and len(found) == len(args.tables) else 1
+
+
+def measure(namespace: Namespace, table: Table, seconds: int, folder: Path, versions: set[str]) -> dict[str, Result]:
+    """The result of each on a table; adds the peers' versions to `versions`."""
+    folder.mkdir()
+    splits = search.check_table(namespace, table)
+    truth = read_parquet(splits["test.parquet"])[table.target]
+    ours = search.run_search(namespace, table, splits["test.parquet"], seconds)
+    results = {OURS: Result(score(truth, ours.predictions), ours.seconds)}
+    announce(f"{table.name}: {OURS} {results[OURS].score:.5f}, {ours.estimator} of {ours.trials} trials")
+    for peer in PEERS:
+        found = peer.run(table, splits, seconds, folder / peer.environment)
+        results[peer.name] = Result(score(truth, Predictions.parse(found)), found["seconds"])
+        versions.add(found["version"])
+        announce(f"{table.name}: {peer.name} {results[peer.name].score:.5f}, {found['model']}")
+    return results
+
+
+def report(seconds: int, found: dict[str, dict[str, Result]], versions: list[str], load: float) -> bool:
+    """Write and print the results, and return whether every target is met."""
+    metrics = {table.name: METRIC_OF_TASK[table.task] for table in TABLES}
+    checked = [
+        Target(
+            f"{name}: {metrics[name]}, ratio to the better peer",
+            round(ratio(each, metrics[name]), 4),
+            LEAST,
+            at_least=True,
+        )
+        for name, each in found.items()
+    ]
+    figures: dict[str, Figures] = {
+        name: {
+            f"{word}_{part}": round(value, 6)
+            for word, result in each.items()
+            for part, value in (("score", result.score), ("seconds", result.seconds))
+        }
+        for name, each in found.items()
+    }
+    state = "busy" if load > QUIET_LOAD else "quiet"
+    note = f"{', '.join(versions)}. The machine was {state}: load {load:.1f} at the start.\n\n{format_results(found, metrics)}"
+    command = f"python -m e2e.bench.automl --seconds {seconds} --tables {' '.join(found)}"
+    targets.write_results("automl", command, figures, checked, note)
+    print(format_results(found, metrics), targets.format_targets(checked), sep="\n")
+    return all(each.is_met for each in checked)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
