@@ -48,6 +48,7 @@ FLIGHT_SIGNATURE = {
         {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
     ],
     "columns": [{"name": "month", "type": "Integer"}, {"name": "wind", "type": "Number"}],
+    "leftOut": ["year"],
 }
 FLIGHT_EVALUATION = {
     "test": {"digest": "sha256:" + "ab" * 32, "metrics": {"roc_auc": 0.91, "log_loss": None}},

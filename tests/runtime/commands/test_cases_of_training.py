@@ -100,6 +100,7 @@ def test_what_the_train_split_alone_lacks_is_left_out_too(run_check: Any, run_tr
 
     assert len(warnings_of(checked, "Constant")) == 2
     assert result.output("model/run.json")["leftOut"] == {"late_column": "no value", "one_value": "one value"}
+    assert result.output("model/signature.json")["leftOut"] == ["late_column", "one_value"]
 
 
 def test_a_fold_in_which_a_column_has_no_value_is_fitted(run_check: Any, run_train: Any) -> None:

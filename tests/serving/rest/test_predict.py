@@ -73,6 +73,37 @@ def test_csv_has_the_answer_of_infer(flight_server: LocalServer, body: str) -> N
     assert (status, found["predictions"]) == (200, inferred(flight_server))
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"rows": [{**ROW, "year": 2013}, {**OTHER, "year": 2013}]}, id="rows"),
+        pytest.param({"rows": [{**ROW, "year": [1]}, {**OTHER, "year": "x"}]}, id="of any type"),
+        pytest.param(
+            {"inputs": {"year": [2013, 2013], **{name: [ROW[name], OTHER[name]] for name in ROW}}}, id="columns"
+        ),
+    ],
+)
+def test_a_column_that_training_left_out_is_ignored(flight_server: LocalServer, body: dict[str, Any]) -> None:
+    status, found = predict(flight_server, body)
+
+    assert (status, found["predictions"]) == (200, inferred(flight_server))
+
+
+def test_an_input_that_training_left_out_is_ignored(flight_server: LocalServer) -> None:
+    month, wind, carrier = (
+        {"name": name, "datatype": datatype, "shape": [1], "data": [ROW[name]]}
+        for name, datatype in (("month", "FP32"), ("wind", "FP32"), ("carrier", "BYTES"))
+    )
+    year = {"name": "year", "datatype": "INT64", "shape": [1], "data": [2013]}
+
+    with_it, without = infer(flight_server, month, wind, carrier, year), infer(flight_server, month, wind, carrier)
+
+    assert with_it == without
+    assert with_it[0] == 200
+    status, refusal = infer(flight_server, month, wind, carrier, {**year, "name": "yaer"})
+    assert (status, refusal["error"]) == (400, "inputs: unknown 'yaer'; the model has 'carrier', 'month', 'wind'")
+
+
 def test_the_id_is_returned(flight_server: LocalServer) -> None:
     assert predict(flight_server, {"rows": [ROW], "id": "a-1"})[1]["id"] == "a-1"
 

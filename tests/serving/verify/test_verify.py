@@ -63,6 +63,7 @@ def test_a_trained_model_is_measured_and_its_test_metrics_are_passed_on(root: Pa
     assert facts["golden"]["maxDifference"] < 1e-4
     assert facts["testDigest"] == "sha256:" + "ab" * 32
     assert facts["signature"]["classes"] == ["0", "1"]
+    assert facts["signature"]["leftOut"] == ["year"]
     assert facts["loadSeconds"] > 0
     assert facts["isolated"] == ""
     assert sorted(path.name for path in (root / "outputs").rglob("*")) == ["facts.json", "metrics.json"]
@@ -81,6 +82,18 @@ def test_a_brought_model_gets_its_signature(root: Path) -> None:
     signature = read(root / "outputs/model/signature.json")
     assert [tensor["name"] for tensor in signature["inputs"]] == ["month", "wind", "carrier"]
     assert read(root / "outputs/facts.json")["golden"] == {"rows": 0, "maxDifference": 0.0}
+
+
+def test_many_columns_that_are_left_out_do_not_displace_the_signature(root: Path) -> None:
+    path = root / "inputs/model/signature.json"
+    path.write_text(json.dumps({**read(path), "leftOut": [f"a_constant_column_{index}" for index in range(100)]}))
+    write_params(root, {})
+
+    verify(root)
+
+    assert (root / "outputs/facts.json").stat().st_size <= 2_000
+    signature = read(root / "outputs/facts.json")["signature"]
+    assert (len(signature["inputs"]), "leftOut" in signature) == (3, False)
 
 
 def test_facts_of_a_wide_model_stay_short(root: Path) -> None:

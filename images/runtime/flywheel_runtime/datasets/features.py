@@ -227,13 +227,18 @@ def _with_categories(
 ) -> Feature:
     if feature.categories is None:
         return feature
-    # Known values come from the train split alone: validation and test stay unseen. Data of older builds has no `content`.
-    most = MAX_ENCODED_CATEGORIES if profile.get("content") in ("Category", "FreeText") else MAX_CATEGORIES
+    # Known values come from the train split alone: validation and test stay unseen. Text of older builds has no `content`.
+    is_encoded = not feature.is_text or profile.get("content") in ("Category", "FreeText")
+    most = MAX_ENCODED_CATEGORIES if is_encoded else MAX_CATEGORIES
     rows = connection.execute(
         f"SELECT {_as_text(feature)} AS value FROM {_split_table(folder, 'train')} "
-        f"WHERE value IS NOT NULL GROUP BY value ORDER BY count(*) DESC, value LIMIT {most}"
+        f"WHERE value IS NOT NULL GROUP BY value ORDER BY count(*) DESC, value LIMIT {most + 1}"
     ).fetchall()
-    return Feature(feature.name, feature.type, tuple(str(row[0]) for row in rows))
+    if len(rows) > most:
+        log_line(
+            f"warning: column '{feature.name}' has more than {most:,} categories in the train split; the rarer ones count as unknown"
+        )
+    return Feature(feature.name, feature.type, tuple(str(row[0]) for row in rows[:most]))
 
 
 def _as_text(feature: Feature) -> str:

@@ -33,7 +33,7 @@ OUT_OF_MEMORY_FINDINGS = (
 DEFAULT_ARENA = {"arena_extend_strategy": -1, "initial_chunk_size_bytes": -1, "max_dead_bytes_per_chunk": -1}
 MAX_IR_VERSION, MAX_OPSET = 13, 26  # of the onnxruntime in requirements/serving.txt
 LOCALES = ("C.UTF-8", "en_US.UTF-8")  # images/base/Dockerfile
-SIGNATURE_EXTRA = ("task", "target", "classes", "columns")
+SIGNATURE_EXTRA = ("task", "target", "classes", "columns", "leftOut")
 
 
 class OnnxModel:

@@ -27,7 +27,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """Inputs and outputs of a model; `extra` holds the other fields of signature.json (task, target, classes, columns)."""
+    """Inputs and outputs of a model; `extra` holds the other fields of signature.json (task, target, classes, columns, leftOut)."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -43,6 +43,11 @@ class Signature:
     def class_names(self) -> tuple[str, ...]:
         """The classes in the order of the scores; empty if the model has none."""
         return tuple(str(name) for name in self.extra.get("classes") or ())
+
+    @cached_property
+    def ignored_names(self) -> frozenset[str]:
+        """Columns of its training data that the model does not take, since they told no rows apart; requests may have them."""
+        return frozenset(map(str, self.extra.get("leftOut") or ())) - self.input_names
 
     @cached_property
     def input_names(self) -> frozenset[str]:
@@ -61,9 +66,9 @@ class Signature:
     def fit(self, tensors: dict[str, Array], max_rows: int) -> dict[str, Array]:
         """Every input of the model, in its datatype and shape.
 
-        Shape [n] is accepted for [-1, 1], and the reverse. Raises InvalidRequest or RequestTooLarge.
+        Shape [n] is accepted for [-1, 1], and the reverse. `ignored_names` may be there. Raises InvalidRequest or RequestTooLarge.
         """
-        if tensors.keys() != self.input_names:
+        if tensors.keys() != self.input_names and tensors.keys() - self.ignored_names != self.input_names:
             self._refuse_names(tensors)
         fitted = {spec.name: _fit_one(spec, tensors[spec.name]) for spec in self.inputs}
         if self.batched:
@@ -74,7 +79,7 @@ class Signature:
         wanted = self.input_names
         if missing := [spec.name for spec in self.inputs if spec.name not in tensors]:
             raise InvalidRequest(f"inputs: missing {_joined(missing)}; the model has {_joined(sorted(wanted))}")
-        unknown = [name for name in tensors if name not in wanted]
+        unknown = [name for name in tensors if name not in wanted | self.ignored_names]
         raise InvalidRequest(f"inputs: unknown {_joined(unknown)}; the model has {_joined(sorted(wanted))}")
 
     def _check_rows(self, fitted: dict[str, Array], max_rows: int) -> None:

@@ -19,6 +19,7 @@ from flywheel_serving.verify import artifact, quantization
 from flywheel_serving.workers.kernels import unsafe_operator
 
 MAX_FACTS_BYTES = 2_000
+MAX_LEFT_OUT = 256  # names, as status.signature has them
 MAX_FINDING_CHARACTERS = 200
 MAX_NOTE_CHARACTERS = 400
 MAX_OPERATOR_CHARACTERS = 64
@@ -128,5 +129,10 @@ def _facts(model: OnnxModel, measured: dict[str, Any], evaluation: dict[str, Any
         facts["testDigest"] = evaluation["digest"]
     if "quantization" in evaluation:
         facts["quantization"] = evaluation["quantization"]
-    with_signature = {"signature": model.signature.document(), **facts}
-    return with_signature if len(artifact.dump_json(with_signature)) <= MAX_FACTS_BYTES else facts
+    signature = model.signature.document()
+    ignored = signature.pop("leftOut", [])[:MAX_LEFT_OUT]
+    for described in ({**signature, "leftOut": ignored} if ignored else signature, signature):
+        with_signature = {"signature": described, **facts}
+        if len(artifact.dump_json(with_signature)) <= MAX_FACTS_BYTES:
+            return with_signature
+    return facts

@@ -194,6 +194,17 @@ def test_an_input_that_takes_64_bits_where_the_champion_takes_32_passes_the_sign
     assert plan.status.champion == "b"  # type: ignore[attr-defined]
 
 
+def test_an_input_that_the_version_takes_and_ignores_passes_the_signature_gate() -> None:
+    year = {"name": "year", "datatype": "FP32", "shape": [-1, 1]}
+    champion = replace(A, signature=signature(inputs=[*SIGNATURE.model_dump()["inputs"], year]))
+    spec = {"gates": [{"name": "g", "signature": {}}]}
+    before = plan_for(champion, spec=spec)
+
+    plan = plan_for(champion, version("b", "0.9", signature=signature(leftOut=["year"])), spec=spec, before=before)
+
+    assert plan.status.champion == "b"  # type: ignore[attr-defined]
+
+
 def test_an_output_more_breaks_nobody() -> None:
     more = signature(outputs=[*SIGNATURE.model_dump()["outputs"], {"name": "why", "datatype": "BYTES", "shape": [-1]}])
     spec = {"gates": [{"name": "g", "signature": {}}]}

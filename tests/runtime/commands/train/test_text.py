@@ -127,14 +127,14 @@ def test_every_estimator_learns_from_text_and_many_categories(
     )
 
 
-def shops(rows: int = 4000) -> str:
+def shops(rows: int = 4000, name: str = "shop {}", count: int = 600) -> str:
     chance = random.Random(2)
-    effect = {shop: chance.gauss(0, 1) for shop in range(600)}
+    effect = {shop: chance.gauss(0, 1) for shop in range(count)}
     lines = ["shop,noise,late,delay"]
     for _ in range(rows):
-        shop = chance.randrange(600)
+        shop = chance.randrange(count)
         value = effect[shop] + chance.gauss(0, 0.3)
-        lines.append(f"{f'shop {shop}' if shop else ''},{chance.random():.3f},{int(value > 0)},{value:.4f}")
+        lines.append(f"{name.format(shop) if shop else ''},{chance.random():.3f},{int(value > 0)},{value:.4f}")
     return "\n".join(lines) + "\n"
 
 
@@ -142,12 +142,13 @@ def shops(rows: int = 4000) -> str:
     ("target", "estimator", "metric"),
     [("late", "LogisticRegression", "roc_auc"), ("delay", "Ridge", "r2"), ("delay", "DecisionTreeRegressor", "r2")],
 )
+@pytest.mark.parametrize("name", ["shop {}", "{}", "{}.25"], ids=["texts", "whole numbers", "fractions"])
 def test_many_categories_are_known_by_their_mean_target(
-    run_train: Any, checked: Any, target: str, estimator: str, metric: str
+    run_train: Any, checked: Any, target: str, estimator: str, metric: str, name: str
 ) -> None:
     features = {"numeric": ["noise"], "categorical": ["shop"]}
     result = run_train(
-        checked({"a.csv": shops()}, target=target),
+        checked({"a.csv": shops(name=name)}, target=target),
         estimator=estimator,
         objective={"metric": metric},
         features=features,
@@ -157,6 +158,19 @@ def test_many_categories_are_known_by_their_mean_target(
     assert result.code == 0, result.failure
     assert result.output("metrics.json")[metric] > 0.6
     assert result.output("model/run.json")["parity"]["maxDifference"] < 1e-5
+
+
+def test_categories_beyond_those_that_are_known_are_reported(
+    run_train: Any, checked: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flywheel_runtime.datasets.features.MAX_ENCODED_CATEGORIES", 500)
+
+    result = run_train(checked({"a.csv": shops()}, target="delay"), estimator="Ridge", objective={"metric": "r2"})
+
+    assert result.code == 0, result.failure
+    assert "column 'shop' has more than 500 categories in the train split; the rarer ones count as unknown" in (
+        capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def describe_signature(data: Data, seen: list[str]) -> dict[str, Any]:
         "inputs": inputs,
         "outputs": outputs,
         "columns": [{"name": f.name, "type": f.type} for f in data.features],
+        "leftOut": list(data.left_out),  # servers take and ignore them: the clients of an earlier version may send them
     }
 
 

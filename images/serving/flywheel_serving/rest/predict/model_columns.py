@@ -32,6 +32,7 @@ class ModelColumns:
         self._specs = signature.inputs
         self._names = [spec.name for spec in signature.inputs]
         self._batched = signature.batched
+        self._ignored = signature.ignored_names
         self._layouts: dict[int, InputLayout] = {}
         self.column_names = [name for spec in self._specs for name in column_names(spec)]
         self._get_cells = itemgetter(*self.column_names)
@@ -93,8 +94,9 @@ class ModelColumns:
             remaining.difference_update(names)
             if not missing:
                 found[spec.name] = _tensor(spec, names, columns, is_text=body.is_text)
-        if missing or remaining - {key}:
-            raise self._mismatch(missing, [name for name in columns if name in remaining and name != key])
+        unknown = remaining - self._ignored - {key}
+        if missing or unknown:
+            raise self._mismatch(missing, [name for name in columns if name in unknown])
         if key and key in columns and key not in found:
             found[key] = _convert(key, lambda: key_array(columns[key]))
         return found

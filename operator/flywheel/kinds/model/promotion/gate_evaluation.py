@@ -120,13 +120,14 @@ def _signature_finding(version: Version, champion: Version) -> Finding:
         whose = "the version" if version.signature is None else f"champion '{champion.name}'"
         return f"the signature of {whose} is not in its status (it is too long, or unknown), so they cannot be compared"
     inputs = {each.name: each for each in version.signature.inputs}
-    champion_inputs = {each.name: each for each in champion.signature.inputs}
+    ignored = version.signature.left_out
+    champion_inputs = {each.name: each for each in champion.signature.inputs if each.name not in ignored}
     if different := sorted(set(inputs) ^ set(champion_inputs)):
         where = "it takes" if different[0] in inputs else f"champion '{champion.name}' takes"
         return f"inputs differ: {where} '{different[0]}' and the other does not"
     outputs = {each.name: each for each in version.signature.outputs}
     for kind, wanted, found in (
-        ("input", champion.signature.inputs, inputs),
+        ("input", champion_inputs.values(), inputs),
         ("output", champion.signature.outputs, outputs),
     ):
         for tensor in wanted:

@@ -23,6 +23,11 @@ class Signature(Schema):
 
     inputs: tuple[Tensor, ...] = Field((), max_length=256, description="The inputs.")
     outputs: tuple[Tensor, ...] = Field((), max_length=64, description="The outputs.")
+    left_out: tuple[NameText, ...] = Field(
+        (),
+        max_length=256,
+        description="Columns of the training data that the model does not take, since they had one value or none. A request may have them, and they are ignored.",
+    )
 
 
 class GoldenReplay(Schema):
