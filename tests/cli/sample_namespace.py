@@ -87,7 +87,16 @@ OF_A_RUN = {
     "gitRevision": "9f8e7d6c",
     "gitRepository": "https://git.example/team/models",
 }
-PREPARED_BY = {"step": "joined", "sql": "SELECT f.*, w.temp\nFROM flights f JOIN weather w USING (hour)"}
+PREPARED_BY = {
+    "step": "joined",
+    "sql": "SELECT f.*, w.temp\nFROM flights f JOIN hourly w USING (hour) WHERE f.month > $(params.months)",
+    "values": {"params.months": "6", "run.date": "2026-01-01"},
+    "from": [
+        {"name": "flights", "dataset": "flights", "version": "flights-aaaaaaaa", "digest": DATA},
+        {"name": "hourly", "digest": f"sha256:{'7' * 64}", "sql": "SELECT * FROM weather\nWHERE day < $(run.date)"},
+        {"name": "weather", "dataset": "weather", "version": "weather-88888888", "digest": f"sha256:{'8' * 64}"},
+    ],
+}
 SIGNATURE = {
     "inputs": [
         {"name": "month", "datatype": "FP32", "shape": [-1, 1]},

@@ -1,5 +1,8 @@
 """What led to what, and what it led to."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from flywheel.cli.errors import CommandError
@@ -102,19 +105,33 @@ def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
     assert [cause for _edge, cause in found.causes("prepareddata/monthly-window")] == ["trainingrun/monthly-x7k2p"]
 
 
-def test_the_prepared_data_has_its_query() -> None:
-    lineage = {
-        "run": "monthly-x7k2p",
-        "datasetDigest": sample_namespace.PREPARED,
-        "prepared": sample_namespace.PREPARED_BY,
-    }
+def prepared_graph(prepared: Mapping[str, Any]) -> Graph:
+    """The lineage of a version whose run prepared its data."""
+    lineage = {"run": "monthly-x7k2p", "datasetDigest": sample_namespace.PREPARED, "prepared": prepared}
     version = {"metadata": {"name": "delay-1"}, "spec": {"model": "delay", "lineage": lineage}}
     found = Graph()
     found.add(edges.version_edges(version))
+    return found
+
+
+def test_the_prepared_data_has_its_query_and_the_tables_behind_it() -> None:
+    found = prepared_graph(sample_namespace.PREPARED_BY)
 
     node = found.nodes["prepareddata/joined-22222222"]
-    assert node.detail == "SELECT f.*, w.temp FROM flights f JOIN weather w USING (hour)"
-    assert [cause for _edge, cause in found.causes(node.id)] == ["trainingrun/monthly-x7k2p"]
+    assert node.detail.startswith("SELECT f.*, w.temp FROM flights f JOIN hourly w USING (hour)")
+    assert [cause for _edge, cause in found.causes(node.id)] == [
+        "datasetversion/flights-aaaaaaaa",
+        "datasetversion/weather-88888888",
+        "prepareddata/hourly-77777777",
+        "trainingrun/monthly-x7k2p",
+    ]
+    assert found.nodes["prepareddata/hourly-77777777"].detail == "SELECT * FROM weather WHERE day < $(run.date)"
+
+
+def test_prepared_data_of_an_earlier_build_comes_from_its_run() -> None:
+    found = prepared_graph({"step": "joined", "sql": "SELECT * FROM flights"})
+
+    assert [cause for _edge, cause in found.causes("prepareddata/joined-22222222")] == ["trainingrun/monthly-x7k2p"]
 
 
 def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:

@@ -154,7 +154,7 @@ def _data(facts: dict[str, Any]) -> dict[str, Any]:
         "name": data.get("name") or data.get("version") or "data",
         "version": data.get("version"),
         "hashes": [_hash(data["digest"])],
-        "pedigree": _pedigree(data),
+        "pedigree": _pedigree(data, get_field(facts, "lineage", "prepared") or {}),
         "data": [
             drop_empty({"type": "dataset", "name": data.get("version"), "contents": drop_empty({"url": url})}),
         ],
@@ -162,13 +162,33 @@ def _data(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pedigree(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The version of the Dataset from which a run prepared the data."""
-    digest = data.get("preparedFrom")
-    if digest is None:
-        return {}
-    ancestor = {"type": "data", "name": data["name"], "version": data["version"], "hashes": [_hash(digest)]}
-    return {"ancestors": [ancestor]}
+def _pedigree(data: Mapping[str, Any], prepared: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run prepared the data: its query, and the tables behind it, each with its own."""
+    before = {"name": data.get("name"), "version": data.get("version"), "digest": data.get("preparedFrom")}
+    tables = list_objects(prepared, "from") or ([before] if before["digest"] else [])
+    return {
+        "ancestors": [_ancestor(each) for each in tables if each.get("digest")],
+        "notes": _describe_query(prepared),
+    }
+
+
+def _ancestor(table: Mapping[str, Any]) -> dict[str, Any]:
+    ancestor = {
+        "type": "data",
+        "name": table.get("dataset") or table.get("name") or "data",
+        "version": table.get("version"),
+        "hashes": [_hash(str(table["digest"]))],
+        "pedigree": {"notes": table.get("sql")},
+    }
+    return drop_empty_deeply(ancestor)
+
+
+def _describe_query(prepared: Mapping[str, Any]) -> str | None:
+    """Returns the query of prepared data, and what its placeholders stood for."""
+    values = prepared.get("values") or {}
+    with_values = ", ".join(f"$({name}) = {value}" for name, value in sorted(values.items()))
+    sql = prepared.get("sql") or ("all rows of the table" if prepared.get("step") else None)
+    return f"{sql}\nwith {with_values}" if sql and with_values else sql
 
 
 def _image(facts: dict[str, Any]) -> dict[str, Any]:

@@ -184,17 +184,39 @@ def _data(facts: dict[str, Any]) -> list[str]:
                 "Rows": ", ".join(rows),
             }
         ),
+        *_tables(facts),
         *(f"- Warning: {escape_markdown(each)}" for each in data.get("warnings") or ()),
     ]
 
 
 def _prepared(facts: dict[str, Any]) -> str:
-    """The step that prepared the data, with its query on one line."""
+    """The step that prepared the data, with its query on one line and what the placeholders stood for."""
     prepared = get_field(facts, "lineage", "prepared") or {}
-    sql = " ".join(str(prepared.get("sql") or "").split())
-    return (
-        f"step {inline_code(prepared['step'])}{f': {inline_code(sql)}' if sql else ''}" if prepared.get("step") else ""
+    values = prepared.get("values") or {}
+    query = _step_with_query(prepared.get("step"), prepared.get("sql"))
+    return ", with ".join(
+        each for each in (query, inline_code(", ".join(f"{name} = {values[name]}" for name in sorted(values)))) if each
     )
+
+
+def _tables(facts: dict[str, Any]) -> list[str]:
+    """The tables behind the prepared data: versions of Datasets, and the results of earlier steps with their queries."""
+    return [
+        f"- Table {inline_code(each.get('name'))}: {_table(each)}"
+        for each in list_objects(facts, "lineage", "prepared", "from")
+    ]
+
+
+def _table(table: Mapping[str, Any]) -> str:
+    where = (
+        inline_code(table["version"]) if "version" in table else _step_with_query(table.get("name"), table.get("sql"))
+    )
+    return f"{where}, {inline_code(table.get('digest'))}"
+
+
+def _step_with_query(step: Any, sql: Any) -> str:
+    query = " ".join(str(sql or "").split())
+    return f"step {inline_code(step)}{f': {inline_code(query)}' if query else ''}" if step else ""
 
 
 def _limits(facts: dict[str, Any]) -> list[str]:

@@ -135,11 +135,13 @@ def _dataset(dataset: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, 
     listed = list_objects(dataset, "status", "versions")
     version = next((each for each in listed if each.get("name") == named.get("version")), {})
     digest = lineage.get("datasetDigest") or get_field(version, "digest")
-    prepared = get_field(version, "digest") not in (None, digest)
+    # Data of a version whose lineage has no tables yet, that of an earlier build, is found by the digest.
+    tables = [each for each in list_objects(lineage, "prepared", "from") if each.get("version") == named.get("version")]
+    before = next((each.get("digest") for each in tables), None) or get_field(version, "digest")
+    prepared = before not in (None, digest)
     known = pick_fields(version, "task", "classes") if prepared else pick_fields(version, *_OF_DATA)
     declared = {"source": get_field(dataset, "spec", "source"), "target": get_field(dataset, "spec", "target")}
-    origin = get_field(version, "digest") if prepared else None
-    return drop_empty({**named, **known, "digest": digest, "preparedFrom": origin, **declared})
+    return drop_empty({**named, **known, "digest": digest, "preparedFrom": before if prepared else None, **declared})
 
 
 def _experiment(experiment: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,15 +123,25 @@ def _made_by(lineage: Any, version: Node) -> Found:
 
 
 def _prepared(lineage: Any, run: Node, version: Node) -> Found:
-    """Yields the data that a run prepared, by the name that its Experiment gives it, with the query."""
+    """Yields the data that a run prepared and the tables behind it, each with its query, by the names that Experiments give them."""
     step, digest = get_field(lineage, "prepared", "step"), get_field(lineage, "datasetDigest")
     if not isinstance(step, str) or not isinstance(digest, str):
         return
-    sql = " ".join(str(get_field(lineage, "prepared", "sql") or "").split())
-    node = Node("PreparedData", f"{step}-{digest[7:15]}", digest, sql[:MAX_SQL_CHARACTERS])
+    node = _prepared_node(step, digest, get_field(lineage, "prepared", "sql"))
     yield node
     yield Edge(run.id, node.id)
     yield Edge(node.id, version.id, "trained on it")
+    for table in list_objects(lineage, "prepared", "from"):
+        version_name, name, made = table.get("version"), str(table.get("name")), str(table.get("digest"))
+        if isinstance(version_name, str):
+            yield from _caused_by("DatasetVersion", version_name, node, made)
+        else:
+            yield from (table_node := _prepared_node(name, made, table.get("sql")), Edge(table_node.id, node.id))
+
+
+def _prepared_node(step: str, digest: str, sql: Any) -> Node:
+    query = " ".join(str(sql or "").split())
+    return Node("PreparedData", f"{step}-{digest[7:15]}", digest, query[:MAX_SQL_CHARACTERS])
 
 
 def model_edges(model: Manifest) -> Found:

@@ -28,7 +28,7 @@ class Values:
 
     def fill(self, text: str) -> str:
         """The text with values in place of placeholders."""
-        return PLACEHOLDER.sub(lambda match: _to_text(self._value_of(match[1])), text)
+        return PLACEHOLDER.sub(lambda match: to_text(self._value_of(match[1])), text)
 
     def resolve(self, given: Given) -> Value:
         """The value of a container's parameter: `$(params.x)` alone keeps its type, in a longer text it becomes text."""
@@ -93,7 +93,7 @@ def _parse(parameter: Parameter, given: Given | None) -> Value:
     if given is None:
         raise InvalidInput(f"{where} is missing and has no default; give it a value ({kind}).")
     if kind == "String":
-        return _to_text(given)
+        return to_text(given)
     if kind == "Boolean" and given in ("true", "false"):
         return given == "true"
     text = str(given)
@@ -104,7 +104,8 @@ def _parse(parameter: Parameter, given: Given | None) -> Value:
     raise InvalidInput(f"{where}: {given!r} is no {kind}; give a value of that type.")
 
 
-def _to_text(value: Value) -> str:
+def to_text(value: Value) -> str:
+    """The value as a placeholder in a text becomes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 from flywheel.core.settings import Settings
+from flywheel.kinds.modelversion.schema.spec import PreparedData
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.parameters import Values
 from flywheel.kinds.trainingrun.schema import TrainingRunStatus
@@ -13,12 +14,14 @@ from flywheel.kinds.trainingrun.steps.step_inputs import next_attempt
 from flywheel.kinds.trainingrun.steps.step_states import StepState
 from tests.kinds.trainingrun.situations import IMAGE, run
 
-FLIGHTS, HOLIDAYS, PREPARED, MODEL = ("sha256:" + digit * 64 for digit in "fab3")
+FLIGHTS, HOLIDAYS, RECENT, PREPARED, MODEL = ("sha256:" + digit * 64 for digit in "fa5b3")
+QUERY = "SELECT * FROM flights WHERE month > $(params.months) AND day < $(run.date)"
 TEMPLATE = Template.model_validate(
     {
         "inputs": [{"name": each, "dataset": each} for each in ("flights", "holidays")],
         "steps": [
-            {"name": "joined", "prepare": {"from": ["flights", "holidays"], "sql": "SELECT * FROM flights"}},
+            {"name": "recent", "prepare": {"from": ["flights"], "sql": QUERY}},
+            {"name": "joined", "prepare": {"from": ["recent", "holidays"], "sql": "SELECT * FROM recent"}},
             {"name": "train", "train": {"from": "joined", "trainer": {"sklearn": {}}}},
             {"name": "own", "container": {"image": IMAGE, "inputs": [{"name": "data", "from": "joined"}], "outputs": ["model"], "modelPath": "net.onnx"}},
             {"name": "packed", "package": {"from": "own", "quantize": "Dynamic"}},
@@ -27,7 +30,10 @@ TEMPLATE = Template.model_validate(
         ],
     }
 )  # fmt: skip
-OUTPUTS = {"joined": {"data": PREPARED}, "train": {"model": MODEL}, "own": {"model": MODEL}, "packed": {"model": MODEL}}
+OUTPUTS = {
+    **{"recent": {"data": RECENT}, "joined": {"data": PREPARED}},
+    **{each: {"model": MODEL} for each in ("train", "own", "packed")},
+}
 
 
 def attempt(name: str, original: TrainingRunStatus | None = None) -> Attempt:
@@ -45,17 +51,33 @@ def attempt(name: str, original: TrainingRunStatus | None = None) -> Attempt:
         )
         for step in TEMPLATE.steps
     }
-    context = RunContext(run(), TEMPLATE, Values({}, date(2026, 1, 1)), inputs, Settings(), original)
+    context = RunContext(run(), TEMPLATE, Values({"months": 3}, date(2026, 1, 1)), inputs, Settings(), original)
     return next_attempt(context, states, states[name])
 
 
-def test_a_registered_model_leads_to_the_first_table_of_its_training_data() -> None:
+def test_a_registered_model_leads_to_every_table_and_query_behind_its_training_data() -> None:
     assert attempt("register").details["data"] == {
         "dataset": "flights",
         "version": "flights-1",
         "digest": PREPARED,
-        "prepared": {"step": "joined", "sql": "SELECT * FROM flights"},
+        "prepared": {
+            "step": "joined",
+            "sql": "SELECT * FROM recent",
+            "values": {"params.months": "3", "run.date": "2026-01-01"},
+            "from": [
+                {"name": "recent", "digest": RECENT, "sql": QUERY},
+                {"name": "holidays", "dataset": "holidays", "version": "holidays-1", "digest": HOLIDAYS},
+                {"name": "flights", "dataset": "flights", "version": "flights-1", "digest": FLIGHTS},
+            ],
+        },
     }
+
+
+def test_the_lineage_of_prepared_data_has_the_fields_of_the_schema() -> None:
+    prepared = attempt("register").details["data"]["prepared"]
+
+    read = PreparedData.model_validate(prepared, extra="forbid")
+    assert read.model_dump(by_alias=True, exclude_none=True, mode="json") == prepared
 
 
 def test_package_gets_the_model_and_the_data_that_it_was_trained_on() -> None:

@@ -107,12 +107,35 @@ class Example(Schema):
     )
 
 
+MAX_TABLES = 8  # behind prepared data
+_Query = Annotated[str, Field(max_length=4096)]
+
+
+class Table(Schema):
+    """A table behind prepared data: a version of a Dataset, or the result of an earlier step prepare."""
+
+    name: ShortText = Field(description="Its name in the query: an input of the pipeline, or a step.")
+    digest: Digest = Field(description="Digest of its artifact.")
+    dataset: ObjectName | None = Field(None, description="The Dataset. Absent for the result of a step.")
+    version: ShortText | None = Field(None, description="Its version.")
+    sql: _Query | None = Field(None, description="The query of the step, the first 4,096 characters.")
+
+
 class PreparedData(Schema):
     """What a pipeline made of its data before it trained on it."""
 
     step: ShortText = Field(description="The step prepare.")
-    sql: str | None = Field(
-        None, max_length=4096, description="Its query, the first 4,096 characters. Absent if it took all rows."
+    sql: _Query | None = Field(None, description="Its query, the first 4,096 characters. Absent if it took all rows.")
+    values: dict[str, Annotated[str, Field(max_length=256)]] = Field(
+        default_factory=dict,
+        max_length=32,
+        description='What the placeholders of all queries stood for, such as params.months: "3".',
+    )
+    from_: tuple[Table, ...] = Field(
+        (),
+        alias="from",
+        max_length=MAX_TABLES,
+        description="The tables of the query, and those behind them. Those nearest to the query come first.",
     )
 
 

@@ -1,11 +1,11 @@
 """The inputs of a step's next attempt: artifacts of inputs and steps above, by digest, and what is known of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flywheel.kinds.trainingpipeline.schema import Template
-from flywheel.kinds.trainingpipeline.schema.steps import Step
-from flywheel.kinds.trainingrun.parameters import InvalidInput, item_set
+from flywheel.kinds.trainingpipeline.schema.steps import Prepare, Step
+from flywheel.kinds.trainingrun.parameters import InvalidInput, item_set, to_text
 from flywheel.kinds.trainingrun.schema.status import StepStatus
 from flywheel.kinds.trainingrun.steps.attempt import Attempt, InputArtifact, RunContext
 from flywheel.kinds.trainingrun.steps.dependencies import training_data_of
@@ -14,6 +14,7 @@ from flywheel.kinds.trainingrun.steps.step_states import StepState, StepStates
 Output = tuple[str, str | None]  # the input or step that produces it, and the output's name, where it is given
 
 MAX_SQL_CHARACTERS = 4096  # of a query in the lineage
+MAX_TABLES = 8  # in the lineage
 
 
 def next_attempt(context: RunContext, states: StepStates, state: StepState) -> Attempt:
@@ -132,20 +133,59 @@ def _code_of(states: StepStates, producer: str) -> dict[str, str]:
 
 
 def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> dict[str, Any]:
-    """The Dataset behind the training data, and the digest of the data itself."""
+    """The Dataset behind the training data, the digest of the data itself, and how it was prepared."""
     if name is None:
         return {}
     if name in context.inputs:
         used = context.inputs[name]
         return {"dataset": used.dataset, "version": str(used.version), "digest": str(used.digest)}
-    state = states.get(name)
-    if state is None or state.step.prepare is None:
+    prepare = _prepare_of(states, name)
+    if prepare is None:
         return {}
-    digest = state.status.outputs.get("data")
-    source = _data_lineage(context, states, str(state.step.prepare.from_[0]))
-    sql = state.step.prepare.sql
-    prepared = {"step": name, **({"sql": sql[:MAX_SQL_CHARACTERS]} if sql else {})}
-    return {**source, **({"digest": str(digest)} if digest else {}), "prepared": prepared}
+    digest = states[name].status.outputs.get("data")
+    first = _data_lineage(context, states, str(prepare.from_[0]))
+    source: dict[str, Any] = {key: first[key] for key in ("dataset", "version", "digest") if key in first}
+    return {**source, **({"digest": str(digest)} if digest else {}), "prepared": _prepared(context, states, name)}
+
+
+def _prepared(context: RunContext, states: StepStates, name: str) -> dict[str, Any]:
+    """The queries between the pipeline's inputs and the data of a step `prepare`, the values that they used, and their tables."""
+    found, tables = _query_of(states, name), list(_tables_behind(context, states, name))
+    values: dict[str, str] = {}
+    for sql in (found.get("sql"), *(each.get("sql") for each in tables)):
+        parameters, uses_date = context.values.used_in(sql or "")
+        values |= {f"params.{parameter}": to_text(value)[:256] for parameter, value in parameters.items()}
+        values |= {"run.date": context.values.date.isoformat()} if uses_date else {}
+    given = {"values": dict(sorted(values.items())), "from": tables[:MAX_TABLES]}
+    return {"step": name, **found, **{key: value for key, value in given.items() if value}}
+
+
+def _tables_behind(context: RunContext, states: StepStates, name: str) -> Iterator[dict[str, str]]:
+    """Yields each table of a step `prepare` once, and then those behind the tables that are steps themselves."""
+    waiting, done = [name], set[str]()
+    while waiting:
+        prepare = _prepare_of(states, waiting.pop(0))
+        for table in map(str, prepare.from_ if prepare else ()):
+            if table in done:
+                continue
+            done.add(table)
+            waiting.append(table)
+            yield {"name": table, **_table(context, states, table)}
+
+
+def _table(context: RunContext, states: StepStates, name: str) -> dict[str, str]:
+    if name in context.inputs:
+        return _data_lineage(context, states, name)
+    return {"digest": _output_digest(states[name].status, "data"), **_query_of(states, name)}
+
+
+def _query_of(states: StepStates, name: str) -> dict[str, str]:
+    prepare = _prepare_of(states, name)
+    return {"sql": prepare.sql[:MAX_SQL_CHARACTERS]} if prepare and prepare.sql else {}
+
+
+def _prepare_of(states: StepStates, name: str) -> Prepare | None:
+    return states[name].step.prepare if name in states else None
 
 
 def _reproduced_facts(context: RunContext, name: str) -> Mapping[str, str] | None:
