@@ -128,7 +128,7 @@ def test_a_better_version_waits_and_a_pin_does_not_bypass_the_approval(team: Nam
 
 def test_what_is_served_cannot_be_deleted(team: Namespace) -> None:
     served = wait_until(
-        lambda: (team.get("fwver", "fraud-2") or {})["status"].get("servedBy") or None,
+        lambda: (team.get("fwver", "fraud-2") or {})["status"].get("servedBy"),
         180,
         lambda: str((team.get("fwver", "fraud-2") or {}).get("status")),
     )
@@ -152,7 +152,7 @@ def test_versions_go_with_their_model_where_it_says_so(team: Namespace) -> None:
 
     assert not owners()
     team.kubectl("patch", "fwmodel", "fraud", "--type", "merge", "--patch", '{"spec":{"deletionPolicy":"Delete"}}')
-    wait_until(lambda: owners() or None, 60, lambda: str(team.get("fwver", "fraud-1")))
+    wait_until(owners, 60, lambda: str(team.get("fwver", "fraud-1")))
     team.kubectl("delete", "fwmodel", "fraud")
 
     wait_until(lambda: team.get("fwver", "fraud-1") is None, 60, lambda: str(team.get("fwver", "fraud-1")))

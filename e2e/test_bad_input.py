@@ -174,14 +174,12 @@ def test_two_resources_claiming_one_child_name(namespace: Namespace, served: str
 def test_a_resource_deleted_while_its_jobs_run(namespace: Namespace, image: str, cases: dict[str, Case]) -> None:
     namespace.wait("fwds", "rows")
     namespace.apply(trial("goes", image, "import time; time.sleep(300)"))
-    wait_until(
-        lambda: kube.list_objects("pods", namespace.name, "flywheel.ml/name=goes") or None, 60, "no pod of the trial"
-    )
+    wait_until(lambda: kube.list_objects("pods", namespace.name, "flywheel.ml/name=goes"), 60, "no pod of the trial")
 
     namespace.kubectl("delete", "fwexp", "goes")
 
     wait_until(
-        lambda: not kube.list_objects("jobs,pods", namespace.name, "flywheel.ml/name=goes") or None,
+        lambda: not kube.list_objects("jobs,pods", namespace.name, "flywheel.ml/name=goes"),
         150,
         "its Job and pod stay",
     )

@@ -32,7 +32,7 @@ def test_the_other_one_takes_over(
         wait_until(lambda: lease_holder(where).startswith("first"), 60, first.log_text)
         second = LocalOperator(settings, tmp_path / "second.log", f"second-{how.name.lower()}", 18082)
         try:
-            wait_until(lambda: "caches" in second.log_text() or None, 30, second.log_text)
+            wait_until(lambda: "caches" in second.log_text(), 30, second.log_text)
             first.signal(how)
             begin = time.monotonic()
             wait_until(lambda: lease_holder(where).startswith("second"), 40, second.log_text, max_pause=0.05)

@@ -81,7 +81,7 @@ def champion(namespace: Namespace) -> str | None:
 def january(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
     folder = Path(tmp_path_factory.mktemp("flights"))
     namespace.apply(MANIFESTS % namespace.upload("flights.csv.gz", until(1, folder)))
-    [run] = wait_until(lambda: pipelines.list_runs(namespace) or None, 120, "no first run")
+    [run] = wait_until(lambda: pipelines.list_runs(namespace), 120, "no first run")
     status = pipelines.wait_for_run(namespace, run["metadata"]["name"], 360)
     assert status["result"] == "Succeeded", status
     namespace.wait("fwsvc", "late", seconds=180)
@@ -94,7 +94,7 @@ def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
     old = champion(january)
     january.upload("flights.csv.gz", until(2, Path(tmp_path_factory.mktemp("more"))))
     january.kubectl("annotate", "fwds", "flights", "flywheel.ml/check-requested=february")
-    wait_until(lambda: len(pipelines.list_runs(january)) == 2 or None, 120, "no second run")
+    wait_until(lambda: len(pipelines.list_runs(january)) == 2, 120, "no second run")
     second = pipelines.list_runs(january)[-1]
     status = pipelines.wait_for_run(january, second["metadata"]["name"], 360)
 
@@ -103,7 +103,7 @@ def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
     new = champion(january)
     assert new == status["challenger"]["version"] != old
     wait_until(
-        lambda: ((january.get("fwsvc", "late") or {})["status"].get("version") == new) or None,
+        lambda: (january.get("fwsvc", "late") or {})["status"].get("version") == new,
         180,
         lambda: f"never served: {january.get('fwsvc', 'late')}",
     )

@@ -73,7 +73,7 @@ class Run:
         try:
             for kind, name in (("fwds", "rows"), ("fwexp", "late"), ("fwmodel", "late"), ("fwsvc", "late")):
                 self.namespace.wait(kind, name, seconds=240)
-            wait_until(lambda: not kube.list_objects("jobs", self.namespace.name) or None, 30, "Jobs are left over")
+            wait_until(lambda: not kube.list_objects("jobs", self.namespace.name), 30, "Jobs are left over")
             found = {"state": self.state(), **self.done(began)}
         finally:
             survivor.signal(signal.SIGTERM)
@@ -86,7 +86,7 @@ class Run:
         mortal = self.operator(f"mortal-{number}", FLYWHEEL_DIE_AFTER_WRITES=str(writes))
         try:
             # Operators that die before they tell of it in an event write less, so there may be fewer deaths than asked for.
-            wait_until(lambda: mortal.process.poll() is not None or self.is_served() or None, 240, mortal.log_text)
+            wait_until(lambda: mortal.process.poll() is not None or self.is_served(), 240, mortal.log_text)
         finally:
             mortal.kill()
         print([line for line in mortal.log_text().splitlines() if ": write " in line][-1:])

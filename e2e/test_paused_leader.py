@@ -30,7 +30,7 @@ def test_a_leader_that_was_paused_writes_nothing_when_it_continues(namespace: Na
             namespace.apply(MODEL)
             namespace.wait("fwmodel", "fraud", ready="False", seconds=30)
             heir = LocalOperator(settings, tmp_path / "heir.log", "heir", 18084)
-            wait_until(lambda: "caches" in heir.log_text() or None, 60, "the heir does not start")
+            wait_until(lambda: "caches" in heir.log_text(), 60, "the heir does not start")
             sleeper.signal(signal.SIGSTOP)
             asleep = time.monotonic()
             wait_until(lambda: lease_holder(namespace.name).startswith("heir"), 25, heir.log_text)

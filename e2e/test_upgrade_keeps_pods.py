@@ -50,9 +50,7 @@ def test_not_one_pod_restarts(namespace: Namespace, servers_before: dict[str, st
     # More servers: only the upgraded operator can bring them, so it has looked; and they are as the old ones are.
     namespace.kubectl("scale", "fwsvc", NAME, "--replicas=2")
     namespace.wait("fwsvc", NAME, reason="Serving")
-    wait_until(
-        lambda: len(rollouts.server_uids(namespace)) == 2 or None, 60, lambda: str(rollouts.server_uids(namespace))
-    )
+    wait_until(lambda: len(rollouts.server_uids(namespace)) == 2, 60, lambda: str(rollouts.server_uids(namespace)))
 
     pods = kube.list_objects("pods", namespace.name, "flywheel.ml/role=server")
     assert servers_before.items() <= rollouts.server_uids(namespace).items()

@@ -14,7 +14,8 @@ def wait_until(
     describe: Callable[[], str] | str = "",
     max_pause: float = 1.0,
 ) -> T:
-    """Call `condition` until it returns neither None nor False, and return that. Pauses grow from 10 ms to `max_pause` seconds.
+    """Call `condition` until it returns something true, and return that; an empty list is "not yet", as None is. Pauses grow from 10 ms to
+    `max_pause` seconds.
 
     Raises:
         TimeoutError: it did not within so many seconds; the message is `describe`, or what it returns then.
@@ -23,7 +24,7 @@ def wait_until(
     pause = FIRST_PAUSE_SECONDS
     while True:
         found = condition()
-        if found is not None and found is not False:
+        if found:
             return found
         if time.monotonic() > deadline:
             message = describe if isinstance(describe, str) else describe()

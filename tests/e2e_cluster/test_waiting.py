@@ -7,10 +7,11 @@ import pytest
 from e2e.waiting import wait_until
 
 
-def test_what_the_condition_returns_is_returned() -> None:
-    answers = iter([None, False, 0])
+def test_what_the_condition_returns_is_returned_once_it_is_not_empty() -> None:
+    found: list[object] = [None, False, 0, "", [], {}, ["pod"]]
+    answers = iter(found)
 
-    assert wait_until(lambda: next(answers)) == 0
+    assert wait_until(lambda: next(answers)) == ["pod"]
 
 
 def test_after_its_time_it_says_what_was_seen_last() -> None:

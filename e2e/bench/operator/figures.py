@@ -80,7 +80,7 @@ def restart(installation: Installation, expected: int) -> Figures:
 def idle(installation: Installation, seconds: float) -> Figures:
     """Writes while nothing happens, resyncs included."""
     with operator(installation, FLYWHEEL_RESYNC_SECONDS=RESYNC_WHILE_IDLE) as process:
-        wait_until(lambda: _looks(process.metrics()) or None, 600, "the operator looks at nothing", max_pause=1)
+        wait_until(lambda: _looks(process.metrics()), 600, "the operator looks at nothing", max_pause=1)
         settle(installation, process)
         before, since, spent = _looks(process.metrics()), datetime.now(UTC), process.cpu()
         time.sleep(seconds)

@@ -42,7 +42,7 @@ def writer_of(server: LocalServer) -> int:
     """The process id of the sink's only child."""
     assert server.sink is not None
     children = Path(f"/proc/{server.sink.pid}/task/{server.sink.pid}/children")
-    [child] = wait_until(lambda: children.read_text().split() or None)
+    [child] = wait_until(lambda: children.read_text().split())
     return int(child)
 
 

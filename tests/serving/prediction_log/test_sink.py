@@ -41,7 +41,7 @@ def test_the_writer_has_few_threads_and_little_memory_on_a_node_with_many_cpus(
     limit = str(MAX_MEMORY_BYTES)
     with connect(log_store.config_json(), log_store.secret.with_name("sink.log")) as (_, sink):
         children = Path(f"/proc/{sink.pid}/task/{sink.pid}/children")
-        [writer] = wait_until(lambda: children.read_text().split() or None)
+        [writer] = wait_until(lambda: children.read_text().split())
         wait_until(lambda: limit in Path(f"/proc/{writer}/limits").read_text())
         environment = Path(f"/proc/{writer}/environ").read_bytes().split(b"\0")
         status = Path(f"/proc/{writer}/status").read_text()
