@@ -377,9 +377,25 @@ def test_an_existing_secret_is_named_everywhere_and_none_is_created() -> None:
             ("store.existingSecret=s3-keys", "store.embedded.enabled=false", "store.accessKey=AKIA"),
             "store.existingSecret and store.accessKey exclude each other", id="with another key",
         ),
+        *(
+            pytest.param(
+                ("store.existingSecret=s3-keys", "store.embedded.enabled=false", f"store.namespaces.shop.{field}=some"),
+                f"Secret 's3-keys', which store.existingSecret names, alone says how namespace 'shop' reaches the store, and store.namespaces.shop.{field} would have no effect; leave it out, or put it into that Secret",
+                id=f"with {field} of a namespace",
+            )
+            for field in ("accessKey", "secretKey", "bucket", "prefix")
+        ),
+        pytest.param(
+            ("store.embedded.enabled=false", "store.namespaces.shop.createSecret=false", "store.namespaces.shop.accessKey=x"),
+            "createSecret is false for namespace 'shop', whose Secret flywheel-store you create, and store.namespaces.shop.accessKey would have no effect", id="of ones own",
+        ),
+        pytest.param(
+            ("store.embedded.enabled=false", "store.namespaces.bakery.accessKey=x"),
+            "`namespaces` does not list 'bakery', so that the chart creates no Secret there, and store.namespaces.bakery.accessKey would have no effect; leave it out, or add the namespace", id="in a namespace that is not listed",
+        ),
     ],
 )  # fmt: skip
-def test_an_existing_secret_beside_other_keys_is_refused(values: tuple[str, ...], message: str) -> None:
+def test_keys_that_no_secret_of_the_chart_would_hold_are_refused(values: tuple[str, ...], message: str) -> None:
     words = [word for value in values for word in ("--set", value)]
 
     assert message in helm("template", "flywheel", str(CHART), "--set", "namespaces={shop}", *words).stderr

@@ -186,6 +186,26 @@ FLYWHEEL_PREFIX: {{ $own.prefix | quote }}
 {{- fail (printf "the embedded store derives the key of namespace '%s' itself, so store.namespaces.%s.accessKey and secretKey would have no effect; leave them out, or set store.embedded.enabled=false and configure an external store" $namespace $namespace) }}
 {{- end }}
 {{- end }}
+{{- range $namespace, $given := $store.namespaces | default dict }}
+{{- $own := include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson }}
+{{- $reason := "" }}
+{{- $step := "put it into that Secret" }}
+{{- if $store.existingSecret }}
+{{- $reason = printf "Secret '%s', which store.existingSecret names, alone says how namespace '%s' reaches the store" $store.existingSecret $namespace }}
+{{- else if not $own.createSecret }}
+{{- $reason = printf "createSecret is false for namespace '%s', whose Secret flywheel-store you create" $namespace }}
+{{- else if not (has $namespace $.Values.namespaces) }}
+{{- $reason = printf "`namespaces` does not list '%s', so that the chart creates no Secret there" $namespace }}
+{{- $step = "add the namespace" }}
+{{- end }}
+{{- if $reason }}
+{{- range $field := list "accessKey" "secretKey" "bucket" "prefix" }}
+{{- if get ($given | default dict) $field }}
+{{- fail (printf "%s, and store.namespaces.%s.%s would have no effect; leave it out, or %s" $reason $namespace $field $step) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and (not $store.shared) (not $store.embedded.enabled) $store.accessKey }}
 {{- range $namespace := .Values.namespaces }}
 {{- $own := include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson }}
