@@ -95,8 +95,10 @@ def test_an_example_with_outputs_is_golden_rows(tmp_path: Path) -> None:
     assert found["facts"]["golden"] == {"rows": 2, "maxDifference": 0.0}
 
     rows["outputs"]["y"][1] = [5.0]
-    with pytest.raises(ModelRefused, match="output 'y' of the golden rows differs by 1"):
+    with pytest.raises(ModelRefused, match="output 'y' of the golden rows differs by 1") as refused:
         verify_model(tmp_path, read_case("double"), example={"inline": json.dumps(rows)})
+    assert "by spec.example" in str(refused.value)
+    assert str(refused.value).endswith("; correct them, or export the model again"), "nobody trained it here"
 
 
 def test_an_example_may_be_a_file_of_the_artifact(tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_an_example_that_cannot_be_used_is_refused(tmp_path: Path, example: Foun
 def test_a_row_of_the_example_that_fails_is_a_refusal(tmp_path: Path) -> None:
     example = json.dumps({"inputs": {"num": [[0.5]], "cat": [["no such colour"]]}})
 
-    with pytest.raises(ModelRefused, match=r"the model failed on its own rows: .* correct golden.json or spec.example"):
+    with pytest.raises(ModelRefused, match=r"the model failed on its own rows: .* correct spec.example"):
         verify_model(tmp_path, read_case("sklearn_onehot_default"), example={"inline": example})
 
 

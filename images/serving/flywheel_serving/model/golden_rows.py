@@ -15,16 +15,18 @@ from flywheel_serving.model.signature import Signature
 
 DEFAULT_TOLERANCE = 1e-4
 UNLIMITED_ROWS = 2**63
+EXAMPLE_FIELD = "spec.example"
 
 
 @dataclass(frozen=True)
 class InputRows:
-    """Rows of one call: `inputs` as the model takes them, and recorded `outputs` by name, possibly none."""
+    """Rows of one call: `inputs` as the model takes them, and recorded `outputs` by name, possibly none. `source` says who gave them."""
 
     inputs: dict[str, Array]
     outputs: dict[str, Array]
     tolerance: float
     batched: bool
+    source: str = ""
 
     @property
     def rows(self) -> int:
@@ -53,7 +55,7 @@ def parse_golden_rows(document: Any, signature: Signature, source: str) -> Input
         datatypes = {spec.name: spec.datatype for spec in signature.outputs}
         outputs = {name: _array(data, datatypes[name]) for name, data in (document.get("outputs") or {}).items()}
         tolerance = _tolerance(document.get("tolerance", DEFAULT_TOLERANCE))
-        return InputRows(signature.fit(inputs, UNLIMITED_ROWS), outputs, tolerance, signature.batched)
+        return InputRows(signature.fit(inputs, UNLIMITED_ROWS), outputs, tolerance, signature.batched, source)
     except (ValueError, KeyError, TypeError, AttributeError, RequestError) as error:
         raise _invalid(source, error) from error
 
@@ -77,36 +79,38 @@ def replay(golden: InputRows, model: LoadedModel, seconds: float | None = None) 
     try:
         computed = dict(zip(names, model.run(golden.inputs, names, seconds), strict=True))
     except RequestError as error:
-        next_step = "correct golden.json or spec.example"
+        next_step = f"correct {golden.source or 'them'}"
         raise ModelRefused("WarmUpFailed", f"the model failed on its own rows: {error}; {next_step}") from error
     return max((_difference(name, golden, computed[name]) for name in golden.outputs), default=0.0)
 
 
 def _difference(name: str, golden: InputRows, found: Array) -> float:
-    wanted = golden.outputs[name]
+    wanted, source = golden.outputs[name], golden.source
     if wanted.size != found.size:
-        raise _mismatch(name, f"wanted shape {list(wanted.shape)}, found {list(found.shape)}")
+        raise _mismatch(name, source, f"wanted shape {list(wanted.shape)}, found {list(found.shape)}")
     wanted, found = wanted.ravel(), found.ravel()
     if found.dtype.kind != "f":
         different = np.flatnonzero(wanted != found)
         if different.size:
             first = different[0]
             values = f"wanted {wanted.tolist()[first]!r}, found {found.tolist()[first]!r}"
-            raise _mismatch(name, f"{values} in {different.size} of {found.size} values")
+            raise _mismatch(name, source, f"{values} in {different.size} of {found.size} values")
         return 0.0
     wanted, found = wanted.astype(np.float64), found.astype(np.float64)
     differences = np.where((wanted == found) | (np.isnan(wanted) & np.isnan(found)), 0.0, np.abs(wanted - found))
     largest = float(np.max(np.nan_to_num(differences, nan=np.inf), initial=0.0))
     if largest > golden.tolerance:
-        raise _mismatch(name, f"differs by {largest:.3g}, the tolerance is {golden.tolerance:.3g}")
+        raise _mismatch(name, source, f"differs by {largest:.3g}, the tolerance is {golden.tolerance:.3g}")
     return largest
 
 
-def _mismatch(name: str, finding: str) -> ModelRefused:
-    advice = (
-        "this is not the model that was evaluated, or this runtime computes it differently; train and register it again"
-    )
-    return ModelRefused("GoldenMismatch", f"output {name!r} of the golden rows {finding}; {advice}")
+def _mismatch(name: str, source: str, finding: str) -> ModelRefused:
+    """The refusal. Rows in spec.example are their author's, as those in golden.json of a model that nobody trained here are."""
+    again = "correct them, or export the model again"
+    if source != EXAMPLE_FIELD:
+        again = "train and register it again; or, for a model that was made elsewhere, correct the file or export the model again"
+    advice = f"this is not the model that gave these outputs, or this runtime computes it differently; {again}"
+    return ModelRefused("GoldenMismatch", f"output {name!r} of the golden rows {finding}, by {source}; {advice}")
 
 
 def _array(data: Any, datatype: str) -> Array:

@@ -45,7 +45,7 @@ def read_baseline(path: Path, signature: Signature) -> Baseline | None:
             content = file.read(MAX_FILE_BYTES)
         return _parse(json.loads(content), "sha256:" + hashlib.sha256(content).hexdigest(), signature)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{path.name} cannot be used: {type(error).__name__}: {error}; train and register the model again"
+        message = f"{path.name} cannot be used: {type(error).__name__}: {error}; correct the file, or train and register the model again"
         raise BaselineInvalid(message) from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from flywheel_serving.errors import ModelRefused
-from flywheel_serving.model.golden_rows import InputRows, parse_golden_rows, read_golden_rows
+from flywheel_serving.model.golden_rows import EXAMPLE_FIELD, InputRows, parse_golden_rows, read_golden_rows
 from flywheel_serving.model.graph import replace_zipmaps
 from flywheel_serving.model.onnx_file import read_model
 from flywheel_serving.model.signature import Signature
@@ -50,7 +50,7 @@ def read_example(params: Params, folder: Path) -> dict[str, Any] | None:
 def recorded_rows(example: dict[str, Any] | None, golden: Path, signature: Signature) -> InputRows | None:
     """The rows of spec.example, else those of the file `golden`, else None. Raises ModelRefused."""
     if example is not None:
-        return parse_golden_rows(example, signature, "spec.example")
+        return parse_golden_rows(example, signature, EXAMPLE_FIELD)
     return read_golden_rows(golden, signature)
 
 
@@ -60,7 +60,10 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         return {}
     test = read_json(path, "EvaluationInvalid").get("test") or {}
     if not isinstance(test, dict):
-        raise ModelRefused("EvaluationInvalid", "evaluation.json: 'test' must be an object; train and register again")
+        raise ModelRefused(
+            "EvaluationInvalid",
+            "evaluation.json: 'test' must be an object; correct the file, or train and register again",
+        )
     return test
 
 
