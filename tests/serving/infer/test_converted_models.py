@@ -29,7 +29,7 @@ def predict(folder: Path, rows: list[Any]) -> list[dict[str, Any]]:
         try:
             await dataplane.warm_up()
             predictor = Predictor(dataplane)
-            request = predictor.decode(json.dumps({"instances": rows}).encode(), is_csv=False)
+            request = predictor.decode(json.dumps({"instances": rows}).encode())
             return predictor.encode(await dataplane.infer(request))
         finally:
             dataplane.close()

@@ -74,6 +74,32 @@ def test_csv_has_the_answer_of_infer(flight_server: LocalServer, body: str) -> N
 
 
 @pytest.mark.parametrize(
+    "content_type",
+    [
+        pytest.param('text/csv; charset=utf-8; delimiter=";"', id="quoted"),
+        pytest.param("text/csv;DELIMITER=|", id="a token"),
+        pytest.param('text/csv; delimiter="\\t"', id="a tab"),
+        pytest.param("text/tab-separated-values", id="TSV"),
+    ],
+)
+def test_csv_may_have_another_delimiter(flight_server: LocalServer, content_type: str) -> None:
+    delimiter = next((each for each in ";|" if f"={each}" in content_type or f'"{each}"' in content_type), "\t")
+    lines = ["month,wind,carrier", '12,9.5,"UA"', "3,,DL"]
+
+    status, found = predict(flight_server, "\n".join(lines).replace(",", delimiter), content_type=content_type)
+
+    assert (status, found["predictions"]) == (200, inferred(flight_server))
+
+
+@pytest.mark.parametrize("delimiter", ['";;"', '""', '"\\""', "\xa7"])
+def test_a_delimiter_is_one_character(flight_server: LocalServer, delimiter: str) -> None:
+    status, found = predict(flight_server, "month;wind;carrier\n", content_type=f"text/csv; delimiter={delimiter}")
+
+    assert status == 400
+    assert "header 'content-type': delimiter: wanted one character" in found["error"]
+
+
+@pytest.mark.parametrize(
     "body",
     [
         pytest.param({"rows": [{**ROW, "year": 2013}, {**OTHER, "year": 2013}]}, id="rows"),

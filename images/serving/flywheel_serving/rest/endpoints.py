@@ -205,8 +205,8 @@ class Endpoints:
         parsed_headers = request.head_cache.get("row_headers")
         if parsed_headers is None:
             parsed_headers = request.head_cache["row_headers"] = headers.parse_for_rows(request.headers)
-        is_csv, timeout = parsed_headers
-        decoded = self._predictor.decode(request.body, is_csv=is_csv)
+        delimiter, timeout = parsed_headers
+        decoded = self._predictor.decode(request.body, delimiter)
         decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
         if timeout is not None:
             decoded.timeout = min(timeout, decoded.timeout or float("inf"))

@@ -16,13 +16,12 @@ class Predictor:
         self._signature: Signature | None = None
         self._columns: ModelColumns
 
-    def decode(self, body: bytes, *, is_csv: bool) -> InferRequest:
-        """The request in `body`. Raises InvalidRequest or RequestTooLarge."""
+    def decode(self, body: bytes, delimiter: str = "") -> InferRequest:
+        """The request in `body`: CSV with this `delimiter`, JSON if it is empty. Raises InvalidRequest or RequestTooLarge."""
         if self._signature is not self._dataplane.signature:
             self._use_signature(self._dataplane.signature)
-        rows = (
-            row_bodies.read_csv(body, self._dataplane.local_model.limits.rows) if is_csv else row_bodies.read_json(body)
-        )
+        max_rows = self._dataplane.local_model.limits.rows
+        rows = row_bodies.read_csv(body, max_rows, delimiter) if delimiter else row_bodies.read_json(body)
         if (packed := self._columns.pack(rows)) is not None:
             tensors, (layout, block) = packed
         else:

@@ -95,14 +95,14 @@ def _read_split(content: Any) -> RowBody:
     return RowBody(columns=_columns("dataframe_split.data", names, data))
 
 
-def read_csv(body: bytes, max_rows: int) -> RowBody:
-    """The rows of CSV (RFC 4180) with a header; those after `max_rows` are not read. Raises InvalidRequest, RequestTooLarge."""
+def read_csv(body: bytes, max_rows: int, delimiter: str = ",") -> RowBody:
+    """The rows of CSV (RFC 4180, also with another delimiter) with a header; those after `max_rows` are not read. Raises InvalidRequest, RequestTooLarge."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"body: CSV must be UTF-8, found {error.reason} at byte {error.start}") from error
     try:
-        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         rows = list(islice(filter(None, lines), max_rows + 2))  # a header, and one row too many
     except csv.Error as error:
         raise InvalidRequest(f"body: not valid CSV: {error}") from error
