@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.anomalies import Anomaly
-from flywheel_runtime.datasets.schema import Schema
+from flywheel_runtime.datasets.anomalies import VALUES, Anomaly, list_names
+from flywheel_runtime.datasets.schema import PreviousVersion, Schema
 from flywheel_runtime.datasets.sql import count_rows, quote_column
 
 MAX_INTEGER_CLASSES = 20
@@ -115,6 +115,29 @@ def _class_name(value: Any) -> str:
 def class_names(target: Target) -> list[str]:
     """The classes as text, in the order of their values; Booleans are false and true."""
     return [_class_name(value) for value in target.classes]
+
+
+def compare_classes(target: Target, previous: PreviousVersion) -> list[Anomaly]:
+    """Warnings about classes that are new since the last version, unless the check of categories reports them, and about those that are gone.
+
+    Both change the probabilities of the next model. Their order is that of the values, so the other classes keep theirs.
+    """
+    names = class_names(target)
+    new = [name for name in names if name not in previous.classes]
+    gone = [name for name in previous.classes if name not in names]
+    found = []
+    if new and not previous.profile.get(target.name, {}).get("allCategories"):
+        message = f"Target '{target.name}' has {len(new):,} classes that the last version does not know{VALUES}."
+        found.append(Anomaly("NewCategory", "Warning", target.name, message, len(new), values=f": {list_names(new)}"))
+    if gone:
+        message = (
+            f"Target '{target.name}' has no row of {len(gone):,} classes that the last version has{VALUES}; "
+            "a model of this data has no probability for them: bring rows of these classes, or expect other outputs."
+        )
+        found.append(
+            Anomaly("MissingClass", "Warning", target.name, message, len(gone), values=f": {list_names(gone)}")
+        )
+    return found
 
 
 def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Target) -> list[Anomaly]:

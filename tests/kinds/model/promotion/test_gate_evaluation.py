@@ -152,6 +152,7 @@ SIGNATURE = Signature.model_validate(
     {
         "inputs": [{"name": "month", "datatype": "FP32", "shape": [-1, 1]}],
         "outputs": [{"name": "label", "datatype": "INT64", "shape": [-1]}],
+        "classes": ["a", "b"],
     }
 )
 
@@ -168,6 +169,7 @@ def signature(**changes: Any) -> Signature:
         pytest.param({"serving": {"p95": "20ms"}}, {"metrics": {"roc_auc": "0.9"}}, "verification measured no p95_ms", id="not measured"),
         pytest.param({"signature": {}}, {"signature": None}, "the signature of the version is not in its status", id="no signature"),
         pytest.param({"signature": {}}, {"signature": signature(inputs=[])}, "champion 'a' takes 'month' and the other does not", id="an input less"),
+        pytest.param({"signature": {}}, {"signature": signature(classes=["b", "a"])}, "its probabilities are of the classes b, a, and of a, b by champion 'a'", id="another order of classes"),
         pytest.param({"signature": {}}, {"signature": signature(outputs=[])}, "it gives no output 'label'", id="an output less"),
         pytest.param({"signature": {}}, {"signature": signature(outputs=[{"name": "label", "datatype": "BYTES", "shape": [-1]}])}, "output 'label' is BYTES [-1], and INT64 [-1] of champion", id="another type"),
     ],
@@ -201,6 +203,15 @@ def test_an_input_that_the_version_takes_and_ignores_passes_the_signature_gate()
     before = plan_for(champion, spec=spec)
 
     plan = plan_for(champion, version("b", "0.9", signature=signature(leftOut=["year"])), spec=spec, before=before)
+
+    assert plan.status.champion == "b"  # type: ignore[attr-defined]
+
+
+def test_a_champion_whose_classes_are_unknown_is_not_compared_by_them() -> None:
+    champion = replace(A, signature=signature(classes=[]))
+    spec = {"gates": [{"name": "g", "signature": {}}]}
+
+    plan = plan_for(champion, version("b", "0.9", signature=SIGNATURE), spec=spec, before=plan_for(champion, spec=spec))
 
     assert plan.status.champion == "b"  # type: ignore[attr-defined]
 

@@ -205,6 +205,44 @@ def test_a_feature_that_gives_the_target_away_is_a_leak(run_check: Any, hint: An
     assert found == (["hint"] if leaks else [])
 
 
+def many_classes(count: int) -> dict[str, str]:
+    return orders(1000, late=lambda i: f"class-{i % count:03d}")
+
+
+NEW_AND_GONE = [
+    pytest.param(
+        orders(late=lambda i: "cab"[i % 3]), orders(late=lambda i: "ac"[i % 2]), "ac", "MissingClass", "'b'", id="gone"
+    ),
+    pytest.param(
+        orders(late=lambda i: "ac"[i % 2]), orders(late=lambda i: "cab"[i % 3]), "abc", "NewCategory", "'b'", id="new"
+    ),
+    pytest.param(
+        orders(late=lambda i: (2, 10, 3)[i % 3]),
+        orders(late=lambda i: (10, 2)[i % 2]),
+        ["2", "10"],
+        "MissingClass",
+        "'3'",
+        id="a number is gone",
+    ),
+    pytest.param(many_classes(99), many_classes(100), 100, "NewCategory", "'class-099'", id="new among many"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "classes", "kind", "shown"), NEW_AND_GONE)
+def test_classes_that_are_new_or_gone_are_reported_and_the_others_keep_their_order(
+    run_check: Any, before: dict[str, str], after: dict[str, str], classes: Any, kind: str, shown: str
+) -> None:
+    first = run_check(before, **SPEC)
+
+    result = run_check(after, previous=first, **SPEC)
+
+    found = result.output("data/schema.json")["classes"]
+    assert found == list(classes) if not isinstance(classes, int) else len(found) == classes
+    assert found == sorted(found, key=lambda name: (len(name), name))
+    warnings = [each for each in result.output("facts.json")["warnings"] if each.startswith((kind, "MissingClass"))]
+    assert (len(warnings), warnings[0].startswith(f"{kind}: "), shown in warnings[0]) == (1, True, True), warnings
+
+
 def test_all_errors_are_in_one_message(run_check: Any) -> None:
     columns = [{"name": "size", "max": "7"}, {"name": "carrier", "categories": ["UA"]}]
 

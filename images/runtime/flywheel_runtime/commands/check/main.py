@@ -19,7 +19,7 @@ from flywheel_runtime.datasets.schema import (
     resolve_split,
     settle_columns,
 )
-from flywheel_runtime.datasets.target import Target, class_names, describe_target, find_leaks, is_whole_target
+from flywheel_runtime.datasets.target import Target, compare_classes, describe_target, find_leaks, is_whole_target
 from flywheel_runtime.datasets.version import Version
 
 CHECKS = "checks"  # the schema with the view `data` of the user's own checks, by the names that they know
@@ -137,17 +137,11 @@ def _resolve_target(
     if spec.target is not None:
         kind, task = schema.type_of(spec.target), previous.task_of(spec.target) if previous else None
         target = describe_target(connection, spec.target, kind, task)
-        new = (
-            sorted(set(class_names(target)) - set(previous.classes if previous else ())) if task == target.task else []
-        )
         found = find_leaks(connection, schema, target)
+        if previous is not None and task == target.task:
+            found += compare_classes(target, previous)
         if target.missing:
             message = f"{target.missing:,} rows have no '{spec.target}' and are left out of the splits."
             found.insert(0, Anomaly("TargetNull", "Warning", spec.target, message, target.missing))
-        if new and kind == "Integer":
-            message = f"Target '{spec.target}' has {len(new):,} classes that the last version does not know{anomalies.VALUES}."
-            found.append(
-                Anomaly("NewCategory", "Warning", spec.target, message, len(new), values=f": {', '.join(new)}")
-            )
     chosen = resolve_split(spec, target.task if target else None)
     return Schema(schema.columns, schema.target, schema.keys, schema.event_time, chosen), target, found

@@ -6,6 +6,8 @@ from flywheel.kinds.model.schema.gates import Gate, ServingGate, Threshold
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.status import Tensor
 
+MAX_CLASSES_CHARACTERS = 200  # of each side, in a message
+
 Finding = str | None
 
 
@@ -139,4 +141,12 @@ def _signature_finding(version: Version, champion: Version) -> Finding:
                     f"{kind} '{tensor.name}' is {other.datatype} {list(other.shape)}, "
                     f"and {tensor.datatype} {list(tensor.shape)} of champion '{champion.name}'"
                 )
-    return None
+    return _classes_finding(version.signature.classes, champion.signature.classes, champion.name)
+
+
+def _classes_finding(classes: tuple[str, ...], champion_classes: tuple[str, ...], champion: str) -> Finding:
+    """Callers find a class's probability by its place. Versions that an earlier build verified have no classes in their status."""
+    if not classes or not champion_classes or classes == champion_classes:
+        return None
+    shown, wanted = (", ".join(names)[:MAX_CLASSES_CHARACTERS] for names in (classes, champion_classes))
+    return f"its probabilities are of the classes {shown}, and of {wanted} by champion '{champion}'"

@@ -23,7 +23,7 @@ RowMetric = Literal[
 # All that a check or a step prepare warns of; tests/kinds/model/schema/test_gates.py holds them to the runtime.
 AnomalyKind = Literal[
     "NewCategory", "OutOfRange", "TypeMismatch", "MissingColumn", "ExtraColumn", "NullRateUp", "Constant", "DuplicateKeys",
-    "LabelLeak", "TargetNull", "NotFinite", "RepeatedRows", "GroupMissing", "SplitShares", "NearMiss", "CheckFailed",
+    "LabelLeak", "TargetNull", "MissingClass", "NotFinite", "RepeatedRows", "GroupMissing", "SplitShares", "NearMiss", "CheckFailed",
     "NotRepeatable", "TypeChanged", "TargetLost", "SplitColumnLost",
 ]  # fmt: skip
 

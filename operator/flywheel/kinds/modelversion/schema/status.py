@@ -23,6 +23,11 @@ class Signature(Schema):
 
     inputs: tuple[Tensor, ...] = Field((), max_length=256, description="The inputs.")
     outputs: tuple[Tensor, ...] = Field((), max_length=64, description="The outputs.")
+    classes: tuple[LongText, ...] = Field(
+        (),
+        max_length=512,
+        description="Classes in the order of the probabilities; empty if it has none, or they are unknown.",
+    )
     left_out: tuple[NameText, ...] = Field(
         (),
         max_length=256,
