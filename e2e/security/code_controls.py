@@ -185,6 +185,16 @@ CODE_CONTROLS = (
         ("tests/serving/auth/test_authenticator.py::test_made_up_tokens_are_slowed_and_a_known_token_is_not",),
     ),
     CodeControl(
+        "clients of gRPC are distinguished by address",
+        "flywheel_serving.peers:peer_of_rpc", _returns(""),
+        ("tests/serving/rpc/test_rpc_guard.py::test_made_up_tokens_of_one_client_delay_no_other_client",),
+    ),
+    CodeControl(
+        "heads are counted among the bytes of a client",
+        "flywheel_serving.http.parser:RequestParser.held_bytes", property(_returns(0)),
+        ("tests/serving/http/test_parser.py::test_a_head_without_an_end_is_counted_with_its_headers",),
+    ),
+    CodeControl(
         "outputs are kept and tried for hours",
         "flywheel_runtime.commands.collect.patience:Patience.is_left", property(_returns(False)),
         ("tests/runtime/commands/collect/test_patience.py::test_outputs_wait_for_a_store_that_is_away_and_are_uploaded_when_it_is_back",),

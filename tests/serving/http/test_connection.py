@@ -83,7 +83,7 @@ def test_pipelined_requests_are_answered_in_order(server: LocalServer) -> None:
 
 
 def test_a_long_pipeline_loses_nothing(server: LocalServer) -> None:
-    assert [status for status, _ in exchange(server, LIVE * 2_000)] == [200] * 2_000
+    assert [status for status, _ in exchange(server, LIVE * 1_000)] == [200] * 1_000
 
 
 def test_a_request_may_come_byte_by_byte(server: LocalServer) -> None:
@@ -345,17 +345,60 @@ def test_a_client_that_holds_three_quarters_of_all_bytes_is_refused_alone(counti
                 connection.close()
 
 
-def test_responses_that_are_not_read_make_room_for_another_clients_bytes(counting: Path) -> None:
-    """Many clients' unread responses fill the 1 MiB for bodies and responses; the fullest client makes room first."""
+MANY_HEADERS = b"".join(b"x%d:\r\n" % number for number in range(250))
+
+
+@pytest.mark.parametrize("queued", [0, 14], ids=["amid a head", "heads of queued requests"])
+def test_heads_that_a_client_holds_are_counted(counting: Path, queued: int) -> None:
+    """All requests together have 1 MiB, of which one client may have three quarters."""
+    slow = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [5_000_000]}]}).encode()
+    head = b"GET /v2 HTTP/1.1\r\nHost: a\r\n" + MANY_HEADERS
+    first = INFER + b"Content-Length: %d\r\n\r\n" % len(slow) + slow + (head + b"\r\n") * queued if queued else head
+    with LocalServer(counting, "--name", "counting", "--max-body-bytes", "65536") as server:
+        greedy = [open_from(server, "127.0.0.2") for _ in range(3 if queued else 16)]
+        try:
+            for connection in greedy:
+                connection.sendall(first)
+            status, body = responses(greedy[-1])[-1]  # those to the slow request and to the queued ones come before
+            assert (status, "too many bytes" in json.loads(body)["error"]) == (503, True)
+            assert_answers(server)
+        finally:
+            for connection in greedy:
+                connection.close()
+
+
+def test_heads_without_an_end_make_room_for_another_clients_bytes(counting: Path) -> None:
+    head = b"GET /v2 HTTP/1.1\r\nHost: a\r\n" + MANY_HEADERS
     body = b" " * (65_536 - len(BODY)) + BODY
     with LocalServer(counting, "--name", "counting", "--max-body-bytes", "65536") as server:
-        unread = [open_without_room(server, f"127.0.0.{client}") for client in (2, 3) for _ in range(16)]
+        greedy = [open_from(server, f"127.0.0.{client}") for client in (2, 3) for _ in range(10)]
+        try:
+            for connection in greedy:
+                connection.sendall(head)
+            for _ in range(3):
+                with connected(server) as good:
+                    good.sendall(INFER + b"Content-Length: 65536\r\n\r\n" + body[:-1])
+                    time.sleep(0.1)
+                    good.sendall(body[-1:])
+                    assert receive(good)[0] == 200
+            assert 0 < sum(map(is_cut, greedy)) < len(greedy)
+        finally:
+            for connection in greedy:
+                connection.close()
+
+
+def test_responses_that_are_not_read_make_room_for_another_clients_bytes(counting: Path) -> None:
+    """Many clients' unread responses fill the 12 MiB for requests and responses; the fullest client makes room first."""
+    size = 786_432
+    body = b" " * (size - len(BODY)) + BODY
+    with LocalServer(counting, "--name", "counting", "--max-body-bytes", str(size)) as server:
+        unread = [open_without_room(server, f"127.0.0.{client}") for client in range(2, 6) for _ in range(16)]
         try:
             for connection in unread:
                 connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 600)
             for _ in range(3):
                 with connected(server) as good:
-                    good.sendall(INFER + b"Content-Length: 65536\r\n\r\n" + body[:-1])
+                    good.sendall(INFER + b"Content-Length: %d\r\n\r\n" % size + body[:-1])
                     time.sleep(0.1)
                     good.sendall(body[-1:])
                     assert receive(good)[0] == 200

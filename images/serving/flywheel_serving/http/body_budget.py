@@ -1,11 +1,11 @@
 """The bytes that connections make the server hold, bounded in all and for each peer. Greedy peers make room for others.
 
-Held are bodies that are being received or answered, and responses that their clients do not read.
+Held are requests that are being received or answered, and responses that their clients do not read.
 """
 
 from collections import defaultdict
 
-from flywheel_serving.http.connection_table import MAX_PEER_FRACTION, Evictable, waits_for_client
+from flywheel_serving.http.connection_table import MAX_PEER_FRACTION, Evictable
 
 
 class BodyBudget:
@@ -51,7 +51,7 @@ class BodyBudget:
             if self._by_peer[peer] <= above:
                 return False
             for connection in self._holders[peer]:
-                if waits_for_client(connection.idleness):
+                if connection.idleness is not None:
                     connection.evict()
                     return True
         return False

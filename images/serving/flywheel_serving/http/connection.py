@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._is_half_closed = False
         self._is_lingering = False
         self._has_answered = False
+        self._requests_bytes = 0  # of the requests in the queue and the one being answered, since they were counted
         self._budgeted_bytes = 0  # of this connection, in the server's budget
         self.deadline = NEVER
         self.peer = UNKNOWN_PEER
@@ -97,7 +98,9 @@ class Connection(asyncio.Protocol):
         self._on_events()
 
     def _on_events(self) -> None:
-        if self._budgeted_bytes or self._parser.body_bytes or len(self._queue) > 1:  # a single request is answered now
+        # A single request is answered now, and need not be counted.
+        if self._budgeted_bytes or self._parser.is_receiving or self._request is not None or len(self._queue) > 1:
+            self._count_requests()
             self._update_budget()
         budget = self._server.body_budget
         holds_bytes = self._budgeted_bytes or budget.is_exceeded
@@ -209,6 +212,8 @@ class Connection(asyncio.Protocol):
         keep_alive = request.keep_alive and not self._server.is_draining and not is_last
         self._transport.write(response.encode(with_body=request.method != "HEAD", keep_alive=keep_alive))
         if self._budgeted_bytes:
+            # Not counted anew: a pipeline may be long, and each of its responses comes here.
+            self._requests_bytes = self._requests_bytes - request.held_bytes if self._queue else 0
             self._update_budget()
         if not keep_alive:
             self._queue.clear()
@@ -243,11 +248,15 @@ class Connection(asyncio.Protocol):
     def _set_deadline(self, seconds: float) -> None:
         self.deadline = self._server.loop.time() + seconds
 
-    def _update_budget(self) -> None:
-        size = self._parser.body_bytes
+    def _count_requests(self) -> None:
+        size = 0 if self._request is None else self._request.held_bytes
         for event in self._queue:
             if isinstance(event, Request):
-                size += len(event.body)
+                size += event.held_bytes
+        self._requests_bytes = size
+
+    def _update_budget(self) -> None:
+        size = self._parser.held_bytes + self._requests_bytes
         if not self._is_writable:
             size += self._transport.get_write_buffer_size()
         self._set_budgeted_bytes(size)

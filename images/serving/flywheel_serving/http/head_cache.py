@@ -7,7 +7,7 @@ would make of it; the look-up takes a tenth of the parser's time.
 from flywheel_serving.http.message import Request
 
 MAX_HEADS = 1024
-MAX_CACHED_HEAD_BYTES = 2048
+MAX_CACHED_HEAD_BYTES, MAX_CACHED_HEADERS = 2048, 64
 HEAD_END = b"\r\n\r\n"
 # A request with one of these headers is not framed by its content-length alone, or needs a response before its body.
 UNCACHEABLE_HEADERS = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
@@ -33,7 +33,7 @@ class HeadCache:
         end = data.find(HEAD_END, 0, MAX_CACHED_HEAD_BYTES) + len(HEAD_END)
         if end < len(HEAD_END) or end + len(request.body) != len(data) or not request.keep_alive:
             return
-        if UNCACHEABLE_HEADERS & request.headers.keys():
+        if len(request.headers) > MAX_CACHED_HEADERS or UNCACHEABLE_HEADERS & request.headers.keys():
             return
         if len(self._requests) >= MAX_HEADS:
             self._requests.clear()

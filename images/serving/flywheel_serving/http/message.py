@@ -13,6 +13,7 @@ JSON = "application/json"
 OK_TEMPLATE = (
     f"HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\ncontent-length: ".encode() + b"%d\r\nconnection: keep-alive\r\n\r\n%b"
 )
+REQUEST_BYTES = 500  # of the objects of a request, besides its body and its headers
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
@@ -21,7 +22,7 @@ class Request:
     """`target` is the raw path with its query; header names are lower-case, repeated ones joined by a comma.
 
     `head_cache` is for the application: what it derived from everything but the body. Requests of one head share it.
-    `peer` is the client's address.
+    `peer` is the client's address. `head_bytes` is the memory of the request besides its body.
     """
 
     method: str
@@ -31,6 +32,11 @@ class Request:
     keep_alive: bool
     head_cache: dict[str, Any] = field(default_factory=dict)
     peer: str = UNKNOWN_PEER
+    head_bytes: int = field(default=REQUEST_BYTES, compare=False)
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self.body) + self.head_bytes
 
     @property
     def path(self) -> bytes:

@@ -7,8 +7,10 @@ import httptools
 from flywheel_serving.http.head_cache import HeadCache
 from flywheel_serving.http.message import Request, Response, error_response
 
-MAX_HEAD_BYTES = 65_536
+MAX_HEAD_BYTES, MAX_HEADERS = 65_536, 256
 HEADER_OVERHEAD_BYTES = 4  # colon, space and the end of the line
+HEADER_OBJECT_BYTES = 200  # of a header's two objects and its place in the dictionary, besides its own bytes
+SMALL_HEAD_BYTES = 4096  # a connection itself takes as much
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # What the connection does next, in order: answer the request, write the response and close, or write the bytes.
@@ -18,8 +20,8 @@ Event = Request | Response | bytes
 class RequestParser:
     """Gives events to `emit`. After a refusal or CONNECT, `has_ended` is true and input is ignored.
 
-    `body_bytes` is the size of the body being received; `is_receiving` is true between a request's first and last byte,
-    and `is_in_head` between its last byte and the end of the next head.
+    `is_receiving` is true between a request's first and last byte, and `is_in_head` between its last byte and the end
+    of the next head.
     """
 
     def __init__(self, max_body_bytes: int, head_cache: HeadCache, emit: Callable[[Event], None]) -> None:
@@ -28,10 +30,19 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
         self._max_body_bytes = max_body_bytes
         self._emit = emit
+        self._body: bytes | bytearray = b""
         self._is_body_due = False  # of a request that asks for another protocol
         self._unreported_bytes = 0  # since llhttp last reported something: what it may hold back
         self.has_ended = False
         self._reset()
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that the request being received takes: its body, and its head if that is not small."""
+        if self.has_ended:
+            return 0
+        head = self._head_bytes + self._unreported_bytes + HEADER_OBJECT_BYTES * self._header_count
+        return self._body_bytes + (head if head > SMALL_HEAD_BYTES else 0)
 
     def find_cached(self, data: bytes) -> Request | None:
         """The request, if `data` is a whole one with a cached head; else None, and `feed` must follow."""
@@ -67,19 +78,20 @@ class RequestParser:
     def refuse(self, refusal: Response) -> None:
         if not self.has_ended:
             self.has_ended = True
-            self._body_parts.clear()
-            self.body_bytes = 0
+            self._headers.clear()
+            self._body = b""
             self._emit(refusal)
 
     def _reset(self) -> None:
         self.is_receiving = False
-        self.body_bytes = 0
         self.is_in_head = True
         self._has_two_hosts = False
         self._head_bytes = 0  # of a head that is not refused for its length yet
         self._target = b""
+        self._header_count = 0
         self._headers: dict[bytes, bytes] = {}
-        self._body_parts: list[bytes] = []
+        self._body_bytes = 0
+        self._body = b""
 
     def _ignore_upgrade(self) -> None:
         """Answers the request like any other: this server speaks HTTP/1.1 alone, and continues with it."""
@@ -110,7 +122,8 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         # A head that arrives in one piece, with all that follows, is longer than its bytes so far say.
         self._head_bytes += len(name) + len(value) + HEADER_OVERHEAD_BYTES
-        if self._head_bytes > MAX_HEAD_BYTES:
+        self._header_count += 1
+        if self._head_bytes > MAX_HEAD_BYTES or self._header_count > MAX_HEADERS:
             self._refuse_head()
         if not self.is_in_head or self.has_ended:
             return  # a trailer, which must not be taken for a header (RFC 9110, 6.5.1)
@@ -159,27 +172,39 @@ class RequestParser:
         if self.has_ended:
             return
         self._unreported_bytes = 0
-        self.body_bytes += len(body)
-        self._body_parts.append(body)
-        if self.body_bytes > self._max_body_bytes:
+        if not self._body_bytes:
+            self._body = body  # most bodies come in one part
+        elif isinstance(self._body, bytearray):
+            self._body += body
+        else:
+            # One buffer: a part may be a single byte, and an object for each would take many times the bytes counted.
+            self._body = bytearray(self._body)
+            self._body += body
+        self._body_bytes += len(body)
+        if self._body_bytes > self._max_body_bytes:
             self._refuse_size()
 
     def on_message_complete(self) -> None:
         if self.has_ended or self._is_body_due:
             return
         self._unreported_bytes = 0
-        body = self._body_parts[0] if len(self._body_parts) == 1 else b"".join(self._body_parts)
+        body = self._body if isinstance(self._body, bytes) else bytes(self._body)
         method, keep_alive = self._parser.get_method().decode(), self._parser.should_keep_alive()
         target = self._target
         if target[:1] != b"/":
             target = _origin_form(target)
         request = Request(method, target, self._headers, body, keep_alive)
+        request.head_bytes += self._head_bytes + HEADER_OBJECT_BYTES * self._header_count
         self._reset()
         self._last_request = request
         self._emit(request)
 
     def _refuse_head(self) -> None:
-        self.refuse(error_response(431, f"the request's headers are longer than {MAX_HEAD_BYTES} bytes"))
+        if self._header_count > MAX_HEADERS:
+            finding = f"the request has more than {MAX_HEADERS} headers; send fewer"
+        else:
+            finding = f"the request's headers are longer than {MAX_HEAD_BYTES} bytes"
+        self.refuse(error_response(431, finding))
 
     def _refuse_size(self) -> None:
         self.refuse(

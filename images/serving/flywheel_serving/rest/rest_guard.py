@@ -31,6 +31,7 @@ class RestGuard:
                 return
             response = refusal(verdict, has_token=authorization is not None)
             if seconds := self._authenticator.refusal_delay_seconds(request.peer):
+                request.body = b""  # it may be long, and is not needed any more
                 asyncio.get_running_loop().call_later(seconds, send, response)
             else:
                 send(response)

@@ -6,7 +6,8 @@ grpc shows neither connections nor bytes: a call is seen from its headers on, an
 import asyncio
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -16,6 +17,7 @@ from flywheel_serving.http.config import BUFFERED_BODIES
 from flywheel_serving.http.connection_table import WAITING_FOR_CLIENT, ConnectionTable, Idleness
 from flywheel_serving.peers import peer_of_rpc
 
+T = TypeVar("T")
 Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
 CHECK_INTERVAL_SECONDS = 0.5
 # A message that takes longer is slow. As many may be slow as REST holds bodies of the largest size.
@@ -52,15 +54,19 @@ class RpcCall:
             self.ending = error
             self._task.cancel()
 
-    async def receive(self) -> Any:
-        """Its message. Raises RequestError if it is none, or if the call was ended meanwhile."""
+    async def wait_for(self, awaited: Awaitable[T]) -> T:
+        """The result of what is awaited. Raises RequestError if the call was ended meanwhile."""
         try:
-            message = await self.context.read()
+            return await awaited
         except asyncio.CancelledError:
             if self.ending is None or self._task is None:
                 raise
             self._task.uncancel()
             raise self.ending from None
+
+    async def receive(self) -> Any:
+        """Its message. Raises RequestError if it is none, or if the call was ended meanwhile."""
+        message = await self.wait_for(self.context.read())
         self.may_end = False
         if message is grpc.aio.EOF:
             raise InvalidRequest("the call has no message; send one")

@@ -76,7 +76,7 @@ class RpcServer:
                 ("grpc.keepalive_timeout_ms", 1_000 * KEEPALIVE_TIMEOUT_SECONDS),
             ],
             maximum_concurrent_rpcs=ALL_CALLS * max_connections,
-            interceptors=[] if authenticator is None else [RpcGuard(authenticator, dataplane.metrics)],
+            interceptors=[] if authenticator is None else [RpcGuard(authenticator, dataplane.metrics, max_connections)],
         )
         self._slow_calls: asyncio.Task[None] | None = None
         self._server.add_generic_rpc_handlers((self._inference(), self._health()))
