@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from flywheel.core.diagnosis.attempt_state import read_job
 from flywheel.core.diagnosis.internal_error import (
     MAX_TRIES,
     bound_internal_error,
@@ -14,7 +15,10 @@ from flywheel.core.diagnosis.internal_error import (
     retry_scope,
 )
 from flywheel.core.diagnosis.outcome import Outcome
+from tests.core.toy import KIND
+from tests.simulation import FakeCluster, job, resource
 
+TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 FAULT = Outcome("Infrastructure", "InternalError", "KeyError: 'x'")
 
 
@@ -84,3 +88,21 @@ def test_the_failure_before_a_retry_stays_in_the_message() -> None:
     assert (
         last_failure(2, "StoreDown", "it is down") == " It is retry 2; the last attempt failed (StoreDown): it is down."
     )
+
+
+def test_a_job_that_goes_on_after_a_fault_of_ours_has_it_as_its_diagnosis() -> None:
+    running = job(TOY, "flights-check-1")
+    controller = {"kind": "Job", "name": "flights-check-1", "uid": running["metadata"]["uid"], "controller": True}
+    failed = {**OURS, "metadata": {**OURS["metadata"], "ownerReferences": [controller]}}
+
+    found = read_job(running, [failed], FakeCluster(), lambda _job, _pods: None)
+
+    assert found.diagnosis is not None
+    assert (found.diagnosis.reason, found.has_job, found.outcome) == ("InternalError", True, None)
+    assert "KeyError: 'x'" in found.diagnosis.message
+
+
+def test_a_job_without_a_fault_of_ours_has_no_such_diagnosis() -> None:
+    found = read_job(job(TOY, "flights-check-1"), [], FakeCluster())
+
+    assert found.diagnosis is None or found.diagnosis.reason != "InternalError"

@@ -59,3 +59,15 @@ def test_without_kueue_the_job_would_never_start() -> None:
 )
 def test_a_job_that_does_not_wait_in_a_queue_has_no_diagnosis(job: dict[str, object]) -> None:
     assert kueue.diagnose_queue(job, FakeCluster(groups=(KUEUE,))) is None
+
+
+def test_a_condition_that_is_met_holds_nothing() -> None:
+    cluster = FakeCluster(HELD).queue(HELD, Admitted="waiting for checks")
+    [workload] = cluster.kueue_workloads(HELD)
+    met = {"type": "QuotaReserved", "status": "True", "reason": "QuotaReserved", "message": "quota was reserved"}
+    workload["status"]["conditions"].append(met)
+
+    found = kueue.diagnose_queue(HELD, cluster)
+
+    assert found is not None
+    assert found.message.endswith("waiting for checks.")

@@ -1,13 +1,15 @@
 """The CronJob of a schedule, and days that a schedule may not name."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from flywheel.core.pods import cron_job
 from flywheel.core.pods.cron_job import Schedule, cron_jobs
+from flywheel.core.resource.names import STEP_LABEL
 from tests.core.toy import KIND
-from tests.simulation import resource
+from tests.simulation import job, resource
 
 FLIGHTS = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 
@@ -33,3 +35,20 @@ def test_a_day_that_no_month_has_never_comes(cron: str) -> None:
 )
 def test_a_day_that_comes_is_let_be(cron: str) -> None:
     assert not re.search(cron_job._NEVER, cron)
+
+
+def test_a_tick_knows_for_when_it_was_scheduled() -> None:
+    labels = {STEP_LABEL: cron_job.TICK}
+    at_three = job(
+        FLIGHTS, "by-schedule", labels=labels, annotations={cron_job.SCHEDULED_ANNOTATION: "2026-01-01T03:00:00Z"}
+    )
+    by_hand = job(FLIGHTS, "by-hand", labels=labels)
+
+    found = {tick.name: tick.scheduled for tick in cron_job.pending_ticks([at_three, by_hand])}
+
+    assert found == {"by-schedule": datetime(2026, 1, 1, 3, tzinfo=UTC), "by-hand": None}
+
+
+@pytest.mark.parametrize(("days", "is_backwards"), [("sun-tue", False), ("mon-fri", False), ("tue-sun", True)])
+def test_a_range_of_days_rises(days: str, is_backwards: bool) -> None:
+    assert bool(re.search(cron_job._BACKWARDS, days)) == is_backwards

@@ -232,6 +232,7 @@ def test_suspended_its_pods_go_and_afterwards_it_goes_on_where_it_was() -> None:
 
     plan = batch.reconcile()
     assert (plan.reason, plan.ready, batch.steps) == ("Suspended", False, [])
+    assert "is suspended. 0 of 3 shards" in plan.message
     suspended = batch.status.run
     batch.advance(hours=5)
     batch.reconcile()

@@ -111,3 +111,13 @@ def test_what_is_registered_fits_the_kinds_it_belongs_to() -> None:
 
     assert ModelSpec.model_validate(model["spec"], extra="forbid")
     assert ModelVersionSpec.model_validate(version["spec"], extra="forbid")
+
+
+def test_a_trained_models_metrics_are_those_of_its_artifact_alone() -> None:
+    best = Trial.model_validate({"trial": 9, "state": "Succeeded", "model": DIGEST, "metrics": {"roc_auc": "0.742"}})
+
+    made = children.new_model_version(
+        experiment({"register": "flight-delay"}), "flight-delay-1", DATA, best, Settings()
+    )
+
+    assert "metrics" not in made.manifest["spec"]

@@ -249,6 +249,15 @@ def test_a_search_that_a_trial_can_never_work_in_begins_again_with_a_corrected_s
     )
 
 
+def test_a_trial_whose_attempts_a_lost_status_does_not_name_is_at_its_first() -> None:
+    start = started(experiment({"parallelism": 1}))
+    [record] = start.status.history
+    recalled = recall_trials(replace(start, status=start.status.model_copy(update={"running": ()})))
+
+    assert record.state == "Running"
+    assert [(each.trial, each.attempt) for each in recalled.attempts.values()] == [(record.trial, 1)]
+
+
 def test_repeats_that_a_killed_operator_did_not_start_are_started() -> None:
     repeated = experiment({"parallelism": 1, "repeats": 3})
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.plan import Plan
+from flywheel.kinds.experiment.failures import Tally
 from tests.kinds.experiment.situations import Ends, Search, experiment, succeeds
 
 PARITY = {"exit": 1, "reason": "ParityFailed", "message": "the ONNX model and the pipeline differ by 0.02"}
@@ -127,3 +128,8 @@ def test_where_every_point_of_the_remaining_estimators_is_tried_the_search_is_ov
     plan = search.finish()
 
     assert (plan.ready, plan.reason, len(search.status.history)) == (True, "SpaceSearched", 3)
+
+
+@pytest.mark.parametrize(("failed", "mostly"), [(2, False), (3, False), (4, True)])
+def test_a_branch_mostly_fails_where_more_trials_failed_than_succeeded(failed: int, mostly: bool) -> None:
+    assert Tally(succeeded=3, failed=failed, invalid=0).mostly_fails(max_failed=3) == mostly

@@ -30,6 +30,12 @@ from tests.kinds.experiment.situations import Search, experiment
             "It is no better than a constant: a constant prediction has 0.500.",
             id="nothing holds",
         ),
+        pytest.param(
+            {"roc_auc": 0.75, "train_roc_auc": 1.0, "baseline_roc_auc": 0.5},
+            None,
+            None,
+            id="just half of the gain is lost",
+        ),
         pytest.param({"roc_auc": 0.6}, None, None, id="a trainer that reports neither"),
     ],
 )

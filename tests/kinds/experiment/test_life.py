@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.resource.conditions import find_condition
 from flywheel.core.settings import AllowedPlacement, Settings
+from flywheel.kinds.experiment import trials
 from flywheel.kinds.experiment.schema.status import ResourceUsage
 from tests.examples import examples
 from tests.kinds.experiment.situations import Ends, Search, experiment, succeeds
@@ -54,6 +56,18 @@ def test_a_trial_tells_where_and_with_what_it_ran() -> None:
     version = search.cluster.get(address)
     assert version is not None
     assert version["spec"]["lineage"]["image"] == best.image
+
+
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        ({"cpuSeconds": 12.3}, ResourceUsage(cpu_seconds=13)),
+        ({"memoryPeakBytes": 5}, ResourceUsage(memory_peak_bytes=5)),
+        ({}, None),
+    ],
+)
+def test_what_a_trial_used_is_told_as_far_as_it_is_known(usage: dict[str, Any], told: ResourceUsage | None) -> None:
+    assert trials._usage(Outcome("Succeeded", "Done", "", usage=usage)) == told
 
 
 def test_the_revision_of_the_code_is_recorded_in_the_lineage_and_given_to_the_trial() -> None:

@@ -14,6 +14,7 @@ from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Identity, Settings
 from flywheel.kinds.inferenceservice import children
+from flywheel.kinds.inferenceservice.auth import authentication
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from tests.examples import examples
@@ -179,11 +180,16 @@ def test_only_a_server_that_asks_the_api_server_has_a_token_and_fetch_does_not_s
 
     assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("flywheel-server", False)
     assert mounted == {"fetch": [], "server": ["/var/run/secrets/kubernetes.io/serviceaccount"]}
+    assert all(each["readOnly"] for each in authentication.mounts(service(auth=ACCOUNTS).spec.auth))
     others: tuple[dict[str, Any], ...] = (JWT, {"none": {}})
     for auth in others:
         other = template(auth=auth)["spec"]
         assert other["serviceAccountName"] == "delay"
         assert not [each for each in other["volumes"] if "projected" in each]
+
+
+def test_an_input_has_the_name_of_its_field_which_never_changes() -> None:
+    assert inputs(sharedMemory="1Gi")["spec"] == {"sharedMemory": "1Gi"}
 
 
 def test_another_artifact_is_an_input() -> None:

@@ -165,6 +165,7 @@ SURGING = replace(CHANGED, servers=gpu_servers(V2, existing=3, updated=1), diagn
         pytest.param(GPU, SURGING, 0, id="a surge that finds no GPU goes without"),
         pytest.param(GPU, replace(SURGING, diagnosis=None, servers=gpu_servers(V2, ready=1, updated=1, one_by_one=True)), 0, id="and so to its end"),
         pytest.param(GPU, replace(SURGING, diagnosis=None, servers=gpu_servers(V2, one_by_one=True)), 1, id="the next one tries to surge again"),
+        pytest.param(GPU, replace(SURGING, diagnosis=None), 1, id="a surge of which nothing is known yet goes on"),
         pytest.param(GPU, replace(SURGING, diagnosis=NO_CPU), 1, id="a lack of CPU is waited out"),
         pytest.param({}, replace(SURGING, servers=servers(V2, existing=3, updated=1)), 1, id="who asks for no GPU does not lack one"),
         pytest.param(GPU, replace(SURGING, servers=gpu_servers(V2, ready=0, updated=2)), 1, id="where nobody answers there is nobody to go first"),

@@ -9,9 +9,12 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Child, ExistingChild
+from flywheel.core.settings import Settings
+from flywheel.kinds.model.children import promote_job
 from flywheel.kinds.model.kind import KIND
+from flywheel.kinds.model.schema.status import Promotion
 from tests.kinds.model.situations import DIGEST, STATUS, version_manifest
-from tests.simulation import resource, terminated_state
+from tests.simulation import NOON, resource, terminated_state
 from tests.simulation.simulator import Simulator
 
 
@@ -47,6 +50,19 @@ def test_a_promotion_is_recorded_after_it_is_written() -> None:
     assert order["audit"]["entries"][0]["event"] == "Promoted"
     assert spec["containers"][0]["command"][-1] == "promote"
     assert "AWS" not in json.dumps(spec["containers"][0])
+
+
+def test_a_record_has_the_fields_of_the_status() -> None:
+    promotion = Promotion(
+        number=1, version="delay-1", since=NOON, reason="Better", approved_by="jane", approved_at=NOON
+    )
+    job = promote_job(resource(KIND, "delay", {"objective": {"metric": "roc_auc"}}), promotion, 1, Settings())
+    containers = job.manifest["spec"]["template"]["spec"]["initContainers"]
+    collect = next(each for each in containers if each["name"] == "collect")
+    config = json.loads(next(each["value"] for each in collect["env"] if each["name"] == "FLYWHEEL_COLLECT"))
+    [entry] = config["audit"]["entries"]
+
+    assert (entry["approvedBy"], entry["approvedAt"]) == ("jane", "2026-01-01T12:00:00Z")
 
 
 def test_what_is_recorded_stands_in_the_status_and_the_job_goes() -> None:

@@ -1,12 +1,13 @@
 """Runs from their first step to their last: order, cache, retries by cause, healing, conditions, ends, dead operators."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.core.resource.api import JOB, TRAINING_PIPELINE, Reference
+from flywheel.core.resource.api import EVENT, JOB, TRAINING_PIPELINE, Reference
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.schema.status import StepStatus
 from tests.examples import examples
@@ -18,6 +19,11 @@ DIAMOND = {"steps": [container("a"), container("b", "a"), container("c", "a"), c
 
 def step(at: TrainingRun, name: str) -> StepStatus:
     return next(each for each in at.status.steps if each.name == name)
+
+
+def warnings(runs: Runs) -> list[str]:
+    """The reasons of the events that are warnings."""
+    return [each["reason"] for each in runs.cluster.objects(EVENT) if each["type"] == "Warning"]
 
 
 def states(at: TrainingRun) -> dict[str, str]:
@@ -46,6 +52,14 @@ def test_a_run_that_ends_says_so_once_and_leaves_nothing() -> None:
     assert (plan.ready, plan.succeeded, plan.reason) == (True, True, "Succeeded")
     assert at.status.result == "Succeeded"
     assert runs.jobs() == ()
+    assert warnings(runs) == []
+
+
+def test_a_run_that_fails_is_a_warning() -> None:
+    runs = Runs({"steps": [container("a")]}, lambda _name, _attempt: {"exit": 2})
+    runs.finish(run())
+
+    assert runs.status.reason in warnings(runs)
 
 
 def test_the_second_run_is_done_in_one_look_without_a_job() -> None:
@@ -262,6 +276,32 @@ def test_a_run_keeps_the_revision_with_which_it_started() -> None:
     assert (at.status.revision, at.status.result) == (started_with, "Succeeded")
 
 
+def test_a_run_without_a_start_takes_the_revision_that_its_spec_names() -> None:
+    runs = Runs(DIAMOND)
+
+    runs.start(run(revision="11111111"))
+
+    assert runs.plan.reason == "RevisionNotFound"
+    assert "TrainingPipeline 'loop' has no revision '11111111'" in runs.plan.message
+
+
+def test_a_run_without_a_pipeline_waits_for_it() -> None:
+    runs = Runs(DIAMOND)
+
+    runs.start(run(pipeline="other"))
+
+    assert runs.plan.reason == "PipelineNotFound"
+    assert "Waiting for TrainingPipeline 'other'" in runs.plan.message
+
+
+def test_a_run_that_is_suspended_before_its_start_makes_no_progress() -> None:
+    runs = Runs(DIAMOND)
+
+    runs.start(run(suspend=True))
+
+    assert (runs.plan.reason, runs.plan.progressing, runs.created) == ("Suspended", False, [])
+
+
 def test_cancelled_and_suspended() -> None:
     runs = Runs(DIAMOND)
     runs.start(run())
@@ -375,7 +415,13 @@ def test_the_cache_key_of_the_same_work_never_changes() -> None:
 def test_models_with_other_bytes_are_compared_by_a_job(comparison: dict[str, Any], verdict: str, words: str) -> None:
     told: dict[str, Any] = {"output": "model"}
     model = {"name": "a", "container": {"image": IMAGE, "outputs": ["model"]}}
-    runs = Runs({"steps": [model]}, lambda name, _attempt: told if name == "a" else comparison)
+    ended: list[tuple[str, int]] = []
+
+    def ends(name: str, attempt: int) -> Mapping[str, Any]:
+        ended.append((name, attempt))
+        return told if name == "a" else comparison
+
+    runs = Runs({"steps": [model]}, ends)
     runs.finish(run("one"))
     told["bytes"] = "other"
 
@@ -384,6 +430,7 @@ def test_models_with_other_bytes_are_compared_by_a_job(comparison: dict[str, Any
     assert at.status.reproduced is not None
     assert (at.status.reproduced.verdict, "".join(at.status.reproduced.differs)) == (verdict, words)
     assert step(at, "compare-a").state == ("Failed" if comparison.get("exit") else "Succeeded")
+    assert ended[-1] == ("compare-a", 1)
 
 
 def test_the_reason_of_a_hit_fits_into_status_whatever_the_name_of_the_run() -> None:

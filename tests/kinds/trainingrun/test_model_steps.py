@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL_VERSION, Api, Manifest, Reference
+from flywheel.kinds.trainingrun.observe import references
+from flywheel.kinds.trainingrun.steps.train import read_experiment
 from tests.kinds.trainingrun.situations import Runs, container, run
-from tests.simulation import terminated_state
+from tests.simulation import params, terminated_state
 from tests.simulation.resources import custom
 
 DATA, FLIGHTS, MODEL_BYTES = ("sha256:" + letter * 64 for letter in "abc")
@@ -96,6 +98,17 @@ def test_an_experiment_on_prepared_data_names_the_step_and_the_digest_as_its_ver
     assert artifact == {"digest": DATA, "version": "data-aaaaaaaa", "task": "Regression"}
 
 
+def test_only_a_test_run_takes_a_sample_and_only_of_the_pipelines_inputs() -> None:
+    runs = loop(PREPARE, TRAIN)
+    runs.start(run(test=True))
+    sampled = params(runs.running()[0])
+    end_job(runs, runs.running()[0], {"outputs": {"data": {"digest": DATA, "size": 1, "files": 1}}})
+    runs.settle()
+    prepared = params(runs.running()[0])
+
+    assert (float(sampled["sample"]), prepared.get("sample")) == (0.01, None)
+
+
 def test_a_version_names_the_dataset_behind_the_data_the_trial_and_the_parameters() -> None:
     runs = loop(PREPARE, TRAIN, REGISTER)
     runs.start(run())
@@ -103,7 +116,9 @@ def test_a_version_names_the_dataset_behind_the_data_the_trial_and_the_parameter
 
     end_training(runs, estimator="Ridge")
 
-    spec = made(runs, MODEL_VERSION)["spec"]
+    version = made(runs, MODEL_VERSION)
+    assert Reference(MODEL_VERSION, "default", version["metadata"]["name"]) in set(references(runs.now))
+    spec = version["spec"]
 
     assert (spec["model"], spec["path"], spec["source"]["artifact"]["digest"]) == ("delay", "model.onnx", MODEL_BYTES)
     lineage = spec["lineage"]
@@ -164,3 +179,25 @@ def test_models_of_other_bytes_are_compared_by_a_job(exit_code: int | None, find
     reproduced = runs.now.status.reproduced
     assert reproduced is not None
     assert (reproduced.verdict, reproduced.differs) == ("WithinTolerance", (finding,))
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "stalled", "result"),
+    [
+        pytest.param("False", "True", "Failed", id="it can never succeed"),
+        pytest.param("False", "False", None, id="it goes on"),
+        pytest.param("Unknown", "True", None, id="its spec can be corrected"),
+    ],
+)
+def test_an_experiment_has_failed_where_it_neither_succeeded_nor_goes_on(
+    succeeded: str, stalled: str, result: str | None
+) -> None:
+    conditions = [
+        {"type": "Succeeded", "status": succeeded, "reason": "TooManyFailedTrials"},
+        {"type": "Stalled", "status": stalled, "reason": "TooManyFailedTrials"},
+        {"type": "Ready", "status": "False", "reason": "TooManyFailedTrials", "message": "3 of 3 trials failed."},
+    ]
+
+    outcome = read_experiment(custom(EXPERIMENT, "loop-model", {}, status={"conditions": conditions})).outcome
+
+    assert (outcome.result if outcome else None) == result

@@ -81,6 +81,8 @@ def test_the_judge_is_told_where_both_sides_are_and_what_the_limits_are() -> Non
         "challenger": {"version": "delay-2", "host": "delay-slot-b-pods.default.svc", "port": 8080},
         "limits": {"maxErrorRate": 0.01, "maxP99Ratio": 1.5, "minRequests": 100},
     }
+    pods = [simulator.child("Service", f"delay-slot-{slot}-pods")["spec"] for slot in "ab"]
+    assert [each["publishNotReadyAddresses"] for each in pods] == [True, True]
 
 
 def test_each_server_of_the_champion_is_touched_once_for_each_route() -> None:

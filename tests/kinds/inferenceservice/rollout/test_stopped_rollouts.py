@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL
-from flywheel.core.resource.api import CONFIG_MAP, SERVICE, Reference
+from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, SERVICE, Reference
 from flywheel.core.resource.conditions import find_condition
 from flywheel.core.settings import AllowedPlacement, Settings
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
@@ -362,9 +362,11 @@ def test_wanted_back_in_the_middle_the_challenger_goes() -> None:
 
 def test_while_the_model_is_gone_all_stays_as_it_is() -> None:
     simulator = challenged()
+    judge = simulator.job
     simulator.offer(None)
     simulator.work(2)
 
+    assert simulator.job == judge
     assert (simulator.stands["delay-slot-b"], route(simulator)["percent"]) == ("delay-2", 5)
     assert simulator.plan.reason == "NoChampion"
 
@@ -404,6 +406,16 @@ def test_a_first_version_that_never_answered_is_corrected_without_a_judge() -> N
     simulator.work(2)
 
     assert (simulator.stands, simulator.plan.reason) == ({"delay": "delay-2"}, "Serving")
+
+
+def test_a_first_version_that_one_server_answers_for_is_not_replaced_without_a_judge() -> None:
+    simulator = serving(replicas=1)
+    first = simulator.manifest(Reference(DEPLOYMENT, "default", "delay"))
+    simulator.put({**first, "status": {**first["status"], "conditions": []}})
+    simulator.offer("delay-2")
+    simulator.reconcile()
+
+    assert simulator.stands["delay"] == "delay-1"
 
 
 def test_a_challenger_for_which_there_is_no_gpu_is_told() -> None:

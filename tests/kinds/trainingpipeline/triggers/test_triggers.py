@@ -84,6 +84,15 @@ def test_new_data_fires_once_for_each_version_with_enough_rows() -> None:
     assert (skipped.reason, skipped.message) == ("TooFewNewRows", "The version has 50 new rows, and minNewRows is 100.")
 
 
+def test_of_several_new_versions_the_newest_starts_a_run() -> None:
+    loop = Loop(pipeline(NEW_DATA))
+    loop.add_version("flights-1", 1000)
+    loop.add_version("flights-2", 1200, "flights-1")
+    loop.settle()
+
+    assert "Dataset 'flights' has version 'flights-2' with 1,200 rows" in loop.trigger("new").fired.cause  # type: ignore[union-attr]
+
+
 def test_another_model_that_has_a_new_champion() -> None:
     loop = Loop(pipeline({"name": "up", "modelVersion": {"model": "embed"}}))
     for champion in ("embed-1", "embed-1", "embed-2"):
@@ -294,6 +303,7 @@ def test_the_message_and_the_summary_are_about_the_newest_run() -> None:
     plan = loop.settle()
     newest = max(loop.runs(), key=lambda run: run["metadata"]["creationTimestamp"])["metadata"]["name"]
 
+    assert loop.status.last_run == newest
     assert plan.message.endswith(f"The last run, '{newest}', ended: Succeeded.")
     assert plan.summary.endswith("last: Succeeded")
 
