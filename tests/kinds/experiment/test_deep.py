@@ -207,7 +207,7 @@ def test_a_search_that_is_over_has_the_importance_of_parameters(monkeypatch: pyt
     before = len(search.writes)
     with monkeypatch.context() as patched:
         patched.delattr("flywheel.kinds.experiment.decide.importance")  # it takes a second, and is computed once
-        search.settle()
+        search.reconcile()
     assert len(search.writes) == before
 
     search.patch_spec(**{"budget": {"maxTrials": 14}})
