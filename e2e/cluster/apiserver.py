@@ -31,21 +31,21 @@ class Server:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
-    server = up(folder)
+    """Starts it for a block of code; its processes end with the block, or with the thread that runs it if that is killed."""
     try:
-        yield server
+        yield up(folder, dies_with_parent=True)
     finally:
         down(folder)
 
 
-def up(folder: Path) -> Server:
+def up(folder: Path, *, dies_with_parent: bool = False) -> Server:
     """Starts it, or finds it running; the Go build is the only thing it needs."""
     golang.build(golang.KUBE)
     folder = folder.resolve()
     for attempt in range(ATTEMPTS):
         plane = recorded_server(folder) or plane_on(folder, free_port())
         try:
-            start(plane)
+            start(plane, dies_with_parent=dies_with_parent)
             return describe(plane)
         except Failure:
             down(folder)  # the port was free a moment ago and may not be any more
@@ -54,10 +54,10 @@ def up(folder: Path) -> Server:
     raise AssertionError("unreachable")
 
 
-def start(plane: ControlPlane) -> None:
+def start(plane: ControlPlane, *, dies_with_parent: bool = False) -> None:
     controlplane.prepare(plane)
     (plane.folder / "port.json").write_text(json.dumps(plane.port))
-    controlplane.start(plane, FLAGS)
+    controlplane.start(plane, FLAGS, dies_with_parent=dies_with_parent)
     pair = certificates.pair(plane.pki, "admin")
     kubeconfig.write(plane.folder / "kubeconfig", plane.server, plane.pki / "ca.crt", "admin", pair)
 

@@ -92,10 +92,11 @@ def apiserver_command(plane: ControlPlane, further: Sequence[str] = ()) -> list[
     ]  # fmt: skip
 
 
-def start(plane: ControlPlane, further: Sequence[str]) -> None:
+def start(plane: ControlPlane, further: Sequence[str], *, dies_with_parent: bool = False) -> None:
     commands = {"etcd": etcd_command(plane), "kube-apiserver": apiserver_command(plane, further)}
     for name, command in commands.items():
-        processes.start(plane.pids, plane.logs / f"{name}.log", name, command, cwd=plane.folder)
+        log = plane.logs / f"{name}.log"
+        processes.start(plane.pids, log, name, command, cwd=plane.folder, dies_with_parent=dies_with_parent)
     wait_until_ready(plane)
 
 

@@ -3,11 +3,13 @@
 A pid alone may be somebody else's after a reboot, so a record also holds when the process started and in which boot.
 """
 
+import ctypes
 import json
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from e2e.waiting import wait_until
 
 # Handles of this run: Python warns of a handle that is forgotten while its process runs, and whoever starts must reap.
 STARTED: list[subprocess.Popen[bytes]] = []
+PR_SET_PDEATHSIG = 1
+REAP_SECONDS = 10
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -100,8 +104,13 @@ def start(
     argv: Sequence[str],
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    *,
+    dies_with_parent: bool = False,
 ) -> Record:
-    """Starts the process unless it runs; its own session, so that it survives the shell of whoever called."""
+    """Starts the process unless it runs; its own session, so that it survives the shell of whoever called.
+
+    `dies_with_parent`: the kernel kills it when the thread that started it ends, however that is.
+    """
     if found := running(folder, name):
         return found
     pid = with_command(argv)
@@ -111,7 +120,14 @@ def start(
             log.replace(log.with_suffix(".log.1"))
         with log.open("wb") as words:
             started = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=env, cwd=cwd, start_new_session=True
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if dies_with_parent else None,
             )
         STARTED.append(started)
         pid = started.pid
@@ -120,6 +136,10 @@ def start(
         raise ProcessLookupError(f"{name} ended at once")
     write(folder, recorded)
     return recorded
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def stop(folder: Path, name: str, grace: float) -> None:
@@ -131,7 +151,17 @@ def stop(folder: Path, name: str, grace: float) -> None:
             os.kill(recorded.pid, signal.SIGKILL)
             gone_within(recorded, 10)
     (folder / f"{name}.json").unlink(missing_ok=True)
+    if recorded:
+        _reap(recorded)
     STARTED[:] = [started for started in STARTED if started.poll() is None]
+
+
+def _reap(recorded: Record) -> None:
+    """A process of several threads is a zombie for /proc a moment before it can be waited for."""
+    for started in STARTED:
+        if started.pid == recorded.pid:
+            with suppress(subprocess.TimeoutExpired):
+                started.wait(REAP_SECONDS)
 
 
 def gone_within(recorded: Record, seconds: float) -> bool:

@@ -1,15 +1,19 @@
 """Only what we started is ever stopped: a record names a process, its start and the boot."""
 
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from e2e.cluster import processes
 from e2e.waiting import wait_until
+from tests.documents import CHECKOUT
 
 SLEEP = ["sleep", f"600.{os.getpid()}"]  # of this process alone: start() looks for the same command
 
@@ -56,6 +60,37 @@ def test_stopping_leaves_a_stranger_with_the_same_pid_alone(tmp_path: Path) -> N
     assert not (tmp_path / "sleeper.json").exists()
     stranger.kill()
     stranger.wait()
+
+
+def _has_threads(tasks: Path, count: int) -> bool:
+    return len(list(tasks.iterdir())) == count
+
+
+def test_what_was_stopped_is_reaped_though_its_threads_end_a_moment_later(tmp_path: Path) -> None:
+    program = "import threading, time; [threading.Thread(target=time.sleep, args=(600,)).start() for _ in range(64)]"
+    for number in range(5):
+        started = processes.start(tmp_path, tmp_path / "log", "threads", [sys.executable, "-c", program, str(number)])
+        tasks = Path(f"/proc/{started.pid}/task")
+        wait_until(partial(_has_threads, tasks, 65))
+        processes.stop(tmp_path, "threads", grace=5)
+
+        assert started.pid not in [each.pid for each in processes.STARTED]
+
+
+def test_a_process_may_die_with_its_parent_however_that_ends(tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from e2e.cluster import processes
+folder = Path({str(tmp_path)!r})
+processes.start(folder, folder / "log", "sleeper", {SLEEP!r} + ["1"], dies_with_parent=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, check=False).returncode == -signal.SIGKILL
+    recorded = processes.read(tmp_path, "sleeper")
+    assert recorded is not None
+
+    assert processes.gone_within(recorded, 5)
 
 
 def test_a_record_cut_short_is_no_record(tmp_path: Path) -> None:
