@@ -41,7 +41,7 @@ mutants: setup ## Put small faults into the code, and list those that no test no
 test-long: setup ## What 'make test' leaves out, for hours: every kill, twenty times the examples, minutes of fuzzing.
 	@python3 -m e2e.setup store
 	@python3 -m e2e.setup clients
-	EXAMPLES_FACTOR=20 $(PYTEST) tests -n 2 -m "not apiserver" --timeout 3600 $(if $(K),-k "$(K)")
+	EXAMPLES_FACTOR=20 $(PYTEST) tests -n 2 -m "(hypothesis or long_run) and not apiserver" --timeout 3600 $(if $(K),-k "$(K)")
 	@$(MAKE) --no-print-directory fuzz SECONDS=120
 	@$(MAKE) --no-print-directory up images deploy e2e K=operator_killed
 	@FLYWHEEL_TABLES=all $(MAKE) --no-print-directory e2e K=strangers_tables

@@ -179,6 +179,18 @@ def test_a_class_of_which_there_are_no_rows_is_left_out_of_the_mean(metric: str)
     assert of_three == pytest.approx(score(y_true, predicted))
 
 
+@pytest.mark.parametrize(
+    ("metric", "score"), [("roc_auc", sklearn.roc_auc_score), ("average_precision", sklearn.average_precision_score)]
+)
+def test_a_class_without_rows_is_left_out_of_one_against_the_rest(metric: str, score: Any) -> None:
+    y_true = np.array([0, 1, 0, 1, 1, 0])
+    first = np.array([0.5, 0.3, 0.4, 0.45, 0.1, 0.6])
+    probabilities = np.stack([first, 0.9 - first, np.full(6, 0.1)], axis=1)
+    of_two = np.mean([score(y_true == each, probabilities[:, each]) for each in (0, 1)])
+
+    assert metric_value(metric, ScoredRows(y_true, probabilities.argmax(1), probabilities)) == pytest.approx(of_two)
+
+
 def macro_f1(y_true: Array, predicted: Array) -> float:
     return float(sklearn.f1_score(y_true, predicted, average="macro"))
 

@@ -153,7 +153,7 @@ def find_column_anomalies(
         filled, constant = counted or (0, None)
         found += _nulls(column, rows, rows - filled, before)
         found += _range(connection, column, rows, before)
-        found += _not_finite(connection, column)
+        found += _not_finite(connection, column) if column.name != schema.target else []  # refused there
         found += _categories(connection, column, before)
         if (constant or filled == 0) and column.name != schema.target:
             value = "no value" if filled == 0 else "the same value"

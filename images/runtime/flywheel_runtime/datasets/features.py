@@ -245,7 +245,7 @@ def _as_text(feature: Feature) -> str:
     # The model makes 32 bits of a number, so its category is the text of that number; -0.0 is 0.0.
     column = quote_column(feature.name)
     if feature.is_text:
-        return column
+        return f"nullif({column}, '')"  # as in a CSV file, and in a request, where a missing text is empty
     return f"({_narrow(f'({column}::DOUBLE + 0)')})::VARCHAR"
 
 

@@ -12,6 +12,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import VALUES, Anomaly, list_names
 from flywheel_runtime.datasets.schema import PreviousVersion, Schema
 from flywheel_runtime.datasets.sql import count_rows, quote_column
+from flywheel_runtime.datasets.types import MAX_LEARNT
 
 MAX_INTEGER_CLASSES = 20
 MAX_EXACT_INTEGER = 2**53  # of a 64-bit float
@@ -91,9 +92,12 @@ def describe_target(
 
 
 def _check_finite(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    infinite = count_rows(connection, f"data WHERE isinf({quote_column(name)})")
-    if infinite:
-        message = f"Target '{name}' is infinite in {infinite:,} rows; correct these rows or leave them out."
+    large = count_rows(connection, f"data WHERE abs({quote_column(name)}) > {MAX_LEARNT!r}")
+    if large:
+        message = (
+            f"Target '{name}' is infinite or beyond {MAX_LEARNT:g} in {large:,} rows, which no model learns; "
+            "correct these rows, leave them out, or divide the target by a constant."
+        )
         raise Failure("TargetInvalid", message)
 
 

@@ -197,7 +197,13 @@ def _mean_where(counted: Array, values: Array) -> Array:
 def _one_vs_rest(binary_metric: Callable[[Array, Array], WeightedMetric], scored: ScoredRows) -> WeightedMetric:
     classes = (1,) if scored.is_binary else range(scored.probabilities.shape[1])
     metrics = [binary_metric((scored.y_true == each).astype(float), scored.probabilities[:, each]) for each in classes]
-    return lambda weights: np.asarray(np.mean([metric(weights) for metric in metrics], axis=0))
+
+    def mean(weights: Array) -> Array:
+        values = np.stack([metric(weights) for metric in metrics], axis=1)
+        with np.errstate(invalid="ignore"):
+            return _mean_where(np.isfinite(values), values)
+
+    return mean
 
 
 def _threshold_counts(y_true: Array, score: Array) -> Callable[[Array], tuple[Array, Array]]:

@@ -114,7 +114,7 @@ def test_included_columns_keep_their_values(pods: BatchPods, case: str) -> None:
         assert after.fetchall() == wanted
 
 
-@pytest.mark.parametrize("name", ["file_row_number", "#row", "rowid", "answers", "part", "v"])
+@pytest.mark.parametrize("name", ["file_row_number", "#row", "rowid", "answers", "part", "v", "size (cm, m)"])
 def test_a_column_may_have_any_name(pods: BatchPods, name: str) -> None:
     path = pods.folder / "a.parquet"
     duckdb.sql(

@@ -44,6 +44,9 @@ BAD: list[Any] = [
     pytest.param({"a.csv": ",late\n0,1\n"}, {}, "HeaderInvalid", ["Column 1", "index=False"], id="an index of pandas"),
     pytest.param({"a.csv": "Id,id\n0,1\n"}, {}, "RepeatedColumn", ["'Id' and 'id'"], id="one name twice"),
     pytest.param(
+        {"Area=1/area=2/a.csv": GOOD}, {}, "RepeatedColumn", ["'Area' and 'area'"], id="two folders of one name"
+    ),
+    pytest.param(
         {"a.csv": GOOD, "b.csv": "id,size\n1,2\n"},
         {},
         "ColumnsDiffer",
@@ -55,6 +58,9 @@ BAD: list[Any] = [
     pytest.param({"a.csv": "id,late\n1,\n2,\n"}, {}, "TargetAllNull", ["all 2 rows"], id="100 % null target"),
     pytest.param(
         {"a.csv": "id,late\n1,1\n2,1\n"}, {}, "OneClass", ["one class only in 2 rows", "2 rows"], id="one class only"
+    ),
+    pytest.param(
+        {"a.csv": "id,late\n1,1.5\n2,-2e37\n"}, {}, "TargetInvalid", ["beyond 1e+37 in 1 rows"], id="a target too large"
     ),
     pytest.param({"a.csv": "id,late\n1,1.5\n2,1.5\n"}, {}, "TargetConstant", ["one value"], id="one number only"),
     pytest.param(

@@ -106,6 +106,24 @@ def test_text_that_training_never_saw_is_answered(run_train: Any, dataset: Any) 
     assert np.isfinite(answers[0]).all()
 
 
+@pytest.mark.parametrize("estimator", ["LogisticRegression", "HistGradientBoostingClassifier"])
+def test_an_empty_text_of_a_parquet_file_is_a_missing_one(
+    run_train: Any, checked: Any, tmp_path: Path, estimator: str
+) -> None:
+    path = tmp_path / "a.parquet"
+    kind = "CASE range % 3 WHEN 0 THEN '' WHEN 1 THEN 'a' END"
+    duckdb.sql(f"COPY (SELECT range AS id, {kind} AS kind, (range % 3 > 0)::INT AS late FROM range(300)) TO '{path}'")
+
+    result = run_train(
+        Path(checked({"a.parquet": path.read_bytes()}, target="late", keys=["id"])),
+        estimator=estimator,
+        features={"categorical": ["kind"]},
+    )
+
+    assert result.code == 0
+    assert model(result, "run")["parity"]["maxDifference"] == pytest.approx(0, abs=1e-4)
+
+
 def test_without_features_all_columns_but_keys_times_and_target_are_used(run_train: Any, dataset: Any) -> None:
     result = run_train(dataset(eventTime="when"))
 

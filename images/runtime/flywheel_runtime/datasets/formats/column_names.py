@@ -11,12 +11,14 @@ NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 def read_folders(path: str) -> dict[str, str | None]:
     """The columns that the folders of a file's path give: `region=north/a.csv` is in `region` north; None is a missing value."""
-    found: dict[str, str | None] = {}
+    return dict(_named_folders(path))
+
+
+def _named_folders(path: str) -> Iterable[tuple[str, str | None]]:
     for folder in path.split("/")[:-1]:
         name, sign, value = folder.partition("=")
         if sign and name:
-            found[unquote(name)] = None if value == NULL_FOLDER else unquote(value)
-    return found
+            yield unquote(name), None if value == NULL_FOLDER else unquote(value)
 
 
 def find_same(name: str, names: Iterable[str]) -> str | None:
@@ -32,7 +34,8 @@ def describe_unmatched(field: str, name: str, present: Collection[str]) -> str:
 
 
 def given_folders(path: str, columns: Collection[str], ignored: Collection[str]) -> dict[str, str | None]:
-    """What the folders give beyond the file's own `columns`."""
+    """What the folders give beyond the file's own `columns`. Failure RepeatedColumn where two folders have one name."""
+    check_distinct(path, (name for name, _ in _named_folders(path)), ignored)
     found = read_folders(path)
     return {name: found[name] for name in found if name not in ignored and find_same(name, columns) is None}
 

@@ -100,12 +100,16 @@ def _find_wanted(
     connection: duckdb.DuckDBPyConnection, path: Path, part: Slice, columns: Mapping[str, str]
 ) -> list[tuple[int, int]]:
     """Where the wanted columns lie in the slice's row groups."""
-    names = ", ".join(quote_literal(name) for name in columns)
+    # A column of a group has the path of its names, and a name may have a comma itself.
+    below = " OR ".join(
+        f"path_in_schema = {quote_literal(name)} OR starts_with(path_in_schema, {quote_literal(f'{name}, ')})"
+        for name in columns
+    )
     query = (
         "SELECT CASE WHEN dictionary_page_offset > 0 THEN least(dictionary_page_offset, data_page_offset) "
         "ELSE data_page_offset END AS start, start + total_compressed_size "
         f"FROM parquet_metadata({quote_literal(str(path))}) WHERE row_group_id >= {part.start} AND row_group_id < {part.stop} "
-        f"AND split_part(path_in_schema, ', ', 1) IN ({names}) ORDER BY start"
+        f"AND ({below or 'false'}) ORDER BY start"
     )
     return [(int(start), int(stop)) for start, stop in connection.execute(query).fetchall()]
 
