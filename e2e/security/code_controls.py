@@ -153,6 +153,27 @@ CODE_CONTROLS = (
         ("tests/runtime/commands/check/test_anomalies.py::test_values_of_the_data_stay_out_of_the_status",),
     ),
     CodeControl(
+        "a status has values only of a Dataset that shows them",
+        "flywheel_runtime.models.test_set:TestSet.shows_values", property(_returns(True)),
+        (
+            "tests/runtime/commands/evaluate/test_evaluate.py::test_the_status_has_the_value_of_a_slice_only_if_the_dataset_shows_values",
+            "tests/runtime/commands/gates/test_gates.py::test_values_of_groups_stay_out_of_the_status",
+        ),
+    ),
+    CodeControl(
+        "the text of an unforeseen error stays in the log",
+        "flywheel_runtime.contract.errors:describe_fault", lambda error: f"{type(error).__name__}: {error}",
+        (
+            "tests/runtime/contract/test_step.py::test_a_fault_of_a_step_quotes_no_value_and_the_log_has_it",
+            "tests/runtime/commands/gates/test_gates.py::test_the_fault_of_a_gate_quotes_no_value",
+        ),
+    ),
+    CodeControl(
+        "the last line of a step of ours is not quoted",
+        "flywheel.core.diagnosis.pod_status:runs_our_command", _returns(False),
+        ("tests/core/diagnosis/test_outcome.py::test_the_last_line_of_a_step_of_ours_may_be_a_row_and_is_not_quoted",),
+    ),
+    CodeControl(
         "ONNX files are read before onnxruntime reads them",
         "flywheel_serving.model.onnx_file:_ModelGuard.check", _returns(None),
         (

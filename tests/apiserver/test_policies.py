@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flywheel.core.resource import names
 from tests.apiserver.manifests import Kubectl
 from tests.apiserver.policies import OPERATOR, Run, policies_in, resource
 from tests.documents import CHECKOUT
@@ -252,6 +253,13 @@ def test_a_dry_run_tells_the_user_what_the_operators_jobs_would_meet(team: Run) 
     assert dry_run(team, workload("batch/v1", "Job", "tried"), "editor") == ""
 
 
+def cut_name(number: int, index: int) -> str:
+    """Return the name of a shard's pod of a BatchInference with a long name. Kubernetes cuts the Job's name for the index and five letters."""
+    tail = f"-score-{number}-0123abcd"
+    job, suffix = names.truncate("b" * 60, names.MAX_NAME_LENGTH - len(tail)) + tail, f"-{index}-"
+    return f"{job[: 58 - len(suffix)]}{suffix}x7k2p"
+
+
 @pytest.mark.parametrize(
     ("container", "pod", "user", "refused"),
     [
@@ -260,6 +268,13 @@ def test_a_dry_run_tells_the_user_what_the_operators_jobs_would_meet(team: Run) 
         pytest.param("log-sink", "ours", "guest", True, id="the sink of a server"),
         pytest.param("main", "fraud-score-1-0123abcd-0-x7k2p", "guest", True, id="main of a batch"),
         pytest.param("", "fraud-score-1-0123abcd-0-x7k2p", "guest", True, id="the default container of a batch"),
+        *(
+            pytest.param("main", cut_name(number, index), "guest", True, id=f"a long name, run {number}, shard {index}")
+            for number in (1, 12, 100)
+            for index in (0, 10, 100)
+        ),
+        pytest.param("main", "fraud-plan-1-0123abcd-x7k2p", "guest", True, id="the plan of a batch"),
+        pytest.param("main", "fraud-finish-12-0123abcd-x7k2p", "guest", True, id="the end of a batch"),
         pytest.param("main", "ours", "guest", False, id="main of a step"),
         pytest.param("", "ours", "guest", False, id="the default container of a step"),
         pytest.param("collect", "ours", "editor", False, id="by one who may read the Secret"),

@@ -93,6 +93,24 @@ def test_a_result_that_was_there_excuses_no_main_that_failed(exit_code: int, tim
 
 
 @pytest.mark.parametrize(
+    ("command", "quotes"),
+    [
+        pytest.param(["python", "train.py"], True, id="the user's own words"),
+        pytest.param(["python3", "-m", "flywheel_runtime", "check"], False, id="a step of ours"),
+        pytest.param(["python3", "-I", "-u", "-m", "flywheel_runtime", "check"], False, id="an isolated step of ours"),
+    ],
+)
+def test_the_last_line_of_a_step_of_ours_may_be_a_row_and_is_not_quoted(command: list[str], quotes: bool) -> None:
+    found = pod({**golden("pod_exit_1.json"), "main": {"exitCode": 139, "message": "one\n'ada' is no number\n"}})
+    found["spec"]["containers"][0]["command"] = command
+
+    outcome_of_pod = outcome.job_outcome(JOB, [found])
+
+    assert outcome_of_pod is not None
+    assert ("(its last line: 'ada' is no number)" in outcome_of_pod.message) is quotes
+
+
+@pytest.mark.parametrize(
     ("earlier", "reason"),
     [
         pytest.param({"exitCode": 1}, "ExitCode1", id="main failed"),

@@ -45,6 +45,7 @@ def test_every_step_says_what_its_golden_message_says(
         assert next(iter(result.output("metrics.json"))) == next(iter(mine["metrics"])), name
     worst = evaluated.output("facts.json")["worst"]["express"]
     assert shape(worst | {"value": ""}) == shape(golden("collect_evaluated")["message"]["facts"]["worst"]["carrier"])
+    assert "value" not in worst, "the Dataset does not show values"
     differs = compared.output("facts.json")["differs"]
     assert set(differs[0]) == set(golden("collect_compared")["message"]["facts"]["differs"][0])
     assert {"metric": "f1", "left": 1.0, "right": None} in differs

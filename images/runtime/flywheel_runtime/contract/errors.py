@@ -34,6 +34,7 @@ for a mistake of this package.
 
 import errno
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 
@@ -159,6 +160,15 @@ class Undefined(FlywheelError, ValueError):
 def one_line(error: Exception, limit: int = 400) -> str:
     """The first characters of an error's text on one line."""
     return " ".join(str(error).split())[:limit]
+
+
+def describe_fault(error: Exception) -> str:
+    """The type of an unforeseen error and where it was raised. Its text may quote the data, so that only the log has it."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" at {PurePath(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place is not None else ""
+    return f"{type(error).__name__}{where}"
 
 
 def connection_problem(error: Exception) -> str:

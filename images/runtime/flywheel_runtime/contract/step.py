@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, describe_fault
 
 EXIT_PERMANENT = 2  # the exit code of a failure that no retry can change
 EXIT_FAILURE = 1  # that of a failure that counts against the retries
@@ -62,7 +62,7 @@ def run_step(work: Callable[[Step], None]) -> int:
         return _report(out_of_memory())
     except Exception as error:  # noqa: BLE001  (the last line of defence: the pod must say something)
         traceback.print_exc()
-        words = f"The step stopped on {type(error).__name__}: {error}. This is a fault of the step; its log has more."
+        words = f"The step stopped on {describe_fault(error)}. This is a fault of the step; its log has more."
         return _report(Failure("StepFailed", words, retry=True))
     return 0
 

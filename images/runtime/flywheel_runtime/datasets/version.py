@@ -53,7 +53,7 @@ def write_version(
 ) -> None:
     """Write output `data`, then the facts and metrics. Without source files the rows themselves are the identity.
 
-    `show_values`: the warnings among the facts, which go into the status, may quote values.
+    `show_values`: what goes into a status may quote values: the warnings among the facts, and what later steps report of these rows.
     """
     schema, target, rows = version.schema, version.target, version.rows
     measured = profile.profile_columns(connection, schema, previous, rows)
@@ -66,6 +66,7 @@ def write_version(
     content = _content_digest(version, folder)
     task, classes = (target.task, class_names(target)) if target else (None, [])
     described = schema.as_json(task=task, classes=classes, rows=rows, content=content, testDigest=tested)
+    described |= {"showValues": True} if show_values else {}
     write_json(folder / "schema.json", described)
     write_json(folder / "profile.json", measured)
     write_json(folder / "report.json", _report(version))

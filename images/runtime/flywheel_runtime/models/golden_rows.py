@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.errors import Failure, one_line
+from flywheel_runtime.contract.errors import Failure, describe_fault, one_line
 
 Array = NDArray[Any]
 Tensors = dict[str, Array]
@@ -31,7 +31,7 @@ def read_golden_rows(golden: Path, model: bytes) -> tuple[Tensors, dict[str, Any
         document = json.loads(golden.read_bytes())
         return {each.name: _as_declared(each, document["inputs"][each.name]) for each in inputs}, document
     except (ValueError, KeyError, TypeError) as error:
-        message = f"golden.json does not fit the model ({error!r}); register the version again"
+        message = f"golden.json does not fit the model ({describe_fault(error)}); register the version again"
         raise Failure("GoldenInvalid", message) from error
 
 

@@ -44,6 +44,11 @@ class TestSet:
         return self.data.classes if self.task == "Classification" else []
 
     @property
+    def shows_values(self) -> bool:
+        """Whether a status may quote values of these rows (`showValues` of the Dataset)."""
+        return self.data.schema.get("showValues") is True
+
+    @property
     def types(self) -> dict[str, str]:
         """The type of each column."""
         return {str(column["name"]): str(column["type"]) for column in self.data.schema["columns"]}

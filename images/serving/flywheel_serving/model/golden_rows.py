@@ -92,9 +92,8 @@ def _difference(name: str, golden: InputRows, found: Array) -> float:
     if found.dtype.kind != "f":
         different = np.flatnonzero(wanted != found)
         if different.size:
-            first = different[0]
-            values = f"wanted {wanted.tolist()[first]!r}, found {found.tolist()[first]!r}"
-            raise _mismatch(name, source, f"{values} in {different.size} of {found.size} values")
+            finding = f"differs in {different.size} of {found.size} values, first in value {different[0] + 1}"
+            raise _mismatch(name, source, finding)
         return 0.0
     wanted, found = wanted.astype(np.float64), found.astype(np.float64)
     differences = np.where((wanted == found) | (np.isnan(wanted) & np.isnan(found)), 0.0, np.abs(wanted - found))

@@ -227,7 +227,9 @@ def _main_failed(pod: PodTermination) -> Outcome | None:
     if report.get("reason"):
         message = to_sentence(report.get("message"))
         return Outcome(result, str(report["reason"]), message, usage=_usage(pod))
-    return _main_outcome(pod, result, f"ExitCode{code}", f"ended with exit code {code}{_quoted(pod.main)}.")
+    # The last line of a user's own code is for its user. One of our steps may quote a row of the data.
+    quoted = "" if pod.runs_our_step else _quoted(pod.main)
+    return _main_outcome(pod, result, f"ExitCode{code}", f"ended with exit code {code}{quoted}.")
 
 
 def _upload_failed(pod: PodTermination) -> Outcome | None:

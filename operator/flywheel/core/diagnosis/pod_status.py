@@ -27,6 +27,7 @@ class PodTermination:
     main: Mapping[str, Any] | None
     memory_limit: str | None
     image: str | None
+    runs_our_step: bool = False  # main is a command of the runtime or the serving image
 
     @classmethod
     def from_manifest(cls, pod: Manifest) -> "PodTermination":
@@ -57,7 +58,13 @@ class PodTermination:
             main=find_terminated("main"),
             memory_limit=specs.get("main", {}).get("resources", {}).get("limits", {}).get("memory"),
             image=image if "@" in image else None,  # the bare id of an image that came from no registry names nothing
+            runs_our_step=runs_our_command(specs.get("main", {})),
         )
+
+
+def runs_our_command(container: Mapping[str, Any]) -> bool:
+    """Returns whether a container runs a module of the runtime or the serving image, rather than a user's command."""
+    return any(str(word).startswith("flywheel_") for word in container.get("command") or ())
 
 
 def container_statuses(pod: Manifest) -> list[Mapping[str, Any]]:

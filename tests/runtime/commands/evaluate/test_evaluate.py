@@ -116,6 +116,21 @@ def test_the_worst_slice_has_thirty_rows(evaluated: Any) -> None:
     assert result.output("metrics.json")["worst_carrier_roc_auc"] == worst["metric"]
 
 
+@pytest.mark.parametrize("shows", [False, True])
+def test_the_status_has_the_value_of_a_slice_only_if_the_dataset_shows_values(
+    run_train: Any, run_prepare: Any, run_step: Any, checked: Any, shows: bool
+) -> None:
+    more = {"showValues": True} if shows else {}
+    data = Path(checked({"a.csv": flights()}, target="late", keys=["id"], **more))
+    prepared = run_prepare({"flights": data}, "SELECT * FROM flights").data  # what SQL makes of it shows no more
+    trained = run_train(prepared, features=FEATURES).root / "outputs/model"
+
+    result = run_step(evaluate, {"model": trained, "data": prepared}, metric="accuracy", by=["express"])
+
+    assert set(result.output("facts.json")["worst"]["express"]) == {"metric", "rows"} | ({"value"} if shows else set())
+    assert "value" in report(result)["worst"]["express"]
+
+
 def test_worse_is_greater_where_less_is_better(evaluated: Any) -> None:
     result, _, _ = evaluated("delay", "rmse", by=["express"])
 
@@ -172,7 +187,7 @@ def test_the_page_names_the_worst(evaluated: Any) -> None:
     result, _, _ = evaluated("grade", "accuracy", by=["carrier"])
 
     page = (result.root / "outputs/evaluation/report.md").read_text()
-    worst = result.output("facts.json")["worst"]["carrier"]["value"] or "(missing)"
+    worst = report(result)["worst"]["carrier"]["value"] or "(missing)"
     assert page.startswith("# accuracy 0.")
     assert f"Worst with at least 30 rows: {worst}." in page
     assert "| is low |" in page

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flywheel_runtime.commands.gates import main as gates
+from flywheel_runtime.commands.gates import rules
 from tests.runtime.commands.flights import FEATURES, flights
 from tests.runtime.commands.month_models import onnx_of_month
 
@@ -116,14 +117,14 @@ def test_the_first_version_has_no_champion_to_beat(pod: Pod, trained: Any, data:
 @pytest.mark.parametrize(
     ("gate", "passed", "words"),
     [
-        ({"slice": {"by": "carrier", "metric": "roc_auc", "min": "0.6", "minRows": 30}}, True, "worst carrier is '"),
+        ({"slice": {"by": "carrier", "metric": "roc_auc", "min": "0.6", "minRows": 30}}, True, "worst carrier (named in gates.json): roc_auc 0."),
         ({"slice": {"by": "carrier", "metric": "roc_auc", "min": "0.999", "minRows": 30}}, False, "at least 0.999 is required"),
         ({"slice": {"by": "carrier", "metric": "log_loss", "max": "0.001", "minRows": 30}}, False, "at most 0.001"),
         ({"slice": {"by": "carrier", "metric": "accuracy", "min": "0.5", "minRows": 9999}}, False, "no carrier has 9999 test rows"),
         ({"slice": {"by": "sex", "metric": "accuracy", "min": "0.5", "minRows": 1}}, False, "the data has no column 'sex'; it has id"),
         ({"slice": {"by": "carrier", "metric": "rmse", "max": "1", "minRows": 1}}, False, "rmse is no metric of Classification"),
         ({"fairness": {"by": "express", "measure": "DemographicParity", "maxGap": "99%", "minRows": 9}}, True, "at most 99% is allowed"),
-        ({"fairness": {"by": "carrier", "measure": "EqualOpportunity", "maxGap": "1%", "minRows": 9}}, False, "are apart by"),
+        ({"fairness": {"by": "carrier", "measure": "EqualOpportunity", "maxGap": "1%", "minRows": 9}}, False, "of the lowest (named in gates.json) are apart by"),
         ({"fairness": {"by": "carrier", "measure": "EqualOpportunity", "maxGap": "1%", "minRows": 9, "positive": "maybe"}}, False, "one of the classes 0, 1"),
         ({"calibration": {"maxError": "50%"}}, True, "expected calibration error"),
         ({"calibration": {"maxError": "0.1%"}}, False, "at most 0.1% is allowed"),
@@ -134,6 +135,46 @@ def test_a_gate(pod: Pod, trained: Any, data: Path, gate: dict[str, Any], passed
     found = pod.run({"name": "g", **gate}, model=trained(), data=data, rival=None)["g"]
 
     assert (found["passed"], words in found["message"]) == (passed, True), found
+
+
+SLICE = {"name": "slice", "slice": {"by": "carrier", "metric": "accuracy", "min": "0.5", "minRows": 9}}
+FAIR = {"name": "fair", "fairness": {"by": "carrier", "measure": "DemographicParity", "maxGap": "99%", "minRows": 9}}
+CARRIERS = ("'UA'", "'AA'", "'DL'", "'HA'", "'(missing)'", "é")
+
+
+def test_values_of_groups_stay_out_of_the_status(pod: Pod, trained: Any, data: Path) -> None:
+    found = pod.run(SLICE, FAIR, model=trained(), data=data, rival=None)
+
+    assert not [name for name in CARRIERS if name in str([each["message"] for each in found.values()])]
+    numbers = {each["name"]: each["numbers"] for each in pod.read("gates/gates.json")["gates"]}
+    assert numbers["slice"]["worst"] == numbers["slice"]["groups"][0]["group"]
+    assert {numbers["fair"]["lowest"], numbers["fair"]["highest"]} <= {
+        each["group"] for each in numbers["fair"]["groups"]
+    }
+
+
+def test_a_dataset_that_shows_values_lets_gates_name_the_groups(pod: Pod, trained: Any, checked: Any) -> None:
+    data = Path(checked({"a.csv": flights(3000)}, target="late", keys=["id"], name="shown", showValues=True))
+
+    found = pod.run(SLICE, FAIR, model=trained(where=data), data=data, rival=None)
+
+    worst = pod.read("gates/gates.json")["gates"][0]["numbers"]["worst"]
+    assert f"worst carrier is '{worst}': accuracy" in found["slice"]["message"]
+    assert "named in gates.json" not in found["fair"]["message"]
+
+
+def test_the_fault_of_a_gate_quotes_no_value(
+    pod: Pod, trained: Any, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("s3cret")
+
+    monkeypatch.setitem(rules.GATES, "slice", fail)
+
+    found = pod.run(SLICE, model=trained(), data=data, rival=None)["slice"]
+
+    assert found["message"].startswith("cannot be measured: a fault of the gate (KeyError at test_gates.py:")
+    assert "s3cret" not in found["message"]
 
 
 def test_a_champion_that_needs_what_the_data_lacks_cannot_be_beaten(
@@ -355,7 +396,7 @@ def test_an_anomaly_of_the_data_is_named_unless_it_is_to_be_ignored(pod: Pod, tr
     )
 
     assert not found["clean"]["passed"]
-    assert "found Constant: " in found["clean"]["message"]
+    assert "found Constant in column 'same', see report.json" in found["clean"]["message"]
     assert found["clean-enough"]["passed"]
 
 

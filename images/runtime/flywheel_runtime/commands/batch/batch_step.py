@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.batch.inference.client import Client
 from flywheel_runtime.contract import termination_message
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, describe_fault
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.contract.step import log_line
 
@@ -62,7 +63,9 @@ def run_batch_step(work: Callable[[Step], Report], env: Mapping[str, str] = os.e
         words = "the pod's memory was not enough; cut the input into more shards with spec.shards"
         return _failed(paths, Failure("OutOfMemory", words))
     except Exception as error:  # noqa: BLE001 the last resort: an unforeseen error is reported, and may be retried
-        return _failed(paths, Failure("InternalError", f"{type(error).__name__}: {error}", retry=True))
+        traceback.print_exc()
+        words = f"the step stopped on {describe_fault(error)}; its log has more"
+        return _failed(paths, Failure("InternalError", words, retry=True))
     message = termination_message.finished_message(
         complete=True, repeated=report.repeated, metrics=report.metrics, facts=report.facts
     )

@@ -171,7 +171,7 @@ class Shard:
         most = self.step.config.max_row_errors
         if most is not None and self.failed > most:
             last = errors[-1]
-            words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}': {last.message}"
+            words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}' ({last.reason})"
             cure = f"see '{self.plan.output}_errors/', and mend the rows or raise spec.maxRowErrors"
             raise Failure(TOO_MANY, f"{words}; {cure}")
 

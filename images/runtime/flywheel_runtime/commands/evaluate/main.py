@@ -61,7 +61,7 @@ def main(step: Step) -> None:
     folder = step.output("evaluation")
     write_json(folder / "report.json", document)
     (folder / "report.md").write_text(report.render_page(document), encoding="utf-8")
-    _finish(step, document)
+    _finish(step, document, show_values=test.shows_values)
 
 
 def _check_answers(answered: int, rows: int) -> None:
@@ -122,7 +122,8 @@ def _find_worst(column: Mapping[str, Any], metric: str) -> dict[str, Any] | None
     return {"value": worst["value"], "metric": worst["metrics"][metric], "rows": worst["rows"]}
 
 
-def _finish(step: Step, document: Mapping[str, Any]) -> None:
+def _finish(step: Step, document: Mapping[str, Any], *, show_values: bool) -> None:
+    """The status gets the metric of the worst slices, and their values only if the Dataset lets it; the report names them."""
     metric, whole = document["metric"], document["whole"]["metrics"]
     metrics = {metric: whole[metric]}
     metrics |= {f"worst_{name}_{metric}": worst["metric"] for name, worst in document["worst"].items()}
@@ -132,8 +133,9 @@ def _finish(step: Step, document: Mapping[str, Any]) -> None:
     facts: dict[str, Any] = {"testDigest": document["testDigest"], "worst": {}}
     for name, worst in document["worst"].items():
         value = worst["value"]
-        short = worst | {"value": value if value is None else value[:MAX_VALUE_CHARACTERS]}
-        longer = facts | {"worst": facts["worst"] | {name: short}}
+        numbers = {key: worst[key] for key in ("metric", "rows")}
+        short = {"value": value if value is None else value[:MAX_VALUE_CHARACTERS]} if show_values else {}
+        longer = facts | {"worst": facts["worst"] | {name: short | numbers}}
         if is_room_for(longer):
             facts = longer
     step.finish(metrics, facts)

@@ -19,7 +19,7 @@ from flywheel_runtime.commands.gates.config import (
     Gate,
     SliceGate,
 )
-from flywheel_runtime.contract.errors import Failure, FlywheelError, Undefined, Unmeasurable, one_line
+from flywheel_runtime.contract.errors import Failure, FlywheelError, Undefined, Unmeasurable, describe_fault
 from flywheel_runtime.models.test_set import TestSet
 from flywheel_runtime.statistics.calibration import expected_calibration_error
 from flywheel_runtime.statistics.dummy import fit_dummy
@@ -54,7 +54,7 @@ def evaluate_gate(gate: Gate, comparison: Comparison) -> GateResult:
         return unmeasurable(gate, error)
     except Exception as error:  # noqa: BLE001 the other gates are measured, and this one says what happened
         traceback.print_exc()
-        return unmeasurable(gate, Unmeasurable(f"a fault of the gate ({type(error).__name__}: {one_line(error, 200)})"))
+        return unmeasurable(gate, Unmeasurable(f"a fault of the gate ({describe_fault(error)}); its log has more"))
 
 
 def unmeasurable(gate: Gate, reason: Exception) -> GateResult:
@@ -159,8 +159,9 @@ def slice_gate(gate: SliceGate, comparison: Comparison) -> Outcome:
     is_minimum = gate.min is not None
     worst = (min if is_minimum else max)(found.values, key=lambda name: found.values[name])
     value = found.values[worst]
+    name = f"is '{worst[:60]}'" if comparison.test.shows_values else "(named in gates.json)"
     message = (
-        f"worst {by} is '{worst[:60]}': {metric} {value:.4g} on {found.rows[worst]:,} rows, "
+        f"worst {by} {name}: {metric} {value:.4g} on {found.rows[worst]:,} rows, "
         f"{f'at least {gate.min:g}' if is_minimum else f'at most {gate.max:g}'} is required{_omitted(found, by)}"
     )
     passed = (gate.min is None or value >= gate.min) and (gate.max is None or value <= gate.max)
@@ -181,11 +182,14 @@ def fairness_gate(gate: FairnessGate, comparison: Comparison) -> Outcome:
         raise Unmeasurable(f"fewer than two groups of {by} have {gate.min_rows} test rows; lower minRows")
     gap = largest_difference(found.values)
     low, high = (choose(found.values, key=lambda name: found.values[name]) for choose in (min, max))
+    shows = comparison.test.shows_values
+    highest, lowest = (f"'{high[:40]}'", f"'{low[:40]}'") if shows else ("the highest group", "the lowest")
     message = (
-        f"{parity} of '{positive}' by {by}: {found.values[high]:.1%} of '{high[:40]}' and {found.values[low]:.1%} of "
-        f"'{low[:40]}' are apart by {gap:.1%}, at most {gate.max_gap} is allowed{_omitted(found, by)}"
+        f"{parity} of '{positive}' by {by}: {found.values[high]:.1%} of {highest} and {found.values[low]:.1%} of {lowest}"
+        f"{'' if shows else ' (named in gates.json)'} are apart by {gap:.1%}, at most {gate.max_gap} is allowed{_omitted(found, by)}"
     )
-    return gap <= _fraction(gate.max_gap), message, {"gap": gap, "groups": _worst_groups(found, reverse=False)}
+    numbers = {"gap": gap, "highest": high, "lowest": low, "groups": _worst_groups(found, reverse=False)}
+    return gap <= _fraction(gate.max_gap), message, numbers
 
 
 def calibration_gate(gate: CalibrationGate, comparison: Comparison) -> Outcome:
@@ -213,10 +217,18 @@ def check_data(gate: DataGate, folder: Path) -> Outcome:
     found = [each for each in json.loads(path.read_bytes()).get("anomalies") or () if each["kind"] not in gate.ignore]
     if not found:
         return True, "the check of its data found no anomaly", {}
-    first = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     kinds = sorted({str(each["kind"]) for each in found})
-    return False, f"the check of its data found {first['kind']}: {str(first['message'])[:200]}{more}", {"kinds": kinds}
+    return False, f"the check of its data found {_describe_anomaly(found[0], folder)}{more}", {"kinds": kinds}
+
+
+def _describe_anomaly(anomaly: Mapping[str, Any], folder: Path) -> str:
+    """The finding for a status; its message in report.json may quote values."""
+    schema = folder / "schema.json"
+    if schema.is_file() and json.loads(schema.read_bytes()).get("showValues") is True:
+        return f"{anomaly['kind']}: {str(anomaly['message'])[:200]}"
+    column = f" in column '{anomaly['column']}'" if anomaly.get("column") else ""
+    return f"{anomaly['kind']}{column}, see report.json of the data"
 
 
 GATES: dict[str, Callable[[Any, Comparison], Outcome]] = {

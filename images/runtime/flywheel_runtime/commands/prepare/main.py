@@ -49,7 +49,8 @@ def main(step: Step) -> None:
         with sql.connect(folder) as connection:
             prepared = _describe_result(connection, inputs[0], config, _volatile_warnings(bound))
             anomalies.log_anomalies(prepared.anomalies)
-            version.write_version(step, connection, prepared)
+            show_values = all(table.schema.get("showValues") for table in inputs)
+            version.write_version(step, connection, prepared, show_values=show_values)
     log_line(f"prepared {prepared.total:,} rows, {len(prepared.anomalies)} warnings")
 
 

@@ -18,11 +18,10 @@ def carry_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, first: T
     """Create the table `splits` as the column flywheel_split says; returns the rows of each split."""
     names = ", ".join(quote_literal(name) for name in split.SPLITS)
     wrong = connection.execute(
-        f"SELECT {SPLIT} FROM data WHERE {SPLIT} IS NULL OR {SPLIT} NOT IN ({names}) ORDER BY ALL LIMIT 1"
+        f"SELECT count(*) FROM data WHERE {SPLIT} IS NULL OR {SPLIT} NOT IN ({names})"
     ).fetchone()
-    if wrong:
-        shown = "no value" if wrong[0] is None else f"'{wrong[0]}'"
-        message = f"A row of the result has {shown} as {SPLIT}, which is {names}; select it as the tables have it."
+    if wrong and wrong[0]:
+        message = f"{wrong[0]:,} rows of the result have another {SPLIT} than {names}; select it as the tables have it."
         raise Failure("SplitInvalid", message)
     has_target = f"{quote_column(schema.target)} IS NOT NULL" if schema.target else "true"
     connection.execute(

@@ -169,7 +169,7 @@ class DatasetSpec(Schema):
     checks: tuple[Check, ...] = named_list(50, "SQL checks; each returns the rows that violate it.")
     show_values: bool = Field(
         False,
-        description="Whether the status and events may quote values of the data, such as rows that violate a check. By default they have counts only; the log of the check and report.json have examples.",
+        description="Whether the status and events may quote values of the data, such as rows that violate a check, and the slices and groups that evaluations and gates of models trained on it find worst. By default they have counts only; logs, report.json and gates.json have the values.",
     )
     split: Split | None = Field(
         None,
