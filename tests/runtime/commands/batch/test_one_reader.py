@@ -3,6 +3,7 @@
 import math
 import tempfile
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,15 @@ TEXT = st.one_of(
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "TINYINT": st.integers(-128, 127),
+    "SMALLINT": st.integers(-(2**15), 2**15 - 1),
+    "UTINYINT": st.integers(0, 255),
     "USMALLINT": st.integers(0, 65535),
+    "UINTEGER": st.integers(0, 2**32 - 1),
     "INTEGER": st.integers(-(2**31), 2**31 - 1),
     "BIGINT": INTEGERS,
-    "UBIGINT": st.integers(0, 2**63 - 1),
+    "UBIGINT": st.integers(0, 2**63 - 1),  # greater ones are refused, as are those of the next two
     "HUGEINT": INTEGERS,
+    "UHUGEINT": st.integers(0, 2**63 - 1),
     "FLOAT": st.floats(width=32, allow_nan=False, allow_infinity=False),
     "DOUBLE": st.floats(allow_nan=False, allow_infinity=False),
     "DECIMAL(9,2)": st.decimals(-9999, 9999, places=2),
@@ -41,10 +46,28 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "VARCHAR": TEXT,
     "DATE": st.dates().map(str),
     "TIMESTAMP": st.datetimes().map(str),
+    "TIMESTAMP_S": st.datetimes().map(str),
+    "TIMESTAMP_MS": st.datetimes().map(str),
+    "TIMESTAMP_NS": st.dates(date(1700, 1, 1), date(2200, 1, 1)).map(lambda day: f"{day} 12:34:56.7"),
     "TIMESTAMPTZ": st.datetimes().map(lambda time: f"{time}+02"),
     "UUID": st.uuids().map(str),
     "ENUM('a', 'b', '7')": st.sampled_from("ab7"),
 }
+NAMES = [
+    "c0",
+    "size (cm, m)",
+    'a "b"',
+    "it's",
+    "Ä",
+    "select",
+    "value",
+    "7",
+    "x.y",
+    "row",
+    "file_row_number",
+    "a;b",
+    "$1",
+]
 DATATYPES = {"Integer": "INT64", "Float": "FP64", "String": "BYTES", "Boolean": "BOOL"}
 COPY = {"CSV": "FORMAT csv, HEADER", "JSONL": "FORMAT json", "Parquet": "FORMAT parquet, ROW_GROUP_SIZE 2048"}
 SUFFIX = {"CSV": "csv", "JSONL": "jsonl", "Parquet": "parquet"}
@@ -65,17 +88,18 @@ class Folder:
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Types of DuckDB, and rows of them; the first column has no empty cell, so that no row is a blank line."""
+def tables(draw: st.DrawFn) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
+    """Columns with types of DuckDB, and rows of them; the first column has no empty cell, so that no row is a blank line."""
     kinds = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4))
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=len(kinds) + 1, max_size=len(kinds) + 1, unique=True))
     row = st.tuples(st.integers(0, 9), *(st.none() | VALUES[kind] for kind in kinds))
-    return ["INTEGER", *kinds], draw(st.lists(row, min_size=1, max_size=12))
+    return dict(zip(names, ["INTEGER", *kinds], strict=True)), draw(st.lists(row, min_size=1, max_size=12))
 
 
-def write(folder: Path, kinds: list[str], rows: list[tuple[Any, ...]], format_: str) -> Path:
+def write(folder: Path, kinds: dict[str, str], rows: list[tuple[Any, ...]], format_: str) -> Path:
     path = folder / f"a.{SUFFIX[format_]}"
     with connect(threads=1) as connection:
-        columns = ", ".join(f"{quote_identifier(f'c{at}')} {kind}" for at, kind in enumerate(kinds))
+        columns = ", ".join(f"{quote_identifier(name)} {kind}" for name, kind in kinds.items())
         connection.execute(f"CREATE TABLE made ({columns})")
         places = ", ".join("?" for _ in kinds)
         connection.executemany(f"INSERT INTO made VALUES ({places})", [list(row) for row in rows])
@@ -124,7 +148,7 @@ def same(left: Any, right: Any) -> bool:
 @settings(max_examples=examples(25), deadline=None)
 @given(table=tables(), every=st.integers(1, 80))
 def test_a_batch_reads_the_cells_of_the_dataset(
-    format_: str, table: tuple[list[str], list[tuple[Any, ...]]], every: int
+    format_: str, table: tuple[dict[str, str], list[tuple[Any, ...]]], every: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), *table, format_)
@@ -132,7 +156,7 @@ def test_a_batch_reads_the_cells_of_the_dataset(
 
         found = read_batch(path, TableForm(), format_, kinds, every)
 
-    assert len(expected["c0"]) == len(table[1])
+    assert {len(cells) for cells in expected.values()} == {len(table[1])}
     for name, cells in found.items():
         assert len(cells) == len(expected[name])
         assert all(map(same, expected[name], cells)), (name, kinds[name], expected[name], cells)
