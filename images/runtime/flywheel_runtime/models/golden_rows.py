@@ -76,7 +76,8 @@ def load_session(model: bytes, threads: int = 0) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base
-        message = f"the model cannot be loaded ({one_line(error)}); export it again"
+        finding = f"onnxruntime {onnxruntime.__version__} cannot load the model ({one_line(error)})"
+        message = f"{finding}; export it again, with an IR version and an opset that this onnxruntime reads"
         raise Failure("ModelNotLoadable", message) from error
 
 
