@@ -174,6 +174,11 @@ CODE_CONTROLS = (
         ("tests/core/diagnosis/test_outcome.py::test_the_last_line_of_a_step_of_ours_may_be_a_row_and_is_not_quoted",),
     ),
     CodeControl(
+        "link-local addresses are refused",
+        "flywheel_runtime.transport.hosts:is_blocked", _returns(False),
+        ("tests/runtime/store/test_foreign.py::test_an_endpoint_that_a_rotated_secret_names_is_checked_too",),
+    ),
+    CodeControl(
         "ONNX files are read before onnxruntime reads them",
         "flywheel_serving.model.onnx_file:_ModelGuard.check", _returns(None),
         (
