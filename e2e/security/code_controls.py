@@ -221,6 +221,11 @@ CODE_CONTROLS = (
         ("tests/serving/http/test_parser.py::test_a_head_without_an_end_is_counted_with_its_headers",),
     ),
     CodeControl(
+        "large bodies are bounded by the memory",
+        "flywheel_serving.rest.large_bodies:LargeBodies.is_large", _returns(False),
+        ("tests/serving/rest/test_large_bodies.py::test_what_is_decoded_value_by_value_is_bounded",),
+    ),
+    CodeControl(
         "outputs are kept and tried for hours",
         "flywheel_runtime.commands.collect.patience:Patience.is_left", property(_returns(False)),
         ("tests/runtime/commands/collect/test_patience.py::test_outputs_wait_for_a_store_that_is_away_and_are_uploaded_when_it_is_back",),

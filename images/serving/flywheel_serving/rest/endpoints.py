@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 import orjson
@@ -18,15 +18,18 @@ from flywheel_serving import errors
 from flywheel_serving.http.message import Request, Response, SendResponse, error_response
 from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
 from flywheel_serving.infer.dataplane import DataPlane
-from flywheel_serving.infer.requests import CLASS_NAMES_HEADER, InferResponse
+from flywheel_serving.infer.requests import CLASS_NAMES_HEADER, InferRequest, InferResponse
 from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
 from flywheel_serving.rest import codec, cors, headers, health, openapi, page, repository
 from flywheel_serving.rest.body_templates import BodyTemplates
+from flywheel_serving.rest.large_bodies import INLINE_BYTES, LargeBodies, max_decoded_bytes
 from flywheel_serving.rest.predict.predictor import Predictor
 from flywheel_serving.rest.rest_guard import RestGuard
 
+T = TypeVar("T")
 Handler = Callable[[Request, SendResponse], None]
+Submit = Callable[[T, Request, SendResponse], None]
 STATUS = {
     errors.InvalidRequest: 400,
     errors.NotFound: 404,
@@ -63,6 +66,7 @@ class Endpoints:
         self._openapi_json: bytes | None = None
         self._templates = BodyTemplates()
         self._predictor = Predictor(dataplane)
+        self._large_bodies = LargeBodies(max_decoded_bytes(dataplane.local_model.limits.memory))
         self._guard = guard
         self._origins = origins
         self._endpoints: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
@@ -178,7 +182,36 @@ class Endpoints:
         if parsed_headers is None:
             parsed_headers = request.head_cache["headers"] = headers.parse(request.headers)
         json_length, timeout = parsed_headers
-        decoded, encoding = codec.decode(request.body, json_length, self._templates)
+        body = request.body
+        if len(body) > INLINE_BYTES and self._large_bodies.is_large(body, json_length):
+            decode = partial(codec.decode, body, json_length, self._templates)
+            self._decode_later(decode, partial(self._submit_tensors, pinned, timeout), request, send)
+        else:
+            decoded = codec.decode(body, json_length, self._templates)
+            self._submit_tensors(pinned, timeout, decoded, request, send)
+
+    def _decode_later(self, decode: Callable[[], T], submit: Submit[T], request: Request, send: SendResponse) -> None:
+        """Decodes in a thread, and goes on with `submit`."""
+
+        def on_decoded(get_decoded: Callable[[], T]) -> None:
+            def handle(request: Request, send: SendResponse) -> None:
+                decoded = get_decoded()
+                self._dataplane.admit(request.peer)  # others came meanwhile
+                submit(decoded, request, send)
+
+            _handle(handle, request, send)
+
+        self._large_bodies.decode(request.peer, decode, on_decoded)
+
+    def _submit_tensors(
+        self,
+        pinned: bool,
+        timeout: float | None,
+        decoding: tuple[InferRequest, codec.OutputEncoding],
+        request: Request,
+        send: SendResponse,
+    ) -> None:
+        decoded, encoding = decoding
         decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
         if timeout is not None:
             decoded.timeout = min(timeout, decoded.timeout or float("inf"))
@@ -206,7 +239,16 @@ class Endpoints:
         if parsed_headers is None:
             parsed_headers = request.head_cache["row_headers"] = headers.parse_for_rows(request.headers)
         delimiter, timeout = parsed_headers
-        decoded = self._predictor.decode(request.body, delimiter)
+        body = request.body
+        if len(body) > INLINE_BYTES and self._large_bodies.is_large(body):
+            decode = partial(self._predictor.decode, body, delimiter)
+            self._decode_later(decode, partial(self._submit_rows, pinned, timeout), request, send)
+        else:
+            self._submit_rows(pinned, timeout, self._predictor.decode(body, delimiter), request, send)
+
+    def _submit_rows(
+        self, pinned: bool, timeout: float | None, decoded: InferRequest, request: Request, send: SendResponse
+    ) -> None:
         decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
         if timeout is not None:
             decoded.timeout = min(timeout, decoded.timeout or float("inf"))

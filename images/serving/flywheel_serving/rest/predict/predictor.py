@@ -44,4 +44,5 @@ class Predictor:
         return predictions.encode(response, classes, self._dataplane.name)
 
     def _use_signature(self, signature: Signature) -> None:
-        self._signature, self._columns = signature, ModelColumns(signature)
+        self._columns = ModelColumns(signature)
+        self._signature = signature  # last: a thread may decode a large body at the same time
