@@ -119,7 +119,13 @@ def find_unparsable_times(connection: duckdb.DuckDBPyConnection, schema: Schema,
         return []
     value = parse_text(f"{quote_column(name)}::VARCHAR", "Timestamp", form)
     wrong = f"NOT {is_missing(name, 'Timestamp', form)} AND ({value}) IS NULL"
-    return [_not_a_time(name, *count_violations(connection, "raw", name, wrong))]
+    count, examples = count_violations(connection, "raw", name, wrong)
+    if count:
+        return [_not_a_time(name, count, examples)]
+    message = (
+        f"Column '{name}' is spec.eventTime and has no value in any row; correct the data, or name another column."
+    )
+    return [Anomaly("TimeUnparsable", "Error", name, message, 0)]
 
 
 def _not_a_time(name: str, count: int, examples: tuple[str, ...]) -> Anomaly:

@@ -78,6 +78,13 @@ BAD: list[Any] = [
         id="time column unparsable",
     ),
     pytest.param(
+        {"a.csv": "id,late,day\n" + "".join(f"{n},{n % 2},\n" for n in range(40))},
+        {"eventTime": "day"},
+        "TimeUnparsable",
+        ["'day' is spec.eventTime and has no value in any row"],
+        id="time column empty",
+    ),
+    pytest.param(
         {"a.csv": GOOD},
         {"target": "lateness"},
         "MissingColumn",
