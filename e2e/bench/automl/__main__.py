@@ -15,7 +15,7 @@ from pathlib import Path
 from e2e.artifacts import read_parquet
 from e2e.bench import targets
 from e2e.bench.automl import search
-from e2e.bench.automl.peers import PEERS
+from e2e.bench.automl.peers import Peer, choose_peers
 from e2e.bench.automl.scores import METRIC_OF_TASK, OURS, Predictions, Result, format_results, ratio, score
 from e2e.bench.targets import Figures, Target
 from e2e.cluster.progress import Failure, announce
@@ -28,20 +28,25 @@ QUIET_LOAD = 1.0
 
 def main() -> int:
     """Measure, print and write results/automl.json and .md; 1 if a ratio is below its bound."""
-    names = [table.name for table in TABLES]
+    tables = {table.name: table for table in TABLES}
     parser = argparse.ArgumentParser(prog="python -m e2e.bench.automl", description=__doc__)
     parser.add_argument("--seconds", type=int, default=120, help="the budget of each on each table")
-    parser.add_argument("--tables", nargs="+", choices=names, default=names, metavar="TABLE")
+    parser.add_argument("--tables", nargs="+", choices=tables, default=list(tables), metavar="TABLE")
+    parser.add_argument(
+        "--autogluon-preset", default="medium_quality", metavar="PRESET", help="its default; or best_quality"
+    )
     args = parser.parse_args()
     load = os.getloadavg()[0]
     namespace = Namespace("bench-automl")
     namespace.create()
-    found, versions = dict[str, dict[str, Result]](), set[str]()
+    found, is_met = dict[str, dict[str, Result]](), False
+    peers = choose_peers(args.autogluon_preset)
     try:
         with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as temporary:
-            for table in (each for each in TABLES if each.name in args.tables):
+            for table in (tables[name] for name in args.tables):
                 try:
-                    found[table.name] = measure(namespace, table, args.seconds, Path(temporary) / table.name, versions)
+                    found[table.name] = measure(namespace, table, args.seconds, Path(temporary) / table.name, peers)
+                    is_met = report(args.seconds, found, load)  # after each, so that a run that is ended has results
                 except (Failure, TimeoutError) as failure:
                     print(
                         f"{table.name}: {failure.report() if isinstance(failure, Failure) else failure}",
@@ -49,27 +54,27 @@ def main() -> int:
                     )
     finally:
         namespace.delete(wait=False)
-    is_met = bool(found) and report(args.seconds, found, sorted(versions), load)
     return 0 if is_met and len(found) == len(args.tables) else 1
 
 
-def measure(namespace: Namespace, table: Table, seconds: int, folder: Path, versions: set[str]) -> dict[str, Result]:
-    """The result of each on a table; adds the peers' versions to `versions`."""
+def measure(
+    namespace: Namespace, table: Table, seconds: int, folder: Path, peers: tuple[Peer, ...]
+) -> dict[str, Result]:
+    """The result of each on a table."""
     folder.mkdir()
     splits = search.check_table(namespace, table)
     truth = read_parquet(splits["test.parquet"])[table.target]
     ours = search.run_search(namespace, table, splits["test.parquet"], seconds)
     results = {OURS: Result(score(truth, ours.predictions), ours.seconds)}
     announce(f"{table.name}: {OURS} {results[OURS].score:.5f}, {ours.estimator} of {ours.trials} trials")
-    for peer in PEERS:
+    for peer in peers:
         found = peer.run(table, splits, seconds, folder / peer.environment)
-        results[peer.name] = Result(score(truth, Predictions.parse(found)), found["seconds"])
-        versions.add(found["version"])
+        results[peer.name] = Result(score(truth, Predictions.parse(found)), found["seconds"], found["version"])
         announce(f"{table.name}: {peer.name} {results[peer.name].score:.5f}, {found['model']}")
     return results
 
 
-def report(seconds: int, found: dict[str, dict[str, Result]], versions: list[str], load: float) -> bool:
+def report(seconds: int, found: dict[str, dict[str, Result]], load: float) -> bool:
     """Write and print the results, and return whether every target is met."""
     metrics = {table.name: METRIC_OF_TASK[table.task] for table in TABLES}
     checked = [
@@ -90,6 +95,7 @@ def report(seconds: int, found: dict[str, dict[str, Result]], versions: list[str
         for name, each in found.items()
     }
     state = "busy" if load > QUIET_LOAD else "quiet"
+    versions = sorted({result.version for each in found.values() for result in each.values() if result.version})
     note = f"{', '.join(versions)}. The machine was {state}: load {load:.1f} at the start.\n\n{format_results(found, metrics)}"
     command = f"python -m e2e.bench.automl --seconds {seconds} --tables {' '.join(found)}"
     targets.write_results("automl", command, figures, checked, note)

@@ -18,10 +18,11 @@ GRACE = 4  # times its budget and a minute is what a peer may take; AutoGluon pr
 
 @dataclass(frozen=True)
 class Peer:
-    """The name in the results, and that of its environment in .venv and of its script."""
+    """The name in the results, that of its environment in .venv and of its script, and the preset that it searches by, if it has presets."""
 
     name: str
     environment: str
+    preset: str = ""
 
     def run(self, table: Table, splits: Mapping[str, bytes], seconds: int, folder: Path) -> dict[str, Any]:
         """Search on `splits` for `seconds`, in the new `folder`, and return the content of predictions.json.
@@ -32,7 +33,7 @@ class Peer:
         folder.mkdir()
         for name, content in splits.items():
             (folder / name).write_bytes(content)
-        task = {"target": table.target, "metric": METRIC_OF_TASK[table.task], "seconds": seconds}
+        task = {"target": table.target, "metric": METRIC_OF_TASK[table.task], "seconds": seconds, "preset": self.preset}
         (folder / "task.json").write_text(json.dumps(task))
         log = folder / "log"
         python, script = CHECKOUT / f".venv/{self.environment}/bin/python", SCRIPTS / f"peer_{self.environment}.py"
@@ -46,4 +47,6 @@ class Peer:
         return found
 
 
-PEERS = (Peer("FLAML", "flaml"), Peer("AutoGluon", "autogluon"))
+def choose_peers(autogluon_preset: str) -> tuple[Peer, ...]:
+    """FLAML, and AutoGluon by that preset."""
+    return Peer("FLAML", "flaml"), Peer("AutoGluon", "autogluon", autogluon_preset)

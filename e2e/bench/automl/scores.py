@@ -31,6 +31,7 @@ class Result:
 
     score: float
     seconds: float
+    version: str = ""  # of a peer
 
 
 def score(truth: Sequence[Any], predictions: Predictions) -> float:

@@ -51,6 +51,8 @@ def run_search(namespace: Namespace, table: Table, test: bytes, seconds: int) ->
         "trainer": {"sklearn": {}},
         "objective": {"metric": METRIC_OF_TASK[table.task]},
         "budget": {"maxTrials": MAX_TRIALS, "duration": f"{seconds}s"},
+        # Trials share the processors with what else the cluster runs, as the peers do, and do not wait for free ones.
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
     }
     namespace.apply({"apiVersion": API, "kind": "Experiment", "metadata": {"name": table.name}, "spec": spec})
     namespace.wait("fwexp", table.name, seconds=seconds + STOP_SECONDS)
