@@ -249,6 +249,19 @@ def test_a_search_that_a_trial_can_never_work_in_begins_again_with_a_corrected_s
     )
 
 
+def test_the_experiment_of_a_run_says_to_change_the_pipeline_since_the_run_takes_no_later_result() -> None:
+    labels = {"flywheel.ml/kind": "TrainingRun", "flywheel.ml/name": "monthly-7"}
+    searching = replace(started(experiment({"budget": {"maxTrials": 1}})), labels=labels)
+    refused = Outcome("Invalid", "UnknownColumn", "There is no column 'delay'.")
+
+    plan = decide(searching, replace(SEEN, jobs=(trial(searching, 1, refused),)))
+
+    assert plan.message.endswith(
+        "-c main'. Change the TrainingPipeline and start another run: the Experiment belongs to TrainingRun 'monthly-7', which takes no later result."
+    )
+    assert "Correct the spec" not in plan.message
+
+
 def test_a_trial_whose_attempts_a_lost_status_does_not_name_is_at_its_first() -> None:
     start = started(experiment({"parallelism": 1}))
     [record] = start.status.history

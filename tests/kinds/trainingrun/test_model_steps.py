@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL_VERSION, Api, Manifest, Reference
+from flywheel.kinds.trainingpipeline.schema.steps import Step
+from flywheel.kinds.trainingrun import messages
 from flywheel.kinds.trainingrun.observe import references
+from flywheel.kinds.trainingrun.progress import Progress
+from flywheel.kinds.trainingrun.schema.status import StepStatus
+from flywheel.kinds.trainingrun.steps.step_states import StepState
 from flywheel.kinds.trainingrun.steps.train import read_experiment
 from tests.kinds.trainingrun.situations import Runs, container, run
 from tests.simulation import params, terminated_state
@@ -179,6 +184,24 @@ def test_models_of_other_bytes_are_compared_by_a_job(exit_code: int | None, find
     reproduced = runs.now.status.reproduced
     assert reproduced is not None
     assert (reproduced.verdict, reproduced.differs) == ("WithinTolerance", (finding,))
+
+
+@pytest.mark.parametrize(
+    ("step", "command"),
+    [
+        pytest.param(TRAIN, "kubectl describe fwexp loop-1-model", id="an Experiment"),
+        pytest.param(REGISTER, "kubectl describe fwver loop-1-model", id="a version"),
+        pytest.param(container("data"), "kubectl logs job/loop-1-model -c main", id="a Job"),
+    ],
+)
+def test_a_step_that_failed_names_a_command_for_the_object_that_it_has(step: Any, command: str) -> None:
+    parsed = Step.model_validate({**step, "name": "model"})
+    status = StepStatus(name="model", state="Failed", job="loop-1-model", reason="NoModel", message="It left no model.")
+    state = StepState(parsed, status)
+
+    _, _, message = messages.result(Progress({"model": state}, {}), None)
+
+    assert message.startswith(f"Step 'model' failed: It left no model. See '{command}'. 0/1 steps")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from flywheel.core.diagnosis.internal_error import INTERNAL_ERROR
+from flywheel.core.resource import names
+from flywheel.core.resource.api import TRAINING_RUN
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.failures import tally_branches
 from flywheel.kinds.experiment.generalization import measure_generalization
@@ -57,9 +59,24 @@ def target_missing(experiment: Experiment) -> str:
 
 def search_stalled(experiment: Experiment, progress: Progress, ending: Ending) -> tuple[str, str]:
     """The reason and the message of a search that has no best trial, or whose trials cannot work."""
+    reason, message = _stalled(experiment, progress, ending)
+    run = _owning_run(experiment)
+    if run is None:
+        return reason, message
+    step = f"Change the TrainingPipeline and start another run: the Experiment belongs to TrainingRun '{run}', which takes no later result."
+    return reason, f"{message} {step}"
+
+
+def _owning_run(experiment: Experiment) -> str | None:
+    """The TrainingRun whose step the Experiment is, so that nobody should change its spec."""
+    labels = experiment.labels
+    return labels.get(names.NAME_LABEL) if labels.get(names.KIND_LABEL) == TRAINING_RUN.kind else None
+
+
+def _stalled(experiment: Experiment, progress: Progress, ending: Ending) -> tuple[str, str]:
     match ending:
         case "Refused":
-            return _refused(progress)
+            return _refused(experiment, progress)
         case "TrialsFailed":
             return ending, _trials_failed(experiment, progress)
         case "Infeasible":
@@ -70,11 +87,13 @@ def search_stalled(experiment: Experiment, progress: Progress, ending: Ending) -
             return ending, _time_spent(experiment, progress)
 
 
-def _refused(progress: Progress) -> tuple[str, str]:
+def _refused(experiment: Experiment, progress: Progress) -> tuple[str, str]:
     trial = next((trial for trial in progress.trials.last if trial.state == "Invalid"), None)
     if trial is None:
         return "TrialRefused", "A trial can never work; correct the spec."
-    message = f"Trial {trial.trial} can never work: {_finding(trial)}{_logs(trial)}{_correction(progress, trial)}"
+    message = (
+        f"Trial {trial.trial} can never work: {_finding(trial)}{_logs(trial)}{_correction(experiment, progress, trial)}"
+    )
     return trial.reason or "TrialRefused", message
 
 
@@ -93,7 +112,7 @@ def _trials_failed(experiment: Experiment, progress: Progress) -> str:
     named = f"{last.estimator} with " if last.estimator else ""
     tried = ", ".join(f"{name}={value}" for name, value in sorted(last.parameters.items())) or "no searched parameters"
     more = " Or raise spec.budget.maxFailedTrials to go on." if failed >= allowed else ""
-    return f"{count}; the last, trial {last.trial} ({named}{tried}): {_finding(last)}{_logs(last)}{_correction(progress, last)}{more}"
+    return f"{count}; the last, trial {last.trial} ({named}{tried}): {_finding(last)}{_logs(last)}{_correction(experiment, progress, last)}{more}"
 
 
 def _time_spent(experiment: Experiment, progress: Progress) -> str:
@@ -237,11 +256,13 @@ def _finding(trial: Trial) -> str:
 
 
 def _logs(trial: Trial) -> str:
-    return f" See 'kubectl logs job/{trial.job} -c main'." if trial.job else ""
+    # A fault of ours may be that of a container beside main.
+    container = "--all-containers" if trial.reason == INTERNAL_ERROR else "-c main"
+    return f" See 'kubectl logs job/{trial.job} {container}'." if trial.job else ""
 
 
-def _correction(progress: Progress, trial: Trial) -> str:
-    if progress.trials.best is not None:
+def _correction(experiment: Experiment, progress: Progress, trial: Trial) -> str:
+    if progress.trials.best is not None or _owning_run(experiment) is not None:
         return ""
     if trial.reason == INTERNAL_ERROR:
         return " With another release of Flywheel, change the spec or create the Experiment anew to search again."

@@ -8,6 +8,9 @@ from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.progress import Progress
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
 from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
+from flywheel.kinds.trainingrun.steps.step_states import StepState
+
+STEP_RESOURCES = {"train": "fwexp", "register": "fwver"}  # of steps that are no Job
 
 
 def original_not_found(run: TrainingRun) -> str:
@@ -80,11 +83,19 @@ def result(current: Progress, stopped: str | None) -> tuple[str, str, str]:
         outcome, reason = ("Failed", "TimedOut") if "timeout" in stopped else ("Cancelled", "Cancelled")
         return outcome, reason, f"{stopped} {counts}."
     if failed is not None:
-        job = f" See 'kubectl logs job/{failed.status.job} -c main'." if failed.status.job else ""
+        job = f" See '{_details_command(failed)}'." if failed.status.job else ""
         finding = (failed.status.message or failed.status.reason or "it gave no reason").rstrip(".")
         message = f"Step '{failed.name}' failed: {finding}.{job} {counts}."
         return "Failed", failed.status.reason or "StepFailed", message
     return "Succeeded", "Succeeded", f"All steps ended well: {counts}.{_registered(current)}"
+
+
+def _details_command(failed: StepState) -> str:
+    """The command that shows more of the object of a failed step, which is a Job for most kinds of steps."""
+    name = failed.status.job
+    if failed.step.kind in STEP_RESOURCES:
+        return f"kubectl describe {STEP_RESOURCES[failed.step.kind]} {name}"
+    return f"kubectl logs job/{name} -c main"
 
 
 def summary(status: TrainingRunStatus) -> str:
