@@ -56,6 +56,26 @@ def test_a_pinned_or_forwarded_request_is_not_forwarded(rollout: Rollout, start:
     assert rollout.forwarded() == {}
 
 
+@pytest.mark.parametrize(
+    ("challenger", "answered_by", "outcome"),
+    [
+        pytest.param("leaves the year out", "leaves the year out", "Answered", id="left out by training"),
+        pytest.param("doubles", "champion", "Failed", id="unknown"),
+    ],
+)
+def test_an_input_of_the_champion_alone_is_ignored_if_training_left_it_out(
+    start: Start, tmp_path: Path, challenger: str, answered_by: str, outcome: str
+) -> None:
+    x = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [ROW]}
+    year = {"name": "year", "datatype": "FP32", "shape": [1, 1], "data": [2013.0]}
+    with start.champion("adds the year", tmp_path) as server:
+        rollout = Rollout(server, tmp_path / "route.json")
+        rollout.route(address(start(challenger)), challenger)
+
+        assert rollout.post({"inputs": [x, year]})["model_version"] == answered_by
+        assert rollout.forwarded() == {outcome: 1}
+
+
 def test_rows_by_column_names_take_the_route(rollout: Rollout, start: Start) -> None:
     rollout.route(address(start("triples")), "triples")
 

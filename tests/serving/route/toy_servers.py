@@ -32,8 +32,15 @@ VALUES: dict[str, list[NodeProto]] = {
     "scores a and b": [Node("Mul", ["x", "two"], ["value"])],
     "scores b and a": [Node("Mul", ["x", "two"], ["doubled"]), Node("Gather", ["doubled", "swap"], ["value"], axis=1)],
     "scores a and c": [Node("Mul", ["x", "two"], ["value"])],
+    "adds the year": [Node("Add", ["x", "year"], ["value"])],
+    "leaves the year out": [Node("Mul", ["x", "two"], ["value"])],
 }
-CLASSES = {"scores a and b": ["a", "b"], "scores b and a": ["b", "a"], "scores a and c": ["a", "c"]}
+SIGNATURE_FIELDS = {  # those of signature.json besides inputs and outputs
+    "scores a and b": {"classes": ["a", "b"]},
+    "scores b and a": {"classes": ["b", "a"]},
+    "scores a and c": {"classes": ["a", "c"]},
+    "leaves the year out": {"leftOut": ["year"]},
+}
 CONSTANTS = {
     "two": np.array([2.0], np.float32),
     "almost_two": np.array([2.00001], np.float32),
@@ -59,10 +66,14 @@ def write(folder: Path, sort: str) -> Path:
     nodes = [*VALUES[sort], Node("ArgMax", ["value"], ["label"], axis=1, keepdims=0)]
     kind = TensorProto.DOUBLE if sort == "gives another dtype" else TensorProto.FLOAT
     width = 1 if sort == "gives one column" else 2
+    takes_year = sort == "adds the year"
     graph = helper.make_graph(
         nodes,
         "toy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])],
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2]),
+            *([helper.make_tensor_value_info("year", TensorProto.FLOAT, [None, 1])] if takes_year else []),
+        ],
         [
             helper.make_tensor_value_info("value", kind, [None, width]),
             helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
@@ -72,8 +83,8 @@ def write(folder: Path, sort: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    if sort in CLASSES:
-        (folder / "signature.json").write_text(json.dumps({**SIGNATURE, "classes": CLASSES[sort]}))
+    if sort in SIGNATURE_FIELDS:
+        (folder / "signature.json").write_text(json.dumps({**SIGNATURE, **SIGNATURE_FIELDS[sort]}))
     return folder
 
 
