@@ -10,8 +10,6 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
-from flywheel_runtime.datasets.formats import TableForm
-from flywheel_runtime.datasets.formats.column_names import describe_unmatched
 from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.datasets.schema import Column, DatasetSpec, PreviousVersion, Schema
 from flywheel_runtime.datasets.sql import count_rows, quote_column, quote_literal
@@ -66,14 +64,6 @@ def find_missing_columns(spec: DatasetSpec, present: list[str], previous: Previo
         )
         for name, place in wanted.items()
         if name not in present
-    ]
-
-
-def find_unmatched_ignores(form: TableForm, present: list[str]) -> list[Anomaly]:
-    """Names in spec.ignore that leave no column out."""
-    return [
-        Anomaly("MissingColumn", "Warning", name, describe_unmatched("spec.ignore", name, present))
-        for name in form.unmatched_ignores()
     ]
 
 

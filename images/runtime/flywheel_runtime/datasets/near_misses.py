@@ -1,10 +1,12 @@
-"""Columns of text that are nearly numbers or times, and whole numbers beyond what a Dataset holds."""
+"""Columns of text that are nearly numbers or times, whole numbers beyond what a Dataset holds, and names in spec.ignore that no column has."""
 
 from collections.abc import Mapping
 
 import duckdb
 
 from flywheel_runtime.datasets.anomalies import VALUES, Anomaly, count_violations
+from flywheel_runtime.datasets.formats import TableForm
+from flywheel_runtime.datasets.formats.column_names import describe_unmatched
 from flywheel_runtime.datasets.schema import DatasetSpec, Schema
 from flywheel_runtime.datasets.sql import describe_raw, quote_column
 from flywheel_runtime.datasets.types import DISPROVING_ROWS, SURE_FLOAT, matches_number, parse_text, present_text
@@ -143,3 +145,11 @@ def find_huge_integers(
                 Anomaly("OutOfRange", "Error", column.name, message, count, examples, f", such as '{examples[0]}'")
             )
     return found
+
+
+def find_unmatched_ignores(form: TableForm, present: list[str]) -> list[Anomaly]:
+    """Names in spec.ignore that leave no column out."""
+    return [
+        Anomaly("MissingColumn", "Warning", name, describe_unmatched("spec.ignore", name, present))
+        for name in form.unmatched_ignores()
+    ]

@@ -67,7 +67,7 @@ def _load(
         inferred[spec.target or ""] = "Integer"
     schema = Schema(settle_columns(spec, inferred, previous), spec.target, spec.keys, spec.event_time, Split())
     anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, schema, spec.csv), spec)
-    found += anomalies.find_unmatched_ignores(form, list(stated))
+    found += near_misses.find_unmatched_ignores(form, list(stated))
     found += anomalies.find_extra_columns(spec, list(stated), previous)
     found += anomalies.find_type_mismatches(connection, schema, stated, inferred, spec.csv)
     found += near_misses.find_near_misses(connection, schema, stated, spec)
