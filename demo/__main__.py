@@ -1,4 +1,7 @@
-"""`make demo`: the README's example on a real cluster, from flights to a served prediction. A second run changes nothing.
+"""`make demo`: the README's example on a real cluster, from flights to served predictions. A second run changes nothing.
+
+The Experiment and the pipeline run at the same time and register a version each. Both have the same test rows, so the Model chooses the
+same champion whichever is first.
 
 `make up images deploy` has started the cluster, loaded the images and installed the chart.
 """
@@ -18,6 +21,10 @@ from e2e.waiting import wait_until
 HERE = Path(__file__).parent
 NAMESPACE = "flights"
 PREFIX = "flights/raw/"  # in the folder of the namespace, where the credentials of its pods may read
+KINDS = "fwds,fwexp,fwpipe,fwrun,fwver,fwsvc,fwbatch"
+PRELIMINARY = ("NotReady", "Measuring")  # verdicts on a version that are not final
+PREDICT = "/v2/models/flight-delay/predict"
+# One flight as the raw data has it: the champion needs no other column, and one that is missing here ends the demo.
 FLIGHT = {
     "month": 12, "day": 23, "hour": 18, "sched_dep_time": 1829, "sched_arr_time": 2145, "carrier": "UA", "origin": "EWR", "dest": "IAH", "distance": 1400,
     "temp": 41.0, "dewp": 34.0, "humid": 76.0, "wind_speed": 13.8, "precip": 0.0, "pressure": 1012.0, "visib": 10.0,
@@ -28,26 +35,35 @@ def main() -> int:
     """Upload data, apply manifests, wait, predict, and print a table. Returns the exit code."""
     begin = time.monotonic()
     upload_data()
-    for manifest in sorted(HERE.glob("[0-9]-*.yaml")):
-        announce(f"kubectl apply -f demo/{manifest.name}")
-        kube.apply(manifest, NAMESPACE)
+    for manifest in sorted(HERE.glob("[1-4]-*.yaml")):
+        apply(manifest)
     for kind, name, seconds in (
         ("fwds", "flights", 120),
         ("fwexp", "flight-delay", 600),
         ("fwmodel", "flight-delay", 120),
-        ("fwsvc", "flight-delay", 120),
         ("fwpipe", "flight-delay", 60),
     ):
         wait_for(kind, name, seconds)
     show_best_trial()
-    wait_for("fwrun", triggered_run(), 300)
-    wait_for("fwver", registered_version(), 120)
+    run = triggered_run()
+    wait_for("fwrun", run, 300)
+    versions = {"Experiment": registered_version(), "TrainingPipeline": challenger_of(run)}
+    wait_for_champion(set(versions.values()))
     wait_for("fwsvc", "flight-delay", 120)
+    apply(HERE / "5-batchinference.yaml")
+    wait_for("fwbatch", "all-flights", 240)
     show_table()
+    show_versions(versions)
     show_prediction()
     announce(f"The demo took {time.monotonic() - begin:.0f} s.")
     print(HOW_TO_GO_ON)
     return 0
+
+
+def apply(manifest: Path) -> None:
+    """Apply a manifest of this folder, as a user would."""
+    announce(f"kubectl apply -f demo/{manifest.name}")
+    kube.apply(manifest, NAMESPACE)
 
 
 def upload_data() -> None:
@@ -109,10 +125,39 @@ def triggered_run() -> str:
     return wait_until(fired, 60, "trigger 'new-month' of the pipeline has not fired")
 
 
+def challenger_of(run: str) -> str:
+    """Return the ModelVersion that a TrainingRun registered."""
+    version: str = (kube.get("fwrun", run, NAMESPACE) or {})["status"]["challenger"]["version"]
+    return version
+
+
+def wait_for_champion(versions: set[str]) -> None:
+    """Wait until the Model has a final verdict on each version, and its service serves the champion."""
+
+    def served() -> bool | None:
+        model = (kube.get("fwmodel", "flight-delay", NAMESPACE) or {}).get("status") or {}
+        service = (kube.get("fwsvc", "flight-delay", NAMESPACE) or {}).get("status") or {}
+        final = {each["version"] for each in model.get("candidates") or () if each["verdict"] not in PRELIMINARY}
+        return True if versions <= final and service.get("version") == model.get("champion") else None
+
+    wait_until(served, 180, "the champion of Model 'flight-delay' is not served")
+
+
 def show_table() -> None:
-    """Print the four columns that all kinds have."""
-    print("\n$ kubectl get flywheel -n flights")
-    print(kube.kubectl("get", "flywheel", "--namespace", NAMESPACE))
+    """Print the four columns that all kinds have. The reason of the Model is about the newest version, so `show_versions` prints the Model."""
+    print(f"\n$ kubectl get {KINDS} -n {NAMESPACE}")
+    print(kube.kubectl("get", KINDS, "--namespace", NAMESPACE))
+
+
+def show_versions(versions: dict[str, str]) -> None:
+    """Print the version of the Experiment and that of the pipeline, with what both have on the same test rows."""
+    champion = (kube.get("fwmodel", "flight-delay", NAMESPACE) or {})["status"]["champion"]
+    print("Model flight-delay: both versions were tested on the same rows, and the gates chose")
+    for origin, name in versions.items():
+        metrics = (kube.get("fwver", name, NAMESPACE) or {})["status"]["metrics"]
+        verdict = "champion" if name == champion else "not promoted"
+        print(f"  {name}   roc_auc {float(metrics['roc_auc']):.3f}   of the {origin:<18}{verdict}")
+    print()
 
 
 def show_best_trial() -> None:
@@ -122,34 +167,21 @@ def show_best_trial() -> None:
 
 
 def show_prediction() -> None:
-    """Request a prediction with tritonclient, and the same with the body that curl would send."""
+    """Request a prediction with tritonclient, and the same with the row that curl would send."""
     with kube.port_forward("service/flight-delay", 8080, NAMESPACE) as port:
         address = f"127.0.0.1:{port}"
         with urllib.request.urlopen(f"http://{address}/v2/models/flight-delay", timeout=10) as response:
             inputs: list[dict[str, Any]] = json.load(response)["inputs"]
-        body = {
-            "inputs": [
-                {"name": each["name"], "datatype": each["datatype"], "shape": [1, 1], "data": [value_for(each)]}
-                for each in inputs
-            ]
-        }
+        body = json.dumps({"rows": [{each["name"]: FLIGHT[each["name"]] for each in inputs}]})
         print("A flight of United from Newark to Houston, 23 December, 18:00, predicted with tritonclient:")
         print(f"  probability of 15 minutes or more late: {predict_delay(address, inputs):.3f}\n")
         print(f"$ kubectl -n {NAMESPACE} port-forward service/flight-delay 8080 &")
-        print(f"$ curl -s localhost:8080/v2/models/flight-delay/infer -d '{json.dumps(body)}'")
+        print(f"$ curl -s localhost:8080{PREDICT} -H 'Content-Type: application/json' -d '{body}'")
         request = urllib.request.Request(
-            f"http://{address}/v2/models/flight-delay/infer",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
+            f"http://{address}{PREDICT}", body.encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=10) as response:
             print(response.read().decode() + "\n")
-
-
-def value_for(tensor: dict[str, Any]) -> Any:
-    """Return the flight's value for one input; an input that the demo does not set gets a neutral value."""
-    empty: Any = "" if tensor["datatype"] == "BYTES" else 0
-    return FLIGHT.get(tensor["name"], empty)
 
 
 def predict_delay(address: str, inputs: list[dict[str, Any]]) -> float:
@@ -162,7 +194,7 @@ def predict_delay(address: str, inputs: list[dict[str, Any]]) -> float:
     for each in inputs:
         tensor = triton.InferInput(each["name"], [1, 1], each["datatype"])
         kind = object if each["datatype"] == "BYTES" else triton_to_np_dtype(each["datatype"])
-        tensor.set_data_from_numpy(numpy.array([[value_for(each)]], dtype=kind))
+        tensor.set_data_from_numpy(numpy.array([[FLIGHT[each["name"]]]], dtype=kind))
         tensors.append(tensor)
     client = triton.InferenceServerClient(address)
     try:
