@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from demo import __main__ as demo
 from flywheel.engine import discover
 from tests.documents import BLOCK, CHECKOUT, documents, texts
 
@@ -60,6 +61,17 @@ def test_every_manifest_fits_its_kind(document: str) -> None:
 
 def test_the_readme_is_read_in_one_sitting() -> None:
     assert len(page("README.md").splitlines()) <= 150
+
+
+def test_the_readme_shows_what_the_demo_prints() -> None:
+    kinds = {kind.short_name: kind.api.kind.lower() for kind in KINDS.values()}
+    shown = re.findall(r"^(\w+)\.flywheel\.ml/(\S+)", page("README.md"), re.MULTILINE)
+    manifests = [yaml.safe_load(text) for where, text in documents() if where.startswith("demo/")]
+    applied = {(each["kind"].lower(), each["metadata"]["name"]) for each in manifests} - {("model", "flight-delay")}
+
+    assert list(dict.fromkeys(kind for kind, _name in shown)) == [kinds[each] for each in demo.KINDS.split(",")]
+    assert len(applied) == 5
+    assert applied <= set(shown)
 
 
 @pytest.mark.parametrize("name", GUIDES)
