@@ -79,6 +79,8 @@ class Settings:
     tmp_limit: str = "20Gi"  # of /tmp of a step pod without an ephemeral-storage limit
     step_requests: tuple[str, ...] = ()  # of main, where neither the spec nor the kind has them, such as memory=512Mi
     step_limits: tuple[str, ...] = ()  # of main, where the spec has none, such as memory=2Gi
+    server_requests: tuple[str, ...] = ()  # of our own server, where the spec has none, such as memory=256Mi
+    server_limits: tuple[str, ...] = ()  # of our own server, where the spec has none, such as memory=4Gi
     check_timeout: str = ""  # of a Dataset's check, such as 1h; empty: none
     training_timeout: str = ""  # of a trial and of a pipeline's step without a timeout, such as 24h; empty: none
     resync: timedelta = timedelta(minutes=10)

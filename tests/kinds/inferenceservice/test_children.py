@@ -117,6 +117,39 @@ def test_a_new_server_image_restarts_nothing() -> None:
     assert inputs(newer) == inputs()
 
 
+BOUNDED = Settings(server_requests=("memory=256Mi",), server_limits=("memory=4Gi",), fetch_limit="2Gi", tmp_limit="5Gi")
+
+
+@pytest.mark.parametrize(
+    ("spec", "resources"),
+    [
+        pytest.param({}, {"requests": {"memory": "256Mi"}, "limits": {"memory": "4Gi"}}, id="nothing"),
+        pytest.param({"resources": {"limits": {"memory": "1Gi"}}}, {"limits": {"memory": "1Gi"}}, id="its own limit"),
+        pytest.param({"runtime": {"custom": {"image": "a", "ports": {"http": 8000}}}}, None, id="another runtime"),
+    ],
+)
+def test_a_server_is_bounded_where_its_spec_does_not_bound_it(
+    spec: dict[str, Any], resources: dict[str, Any] | None
+) -> None:
+    pod = template(BOUNDED, **spec)["spec"]
+
+    assert pod["containers"][0].get("resources") == resources
+    volumes = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume}
+    assert volumes == {"flywheel": {"sizeLimit": str(3 << 30)}, "tmp": {"sizeLimit": "5Gi"}}
+
+
+def test_other_bounds_restart_nothing() -> None:
+    assert template(BOUNDED) != template()
+    assert inputs(BOUNDED) == inputs()
+
+
+def test_the_ephemeral_storage_of_a_server_replaces_the_sizes() -> None:
+    pod = template(BOUNDED, resources={"limits": {"ephemeral-storage": "1Gi"}})["spec"]
+
+    volumes = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume}
+    assert volumes == {"flywheel": {"sizeLimit": str(2 << 30)}, "tmp": {"sizeLimit": "1Gi"}}
+
+
 def test_what_is_not_said_is_no_input_so_that_a_later_field_restarts_nothing() -> None:
     assert inputs() == {"version": "delay-1", "digest": TARGET.digest, "store": "flywheel-store", "spec": {}}
 

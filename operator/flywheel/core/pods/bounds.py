@@ -1,6 +1,7 @@
-"""What bounds a step where its spec does not: resources, time and disk, from the installation's settings.
+"""What bounds a step or a server where its spec does not: resources, time and disk, from the installation's settings.
 
-A Job is written once, so other settings bound only what starts afterwards.
+A Job is written once, so other settings bound only what starts afterwards. The pods of a server keep their template, too, until
+something that the template depends on changes.
 """
 
 from collections.abc import Sequence
@@ -16,16 +17,25 @@ SPARE_INPUT_BYTES = 1 << 30  # for parameters, and for what a command between fe
 
 
 def bound_resources(resources: Resources, settings: Settings) -> Resources:
-    """Returns the resources with the installation's defaults for those that it does not name. A default limit is at least the request,
-    or the pod would be refused."""
-    requests = {**_quantities(settings.step_requests), **resources.requests}
+    """Returns the resources of a step with the installation's defaults for those that it does not name."""
+    return _with_defaults(resources, settings.step_requests, settings.step_limits)
+
+
+def bound_server_resources(resources: Resources, settings: Settings) -> Resources:
+    """Returns the resources of a model server with the installation's defaults for those that it does not name."""
+    return _with_defaults(resources, settings.server_requests, settings.server_limits)
+
+
+def _with_defaults(resources: Resources, default_requests: Sequence[str], default_limits: Sequence[str]) -> Resources:
+    """A default limit is at least the request, or the pod would be refused."""
+    requests = {**_quantities(default_requests), **resources.requests}
     # Kubernetes takes a limit without a request as the request, too.
     requests = {
         name: value for name, value in requests.items() if name in resources.requests or name not in resources.limits
     }
     limits = {
         name: max(value, requests.get(name, value), key=parse_quantity)
-        for name, value in _quantities(settings.step_limits).items()
+        for name, value in _quantities(default_limits).items()
     }
     return Resources(requests=requests, limits={**limits, **resources.limits})
 

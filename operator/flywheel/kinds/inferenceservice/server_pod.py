@@ -3,6 +3,7 @@
 from itertools import chain
 from typing import Any
 
+from flywheel.core.pods.bounds import bound_server_resources, bound_volume, inputs_volume
 from flywheel.core.pods.fetch import ROOT, SERVED_FILES, Input, fetch_container, fetch_limit
 from flywheel.core.pods.pod_spec import (
     pod_security_context,
@@ -54,8 +55,8 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
             *prediction_logging.sinks(spec.logging, service.name, service.namespace, target.digest, settings),
         ],
         "volumes": [
-            {"name": "flywheel", "emptyDir": {}},
-            {"name": "tmp", "emptyDir": {}},
+            {"name": "flywheel", **inputs_volume(spec.resources, settings, restores_checkpoint=False)},
+            {"name": "tmp", **bound_volume(spec.resources, settings.tmp_limit)},
             store_volume(settings),
             # Optional, and mounted from the first pod on, so that a later rollout restarts no server.
             {"name": "route", "configMap": {"name": route, "optional": True}},
@@ -74,13 +75,15 @@ def service_host(service: InferenceService) -> str:
 def _server(service: InferenceService, target: ResolvedVersion, settings: Settings) -> dict[str, Any]:
     spec = service.spec
     env = [*prediction_logging.variables(spec.logging), *user_env(allowed_variables(service, settings))]
+    # What another runtime needs, only its author knows.
+    resources = bound_server_resources(spec.resources, settings) if container.is_ours(spec.runtime) else spec.resources
     return {
         **serving_container("server", "flywheel_serving", [*chain(*_flags(service, target).items())], settings),
         **({"env": env} if env else {}),
         "ports": [
             {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in container.SERVER_PORTS.items()
         ],
-        **resource_fields(spec.resources),
+        **resource_fields(resources),
         # A big model may load for ten minutes; a small one is found ready within a second.
         "startupProbe": _probe("live", period=1, timeout=1, failures=600),
         "readinessProbe": _probe("ready", period=1, timeout=3, failures=3),
