@@ -63,6 +63,30 @@ def test_large_whole_numbers_are_exact_beside_decimals(body: Any) -> None:
     assert tensor(INTEGER, body) == [9007199254740993, 1]
 
 
+@pytest.mark.parametrize(
+    ("datatype", "whole"), [("FP32", 16777217), ("FP64", 9007199254740993), ("FP64", -9007199254740993)]
+)
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param('{"rows": [{"x": 1}, {"x": %s}]}', id="packed"),
+        pytest.param('{"rows": [{"x": null}, {"x": %s}]}', id="beside a missing value"),
+        pytest.param('{"inputs": {"x": [1, %s]}}', id="by column"),
+    ],
+)
+def test_a_whole_number_that_the_type_lacks_is_refused(datatype: str, whole: int, form: str) -> None:
+    spec = TensorSpec("x", datatype, (-1, 1))
+
+    for body in (orjson.loads(form % whole), f"x\n1\n{whole}\n".encode()):
+        with pytest.raises(InvalidRequest, match=f"the value {whole} in row 1 cannot be represented in {datatype}"):
+            tensor(spec, body)
+
+
+def test_a_large_number_that_the_type_has_is_taken() -> None:
+    assert tensor(PAIR, {"rows": [{"x_0": 16777216, "x_1": 1e30}]}) == [[16777216.0, pytest.approx(1e30)]]
+    assert tensor(PAIR, {"instances": [[33554432, 16777217.0]]}) == [[33554432.0, 16777216.0]]
+
+
 def test_a_text_of_a_csv_may_be_as_long_as_one_of_json() -> None:
     text = "word " * 100_000
     spec = TensorSpec("x", "BYTES", (-1, 1))

@@ -1,13 +1,18 @@
 """Cells of one column as an array of an input's datatype."""
 
 from contextlib import suppress
+from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from flywheel_serving.model import tensors
 from flywheel_serving.model.datatypes import DTYPES, Array
 
 # As the check of a Dataset reads them (images/runtime/flywheel_runtime/datasets/types.py).
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+# From here on, a type has not every whole number.
+LAST_EXACT = {"FP16": 2**11, "FP32": 2**24, "FP64": 2**53}
 TRUE, FALSE = frozenset({"true", "t", "yes"}), frozenset({"false", "f", "no"})
 
 
@@ -16,13 +21,38 @@ def to_array(cells: list[Any], datatype: str, *, is_text: bool) -> Array:
 
     A Boolean is 1 or 0 among numbers; null is a missing number or an empty text. `is_text`: parse numbers.
     """
+    given = cells
     if is_text and datatype != "BYTES":
         cells = _parse_all(cells, datatype)
     if datatype == "BOOL":
         cells = [bool(cell) if type(cell) in (int, float) and cell in (0, 1) else cell for cell in cells]
     elif datatype != "BYTES":
         cells = [int(cell) if type(cell) is bool else cell for cell in cells]
-    return tensors.from_json(cells, datatype, _shape(cells))
+    array = tensors.from_json(cells, datatype, _shape(cells))
+    if datatype in LAST_EXACT:
+        _check_exact(given, array, datatype)
+    return array
+
+
+def has_inexact(array: Array, datatype: str) -> bool:
+    """Whether a whole number may have been rounded to a value of the array."""
+    return bool(np.abs(array).max(initial=0) >= LAST_EXACT[datatype])
+
+
+def _check_exact(cells: list[Any], array: Array, datatype: str) -> None:
+    """As in a batch, a whole number that the type does not have is an error, and not another number."""
+    large = np.flatnonzero(np.isfinite(array) & (np.abs(array) >= LAST_EXACT[datatype]))
+    if not large.size:
+        return
+    for _ in array.shape[1:]:
+        cells = list(chain.from_iterable(cells))
+    for at in large.tolist():
+        cell, row = cells[at], at // (array.size // len(array))
+        whole = cell if type(cell) is int else None
+        if isinstance(cell, str) and cell.strip().lstrip("+-").isdecimal():
+            whole = int(cell)
+        if whole is not None and whole != int(array.flat[at]):
+            raise ValueError(f"the value {whole} in row {row} cannot be represented in {datatype}")
 
 
 def key_array(cells: list[Any]) -> Array:

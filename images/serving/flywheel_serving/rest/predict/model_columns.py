@@ -14,7 +14,7 @@ from flywheel_serving.errors import InvalidRequest
 from flywheel_serving.infer.requests import InputLayout
 from flywheel_serving.model.datatypes import DTYPES, Array
 from flywheel_serving.model.signature import Signature, TensorSpec
-from flywheel_serving.rest.predict.cells import key_array, to_array
+from flywheel_serving.rest.predict.cells import has_inexact, key_array, to_array
 from flywheel_serving.rest.predict.row_bodies import RowBody, quote_names
 
 STRUCT_CODES = {"FP32": "f", "FP64": "d"}
@@ -59,6 +59,8 @@ class ModelColumns:
         except (KeyError, TypeError, struct.error, OverflowError):
             return None
         block = np.ndarray((len(self._names), rows, *self._row_shape), DTYPES[self._datatype], packed)
+        if has_inexact(block, self._datatype):
+            return None
         return dict(zip(self._names, block, strict=True)), (self._layout(rows), block)
 
     def _ordered_cells(self, records: list[Any], kind: type) -> Iterable[Any]:
