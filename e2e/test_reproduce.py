@@ -49,6 +49,10 @@ def test_the_model_is_registered_with_all_that_made_it(done: Namespace) -> None:
     assert status["challenger"]["verdict"] == "Champion"
     assert (lineage["pipeline"], lineage["run"], lineage["dataset"]) == ("malignant", "one", "patients")
     assert lineage["datasetDigest"] == pipelines.step_status(status, "grown")["outputs"]["data"]
+    prepared, [used] = lineage["prepared"], status["inputs"]
+    assert (prepared["step"], prepared["values"]) == ("grown", {"params.least": "8.0"})
+    assert "mean_radius >= $(params.least)" in prepared["sql"]
+    assert prepared["from"] == [{key: used[key] for key in ("name", "dataset", "version", "digest")}]
     assert lineage["revision"] == status["revision"]
     assert float(pipelines.step_status(status, "slices")["metrics"]["roc_auc"]) > 0.9
 

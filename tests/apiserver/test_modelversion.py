@@ -1,5 +1,6 @@
 """Bad ModelVersions are refused by the API server with a sentence of ours, and good ones cannot be changed."""
 
+import json
 from typing import Any
 
 import pytest
@@ -101,6 +102,22 @@ def test_its_lineage_cannot_be_taken_away(installed: Kubectl) -> None:
     answer = installed("apply", "--server-side", "-f", "-", stdin=manifest(spec, "rooted"))
 
     assert "a ModelVersion is immutable" in answer.stderr
+
+
+def test_the_queries_and_tables_behind_its_data_are_kept(installed: Kubectl) -> None:
+    tables = [
+        {"name": "flights", "dataset": "flights", "version": "flights-1", "digest": f"sha256:{'1' * 64}"},
+        {"name": "recent", "digest": f"sha256:{'2' * 64}", "sql": "SELECT * FROM flights"},
+    ]
+    sql = "SELECT * FROM recent WHERE month > $(params.months)"
+    prepared = {"step": "window", "sql": sql, "values": {"params.months": "3"}, "from": tables}
+    spec = {"model": "fraud", "source": ARTIFACT, "lineage": {**LINEAGE, "prepared": prepared}}
+    made = installed("apply", "--server-side", "-f", "-", stdin=manifest(spec, "prepared"))
+    assert made.returncode == 0, made.stderr
+
+    found = json.loads(installed("get", "fwver", "prepared", "-o", "json").stdout)
+
+    assert found["spec"]["lineage"]["prepared"] == prepared
 
 
 def test_the_resources_of_its_verify_job_can_be_changed(installed: Kubectl) -> None:

@@ -129,6 +129,8 @@ def test_a_version_names_the_dataset_behind_the_data_the_trial_and_the_parameter
     lineage = spec["lineage"]
     assert (lineage["dataset"], lineage["datasetVersion"], lineage["datasetDigest"]) == ("flights", "v-1", DATA)
     assert (lineage["trial"], lineage["parameters"]) == (3, {"depth": "4", "estimator": "Ridge"})
+    table = {"name": "flights", "dataset": "flights", "version": "v-1", "digest": FLIGHTS}
+    assert lineage["prepared"] == {"step": "data", "from": [table]}
 
 
 def test_a_model_of_a_container_is_registered_with_the_path_that_the_container_writes() -> None:
