@@ -3,14 +3,16 @@
 import json
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from e2e.cluster.paths import CHECKOUT
 
 RESULTS = CHECKOUT / "e2e/bench/results"
+RUN_FIELDS = ("command", "date", "machine", "revision")
 
 Figures = dict[str, float]
 
@@ -36,30 +38,58 @@ class Target:
 
 
 def write_results(
-    name: str, command: str, found: Mapping[str, Mapping[str, float]], targets: Sequence[Target], note: str = ""
+    name: str,
+    command: str,
+    found: Mapping[str, Mapping[str, float]],
+    targets: Sequence[Target],
+    note: str = "",
+    earlier: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Write `results/<name>.json` and `.md`; `note` is Markdown below the table."""
-    result = {
+    """Write `results/<name>.json` and `.md`; `note` is Markdown below the table, and `earlier` what `earlier_results` returned."""
+    result: dict[str, Any] = {
         "command": command,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
         "revision": revision(),
         "figures": found,
+        **({"earlier": earlier} if earlier else {}),
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(_format_results(name, result, targets, note))
+
+
+def earlier_results(name: str, measured: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return the results in `results/<name>.json` that were not measured now, by their keys, each with its run."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return {}
+    last = json.loads(path.read_text())
+    run = {field: last[field] for field in RUN_FIELDS}
+    found = {key: {**run, "figures": figures} for key, figures in last["figures"].items()}
+    return {key: each for key, each in {**last.get("earlier", {}), **found}.items() if key not in measured}
+
+
+def _format_results(name: str, result: Mapping[str, Any], targets: Sequence[Target], note: str) -> str:
     rows = "".join(
         f"| {line.what} | {line.measured:g}{line.unit and ' '}{line.unit} | {line.wanted} | {'yes' if line.is_met else '**no**'} |\n"
         for line in targets
     )
-    details = "".join(
-        f"- `{key}`: " + ", ".join(f"{field} {value:g}" for field, value in figures.items()) + "\n"
-        for key, figures in found.items()
+    details = "".join(f"- `{key}`: {_format_figures(found)}\n" for key, found in result["figures"].items())
+    earlier = "".join(
+        f"- `{key}`, by an earlier run ({each['date']}, {each['machine']}, revision {each['revision']}): "
+        f"{_format_figures(each['figures'])}\n"
+        for key, each in result.get("earlier", {}).items()
     )
-    (RESULTS / f"{name}.md").write_text(
-        f"# {name}: the last result\n\n`{command}`, {result['date']}, {result['machine']}, revision {result['revision']}\n\n"
-        f"| | measured | wanted | holds |\n|---|---|---|---|\n{rows}\n{note}{note and chr(10)}{details}"
+    return (
+        f"# {name}: the last result\n\n"
+        f"`{result['command']}`, {result['date']}, {result['machine']}, revision {result['revision']}\n\n"
+        f"| | measured | wanted | holds |\n|---|---|---|---|\n{rows}\n{note}{note and chr(10)}{details}{earlier}"
     )
+
+
+def _format_figures(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{field} {value:g}" for field, value in figures.items())
 
 
 def format_targets(targets: Sequence[Target]) -> str:

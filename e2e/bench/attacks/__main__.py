@@ -1,10 +1,10 @@
 """What a good client loses while a model server is attacked: requests, and its p99 against that of calm turns.
 
-python -m e2e.bench.attacks [--pairs 10] [--seconds 8] [--kinds idle tokens stuck]
+python -m e2e.bench.attacks [--pairs 10] [--seconds 8] [--kinds idle tokens rpc_tokens stuck]
 
 All traffic stays on loopback, and attackers have nice 19 (attackers.py states their rates). A pair is a calm turn and one under attack,
 beside each other in time. The good client sends 50 requests a second over four connections, of which it opens one anew every second; with
-authentication, a new good token comes with each new connection. The kubelet's probe is sent once a second to the health port, and must
+authentication, a new good token comes with each new connection. Where gRPC is attacked, it uses gRPC. The kubelet's probe is sent once a second to the health port, and must
 never fail.
 """
 
@@ -17,16 +17,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
+
 from e2e import onnx_models
 from e2e.bench import targets
-from e2e.bench.attacks.attackers import KINDS, read_response, request
+from e2e.bench.attacks.attackers import INFER_METHOD, KINDS, read_response, request
 from e2e.bench.targets import Target
+from flywheel_serving.protocol import open_inference_pb2 as pb
 from tests.serving.auth.https_server import HttpsServer
 from tests.serving.local_server import LocalServer
 
@@ -100,6 +104,40 @@ class GoodClient:
             await asyncio.sleep(1)
 
 
+class RpcClient(GoodClient):
+    """Sends them over gRPC; `port` is that of gRPC."""
+
+    async def _send(self, turn: Turn, end: float, number: int) -> None:
+        await asyncio.sleep(number * RENEWAL_SECONDS / CONNECTIONS)
+        content = rpc_content(self._body)
+        while time.perf_counter() < end:
+            self._tokens += 1
+            metadata = (("authorization", f"Bearer {GOOD_TOKEN}{time.time_ns()}-{self._tokens}"),)
+            renewal = time.perf_counter() + RENEWAL_SECONDS * CONNECTIONS
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            try:
+                async with grpc.aio.insecure_channel(f"127.0.0.1:{self._port}", options) as channel:
+                    infer = channel.unary_unary(INFER_METHOD)
+                    while time.perf_counter() < min(end, renewal):
+                        began = time.perf_counter()
+                        await infer(content, metadata=metadata, timeout=10)
+                        turn.seconds.append(time.perf_counter() - began)
+                        await asyncio.sleep(max(0.0, began + CONNECTIONS / RATE - time.perf_counter()))
+            except grpc.aio.AioRpcError as error:
+                turn.failures.append(f"{error.code()}: {error.details()}")
+                await asyncio.sleep(0.1)
+
+
+def rpc_content(body: dict[str, Any]) -> bytes:
+    """The message of a REST body with FP32 tensors."""
+    message = pb.ModelInferRequest(model_name="m")
+    for item in body["inputs"]:
+        tensor = message.inputs.add(name=item["name"], datatype=item["datatype"], shape=item["shape"])
+        tensor.contents.fp32_contents.extend(item["data"])
+    content: bytes = message.SerializeToString()
+    return content
+
+
 async def read_success(reader: asyncio.StreamReader) -> None:
     """Raises ValueError with the response if its status is not 200."""
     head, body = await read_response(reader)
@@ -129,7 +167,7 @@ def serving(kind: str, folder: Path) -> Iterator[tuple[LocalServer, dict[str, An
         else:
             (folder / "model.onnx").write_bytes(onnx_models.network())
             inputs = [{"name": "x", "datatype": "FP32", "shape": [1, 32], "data": [0.5] * 32}]
-        if kind == "tokens":
+        if kind in ("tokens", "rpc_tokens"):
             api = stack.enter_context(HttpsServer(folder, review))
             (folder / "token").write_text("server")
             fields = {"namespace": "bench", "name": "m", "audiences": ["bench"]}
@@ -159,11 +197,13 @@ def measure(kind: str, pairs: int, seconds: float) -> dict[str, float]:
     """Figures of one kind of attack."""
     ratios, calm_p99s, lost, sent = [], [], 0, 0
     with tempfile.TemporaryDirectory() as folder, serving(kind, Path(folder)) as (server, body):
-        client = GoodClient(server.ready["http"], server.ready["health"], body)
+        is_rpc = kind == "rpc_tokens"
+        port = server.ready["grpc" if is_rpc else "http"]
+        client = (RpcClient if is_rpc else GoodClient)(port, server.ready["health"], body)
         asyncio.run(client.run(2.0))
         for number in range(pairs):
             calm = asyncio.run(client.run(seconds))
-            with attacking(kind, server.ready["http"], seconds + ESTABLISHING_SECONDS + 60):
+            with attacking(kind, port, seconds + ESTABLISHING_SECONDS + 60):
                 attacked = asyncio.run(client.run(seconds))
             ratios.append(attacked.p99 / calm.p99)
             calm_p99s.append(calm.p99)
@@ -188,13 +228,21 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     options = parser.parse_args()
     figures = {kind: measure(kind, options.pairs, options.seconds) for kind in options.kinds}
+    earlier = targets.earlier_results("attacks", figures)
+    bounds = bounds_of({**figures, **{kind: each["figures"] for kind, each in earlier.items()}})
+    kinds = "" if options.kinds == list(KINDS) else f" --kinds {' '.join(options.kinds)}"
+    command = f"python -m e2e.bench.attacks --pairs {options.pairs} --seconds {options.seconds:g}{kinds}"
+    targets.write_results("attacks", command, figures, bounds, earlier=earlier)
+    print(targets.format_targets(bounds))
+
+
+def bounds_of(figures: Mapping[str, Mapping[str, float]]) -> list[Target]:
+    """What is wanted of each kind of attack, in the order of `KINDS`."""
     bounds = []
-    for kind, found in figures.items():
+    for kind, found in sorted(figures.items(), key=lambda item: list(KINDS).index(item[0])):
         bounds.append(Target(f"{kind}: requests lost by the good client", found["lost"], 0))
         bounds.append(Target(f"{kind}: p99 under attack by p99 in calm", found["p99_ratio"], MAX_P99_RATIO))
-    command = f"python -m e2e.bench.attacks --pairs {options.pairs} --seconds {options.seconds:g}"
-    targets.write_results("attacks", command, figures, bounds)
-    print(targets.format_targets(bounds))
+    return bounds
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ its attack has its full size.
 |---|---|
 | idle | 10,000 connections that send nothing, opened at 1,000 a second; those that the server closes are opened again at 200 a second |
 | tokens | 300 connections, each with a new made-up token twice a second: 600 requests a second |
+| rpc_tokens | one gRPC connection with 100 calls at once, each followed by another after half a second, with new made-up tokens: 200 calls a second |
 | stuck | 8 connections, each with a request that computes until its limit, and the next one after it |
 """
 
@@ -19,11 +20,18 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from itertools import count
 
+import grpc
+import grpc.aio
+
+from tests.serving.rpc.tcp_relay import relay
+
 SOURCE = ("127.0.0.2", 0)
 IDLE_CONNECTIONS, OPENED_PER_SECOND, REOPENED_PER_SECOND, TICKS_PER_SECOND = 10_000, 1_000, 200, 100
 TOKEN_CONNECTIONS, TOKEN_INTERVAL_SECONDS = 300, 0.5
+RPC_CALLS = 100
 STUCK_CONNECTIONS, STUCK_STEPS = 8, 3_000_000  # a few seconds, where nothing ends it
 NUMBERS = count()
+INFER_METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 
 async def open_connection(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -85,6 +93,22 @@ async def tokens(port: int) -> None:
     await asyncio.gather(*(repeat(port, make, TOKEN_INTERVAL_SECONDS) for _ in range(TOKEN_CONNECTIONS)))
 
 
+async def rpc_tokens(port: int) -> None:
+    """Sends made-up tokens over gRPC, whose clients cannot choose their address: through a relay."""
+
+    async def repeat_call(call: grpc.aio.UnaryUnaryMultiCallable) -> None:
+        while True:
+            metadata = (("authorization", f"Bearer made-up-{os.getpid()}-{next(NUMBERS)}"),)
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await call(b"", metadata=metadata, timeout=30)
+            await asyncio.sleep(TOKEN_INTERVAL_SECONDS)
+
+    with relay(port, SOURCE[0]) as address:
+        async with grpc.aio.insecure_channel(address) as channel:
+            print("established", flush=True)
+            await asyncio.gather(*(repeat_call(channel.unary_unary(INFER_METHOD)) for _ in range(RPC_CALLS)))
+
+
 async def stuck(port: int) -> None:
     """Sends requests that compute for long."""
     body = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [STUCK_STEPS]}]}
@@ -93,7 +117,12 @@ async def stuck(port: int) -> None:
     await asyncio.gather(*(repeat(port, lambda: content, 0.0) for _ in range(STUCK_CONNECTIONS)))
 
 
-KINDS: dict[str, Callable[[int], Coroutine[None, None, None]]] = {"idle": idle, "tokens": tokens, "stuck": stuck}
+KINDS: dict[str, Callable[[int], Coroutine[None, None, None]]] = {
+    "idle": idle,
+    "tokens": tokens,
+    "rpc_tokens": rpc_tokens,
+    "stuck": stuck,
+}
 
 
 async def attack(kind: str, port: int, seconds: float) -> None:
