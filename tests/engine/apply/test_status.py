@@ -12,7 +12,7 @@ from flywheel.core.resource.kind import AnyKind
 from flywheel.core.resource.plan import Event, Plan
 from flywheel.core.resource.schema import Condition, Status
 from flywheel.engine import discover
-from flywheel.engine.apply.status import NORMAL_REASONS, ready_events
+from flywheel.engine.apply.status import NORMAL_REASONS, needs_write, ready_events
 from tests.documents import CHECKOUT
 
 KINDS = {kind.api.kind: kind for kind in discover.kinds()}
@@ -104,3 +104,23 @@ def test_an_event_of_the_plan_is_not_recorded_twice() -> None:
     )
 
     assert ready_events(KINDS["Dataset"], old, new, plan) == ()
+
+
+@pytest.mark.parametrize(
+    ("new", "live", "written"),
+    [
+        pytest.param({"champion": "a", "history": []}, {"champion": "a"}, False, id="empty and absent"),
+        pytest.param(
+            {"signature": {"inputs": ["x"], "classes": []}}, {"signature": {"inputs": ["x"]}}, False, id="deep"
+        ),
+        pytest.param(
+            {"versions": [{"name": "a", "warnings": []}]}, {"versions": [{"name": "a"}]}, False, id="in a list"
+        ),
+        pytest.param({"signature": {"classes": []}}, {"signature": {"classes": ["a"]}}, True, id="no longer there"),
+        pytest.param({"rows": 0}, {}, True, id="zero is a value"),
+    ],
+)
+def test_a_status_is_written_where_it_says_something_else(
+    new: dict[str, Any], live: dict[str, Any], written: bool
+) -> None:
+    assert needs_write(new, live) == written

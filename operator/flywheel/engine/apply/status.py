@@ -33,12 +33,17 @@ def to_json(status: Status) -> dict[str, Any]:
 
 
 def needs_write(new: dict[str, Any], live: dict[str, Any]) -> bool:
-    """Returns whether the status must be written. Empty lists and maps equal absent ones."""
-    return _non_empty(new) != _non_empty(live)
+    """Returns whether the status must be written. Empty lists and maps equal absent ones, so that a field of a new release writes nothing."""
+    return bool(without_empty(new) != without_empty(live))
 
 
-def _non_empty(status: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in status.items() if value not in ({}, [], None)}
+def without_empty(value: Any) -> Any:
+    """Returns a part of a status without empty lists and maps, however deep."""
+    if isinstance(value, list):
+        return [without_empty(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: without_empty(each) for key, each in value.items() if each not in ({}, [], None)}
 
 
 def ready_events(
