@@ -55,6 +55,13 @@ BAD: list[Any] = [
     ),
     pytest.param({"a.csv": GOOD, "b.jsonl": "{}"}, {}, "FormatMixed", ["CSV and JSONL"], id="two formats"),
     pytest.param({"a.dat": GOOD}, {}, "FormatUnknown", ["'a.dat'", "spec.format"], id="a name that tells no format"),
+    pytest.param(
+        {"a.jsonl": "".join(f'{{"id": {10**25 + n}, "late": {n % 2}}}\n' for n in range(9))},
+        {"keys": ["id"]},
+        "OutOfRange",
+        ["'id'", "9223372036854775807"],
+        id="whole numbers beyond 64 bits in JSON",
+    ),
     pytest.param({"a.csv": "id,late\n1,\n2,\n"}, {}, "TargetAllNull", ["all 2 rows"], id="100 % null target"),
     pytest.param(
         {"a.csv": "id,late\n1,1\n2,1\n"}, {}, "OneClass", ["one class only in 2 rows", "2 rows"], id="one class only"

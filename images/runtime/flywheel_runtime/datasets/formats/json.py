@@ -24,14 +24,12 @@ from flywheel_runtime.datasets.sql import quote_column, quote_identifier, quote_
 from flywheel_runtime.datasets.types import parse_text
 
 MAX_LINE_BYTES = 16 * 2**20
-# The Dataset's type of a column, by the types of its JSON values.
-TYPE_OF = {
-    frozenset({"BOOLEAN"}): "Boolean",
-    frozenset({"BIGINT"}): "Integer",
-    frozenset({"UBIGINT"}): "Integer",
-    frozenset({"BIGINT", "UBIGINT"}): "Integer",
-}
-NUMBERS = {"BIGINT", "UBIGINT", "DOUBLE"}
+WHOLE_NUMBERS = {
+    "BIGINT",
+    "UBIGINT",
+    "BEYOND",
+}  # a column of these is Integer, and the check says which are out of range
+NUMBERS = {*WHOLE_NUMBERS, "DOUBLE"}
 COLUMNS_PER_QUERY = 20
 
 
@@ -128,7 +126,7 @@ def _find_types(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> d
     for start in range(0, len(keys), COLUMNS_PER_QUERY):
         part = keys[start : start + COLUMNS_PER_QUERY]
         counted = ", ".join(
-            f"list(DISTINCT json_type({quote_column(name)})), count_if(json_type({quote_column(name)}) = 'VARCHAR' AND "
+            f"list(DISTINCT {_value_type(name)}), count_if(json_type({quote_column(name)}) = 'VARCHAR' AND "
             f"({parse_text(json_text(quote_column(name)), 'Timestamp')}) IS NULL)"
             for name in part
         )
@@ -138,12 +136,21 @@ def _find_types(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> d
     return found
 
 
+def _value_type(name: str) -> str:
+    """SQL for the type of a JSON value. DuckDB takes a whole number beyond 64 bits for a DOUBLE, which has not all of its digits."""
+    column = quote_column(name)
+    is_whole = f"regexp_full_match({json_text(column)}, '-?[0-9]+')"
+    return f"CASE WHEN json_type({column}) = 'DOUBLE' AND {is_whole} THEN 'BEYOND' ELSE json_type({column}) END"
+
+
 def _column_type(name: str, kinds: frozenset[str], *, is_time: bool) -> str | None:
     if kinds & {"ARRAY", "OBJECT"}:
         raise unsupported_type(name, "nested values")
     if kinds == {"VARCHAR"}:
         return None if is_time else "String"  # a time is read as text is, for its zone
-    return TYPE_OF.get(kinds) or ("Float" if kinds and kinds <= NUMBERS else None)
+    if kinds and kinds <= NUMBERS:
+        return "Integer" if kinds <= WHOLE_NUMBERS else "Float"
+    return "Boolean" if kinds == {"BOOLEAN"} else None
 
 
 def _check_first_line(file: SourceFile) -> None:
