@@ -46,9 +46,9 @@ def test_the_ratio_is_to_the_better_peer_and_above_one_where_ours_is_better(metr
 
 
 def test_a_table_of_results_has_a_line_for_each_table() -> None:
-    results = {OURS: Result(0.61234, 119.6), "FLAML": Result(0.5, 120.2)}
+    results = {OURS: Result(0.61234, 119.6, "boosting"), "FLAML": Result(0.5, 120.2, "forest")}
 
     lines = format_results({"wine": results}, {"wine": "roc_auc"}).splitlines()
 
-    assert lines[0] == "| table | metric | Flywheel | FLAML | ratio to the better peer | seconds |"
-    assert lines[2] == "| wine | roc_auc | 0.6123 | 0.5 | 1.2247 | 120 / 120 |"
+    assert lines[0] == "| table | metric | Flywheel | FLAML | ratio to the better peer | seconds | best models |"
+    assert lines[2] == "| wine | roc_auc | 0.6123 | 0.5 | 1.2247 | 120 / 120 | boosting / forest |"

@@ -65,11 +65,14 @@ def measure(
     splits = search.check_table(namespace, table)
     truth = read_parquet(splits["test.parquet"])[table.target]
     ours = search.run_search(namespace, table, splits["test.parquet"], seconds)
-    results = {OURS: Result(score(truth, ours.predictions), ours.seconds)}
-    announce(f"{table.name}: {OURS} {results[OURS].score:.5f}, {ours.estimator} of {ours.trials} trials")
+    model = f"{ours.estimator} of {ours.trials} trials"
+    results = {OURS: Result(score(truth, ours.predictions), ours.seconds, model)}
+    announce(f"{table.name}: {OURS} {results[OURS].score:.5f}, {model}")
     for peer in peers:
         found = peer.run(table, splits, seconds, folder / peer.environment)
-        results[peer.name] = Result(score(truth, Predictions.parse(found)), found["seconds"], found["version"])
+        results[peer.name] = Result(
+            score(truth, Predictions.parse(found)), found["seconds"], found["model"], found["version"]
+        )
         announce(f"{table.name}: {peer.name} {results[peer.name].score:.5f}, {found['model']}")
     return results
 

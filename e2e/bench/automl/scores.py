@@ -27,10 +27,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Result:
-    """What one of those compared made of a table: its score on the test split, and the seconds that its search took."""
+    """What one of those compared made of a table: its score on the test split, the seconds that its search took, and its best model."""
 
     score: float
     seconds: float
+    model: str = ""
     version: str = ""  # of a peer
 
 
@@ -65,11 +66,14 @@ def format_results(found: Mapping[str, Mapping[str, Result]], metrics: Mapping[s
     """Markdown: a line for each table with the scores and the seconds of all."""
     names = list(next(iter(found.values())))
     lines = [
-        f"| table | metric | {' | '.join(names)} | ratio to the better peer | seconds |",
-        "|---|---|" + "---|" * (len(names) + 2),
+        f"| table | metric | {' | '.join(names)} | ratio to the better peer | seconds | best models |",
+        "|---|---|" + "---|" * (len(names) + 3),
     ]
     for table, results in found.items():
         scores = " | ".join(f"{each.score:.4g}" for each in results.values())
+        models = " / ".join(each.model for each in results.values())
         seconds = " / ".join(f"{each.seconds:.0f}" for each in results.values())
-        lines.append(f"| {table} | {metrics[table]} | {scores} | {ratio(results, metrics[table]):.4f} | {seconds} |")
+        lines.append(
+            f"| {table} | {metrics[table]} | {scores} | {ratio(results, metrics[table]):.4f} | {seconds} | {models} |"
+        )
     return "\n".join(lines) + "\n"
