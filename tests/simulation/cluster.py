@@ -113,12 +113,13 @@ class FakeCluster:
         others = frozenset[Path]().union(
             *(paths for key, paths in self._managers.items() if key[0] == reference and key != owner)
         )
-        removed = self._managers.get(owner, frozenset()) - server_side_apply.fields(sets) - others
+        stated = server_side_apply.fields(sets)
+        removed = self._managers.get(owner, frozenset()) - stated - others
         try:
             merged = server_side_apply.merge(live or self._new(reference), sets, removed)
         except LostKeys as error:
             raise ApiError(422, "Invalid", f"{error}: must be an object, not null") from error
-        self._managers[owner] = server_side_apply.fields(sets)
+        self._managers[owner] = stated
         if live is None or merged != live:
             if live is not None and merged.get("spec") != live.get("spec"):
                 merged["metadata"]["generation"] = live["metadata"].get("generation", 1) + 1

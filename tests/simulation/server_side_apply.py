@@ -18,7 +18,9 @@ class LostKeys(ValueError):
 
 def fields(applied: Mapping[str, Any]) -> frozenset[Path]:
     """Return the paths of the values that an applied configuration sets."""
-    return frozenset(_fields(applied, ""))
+    found: list[Path] = []
+    _add_fields(found, (), applied, "")
+    return frozenset(found)
 
 
 def merge(live: Mapping[str, Any], applied: Mapping[str, Any], removed: frozenset[Path]) -> dict[str, Any]:
@@ -28,20 +30,20 @@ def merge(live: Mapping[str, Any], applied: Mapping[str, Any], removed: frozense
         LostKeys: a map of `applied` is empty and loses its last key.
     """
     rest = _without(live, "", frozenset(removed))
-    for path in fields(applied):
+    for path in fields(applied) if removed else ():
         if any(path == each[: len(path)] for each in removed if len(each) > len(path)) and not _value(rest, path):
             raise LostKeys(".".join(str(step) for step in path))
     merged: dict[str, Any] = _merged(rest, applied, "")
     return merged
 
 
-def _fields(value: Any, key: str) -> Iterator[Path]:
-    found = list(_entries(value, key))
-    if not found:
-        yield ()
-    for step, inner, each in found:
-        for path in _fields(each, inner):
-            yield (step, *path)
+def _add_fields(found: list[Path], path: Path, value: Any, key: str) -> None:
+    is_single = True
+    for step, inner, each in _entries(value, key):
+        is_single = False
+        _add_fields(found, (*path, step), each, inner)
+    if is_single:
+        found.append(path)
 
 
 def _entries(value: Any, key: str) -> Iterator[tuple[Any, str, Any]]:
@@ -55,7 +57,7 @@ def _entries(value: Any, key: str) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _is_keyed(value: Any, key: str) -> bool:
-    return isinstance(value, (list, tuple)) and key in KEYED and all(isinstance(each, Mapping) for each in value)
+    return key in KEYED and isinstance(value, (list, tuple)) and all(isinstance(each, Mapping) for each in value)
 
 
 def _identity(element: Mapping[str, Any], key: str) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -38,7 +39,12 @@ class TrialRecord(Schema):
     @property
     def coordinates(self) -> tuple[float | int, ...]:
         """The point as numbers."""
-        return tuple(json.loads(self.point))
+        return _coordinates(self.point)
+
+
+@lru_cache(maxsize=8 * MAX_HISTORY)  # each pass reads all points of its search several times
+def _coordinates(point: str) -> tuple[float | int, ...]:
+    return tuple(json.loads(point))
 
 
 class Attempt(Schema):
