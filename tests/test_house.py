@@ -93,6 +93,7 @@ def documented(module: Module) -> list[ast.Module | ast.ClassDef]:
     return [module.tree, *(each for each in module.tree.body if isinstance(each, ast.ClassDef))]
 
 
+@cache
 def words_of(name: str) -> list[str]:
     """`CollectConfig`, `collect_config` and `COLLECT_CONFIG` are collect and config."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).strip("_").lower().split("_")

@@ -57,7 +57,7 @@ def client(answers: Answers) -> Iterator[Client]:
             """Quiet."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     settings = Configuration(host=f"http://127.0.0.1:{server.server_address[1]}")
     settings.retries = False

@@ -45,20 +45,30 @@ def _pod(root: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("FLYWHEEL_TERMINATION_LOG", str(root / "termination-log"))
 
 
-@pytest.fixture
-def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """run_check({"a.csv": "…"}, previous=result, target="late", …) -> Result"""
-    runs = iter(range(100))
+@pytest.fixture(scope="session")
+def run_check(tmp_path_factory: pytest.TempPathFactory) -> Check:
+    """run_check({"a.csv": "…"}, previous=result, target="late", …) -> Result; the same check again is run once for all tests, unless `anew`."""
+    results: dict[str, Result] = {}
 
-    def run(files: Files, previous: Result | None = None, **params: Any) -> Result:
-        root = tmp_path / f"check-{next(runs)}"
-        _pod(root, {"name": "orders"} | params, monkeypatch)
+    def run(files: Files, previous: Result | None = None, *, anew: bool = False, **params: Any) -> Result:
+        key = repr(files) + repr(previous) + json.dumps(params, sort_keys=True)
+        root = tmp_path_factory.mktemp("check") / "pod"
+        if anew:
+            return _run_check(root, files, previous, params)
+        if key not in results:
+            results[key] = _run_check(root, files, previous, params)
+        return results[key]
+
+    return run
+
+
+def _run_check(root: Path, files: Files, previous: Result | None, params: dict[str, Any]) -> Result:
+    with pytest.MonkeyPatch.context() as patched:
+        _pod(root, {"name": "orders"} | params, patched)
         _write(root / "inputs" / "source", files)
         if previous is not None:
             (root / "inputs" / "previous").symlink_to(previous.data)
         return Result(check.main(), root)
-
-    return run
 
 
 def _write(folder: Path, files: Files) -> None:
@@ -69,22 +79,15 @@ def _write(folder: Path, files: Files) -> None:
 
 
 @pytest.fixture(scope="session")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """checked({"a.csv": "…"}, target="late", …) -> the folder of a good version, made once for all tests."""
-    made: dict[str, Path] = {}
+def checked(run_check: Check) -> Callable[..., Path]:
+    """checked({"a.csv": "…"}, target="late", …) -> the folder of a good version."""
 
-    def build(files: Files, **params: Any) -> Path:
-        key = repr(files) + json.dumps(params, sort_keys=True)
-        if key not in made:
-            root = tmp_path_factory.mktemp("checked") / "pod"
-            with pytest.MonkeyPatch.context() as patched:
-                _pod(root, {"name": "orders"} | params, patched)
-                _write(root / "inputs" / "source", files)
-                assert check.main() == 0
-            made[key] = root / "outputs" / "data"
-        return made[key]
+    def folder(files: Files, **params: Any) -> Path:
+        result = run_check(files, **params)
+        assert result.code == 0, result.failure
+        return result.data
 
-    return build
+    return folder
 
 
 @pytest.fixture

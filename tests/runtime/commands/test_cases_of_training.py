@@ -75,6 +75,7 @@ def test_a_column_that_had_no_value_takes_the_type_of_its_first_values(run_check
     assert types == ["String", "Integer"]
 
 
+@pytest.mark.integration
 def test_a_column_without_a_value_is_left_out_and_the_model_is_trained(run_check: Any, run_train: Any) -> None:
     checked = run_check(read_case("pq-all-nan"), target="late")
     result = run_train(checked.data, **BOOSTING)
@@ -85,6 +86,7 @@ def test_a_column_without_a_value_is_left_out_and_the_model_is_trained(run_check
     assert not set(run["leftOut"]) & set(run["features"])
 
 
+@pytest.mark.integration
 def test_what_the_train_split_alone_lacks_is_left_out_too(run_check: Any, run_train: Any) -> None:
     rows = [
         f"2026-01-{i // 24 + 1:02d}T{i % 24:02d}:00:00Z,{i},{'' if i < 400 else i},{int(i > 390)},{i % 2}"
@@ -103,6 +105,7 @@ def test_what_the_train_split_alone_lacks_is_left_out_too(run_check: Any, run_tr
     assert result.output("model/signature.json")["leftOut"] == ["late_column", "one_value"]
 
 
+@pytest.mark.integration
 def test_a_fold_in_which_a_column_has_no_value_is_fitted(run_check: Any, run_train: Any) -> None:
     rows = [f"2026-01-{i // 24 + 1:02d}T{i % 24:02d}:00:00Z,{i},{'' if i < 250 else i},{i % 2}" for i in range(500)]
     checked = run_check(
@@ -112,6 +115,7 @@ def test_a_fold_in_which_a_column_has_no_value_is_fitted(run_check: Any, run_tra
     assert run_train(checked.data, **BOOSTING, validation={"folds": 4}).code == 0
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("case", ["inf", "huge-float"])
 @pytest.mark.parametrize(
     "estimator", ["HistGradientBoostingClassifier", "LogisticRegression", "DecisionTreeClassifier"]
@@ -152,7 +156,7 @@ def test_divided_copies_are_another_version_than_copies_that_stay_together(run_c
 
 
 def test_an_unchanged_source_keeps_the_version_and_the_splits_of_an_earlier_release(run_check: Any) -> None:
-    earlier = run_check(read_case("few-distinct"), target="survived")
+    earlier = run_check(read_case("few-distinct"), anew=True, target="survived")
     schema = earlier.data / "schema.json"
     schema.write_text(json.dumps(json.loads(schema.read_text()) | {"content": EARLIER_FEW_DISTINCT}))
 
@@ -218,6 +222,7 @@ def target_of(case: str) -> str:
     return first.decode().splitlines()[0].split(",")[-1].strip('"')
 
 
+@pytest.mark.integration
 def test_features_that_are_all_left_out_are_named_with_the_reason(run_check: Any, run_train: Any) -> None:
     checked = run_check({"a.csv": "one,y\n" + "\n".join(f"7,{i % 2}" for i in range(200)) + "\n"}, target="y")
 

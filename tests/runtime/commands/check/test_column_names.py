@@ -99,6 +99,7 @@ def test_prepare_takes_any_name(checked: Callable[..., Path], run_prepare: Calla
     assert result.code == 0, result.failure
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["label", "prediction", "probabilities", "value", "#features"])
 @pytest.mark.parametrize(("estimator", "target"), [("LogisticRegression", "late"), ("Ridge", "wind")])
 def test_any_name_is_a_feature(

@@ -29,7 +29,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("spec", [SPEC, BY_TIME], ids=["random", "by time"])
 def test_the_same_source_gives_the_same_bytes(run_check: Any, spec: dict[str, Any]) -> None:
-    one, two = run_check({"a.csv": ORDERS}, **spec), run_check({"a.csv": ORDERS}, **spec)
+    one, two = run_check({"a.csv": ORDERS}, **spec), run_check({"a.csv": ORDERS}, anew=True, **spec)
 
     assert files(one.data) == files(two.data)
     assert sorted(files(one.data)) == [

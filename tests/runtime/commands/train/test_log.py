@@ -9,6 +9,8 @@ import pytest
 
 from tests.runtime.commands.flights import FEATURES, flights
 
+pytestmark = pytest.mark.integration  # trains models
+
 
 @pytest.mark.integration
 def test_a_trial_as_a_process_of_its_own_ends_without_reports_of_leaks(run_train: Any, checked: Any) -> None:

@@ -10,6 +10,8 @@ from sklearn.datasets import make_classification, make_regression
 
 from flywheel_runtime.commands.train import staged
 
+pytestmark = pytest.mark.integration  # trains models
+
 
 def estimator(name: str, **parameters: Any) -> Any:
     import importlib

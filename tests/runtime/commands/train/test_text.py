@@ -14,6 +14,8 @@ from flywheel_runtime.models.estimators import ESTIMATORS
 from flywheel_serving.model.graph import read_graph
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
 
+pytestmark = pytest.mark.integration  # trains models
+
 GOOD = {
     "de": ["Pünktlich, sauber und GÜNSTIG", "sehr schöner Flug, gern wieder", "der Ärger war schnell behoben"],
     "ru": ["Поезд пришёл вовремя, спасибо", "очень ХОРОШИЙ рейс и экипаж", "всё понравилось, летим ещё"],

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.integration  # trains models
+
 
 @pytest.mark.parametrize("target", ["late", "grade", "delay"])
 def test_numbers_next_to_each_other_go_their_own_way_in_onnx(run_train: Any, checked: Any, target: str) -> None:

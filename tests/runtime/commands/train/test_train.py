@@ -16,6 +16,8 @@ from flywheel_runtime.models.onnx_export import target_scale
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER
 from tests.runtime.commands.flights import FEATURES, flights
 
+pytestmark = pytest.mark.integration  # trains models
+
 SMALL: dict[str, dict[str, Any]] = {
     name: {"max_iter": 20}
     if name.startswith(("Hist", "MLP"))
