@@ -23,13 +23,15 @@ check: setup ## Style, types, import directions, and whether generated files are
 	$(BIN)/lint-imports
 	$(BIN)/python -m generator --check
 
+# Where it is set, each worker compiles every module anew, which takes seconds.
+unit: export PYTHONDONTWRITEBYTECODE :=
 unit: setup ## Tests of this code alone, under a minute. K=name picks.
-	$(PYTEST) tests -n 2 -m "not integration and not apiserver and not long_run" $(AGAIN) $(if $(K),-k "$(K)")
+	$(PYTEST) tests -n 2 -m "not integration and not apiserver and not exhaustive and not long_run" --durations 5 $(AGAIN) $(if $(K),-k "$(K)")
 
-integration: setup ## Tests that start servers (model servers, an S3 server) or train for seconds. K=name picks.
+integration: setup ## Tests that start servers (model servers, an S3 server), train models or repeat a whole life. K=name picks.
 	@python3 -m e2e.setup store
 	@python3 -m e2e.setup clients
-	$(PYTEST) tests -n 2 -m "integration and not long_run" $(AGAIN) $(if $(K),-k "$(K)")
+	$(PYTEST) tests -n 2 -m "(integration or exhaustive) and not long_run" $(AGAIN) $(if $(K),-k "$(K)")
 
 fuzz: setup ## Feed strangers' bytes to the server's parsers for minutes (atheris). T=name picks, SECONDS=n is for each.
 	@$(BIN)/python -m tests.serving.fuzz $(if $(SECONDS),--seconds=$(SECONDS)) $(T)

@@ -9,6 +9,8 @@ import pytest
 
 from tests.documents import CHECKOUT
 
+pytestmark = pytest.mark.integration  # starts pytest
+
 SKIPPED = "import pytest\n\ndef test_a() -> None:\n    pytest.skip('no gateway')\n"
 
 

@@ -163,6 +163,7 @@ async def test_after_a_disconnect_it_goes_on() -> None:
         assert not task.done()
 
 
+@pytest.mark.integration  # kopf waits for five seconds
 @story
 async def test_an_error_in_the_stream_is_never_silent() -> None:
     async with watched() as (server, _store, task):

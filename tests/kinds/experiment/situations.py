@@ -44,6 +44,13 @@ def succeeds(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
     return {"metrics": {"roc_auc": round(value, 6)}}
 
 
+def sometimes_fails(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
+    """Trial 2 fails by its own fault; the first attempt of every third trial is lost."""
+    if trial == 2:
+        return {"exit": 1, "reason": "ParameterRefused", "message": "LogisticRegression refused C=-1 ('C' must be > 0)"}
+    return {"lost": True} if trial % 3 == 0 and attempt == 1 else succeeds(trial, attempt, point)
+
+
 class Search(Simulator):
     """One Experiment whose trials end as `ends` says.
 
@@ -136,3 +143,21 @@ def _is_retained(job: Manifest, metrics: Mapping[str, float]) -> bool:
         return True
     value = metrics[keep["metric"]]
     return bool(value >= keep["reach"] if keep["maximize"] else value <= keep["reach"])
+
+
+THREE = {"repeats": 3, "budget": {"maxTrials": 4}, "register": "m"}
+SPREAD = {1: -0.04, 2: 0.01, 3: 0.06}  # around a mean that the second is nearest to
+
+
+def repeated(spec: Mapping[str, Any] | None = None, **more: Any) -> Search:
+    """Repeats that differ by SPREAD; the first attempt of every third Job is lost."""
+    search = Search(experiment({**THREE, **(spec or {})}), succeeds, **more)
+
+    def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
+        if (trial + search.repeat) % 3 == 0 and attempt == 1:
+            return {"lost": True}
+        value = succeeds(trial, attempt, point)["metrics"]["roc_auc"] + SPREAD[search.repeat]
+        return {"metrics": {"roc_auc": value, "of": search.repeat}}
+
+    search.ends = ends
+    return search

@@ -10,24 +10,7 @@ from hypothesis import strategies as st
 
 from flywheel.core.resource.api import MODEL_VERSION, Reference
 from tests.examples import examples
-from tests.kinds.experiment.situations import Search, experiment, succeeds
-
-THREE = {"repeats": 3, "budget": {"maxTrials": 4}, "register": "m"}
-SPREAD = {1: -0.04, 2: 0.01, 3: 0.06}  # around a mean that the second is nearest to
-
-
-def repeated(spec: Mapping[str, Any] | None = None, **more: Any) -> Search:
-    """Repeats that differ by SPREAD; the first attempt of every third Job is lost."""
-    search = Search(experiment({**THREE, **(spec or {})}), succeeds, **more)
-
-    def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
-        if (trial + search.repeat) % 3 == 0 and attempt == 1:
-            return {"lost": True}
-        value = succeeds(trial, attempt, point)["metrics"]["roc_auc"] + SPREAD[search.repeat]
-        return {"metrics": {"roc_auc": value, "of": search.repeat}}
-
-    search.ends = ends
-    return search
+from tests.kinds.experiment.situations import THREE, Search, experiment, repeated, succeeds
 
 
 def test_the_mean_competes_and_the_model_nearest_to_it_is_the_trials() -> None:
@@ -111,21 +94,7 @@ def test_constraints_bind_the_mean() -> None:
     assert [record.over for record in search.status.history] == [None, None, "0.05", "0.05"]
 
 
-WHOLE = repeated()
-WHOLE.finish()
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
-def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> None:
-    search = repeated(crash_after=crash_after)
-    search.finish()
-
-    assert search.history == WHOLE.history
-    assert search.created == WHOLE.created
-
-
-@settings(max_examples=examples(10), deadline=None)
+@settings(max_examples=examples(10, ci=5), deadline=None)
 @given(data=st.data())
 def test_in_any_order_every_trial_has_the_mean_of_its_repeats(data: st.DataObject) -> None:
     search = repeated()

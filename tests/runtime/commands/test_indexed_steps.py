@@ -39,6 +39,7 @@ def test_every_pod_has_a_result_of_its_own(more: dict[str, str], key: str) -> No
     assert Attempt.from_env(OWNER | more).result_key == key
 
 
+@pytest.mark.integration
 def test_an_item_finds_the_steps_parameters_and_its_own(pod: Pod) -> None:
     each = json.dumps([{"month": 1}, {"month": 2, "rate": 0.5}])
 

@@ -145,7 +145,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 @pytest.mark.parametrize("format_", ["CSV", "JSONL", "Parquet"])
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25, ci=5), deadline=None)
 @given(table=tables(), every=st.integers(1, 80))
 def test_a_batch_reads_the_cells_of_the_dataset(
     format_: str, table: tuple[dict[str, str], list[tuple[Any, ...]]], every: int
@@ -172,7 +172,7 @@ FORMS = st.builds(
 )
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(30, ci=10), deadline=None)
 @given(
     form=FORMS, rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=9), end=st.sampled_from(["\n", "\r\n", "\r"])
 )

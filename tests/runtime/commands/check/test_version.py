@@ -8,6 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.integration  # several whole steps in each test
+
 TIMES = [f"2013-01-{1 + i // 12:02d}T{i % 12:02d}:00:00-05:00" for i in range(300)]
 ORDERS = "id,at,zip,size,price,express,city,late\n" + "".join(
     f"{i},{TIMES[i]},0{i % 90 + 1000},{i % 50},{i * 37 % 101 / 4},{'true' if i % 3 else 'false'},{'ABC'[i % 3]},{i * 7 % 5 % 2}\n"

@@ -7,6 +7,8 @@ from typing import Any
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.integration  # several whole steps in each test
+
 TIMES = [f"2013-01-{1 + i // 12:02d}T{i % 12:02d}:00:00" for i in range(300)]
 ORDERS = "id,day,size,price,express,city,late\n" + "".join(
     f"{i},{TIMES[i]},{i % 50},{i * 37 % 101 / 4},{'true' if i % 3 else 'false'},{'ABC'[i % 3]},{i * 7 % 5 % 2}\n"
