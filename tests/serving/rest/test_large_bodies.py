@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flywheel_serving.errors import InvalidRequest, RequestTooLarge, TooManyRequests
+from flywheel_serving.errors import InvalidRequest, ModelFailed, RequestTooLarge, TooManyRequests
 from flywheel_serving.rest.large_bodies import INLINE_BYTES, MAX_WAITING_OF_PEER, LargeBodies, max_decoded_bytes
 from tests.serving.local_server import LocalServer
 
@@ -70,11 +70,8 @@ def decode_all(*jobs: tuple[str, Callable[[], Any]]) -> list[Any]:
     async def run() -> list[Any]:
         bodies, ended, done = LargeBodies(MEBIBYTE), [], asyncio.Event()
 
-        def on_decoded(get_decoded: Callable[[], Any]) -> None:
-            try:
-                ended.append(get_decoded())
-            except InvalidRequest as error:
-                ended.append(error)
+        def on_decoded(decoded: Any) -> None:
+            ended.append(decoded)
             if len(ended) == len(jobs):
                 done.set()
 
@@ -109,11 +106,17 @@ def test_another_thread_decodes_without_collections_of_garbage() -> None:
 
 def test_an_error_of_the_decoding_is_given_on_and_the_next_body_is_decoded() -> None:
     def fail() -> None:
-        raise InvalidRequest("no JSON")
+        try:
+            json.loads("")
+        except json.JSONDecodeError as error:
+            raise InvalidRequest("no JSON") from error
 
-    [error, found] = decode_all(("a", fail), ("a", lambda: 1))
+    [error, found, failure] = decode_all(("a", fail), ("a", lambda: 1), ("a", lambda: 1 / 0))
 
     assert (str(error), found) == ("no JSON", 1)
+    held = (error.__traceback__, error.__cause__, error.__context__)
+    assert held == (None, None, None), "they hold the body"
+    assert isinstance(failure, ModelFailed)
     assert gc.isenabled()
 
 

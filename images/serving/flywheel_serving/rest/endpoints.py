@@ -30,6 +30,7 @@ from flywheel_serving.rest.rest_guard import RestGuard
 T = TypeVar("T")
 Handler = Callable[[Request, SendResponse], None]
 Submit = Callable[[T, Request, SendResponse], None]
+Decoding = tuple[InferRequest, codec.OutputEncoding]
 STATUS = {
     errors.InvalidRequest: 400,
     errors.NotFound: 404,
@@ -193,23 +194,20 @@ class Endpoints:
     def _decode_later(self, decode: Callable[[], T], submit: Submit[T], request: Request, send: SendResponse) -> None:
         """Decodes in a thread, and goes on with `submit`."""
 
-        def on_decoded(get_decoded: Callable[[], T]) -> None:
-            def handle(request: Request, send: SendResponse) -> None:
-                decoded = get_decoded()
-                self._dataplane.admit(request.peer)  # others came meanwhile
-                submit(decoded, request, send)
+        def admit_and_submit(decoded: T, request: Request, send: SendResponse) -> None:
+            self._dataplane.admit(request.peer)  # others came meanwhile
+            submit(decoded, request, send)
 
-            _handle(handle, request, send)
+        def on_decoded(decoded: T | errors.RequestError) -> None:
+            if isinstance(decoded, errors.RequestError):
+                send(_error(decoded))
+            else:
+                _handle(partial(admit_and_submit, decoded), request, send)
 
         self._large_bodies.decode(request.peer, decode, on_decoded)
 
     def _submit_tensors(
-        self,
-        pinned: bool,
-        timeout: float | None,
-        decoding: tuple[InferRequest, codec.OutputEncoding],
-        request: Request,
-        send: SendResponse,
+        self, pinned: bool, timeout: float | None, decoding: Decoding, request: Request, send: SendResponse
     ) -> None:
         decoded, encoding = decoding
         decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer

@@ -7,6 +7,7 @@ their values become arrays, other requests are answered.
 
 import asyncio
 import gc
+import logging
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -14,15 +15,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel_serving.errors import RequestTooLarge, TooManyRequests
+from flywheel_serving.errors import ModelFailed, RequestError, RequestTooLarge, TooManyRequests
 
 INLINE_BYTES = 256 * 1024
 BINARY_TEXTS_FACTOR = 4  # these have four bytes of length each, and take less memory for their bytes than JSON's values
 MAX_WAITING_OF_PEER = 16
 TEXTS = re.compile(rb"BYTES|\\u00[45]")  # the datatype, also with one of its letters escaped
 
-GetDecoded = Callable[[], Any]  # raises what the decoding raised
-Callback = Callable[[GetDecoded], None]
+log = logging.getLogger(__name__)
+
+Callback = Callable[[Any], None]  # of what was decoded, or of a RequestError
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class LargeBodies:
     def _finish(self, job: _Job, decoding: "Future[Any]") -> None:
         self._is_decoding = False
         self._start_next()
-        job.on_decoded(decoding.result)
+        job.on_decoded(decoding.result())
 
 
 def max_decoded_bytes(memory: int) -> int:
@@ -103,5 +105,12 @@ def _decode_without_collections(decode: Callable[[], Any]) -> Any:
     gc.disable()
     try:
         return decode()
+    except RequestError as error:
+        # Its traceback and causes hold the body, and a cycle of references would keep them until the next collection.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        return error
+    except Exception:
+        log.exception("a body could not be decoded")
+        return ModelFailed("the server failed on this request; its log says why")
     finally:
         gc.enable()
