@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,14 +32,22 @@ PAGE = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 COMPLETED = b"<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>"
 
 
+@cache
+def loader() -> Any:
+    """botocore's descriptions of AWS, which take half a second to parse."""
+    return botocore.session.Session().get_component("data_loader")
+
+
 def botocore_client(access: Access) -> Any:
+    session = botocore.session.Session()
+    session.register_component("data_loader", loader())
     config = Config(  # one of its own, since botocore writes the environment's settings into it
         s3={"addressing_style": "path"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         retries={"total_max_attempts": 1},
     )
-    return botocore.session.Session().create_client(
+    return session.create_client(
         "s3",
         access.region,
         endpoint_url=access.endpoint,

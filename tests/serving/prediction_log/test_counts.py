@@ -77,7 +77,7 @@ def count_one_by_one(values: list[float], edges: list[float]) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60, ci=25), deadline=None)
 @given(REQUESTS)
 def test_every_value_is_counted_in_its_bin(requests: list[list[tuple[Any, ...]]]) -> None:
     rows = [row for each in requests for row in each]

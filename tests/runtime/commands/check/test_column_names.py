@@ -78,7 +78,7 @@ def test_the_names_of_our_sql_are_found() -> None:
     assert {"value", "hash", "size", "middle", "#split", "#row", "rowid", "stratum", "place"} <= set(our_names())
 
 
-@settings(max_examples=examples(8), deadline=None)
+@settings(max_examples=examples(8, ci=4), deadline=None)
 @given(names=NAMES, role=ROLES)
 def test_any_name_passes_the_check(checked: Callable[..., Path], names: list[str], role: str) -> None:
     folder = checked({"a.csv": table(names)}, **with_role(role, names))
