@@ -92,3 +92,42 @@ def test_a_text_of_a_csv_may_be_as_long_as_one_of_json() -> None:
     spec = TensorSpec("x", "BYTES", (-1, 1))
 
     assert tensor(spec, f'x\n"{text}"\n'.encode()) == tensor(spec, {"rows": [{"x": text}]}) == [text]
+
+
+STAMP = TensorSpec("x", "FP64", (-1, 1), content="Timestamp")
+NOON = 1_706_702_400_000_000.0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"rows": [{"x": "2024-01-31T12:00:00Z"}, {"x": None}]},
+        {"rows": [{"x": "2024-01-31T13:00:00+01:00"}, {"x": None}]},
+        {"rows": [{"x": int(NOON)}, {"x": None}]},
+        {"dataframe_split": {"columns": ["x"], "data": [[" 2024-01-31 12:00 "], [None]]}},
+        {"inputs": {"x": ["2024-01-31T12:00:00", None]}},
+        {"instances": [["2024-01-31T12:00:00Z"], [None]]},
+        b"x\n2024-01-31T12:00:00Z\nNA\n",
+        b"x\n1706702400000000\nnull\n",
+        b"x\n1.7067024e15\nNaN\n",
+    ],
+)
+def test_a_timestamp_is_text_or_microseconds(body: Any) -> None:
+    first, second = (row[0] if isinstance(row, list) else row for row in tensor(STAMP, body))
+
+    assert (first, second != second) == (NOON, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "finding"),
+    [
+        ({"rows": [{"x": 1}, {"x": "31.01.2024"}]}, "row 1: found '31.01.2024'"),
+        ({"rows": [{"x": ""}]}, "row 0: found ''"),
+        ({"rows": [{"x": True}]}, "row 0: found true"),
+        (b"x\n2024-01-31\nyes\n", "row 1: found 'yes'"),
+        (b"x\n1_000\n", "row 0: found '1_000'"),
+    ],
+)
+def test_other_cells_of_a_timestamp_are_refused_by_row(body: Any, finding: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"column 'x': {finding}, wanted RFC 3339 as 2024-01-31T09:30:00Z"):
+        tensor(STAMP, body)

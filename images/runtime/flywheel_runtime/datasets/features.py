@@ -2,12 +2,13 @@
 
 The dictionary is made here, not by scikit-learn, and becomes the first node of the ONNX model (models/onnx_inputs.py). A model receives
 64-bit numbers and makes 32-bit ones of them before anything else, as it is done here before anything is fitted: trees of ONNX compare 32
-bits (decision 28). A number that is infinite or beyond 1e37 is missing.
+bits (decision 28). A number that is infinite or beyond 1e37 is missing. Of microseconds since 1970, 32 bits
+hold two minutes: a timestamp is scaled first, to -1 … 1 for the times of the train split.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
 from flywheel_runtime.datasets.sql import connect, prefix_columns, quote_column, quote_literal
 from flywheel_runtime.datasets.texts import TextPool
-from flywheel_runtime.datasets.types import MAX_LEARNT
+from flywheel_runtime.datasets.types import MAX_LEARNT, TIMESTAMP, timestamp_number
 from flywheel_runtime.params import Params
 
 Floats = NDArray[np.float32]
@@ -41,12 +42,17 @@ class ChosenFeatures(Params):
 
 @dataclass(frozen=True)
 class Feature:
-    """One column: a number, free text, or a category with its known values in the order of their codes 0, 1, …"""
+    """One column: a number, free text, or a category with its known values in the order of their codes 0, 1, …
+
+    `center` and `half_range`: of a timestamp, those of the train split in microseconds, by which it is scaled.
+    """
 
     name: str
     type: str
     categories: tuple[str, ...] | None = None
     is_free_text: bool = False
+    center: float = 0.0
+    half_range: float = 1.0
 
     @property
     def has_many_categories(self) -> bool:
@@ -57,6 +63,17 @@ class Feature:
     def is_text(self) -> bool:
         """Whether the model is given text; a category that is a number stays a number."""
         return self.type == "String"
+
+    @property
+    def is_timestamp(self) -> bool:
+        """Whether the model is given microseconds since 1970 (UTC)."""
+        return self.type == TIMESTAMP
+
+    @property
+    def number(self) -> str:
+        """SQL for the number that a client sends, as a 64-bit float."""
+        column = quote_column(self.name)
+        return timestamp_number(column) if self.is_timestamp else f"{column}::DOUBLE"
 
 
 @dataclass(frozen=True)
@@ -130,7 +147,7 @@ class Data:
     def raw(self, split: str, limit: int, start: int = 0) -> dict[str, NDArray[Any]]:
         """Rows of a split from `start` on as a client would send them: each column (rows, 1), text or 64-bit floats."""
         columns = ", ".join(
-            f"coalesce({quote_column(f.name)}, '') AS c{i}" if f.is_text else f"{quote_column(f.name)}::DOUBLE AS c{i}"
+            f"coalesce({quote_column(f.name)}, '') AS c{i}" if f.is_text else f"{f.number} AS c{i}"
             for i, f in enumerate(self.features)
         )
         found = self.connection.execute(
@@ -166,7 +183,7 @@ def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
         log_line(f"warning: column '{name}' is left out: it has {why} in the train split")
     if not picked:
         raise _no_features(left_out)
-    features = tuple(_with_categories(connection, folder, each, columns[each.name]) for each in picked)
+    features = tuple(_fit_feature(connection, folder, each, columns[each.name]) for each in picked)
     return Data(folder, schema, features, connection, left_out=left_out)
 
 
@@ -179,10 +196,16 @@ def _no_features(left_out: Mapping[str, str]) -> Failure:
 
 
 def _usable_features(schema: Mapping[str, Any], profile: Mapping[str, Any]) -> list[Feature]:
-    """All columns but the target, keys, event time, group and other times: a time only ever grows, so it is no feature."""
+    """All columns but the target, keys, event time and group, and of times those in timestampFeatures (none before that field existed)."""
     roles = {schema["target"], schema["eventTime"], schema["split"]["group"], *schema["keys"]}
-    columns = [c for c in schema["columns"] if c["name"] not in roles and c["type"] != "Timestamp"]
-    return [_feature(c["name"], c["type"], profile[c["name"]]) for c in columns]
+    columns = [c for c in schema["columns"] if c["name"] not in roles]
+    times = [
+        c["name"] for c in columns if c["type"] == TIMESTAMP and c["name"] not in schema.get("timestampFeatures", ())
+    ]
+    if times:
+        listed = ", ".join(f"'{name}'" for name in times)
+        log_line(f"warning: of the times, {listed} are left out; to learn from one, name it in features.numeric")
+    return [_feature(c["name"], c["type"], profile[c["name"]]) for c in columns if c["name"] not in times]
 
 
 def _feature(name: str, kind: str, profile: Mapping[str, Any]) -> Feature:
@@ -206,9 +229,11 @@ def _choose(schema: Mapping[str, Any], chosen: ChosenFeatures) -> list[Feature]:
     for name in (*chosen.numeric, *chosen.categorical, *chosen.text):
         if name not in types:
             raise Failure("FeatureMissing", f"Feature '{name}' is not in the data; it has {', '.join(types)}.")
-        if name == schema["target"] or types[name] == "Timestamp":
-            what = "the target" if name == schema["target"] else "a time"
-            raise Failure("FeatureInvalid", f"Feature '{name}' is {what} and cannot be a feature; leave it out.")
+        if name == schema["target"]:
+            raise Failure("FeatureInvalid", f"Feature '{name}' is the target and cannot be a feature; leave it out.")
+        if types[name] == TIMESTAMP and name not in chosen.numeric:
+            message = f"Feature '{name}' is a timestamp, which is learnt as a number; move it to features.numeric."
+            raise Failure("FeatureInvalid", message)
         if name in chosen.numeric and types[name] == "String":
             message = f"Feature '{name}' holds text; move it from features.numeric to features.categorical."
             raise Failure("FeatureInvalid", message)
@@ -222,9 +247,15 @@ def _choose(schema: Mapping[str, Any], chosen: ChosenFeatures) -> list[Feature]:
     ]
 
 
-def _with_categories(
+def _fit_feature(
     connection: duckdb.DuckDBPyConnection, folder: Path, feature: Feature, profile: Mapping[str, Any]
 ) -> Feature:
+    """The feature with what the train split says: its categories, or how its timestamps are scaled."""
+    if feature.is_timestamp:
+        ends = f"coalesce(min({feature.number}), 0), coalesce(max({feature.number}), 0)"
+        first, last = connection.execute(f"SELECT {ends} FROM {_split_table(folder, 'train')}").fetchall()[0]
+        center = (first + last) // 2
+        return replace(feature, center=center, half_range=max(last - center, 1.0))
     if feature.categories is None:
         return feature
     # Known values come from the train split alone: validation and test stay unseen. Text of older builds has no `content`.
@@ -255,6 +286,11 @@ def _narrow(number: str) -> str:
     return f"CASE WHEN abs({narrow}) <= {MAX_LEARNT!r}::FLOAT THEN {narrow} END"
 
 
+def _scaled(feature: Feature) -> str:
+    """SQL for a scaled timestamp; models/onnx_inputs.py computes the same."""
+    return f"(({feature.number} - {feature.center!r}::DOUBLE) / {feature.half_range!r}::DOUBLE)"
+
+
 def _split_table(folder: Path, split: str) -> str:
     """SQL for the rows of a split, by the names of `quote_column`."""
     return prefix_columns(f"read_parquet({quote_literal(str(folder / f'{split}.parquet'))})")
@@ -264,6 +300,6 @@ def _feature_sql(feature: Feature) -> str:
     if feature.is_free_text or feature.has_many_categories:
         return f"coalesce({_as_text(feature)}, '')"
     if feature.categories is None:
-        return _narrow(quote_column(feature.name))
+        return _narrow(_scaled(feature) if feature.is_timestamp else quote_column(feature.name))
     known = ", ".join(quote_literal(value) for value in feature.categories)
     return f"coalesce(list_position([{known}]::VARCHAR[], {_as_text(feature)}) - 1, {UNKNOWN})::FLOAT"

@@ -2,7 +2,8 @@
 
 Numbers: 20 quantile bins of the train split (fewer where values repeat), the last one closed; `under`, `over`,
 `missing`, and `invalid` (infinite). Edges and values are compared as 32-bit floats, which is what a server receives.
-Text and Booleans: the 64 most frequent values, `other`, `missing`; `content` says whether text is a Category, FreeText or an Identifier. Times: `missing`, `min`, `max`.
+Times: as numbers, in microseconds since 1970 (UTC); their `min` and `max` are text, and they have no `mean`.
+Text and Booleans: the 64 most frequent values, `other`, `missing`; `content` says whether text is a Category, FreeText or an Identifier.
 `distinct` is an estimate (HyperLogLog) for columns that are not text.
 """
 
@@ -16,7 +17,7 @@ from flywheel_runtime.datasets.schema import Column, PreviousVersion, Schema
 from flywheel_runtime.datasets.split import SPLITS
 from flywheel_runtime.datasets.sql import quote_column, quote_literal
 from flywheel_runtime.datasets.texts import TextContent, text_content
-from flywheel_runtime.datasets.types import MAX_FLOAT
+from flywheel_runtime.datasets.types import MAX_FLOAT, TIMESTAMP, timestamp_number
 
 BINS = 20
 TOP_CATEGORIES = 64
@@ -37,10 +38,8 @@ def profile_columns(
     for column in schema.columns:
         before = previous.profile.get(column.name) if previous else None
         before = before if before and before["type"] == column.type else None
-        if column.type in ("Integer", "Float"):
+        if column.type in ("Integer", "Float", TIMESTAMP):
             found = _numbers(connection, column, before, rows)
-        elif column.type == "Timestamp":
-            found = {"splits": _common(connection, column, rows)}
         else:
             found = _texts(connection, column, before, rows)
         columns[column.name] = {"type": column.type} | found
@@ -67,9 +66,10 @@ def _numbers(
     edges = before["edges"] if before and before.get("edges") else _edges(connection, column, rows["train"])
     parts = _common(connection, column, rows)
     value, finite = _narrow(column), "true" if column.type == "Integer" else f"isfinite({name})"
+    wide = timestamp_number(name) if column.type == TIMESTAMP else f"{name}::DOUBLE"
     counts = [f"count_if({finite} AND {condition})" for condition in _conditions(value, edges)]
     query = (
-        f'SELECT "#split", avg(CASE WHEN {finite} THEN {name}::DOUBLE END), count_if(NOT {finite}), '
+        f'SELECT "#split", avg(CASE WHEN {finite} THEN {wide} END), count_if(NOT {finite}), '
         f'{", ".join(counts)} FROM joined GROUP BY "#split" ORDER BY "#split"'
     )
     for part in parts.values():
@@ -80,7 +80,10 @@ def _numbers(
         rounded = float(f"{mean:.9g}") if mean is not None and math.isfinite(mean) else None
         parts[split] |= {"mean": rounded, "invalid": invalid, "under": under, "over": over, "bins": bins}
     for part in parts.values():
-        part |= {key: float(part[key]) if part[key] is not None else None for key in ("min", "max")}
+        if column.type == TIMESTAMP:
+            del part["mean"]
+        else:
+            part |= {key: float(part[key]) if part[key] is not None else None for key in ("min", "max")}
     return {"edges": edges, "splits": {split: _without_infinity(part) for split, part in parts.items()}}
 
 
@@ -89,6 +92,8 @@ def _narrow(column: Column) -> str:
     name = quote_column(column.name)
     if column.type == "Integer":
         return f"{name}::FLOAT"
+    if column.type == TIMESTAMP:
+        return f"{timestamp_number(name)}::FLOAT"
     within = f"greatest(least({name}, {MAX_FLOAT!r}), -{MAX_FLOAT!r})::FLOAT"
     return f"CASE WHEN isfinite({name}) THEN {within} ELSE {name}::FLOAT END"
 

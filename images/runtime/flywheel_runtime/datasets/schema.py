@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats.dialect import CsvOptions
+from flywheel_runtime.datasets.types import TIMESTAMP
 from flywheel_runtime.params import Params
 
 
@@ -91,6 +92,18 @@ class Schema:
     keys: tuple[str, ...]
     event_time: str | None
     split: Split
+    timestamp_features: tuple[str, ...] = ()
+    """The times that a model learns from unless its features are named."""
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """The columns that a model learns from unless its features are named."""
+        roles = {self.target, self.event_time, self.split.group, *self.keys}
+        return tuple(
+            c
+            for c in self.columns
+            if c.name not in roles and (c.type != TIMESTAMP or c.name in self.timestamp_features)
+        )
 
     def type_of(self, name: str) -> str:
         return next(column.type for column in self.columns if column.name == name)
@@ -98,7 +111,9 @@ class Schema:
     def as_json(self, **more: Any) -> dict[str, Any]:
         columns = [column.model_dump(exclude_none=True) for column in self.columns]
         roles = {"target": self.target, "keys": list(self.keys), "eventTime": self.event_time}
-        return {"v": 1, "columns": columns, "split": self.split.model_dump()} | roles | more
+        # Absent without such times, so that the digests of earlier releases stay.
+        times = {"timestampFeatures": list(self.timestamp_features)} if self.timestamp_features else {}
+        return {"v": 1, "columns": columns, "split": self.split.model_dump()} | roles | times | more
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,7 @@ class PreviousVersion:
     task: str | None = None
     classes: tuple[str, ...] = ()
     content: str | None = None
+    timestamp_features: tuple[str, ...] = ()
 
     def has_values(self, name: str) -> bool:
         """Whether a column had a value in any row: without one its type was a guess."""
@@ -130,7 +146,8 @@ class PreviousVersion:
         profile = json.loads((folder / "profile.json").read_text())["columns"]
         types = {column["name"]: column["type"] for column in schema["columns"]}
         classes = tuple(map(str, schema.get("classes") or ()))
-        return cls(types, profile, schema.get("target"), schema.get("task"), classes, schema.get("content"))
+        times = tuple(map(str, schema.get("timestampFeatures") or ()))
+        return cls(types, profile, schema.get("target"), schema.get("task"), classes, schema.get("content"), times)
 
 
 def resolve_split(spec: DatasetSpec, task: str | None) -> Split:
@@ -166,6 +183,20 @@ def settle_columns(
         for name in order
         if name in inferred
     )
+
+
+def settle_timestamp_features(
+    spec: DatasetSpec, columns: tuple[Column, ...], previous: PreviousVersion | None
+) -> tuple[str, ...]:
+    """The times among `columns` that are features: all without a role; a time of the last good version only if it was one there.
+
+    Releases before learnt from no time, so the features of their Datasets stay.
+    """
+    roles = {spec.target, spec.event_time, spec.split.group, *spec.keys}
+    times = [column.name for column in columns if column.type == TIMESTAMP and column.name not in roles]
+    if previous is None:
+        return tuple(times)
+    return tuple(name for name in times if previous.types.get(name) != TIMESTAMP or name in previous.timestamp_features)
 
 
 def _column(stated: StatedColumn, found: str) -> Column:

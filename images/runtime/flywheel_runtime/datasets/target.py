@@ -12,7 +12,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import VALUES, Anomaly, list_names
 from flywheel_runtime.datasets.schema import PreviousVersion, Schema
 from flywheel_runtime.datasets.sql import count_rows, quote_column
-from flywheel_runtime.datasets.types import MAX_LEARNT
+from flywheel_runtime.datasets.types import MAX_LEARNT, TIMESTAMP, timestamp_number
 
 MAX_INTEGER_CLASSES = 20
 MAX_EXACT_INTEGER = 2**53  # of a 64-bit float
@@ -68,7 +68,7 @@ def describe_target(
     if filled == 0:
         message = f"Target '{name}' is missing in all {rows:,} rows; correct the data or spec.target."
         raise Failure("TargetAllNull", message)
-    if kind == "Timestamp":
+    if kind == TIMESTAMP:
         raise Failure("TargetInvalid", f"Target '{name}' is a time; derive a number or a class from it.")
     few = about <= 2 * MAX_INTEGER_CLASSES
     if kind in ("Boolean", "String") or (kind == "Integer" and few and previous_task != "Regression"):
@@ -146,15 +146,16 @@ def compare_classes(target: Target, previous: PreviousVersion) -> list[Anomaly]:
 
 def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Target) -> list[Anomaly]:
     """Features that alone predict the target nearly perfectly, measured on at most 100,000 rows."""
-    roles = {target.name, schema.event_time, *schema.keys}
-    features = [c for c in schema.columns if c.name not in roles and c.type != "Timestamp"]
     stride = max(1, count_rows(connection, "data") // MAX_LEAK_ROWS)
     sample = f"FROM data WHERE rowid % {stride} = 0 AND {quote_column(target.name)} IS NOT NULL ORDER BY rowid"
-    targets = _codes_or_numbers(connection, target.name, sample, target.task == "Regression")
+    number = f"{quote_column(target.name)}::DOUBLE" if target.task == "Regression" else None
+    targets = _codes_or_numbers(connection, target.name, sample, number)
     found = []
-    for feature in features:
-        is_number = feature.type in ("Integer", "Float")
-        values = _codes_or_numbers(connection, feature.name, sample, is_number)
+    for feature in schema.features:
+        is_number = feature.type in ("Integer", "Float", TIMESTAMP)
+        column = quote_column(feature.name)
+        number = (timestamp_number(column) if feature.type == TIMESTAMP else f"{column}::DOUBLE") if is_number else None
+        values = _codes_or_numbers(connection, feature.name, sample, number)
         reduction = error_reduction(values, targets, is_number, target.task == "Classification")
         if reduction < MIN_LEAK_ERROR_REDUCTION and feature.type == "Integer" and is_identifier(values, stride):
             found += _identifier_leak(feature.name, values, targets, target)
@@ -194,11 +195,12 @@ def _identifier_leak(
 
 
 def _codes_or_numbers(
-    connection: duckdb.DuckDBPyConnection, name: str, sample: str, as_number: bool
+    connection: duckdb.DuckDBPyConnection, name: str, sample: str, number: str | None
 ) -> NDArray[np.float64]:
+    """The values (rows,) by `number`, their SQL, else codes of the column's texts."""
     column = quote_column(name)
-    if as_number:
-        rows = connection.execute(f"SELECT {column}::DOUBLE AS value {sample}").fetchnumpy()["value"]
+    if number is not None:
+        rows = connection.execute(f"SELECT {number} AS value {sample}").fetchnumpy()["value"]
         return np.ma.filled(np.ma.asarray(rows, dtype=np.float64), np.nan)
     rows = connection.execute(f"SELECT coalesce({column}::VARCHAR, '') AS value {sample}").fetchnumpy()["value"]
     return np.unique(np.asarray(rows).astype(str), return_inverse=True)[1].astype(np.float64)

@@ -29,6 +29,7 @@ SURE_FLOAT = (
 MAX_FLOAT = 3.4028234663852886e38  # of 32 bits
 # A model learns from numbers up to here, and takes larger ones for missing: of 32 bits, with room for sums.
 MAX_LEARNT = 1e37
+TIMESTAMP = "Timestamp"
 COLUMNS_PER_QUERY = 20
 DISPROVING_ROWS = 2048
 USUAL = CsvOptions()
@@ -103,6 +104,11 @@ def typed_value(name: str, stated: str | None, kind: str, proven: bool = False, 
         value = f"TRY_CAST({plain_number(column, form)} AS {SQL_TYPE[kind]})"
         return value if kind == "Integer" else _without_nan(value)
     return parse_text(f"{column}::VARCHAR", kind, form)
+
+
+def timestamp_number(value: str) -> str:
+    """SQL for a time or date as a 64-bit float: microseconds since 1970 in UTC, midnight of a date; NULL where it is infinite."""
+    return f"epoch_us(TRY_CAST({value} AS TIMESTAMP))::DOUBLE"
 
 
 def _without_nan(value: str) -> str:

@@ -89,10 +89,9 @@ def _find_unlearnable(version: Version, columns: dict[str, Any]) -> list[Anomaly
     """What training will leave out because of the train split alone."""
     schema = version.schema
     known = {anomaly.column for anomaly in version.anomalies if anomaly.kind == "Constant"}
-    roles = {schema.target, schema.event_time, schema.split.group, *schema.keys}
     found = []
-    for column in schema.columns:
-        if column.name in known | roles or column.type == "Timestamp":
+    for column in schema.features:
+        if column.name in known:
             continue
         if why := find_unlearnable(columns[column.name]):
             message = f"Column '{column.name}' has {why} in the train split; training leaves it out."

@@ -156,7 +156,7 @@ def _plain_columns(inputs: Any, features: Sequence[Feature]) -> list[str]:
     for is_number, found in itertools.groupby(features, lambda each: each.categories is None):
         each_of = list(found)
         if is_number:
-            columns.append(inputs.add_numbers([each.name for each in each_of]))
+            columns.append(inputs.add_numbers(each_of))
         else:
             columns += [inputs.add_codes(each.name, each) for each in each_of]
     return columns

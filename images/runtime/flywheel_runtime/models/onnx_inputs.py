@@ -1,6 +1,7 @@
 """The first nodes of an exported model: from one input for each column to the matrix that the fitted pipeline takes.
 
 month   (FP64 [n,1]) ─── Concat ── Cast to FP32 ── too large: NaN ───┐
+        (timestamps are scaled before the Cast)                      │
 carrier (text [n,1]) ─── LabelEncoder ── code ───────────────────────┤
 tail    (text [n,1]) ─── LabelEncoder ── mean target ────────────────┤ Concat
 remarks (text [n,1]) ─── lower case ── Tokenizer ── TfIdfVectorizer ─┘
@@ -42,11 +43,16 @@ class InputGraph:
         self.inputs.append(helper.make_tensor_value_info(feature.name, kind, [None, 1]))
         return feature.name
 
-    def add_numbers(self, columns: Sequence[str]) -> str:
+    def add_numbers(self, features: Sequence[Feature]) -> str:
         """Numbers as 32-bit floats; what is infinite or too large is missing, as in datasets/features.py."""
         from onnx import TensorProto
 
-        wide = self._add("Concat", columns, axis=1)
+        wide = self._add("Concat", [each.name for each in features], axis=1)
+        if any(each.is_timestamp for each in features):
+            # A number minus 0, divided by 1, is itself.
+            centers = np.array([[each.center for each in features]])
+            ranges = np.array([[each.half_range for each in features]])
+            wide = self._add("Div", [self._add("Sub", [wide, self._constant(centers)]), self._constant(ranges)])
         narrow = self._add("Cast", [wide], to=TensorProto.FLOAT)
         is_too_large = self._add("Greater", [self._add("Abs", [narrow]), self._constant(np.float32(MAX_LEARNT))])
         return self._add("Where", [is_too_large, self._constant(np.float32(np.nan)), narrow])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.features import Data, Feature
 from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
+from flywheel_runtime.datasets.types import TIMESTAMP
 from flywheel_runtime.models.onnx_export import class_values
 
 Array = NDArray[Any]
@@ -64,12 +65,12 @@ class TestSet:
         return labels
 
     def inputs(self, names: list[str], start: int, count: int) -> dict[str, Array]:
-        """Rows from `start` on as a client would send them: each column (rows, 1), text or 32-bit floats.
+        """Rows from `start` on as a client would send them: each column (rows, 1), text or 64-bit floats.
 
         Raises:
-            Failure: a name is no column of the data, or a time.
+            Failure: a name is no column of the data.
         """
-        if finding := _find_unusable(names, self.types):
+        if finding := _find_missing(names, self.types):
             raise not_scorable(finding)
         features = tuple(Feature(name, self.types[name]) for name in names)
         return replace(self.data, features=features).raw("test", min(count, len(self) - start), start)
@@ -112,16 +113,19 @@ def find_mismatch(schema: Mapping[str, Any], signature: Mapping[str, Any]) -> st
     for role in ("target", "task"):
         if signature.get(role) not in (None, schema[role]):
             return f"the {role} of the model is '{signature[role]}' and that of the data is '{schema[role]}'"
-    return _find_unusable([each["name"] for each in signature["inputs"]], types)
+    if finding := _find_missing([each["name"] for each in signature["inputs"]], types):
+        return finding
+    for each in signature["inputs"]:
+        if types[each["name"]] == TIMESTAMP and each.get("content") != TIMESTAMP:
+            return (
+                f"its input '{each['name']}' is no timestamp (content in signature.json), and the data has timestamps"
+            )
+    return None
 
 
-def _find_unusable(inputs: list[str], types: Mapping[str, str]) -> str | None:
-    unusable = next((name for name in inputs if types.get(name, "Timestamp") == "Timestamp"), None)
-    if unusable is None:
-        return None
-    return (
-        f"its input '{unusable}' is {'a time, which no model takes' if unusable in types else 'no column of the data'}"
-    )
+def _find_missing(inputs: list[str], types: Mapping[str, str]) -> str | None:
+    missing = next((name for name in inputs if name not in types), None)
+    return None if missing is None else f"its input '{missing}' is no column of the data"
 
 
 def not_scorable(finding: str) -> Failure:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,9 @@ class OnnxModel:
                 "NoTensors", f"{path.name} has no {side}; a served model needs at least one input and one output"
             )
         recorded = read_signature(path.parent / "signature.json")
+        if recorded:
+            contents = {spec.name: spec.content for spec in recorded.inputs}
+            inputs = tuple(replace(spec, content=contents.get(spec.name, "")) for spec in inputs)
         self.signature = Signature(inputs, outputs, recorded.extra if recorded else {})
 
     @property
@@ -207,7 +211,10 @@ def read_signature(path: Path) -> Signature | None:
 def parse_signature(document: dict[str, Any]) -> Signature:
     """The signature of `Signature.document`. Raises KeyError or TypeError if it is none."""
     sides = [
-        tuple(TensorSpec(t["name"], t["datatype"], tuple(t["shape"]), bool(t.get("anyRank"))) for t in document[side])
+        tuple(
+            TensorSpec(t["name"], t["datatype"], tuple(t["shape"]), bool(t.get("anyRank")), str(t.get("content") or ""))
+            for t in document[side]
+        )
         for side in ("inputs", "outputs")
     ]
     extra = {key: document[key] for key in SIGNATURE_EXTRA if key in document}

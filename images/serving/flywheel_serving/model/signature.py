@@ -6,23 +6,39 @@ from typing import Any, NoReturn
 
 from flywheel_serving.errors import InvalidRequest, RequestTooLarge
 from flywheel_serving.model.datatypes import DTYPES, Array, convert
+from flywheel_serving.model.timestamps import TIMESTAMP, UNIT, to_numbers
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output. In `shape`, -1 is an axis of any length; with `any_rank`, `shape` is one of those that it may have."""
+    """One input or output. In `shape`, -1 is an axis of any length; with `any_rank`, `shape` is one of those that it may have.
+
+    `content` is Timestamp where numbers are microseconds since 1970, else empty.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     any_rank: bool = False
+    content: str = ""
+
+    @property
+    def is_timestamp(self) -> bool:
+        """Whether text is accepted too, as RFC 3339."""
+        return self.content == TIMESTAMP and self.datatype == "FP64"
 
     def metadata(self) -> dict[str, Any]:
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
 
+    def rest_metadata(self) -> dict[str, Any]:
+        """The metadata, with what the numbers of a timestamp mean in `parameters`."""
+        parameters = {"parameters": {"content": TIMESTAMP, "unit": UNIT}} if self.is_timestamp else {}
+        return {**self.metadata(), **parameters}
+
     def document(self) -> dict[str, Any]:
         """The tensor as signature.json has it."""
-        return {**self.metadata(), **({"anyRank": True} if self.any_rank else {})}
+        any_rank = {"anyRank": True} if self.any_rank else {}
+        return {**self.metadata(), **any_rank, **({"content": self.content} if self.content else {})}
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,8 @@ def _fit_one(spec: TensorSpec, array: Array) -> Array:
     if array.size == 0:
         raise InvalidRequest(f"input {spec.name!r}: shape {list(found)} holds no value; send at least one row")
     try:
+        if spec.is_timestamp and array.dtype == object:
+            return to_numbers(array)
         return convert(array, spec.datatype)
     except ValueError as error:
         raise InvalidRequest(f"input {spec.name!r}: wanted {spec.datatype}, {error}") from error

@@ -18,6 +18,7 @@ from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.infer.request_rules import MAX_RANK
 from flywheel_serving.model.datatypes import DTYPES
 from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.model.timestamps import UNIT
 from flywheel_serving.rest import codec
 from flywheel_serving.rest.predict.example import example_rows
 
@@ -95,9 +96,9 @@ def add_tensors(schemas: dict[str, Schema], signature: Signature) -> None:
 
 def _group(specs: Iterable[TensorSpec]) -> list[tuple[list[str], TensorSpec]]:
     """Names by datatype and shape: a thousand features of one kind need one schema, not a thousand."""
-    groups: dict[tuple[str, tuple[int, ...]], list[TensorSpec]] = defaultdict(list)
+    groups: dict[tuple[str, tuple[int, ...], str], list[TensorSpec]] = defaultdict(list)
     for spec in specs:
-        groups[spec.datatype, spec.shape].append(spec)
+        groups[spec.datatype, spec.shape, spec.content].append(spec)
     return [([spec.name for spec in group], group[0]) for group in groups.values()]
 
 
@@ -112,9 +113,13 @@ def _input(names: list[str], spec: TensorSpec) -> Schema:
         "description": f"the model's is {list(spec.shape)}; -1 is any length",
     }
     value = {"type": ["string", "null"] if text else ["number", "boolean", "null"]}
+    datatypes, about = ["BYTES"] if text else NUMBERS, f"the model's is {spec.datatype}"
+    if spec.is_timestamp:
+        value = {"type": ["string", *value["type"]]}
+        datatypes, about = [*NUMBERS, "BYTES"], f"{about}: {UNIT}; BYTES are RFC 3339 text"
     return _tensor(
         names,
-        datatype={"enum": ["BYTES"] if text else NUMBERS, "description": f"the model's is {spec.datatype}"},
+        datatype={"enum": datatypes, "description": about},
         shape=shape,
         data={"type": "array"} if spec.any_rank else _nested(value, rank + 1),
         parameters={"type": ["object", "null"]},

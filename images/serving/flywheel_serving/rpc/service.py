@@ -124,7 +124,7 @@ class RpcServer:
 
     async def _model_metadata(self, request: Any, _call: RpcCall) -> Any:
         self._dataplane.check_model(request.name, request.version)
-        return pb.ModelMetadataResponse(**self._dataplane.model_metadata())
+        return pb.ModelMetadataResponse(**self._dataplane.model_metadata(with_parameters=False))
 
     async def _model_infer(self, request: Any, call: RpcCall) -> Any:
         dataplane = self._dataplane

@@ -12,9 +12,16 @@ from flywheel_runtime.commands.batch.inference.cells import Cell, read_lists, re
 from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.datasets.sql import connect
 
+NOON = 1_706_702_400_000_000
+
 
 def values(
-    cells: list[Any], datatype: str, sql_type: str | None = None, form: CsvOptions | None = None
+    cells: list[Any],
+    datatype: str,
+    sql_type: str | None = None,
+    form: CsvOptions | None = None,
+    *,
+    is_timestamp: bool = False,
 ) -> tuple[Any, dict[int, str]]:
     """The array of these cells: text of CSV, or of a type of DuckDB, or `json` values."""
     with connect(threads=1) as connection:
@@ -22,7 +29,7 @@ def values(
         connection.execute(f"CREATE TABLE t (c {'JSON' if is_json else sql_type or 'VARCHAR'})")
         given = [None if c is None else json.dumps(c) if is_json else c for c in cells]
         connection.executemany("INSERT INTO t VALUES (?)", [[each] for each in given])
-        cell = Cell("c", None if is_json else sql_type, is_json, form or CsvOptions())
+        cell = Cell("c", None if is_json else sql_type, is_json, form or CsvOptions(), is_timestamp)
         if sql_type is not None and sql_type.endswith("[]"):
             return read_lists(connection, "t", cell, datatype, None)
         return read_values(connection, "t", cell, datatype)
@@ -103,3 +110,44 @@ def test_a_wrong_cell_is_told_and_the_others_stay(cell: Any, datatype: str, sql_
 
     assert words in wrong[1]
     assert np.array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize(
+    ("cells", "sql_type", "microseconds"),
+    [
+        pytest.param(["2024-01-31T12:00:00Z", "2024-01-31 13:00:00+01", "1706702400000000"], None, NOON, id="text"),
+        pytest.param(["2024-01-31T12:00:00Z", 1706702400000000], "json", NOON, id="JSON"),
+        pytest.param(["2024-01-31 12:00:00"], "TIMESTAMP", NOON, id="a timestamp"),
+        pytest.param(["2024-01-31 12:00:00"], "TIMESTAMP_NS", NOON, id="of nanoseconds"),
+        pytest.param(["2024-01-31 13:00:00+01"], "TIMESTAMP WITH TIME ZONE", NOON, id="with a zone"),
+        pytest.param(["2024-01-31"], "DATE", NOON - 43_200_000_000, id="a date is midnight"),
+        pytest.param([1706702400000000], "BIGINT", NOON, id="microseconds"),
+        pytest.param(["2024-01-31T12:00:00Z"], "VARCHAR", NOON, id="text of Parquet"),
+    ],
+)
+def test_a_timestamp_is_microseconds(cells: list[Any], sql_type: str | None, microseconds: int) -> None:
+    found, wrong = values([*cells, None], "FP64", sql_type, is_timestamp=True)
+
+    assert (found[:-1].tolist(), wrong) == ([microseconds] * len(cells), {})
+    assert math.isnan(found[-1])
+
+
+@pytest.mark.parametrize(
+    ("cell", "sql_type"), [("soon", None), ("12:00:00", "TIME"), (True, "BOOLEAN"), (True, "json")]
+)
+def test_what_is_no_timestamp_is_told(cell: Any, sql_type: str | None) -> None:
+    _, wrong = values([cell], "FP64", sql_type, is_timestamp=True)
+
+    shown = str(cell).lower() if isinstance(cell, bool) else cell
+    wanted = "wanted RFC 3339 as 2024-01-31T09:30:00Z, or microseconds since 1970"
+    assert wrong == {0: f"'{shown}' is no timestamp; {wanted}"}
+
+
+def test_a_time_without_end_is_missing() -> None:
+    found, wrong = values(["infinity"], "FP64", "TIMESTAMP", is_timestamp=True)
+
+    assert (math.isnan(found[0]), wrong) == (True, {})
+
+
+def test_a_timestamp_is_no_number_for_another_model() -> None:
+    assert values(["2024-01-31"], "FP64", "DATE")[1] == {0: "'2024-01-31' is no number"}

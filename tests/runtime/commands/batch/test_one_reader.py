@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ NAMES = [
     "a;b",
     "$1",
 ]
-DATATYPES = {"Integer": "INT64", "Float": "FP64", "String": "BYTES", "Boolean": "BOOL"}
+DATATYPES = {"Integer": "INT64", "Float": "FP64", "String": "BYTES", "Boolean": "BOOL", "Timestamp": "FP64"}
 COPY = {"CSV": "FORMAT csv, HEADER", "JSONL": "FORMAT json", "Parquet": "FORMAT parquet, ROW_GROUP_SIZE 2048"}
 SUFFIX = {"CSV": "csv", "JSONL": "jsonl", "Parquet": "parquet"}
 
@@ -108,12 +108,15 @@ def write(folder: Path, kinds: dict[str, str], rows: list[tuple[Any, ...]], form
 
 
 def read_dataset(folder: Path, form: TableForm) -> tuple[dict[str, str], dict[str, list[Any]]]:
-    """The types and the cells of all columns, as the check of a Dataset reads them."""
+    """The types and the cells of all columns, as the check of a Dataset reads them; timestamps as training does."""
     with connect(threads=1) as connection:
         stated = source.load_source(connection, source.list_files(folder), form)
         inferred = types.infer_types(connection, [name for name, kind in stated.items() if kind is None], form.csv)
         kinds = {name: kind or inferred[name] for name, kind in stated.items()}
-        values = ", ".join(types.typed_value(name, stated[name], kind, True, form.csv) for name, kind in kinds.items())
+        typed = {name: types.typed_value(name, stated[name], kind, True, form.csv) for name, kind in kinds.items()}
+        values = ", ".join(
+            types.timestamp_number(f"({sql})") if kinds[name] == "Timestamp" else sql for name, sql in typed.items()
+        )
         rows = connection.execute(f"SELECT {values} FROM raw").fetchall()
     return kinds, {name: [row[at] for row in rows] for at, name in enumerate(kinds)}
 
@@ -132,7 +135,8 @@ def read_batch(path: Path, form: TableForm, format_: str, kinds: dict[str, str],
             for chunk in reader.chunks(connection, Piece(folder, file, head, part, names), form, path.parent):
                 assert chunk.bad == ()
                 for name in names:
-                    array, wrong = read_values(connection, chunk.table, cells[name], DATATYPES[kinds[name]])
+                    cell = replace(cells[name], is_timestamp=kinds[name] == "Timestamp")
+                    array, wrong = read_values(connection, chunk.table, cell, DATATYPES[kinds[name]])
                     found[name] += [None if at in wrong else value for at, value in enumerate(array.tolist())]
     return found
 

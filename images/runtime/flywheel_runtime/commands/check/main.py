@@ -1,6 +1,7 @@
 """The check of a Dataset: read the source, find what is wrong with it, and write a version (images/README.md)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,7 @@ from flywheel_runtime.datasets.schema import (
     SqlCheck,
     resolve_split,
     settle_columns,
+    settle_timestamp_features,
 )
 from flywheel_runtime.datasets.target import Target, compare_classes, describe_target, find_leaks, is_whole_target
 from flywheel_runtime.datasets.version import Version
@@ -65,7 +67,9 @@ def _load(
     inferred = {name: kind or inferred[name] for name, kind in stated.items()}
     if _is_whole_target(connection, spec, stated, inferred):
         inferred[spec.target or ""] = "Integer"
-    schema = Schema(settle_columns(spec, inferred, previous), spec.target, spec.keys, spec.event_time, Split())
+    columns = settle_columns(spec, inferred, previous)
+    times = settle_timestamp_features(spec, columns, previous)
+    schema = Schema(columns, spec.target, spec.keys, spec.event_time, Split(), times)
     anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, schema, spec.csv), spec)
     found += near_misses.find_unmatched_ignores(form, list(stated))
     found += anomalies.find_extra_columns(spec, list(stated), previous)
@@ -144,4 +148,4 @@ def _resolve_target(
             message = f"{target.missing:,} rows have no '{spec.target}' and are left out of the splits."
             found.insert(0, Anomaly("TargetNull", "Warning", spec.target, message, target.missing))
     chosen = resolve_split(spec, target.task if target else None)
-    return Schema(schema.columns, schema.target, schema.keys, schema.event_time, chosen), target, found
+    return replace(schema, split=chosen), target, found

@@ -16,7 +16,7 @@ from flywheel_runtime.datasets.sql import (
     quote_column,
     quote_identifier,
 )
-from flywheel_runtime.datasets.types import SQL_TYPE
+from flywheel_runtime.datasets.types import SQL_TYPE, TIMESTAMP
 
 
 def inherit_schema(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple[Schema, bool, list[Anomaly]]:
@@ -53,6 +53,7 @@ def _untyped(before: Column | None) -> str:
 
 def _roles(columns: tuple[Column, ...], first: Table) -> tuple[Schema, list[Anomaly]]:
     present = {column.name for column in columns}
+    times = first.schema.get("timestampFeatures") or ()
     target, time, keys = (first.schema[role] for role in ("target", "eventTime", "keys"))
     lost = []
     if target and target not in present:
@@ -64,6 +65,7 @@ def _roles(columns: tuple[Column, ...], first: Table) -> tuple[Schema, list[Anom
         tuple(key for key in keys if key in present),
         time if time in present else None,
         Split(),
+        tuple(column.name for column in columns if column.name in times and column.type == TIMESTAMP),
     )
     return schema, lost
 

@@ -14,7 +14,8 @@ import numpy as np
 from flywheel_runtime.commands.train.config import TrainConfig
 from flywheel_runtime.commands.train.validation import Validation
 from flywheel_runtime.contract.step import write_json
-from flywheel_runtime.datasets.features import Data
+from flywheel_runtime.datasets.features import Data, Feature
+from flywheel_runtime.datasets.types import TIMESTAMP
 from flywheel_runtime.models import onnx_export
 from flywheel_runtime.models.onnx_export import ExportedModel
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_output, get_output, name_outputs
@@ -29,7 +30,7 @@ MAX_EXACT_INTEGER = 2**53  # of a 64-bit float: larger ones would be written wit
 
 def describe_signature(data: Data, seen: list[str]) -> dict[str, Any]:
     """Inputs and outputs by the names and types of the Open Inference Protocol v2; `seen` are the classes of the fit."""
-    inputs = [{"name": f.name, "datatype": "BYTES" if f.is_text else "FP64", "shape": [-1, 1]} for f in data.features]
+    inputs = [_describe_input(feature) for feature in data.features]
     names = name_outputs([feature.name for feature in data.features])
     if seen:
         is_text = onnx_export.class_values(data).dtype == object
@@ -49,6 +50,12 @@ def describe_signature(data: Data, seen: list[str]) -> dict[str, Any]:
         "columns": [{"name": f.name, "type": f.type} for f in data.features],
         "leftOut": list(data.left_out),  # servers take and ignore them: the clients of an earlier version may send them
     }
+
+
+def _describe_input(feature: Feature) -> dict[str, Any]:
+    """An input of signature.json; `content` says of a number that it is a time, in microseconds since 1970 (UTC)."""
+    described = {"name": feature.name, "datatype": "BYTES" if feature.is_text else "FP64", "shape": [-1, 1]}
+    return described | ({"content": TIMESTAMP} if feature.is_timestamp else {})
 
 
 def choose_golden_rows(exported: ExportedModel, data: Data) -> dict[str, Any]:

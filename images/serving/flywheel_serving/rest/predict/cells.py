@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from flywheel_serving.model import tensors
+from flywheel_serving.model import tensors, timestamps
 from flywheel_serving.model.datatypes import DTYPES, Array
+from flywheel_serving.model.signature import TensorSpec
 
 # As the check of a Dataset reads them (images/runtime/flywheel_runtime/datasets/types.py).
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
@@ -16,13 +17,15 @@ LAST_EXACT = {"FP16": 2**11, "FP32": 2**24, "FP64": 2**53}
 TRUE, FALSE = frozenset({"true", "t", "yes"}), frozenset({"false", "f", "no"})
 
 
-def to_array(cells: list[Any], datatype: str, *, is_text: bool) -> Array:
+def to_array(cells: list[Any], spec: TensorSpec, *, is_text: bool) -> Array:
     """The array of `cells`, [rows, ...] if they are nested lists. Raises ValueError with the finding.
 
     A Boolean is 1 or 0 among numbers; null is a missing number or an empty text. `is_text`: parse numbers.
     """
-    given = cells
-    if is_text and datatype != "BYTES":
+    given, datatype = cells, spec.datatype
+    if spec.is_timestamp:
+        cells = [_read_timestamp(cell, row, is_text=is_text) for row, cell in enumerate(cells)]
+    elif is_text and datatype != "BYTES":
         cells = _parse_all(cells, datatype)
     if datatype == "BOOL":
         cells = [bool(cell) if type(cell) in (int, float) and cell in (0, 1) else cell for cell in cells]
@@ -53,6 +56,26 @@ def _check_exact(cells: list[Any], array: Array, datatype: str) -> None:
             whole = int(cell)
         if whole is not None and whole != int(array.flat[at]):
             raise ValueError(f"the value {whole} in row {row} cannot be represented in {datatype}")
+
+
+def _read_timestamp(cell: Any, row: int, *, is_text: bool) -> Any:
+    """Microseconds since 1970, None where the value is missing; lists of cells stay lists."""
+    if type(cell) is list:
+        return [_read_timestamp(each, row, is_text=is_text) for each in cell]
+    if type(cell) is str:
+        text = cell.strip()
+        if is_text and text.lower() in MISSING:
+            return None
+        if is_text and "_" not in text:
+            with suppress(ValueError):
+                return float(text)
+        try:
+            return float(timestamps.parse_timestamp(text))
+        except ValueError as error:
+            raise ValueError(f"row {row}: {error}") from error
+    if type(cell) is bool:
+        raise ValueError(f"row {row}: found {str(cell).lower()}, wanted {timestamps.EXPECTED}")
+    return cell
 
 
 def key_array(cells: list[Any]) -> Array:

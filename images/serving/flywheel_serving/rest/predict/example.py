@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.model.signature import Signature
+from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.model.timestamps import format_timestamp
 from flywheel_serving.rest.predict.model_columns import column_names
 
 
@@ -17,12 +18,14 @@ def example_rows(feeds: dict[str, Array], signature: Signature) -> bytes:
         value: Any = feeds[spec.name][0] if feeds[spec.name].ndim else feeds[spec.name]
         flat = value.ravel().tolist() if isinstance(value, type(feeds[spec.name])) else [value]
         if len(names) == len(flat):
-            row |= {name: _number(cell) for name, cell in zip(names, flat, strict=True)}
+            row |= {name: _cell(cell, spec) for name, cell in zip(names, flat, strict=True)}
         else:
             row[spec.name] = value.tolist()
     return orjson.dumps({"rows": [row]}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _number(cell: Any) -> Any:
-    """A float that is whole as a whole number, which reads better."""
+def _cell(cell: Any, spec: TensorSpec) -> Any:
+    """A timestamp as text, and a float that is whole as a whole number, which read better."""
+    if spec.is_timestamp and isinstance(cell, float):
+        return format_timestamp(cell) or cell
     return int(cell) if isinstance(cell, float) and cell.is_integer() else cell

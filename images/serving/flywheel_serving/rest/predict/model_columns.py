@@ -37,6 +37,7 @@ class ModelColumns:
         self.column_names = [name for spec in self._specs for name in column_names(spec)]
         self._get_cells = itemgetter(*self.column_names)
         first = signature.inputs[0]
+        self._has_timestamps = any(spec.is_timestamp for spec in self._specs)
         self._is_matrix = len(self._specs) == 1 and len(self.column_names) > 1
         self._datatype, self._row_shape = first.datatype, first.shape[1:]
         same = all((spec.datatype, spec.shape) == (first.datatype, first.shape) for spec in self._specs)
@@ -55,7 +56,12 @@ class ModelColumns:
         ):
             return None
         try:
-            packed = _packer(self._datatype, width * rows)(*self._ordered_cells(records, kind))
+            cells = self._ordered_cells(records, kind)
+            if self._has_timestamps:
+                cells = list(cells)
+                if bool in set(map(type, cells)):
+                    return None  # struct takes a Boolean for a number, and it is no timestamp
+            packed = _packer(self._datatype, width * rows)(*cells)
         except (KeyError, TypeError, struct.error, OverflowError):
             return None
         block = np.ndarray((len(self._names), rows, *self._row_shape), DTYPES[self._datatype], packed)
@@ -137,9 +143,7 @@ class ModelColumns:
 
 
 def _tensor(spec: TensorSpec, names: list[str], columns: dict[str, list[Any]], *, is_text: bool) -> Array:
-    arrays = [
-        _convert(name, lambda name=name: to_array(columns[name], spec.datatype, is_text=is_text)) for name in names
-    ]
+    arrays = [_convert(name, lambda name=name: to_array(columns[name], spec, is_text=is_text)) for name in names]
     if names == [spec.name]:
         return arrays[0]
     for name, array in zip(names, arrays, strict=True):

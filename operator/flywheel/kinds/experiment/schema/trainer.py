@@ -74,7 +74,11 @@ def _supported_estimator() -> dict[str, Any]:
 class Features(Schema):
     """The columns to learn from, by the way they are prepared."""
 
-    numeric: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns that are treated as numeric.")
+    numeric: tuple[ColumnName, ...] = Field(
+        (),
+        max_length=500,
+        description="Columns that are treated as numeric, and timestamps, which are learnt as microseconds since 1970.",
+    )
     categorical: tuple[ColumnName, ...] = Field(
         (),
         max_length=500,
@@ -118,7 +122,7 @@ class SklearnTrainer(Schema):
         None, description="Defaults to the task that follows from the target."
     )
     features: Features | None = Field(
-        None, description="Defaults to all columns except target, keys and eventTime, by type."
+        None, description="Defaults to all columns except target, keys, eventTime and the column of groups, by type."
     )
     estimators: tuple[Estimator, ...] = named_list(
         8, "Estimators to try, each with its own search space. Defaults to the preset Tabular."

@@ -11,7 +11,15 @@ from flywheel_runtime.commands.batch.inference.client import DATATYPES, Array
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.datasets.formats.parquet import UNTYPED, column_type
-from flywheel_runtime.datasets.types import WHOLE, matches_number, parse_text, plain_number, present_text
+from flywheel_runtime.datasets.types import (
+    TIMESTAMP,
+    WHOLE,
+    matches_number,
+    parse_text,
+    plain_number,
+    present_text,
+    timestamp_number,
+)
 
 MAX_SHOWN_CHARACTERS = 60
 WHOLE_TEXT = re.compile(r"[+-]?[0-9]+")
@@ -20,12 +28,16 @@ Wrong = dict[int, str]
 
 @dataclass(frozen=True)
 class Cell:
-    """SQL for a column's cells, and what they are: JSON, a type of DuckDB (`sql_type`), or text as `form` reads it."""
+    """SQL for a column's cells, and what they are: JSON, a type of DuckDB (`sql_type`), or text as `form` reads it.
+
+    `is_timestamp`: the model takes microseconds since 1970.
+    """
 
     sql: str
     sql_type: str | None = None
     is_json: bool = False
     form: CsvOptions = field(default_factory=CsvOptions)
+    is_timestamp: bool = False
 
     @property
     def text(self) -> str:
@@ -123,21 +135,22 @@ def _fill(values: Any, datatype: str) -> Array:
 def _is_missing(cell: Cell, datatype: str) -> str:
     if datatype == "BYTES" or cell.kind not in (None, "String"):
         is_nan = f" OR isnan({cell.sql})" if cell.kind == "Float" and str(cell.sql_type) in ("FLOAT", "DOUBLE") else ""
-        return f"coalesce({cell.sql} IS NULL{is_nan}, true)"
+        is_infinite = f" OR NOT isfinite({cell.sql})" if cell.kind == TIMESTAMP and datatype != "BYTES" else ""
+        return f"coalesce({cell.sql} IS NULL{is_nan}{is_infinite}, true)"
     return f"({present_text(cell.text, cell.form)}) IS NULL"
 
 
 def _value(cell: Cell, datatype: str) -> str:
     """SQL for the value, NULL where it is missing or none."""
     kind, dtype = cell.kind, DATATYPES[datatype].numpy
-    if kind == "" or (kind == "Timestamp" and datatype != "BYTES"):
+    if kind == "" or (kind == TIMESTAMP and datatype != "BYTES" and not cell.is_timestamp):
         return "NULL::BLOB" if datatype == "BYTES" else "NULL::DOUBLE"
     if datatype == "BYTES":
         return _text(cell)
     if dtype.kind == "b":
         return cell.sql if kind == "Boolean" else parse_text(cell.text, "Boolean", cell.form)
     if dtype.kind == "f":
-        return _number(cell)
+        return _timestamp(cell) if cell.is_timestamp else _number(cell)
     return _whole_number(cell, datatype)
 
 
@@ -154,6 +167,18 @@ def _number(cell: Cell) -> str:
         return f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END"
     truth = f"CASE lower({present_text(cell.text, cell.form)}) {_cases('double')} END"
     return f"coalesce({parse_text(cell.text, 'Float', cell.form)}, {truth})"
+
+
+def _timestamp(cell: Cell) -> str:
+    """SQL for a time, date or number as microseconds since 1970; the server reads the same texts."""
+    if cell.kind == TIMESTAMP:
+        return timestamp_number(cell.sql)
+    if cell.kind == "Boolean":
+        return "NULL::DOUBLE"
+    if cell.kind is None or cell.kind == "String":
+        text = timestamp_number(f"({parse_text(cell.text, TIMESTAMP, cell.form)})")
+        return f"coalesce({text}, {parse_text(cell.text, 'Float', cell.form)})"
+    return _number(cell)
 
 
 def _cases(kind: str) -> str:
@@ -204,6 +229,8 @@ def _fault(cell: Cell, datatype: str, text: str | None, shape: str | None, *, is
     kind = DATATYPES[datatype].numpy.kind
     if kind == "b":
         return f"{shown} is neither true nor false"
+    if cell.is_timestamp:
+        return f"{shown} is no timestamp; wanted RFC 3339 as 2024-01-31T09:30:00Z, or microseconds since 1970"
     if kind == "f":
         return f"{shown} is no number"
     if is_missing:

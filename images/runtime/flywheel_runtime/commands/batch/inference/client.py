@@ -5,7 +5,8 @@ Source: https://github.com/kserve/open-inference-protocol, and its binary tensor
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from flywheel_runtime.contract.errors import Failure, HostUnreachable, RequestRejected
+from flywheel_runtime.datasets.types import TIMESTAMP
 from flywheel_runtime.transport.http import read, send
 
 Array = NDArray[Any]
@@ -51,11 +53,17 @@ DATATYPES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output of the model; -1 in the shape is any length."""
+    """One input or output of the model; -1 in the shape is any length, and `parameters` is what the server says besides."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_timestamp(self) -> bool:
+        """Whether its numbers are microseconds since 1970 (UTC)."""
+        return self.datatype == "FP64" and self.parameters.get("content") == TIMESTAMP
 
 
 class Client:

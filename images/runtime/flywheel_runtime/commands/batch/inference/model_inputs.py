@@ -5,7 +5,7 @@ Boolean is 0 or 1; text for BYTES. What cannot be a value is told by its positio
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
@@ -98,7 +98,8 @@ def _read_tensor(
     arrays: list[Array] = []
     wrong: Wrong = {}
     for column in feature.columns:
-        array, found = cells.read_values(connection, table, columns[column], tensor.datatype)
+        cell = replace(columns[column], is_timestamp=tensor.is_timestamp)
+        array, found = cells.read_values(connection, table, cell, tensor.datatype)
         arrays.append(array)
         wrong = {**{at: f"column '{column}': {words}" for at, words in found.items()}, **wrong}
     if len(tensor.shape) == 1:
