@@ -24,7 +24,6 @@ from flywheel_serving.model import golden_rows
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.onnx_model import PLATFORM
 from flywheel_serving.model.row_comparison import compare_rows
-from flywheel_serving.model.signature import TensorSpec
 from flywheel_serving.model.warm_up.observation import Observation, observe
 from flywheel_serving.model.warm_up.synthetic_rows import synthetic_rows
 
@@ -189,15 +188,13 @@ class DataPlane:
     def server_metadata(self) -> dict[str, Any]:
         return {"name": SERVER, "version": VERSION, "extensions": EXTENSIONS}
 
-    def model_metadata(self, *, with_parameters: bool = True) -> dict[str, Any]:
-        """The model's metadata; `with_parameters`: tensors may have parameters, which gRPC's message has no field for."""
-        describe = TensorSpec.rest_metadata if with_parameters else TensorSpec.metadata
+    def model_metadata(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "versions": [self.version],
             "platform": PLATFORM,
-            "inputs": [describe(spec) for spec in self.signature.inputs],
-            "outputs": [describe(spec) for spec in self.signature.outputs],
+            "inputs": [spec.rest_metadata() for spec in self.signature.inputs],
+            "outputs": [spec.rest_metadata() for spec in self.signature.outputs],
         }
 
     def statistics(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError
 
 from flywheel_serving import errors
@@ -124,7 +125,8 @@ class RpcServer:
 
     async def _model_metadata(self, request: Any, _call: RpcCall) -> Any:
         self._dataplane.check_model(request.name, request.version)
-        return pb.ModelMetadataResponse(**self._dataplane.model_metadata(with_parameters=False))
+        # The message has no field for a tensor's parameters.
+        return ParseDict(self._dataplane.model_metadata(), pb.ModelMetadataResponse(), ignore_unknown_fields=True)
 
     async def _model_infer(self, request: Any, call: RpcCall) -> Any:
         dataplane = self._dataplane
