@@ -199,12 +199,9 @@ def _usable_features(schema: Mapping[str, Any], profile: Mapping[str, Any]) -> l
     """All columns but the target, keys, event time and group, and of times those in timestampFeatures (none before that field existed)."""
     roles = {schema["target"], schema["eventTime"], schema["split"]["group"], *schema["keys"]}
     columns = [c for c in schema["columns"] if c["name"] not in roles]
-    times = [
-        c["name"] for c in columns if c["type"] == TIMESTAMP and c["name"] not in schema.get("timestampFeatures", ())
-    ]
-    if times:
-        listed = ", ".join(f"'{name}'" for name in times)
-        log_line(f"warning: of the times, {listed} are left out; to learn from one, name it in features.numeric")
+    times = {c["name"] for c in columns if c["type"] == TIMESTAMP} - set(schema.get("timestampFeatures", ()))
+    for name in sorted(times):
+        log_line(f"warning: timestamp '{name}' is left out; to learn from it, name it in features.numeric")
     return [_feature(c["name"], c["type"], profile[c["name"]]) for c in columns if c["name"] not in times]
 
 
@@ -286,11 +283,6 @@ def _narrow(number: str) -> str:
     return f"CASE WHEN abs({narrow}) <= {MAX_LEARNT!r}::FLOAT THEN {narrow} END"
 
 
-def _scaled(feature: Feature) -> str:
-    """SQL for a scaled timestamp; models/onnx_inputs.py computes the same."""
-    return f"(({feature.number} - {feature.center!r}::DOUBLE) / {feature.half_range!r}::DOUBLE)"
-
-
 def _split_table(folder: Path, split: str) -> str:
     """SQL for the rows of a split, by the names of `quote_column`."""
     return prefix_columns(f"read_parquet({quote_literal(str(folder / f'{split}.parquet'))})")
@@ -300,6 +292,8 @@ def _feature_sql(feature: Feature) -> str:
     if feature.is_free_text or feature.has_many_categories:
         return f"coalesce({_as_text(feature)}, '')"
     if feature.categories is None:
-        return _narrow(_scaled(feature) if feature.is_timestamp else quote_column(feature.name))
+        # As models/onnx_inputs.py has it.
+        scaled = f"(({feature.number} - {feature.center!r}::DOUBLE) / {feature.half_range!r}::DOUBLE)"
+        return _narrow(scaled if feature.is_timestamp else quote_column(feature.name))
     known = ", ".join(quote_literal(value) for value in feature.categories)
     return f"coalesce(list_position([{known}]::VARCHAR[], {_as_text(feature)}) - 1, {UNKNOWN})::FLOAT"
