@@ -117,7 +117,7 @@ def test_the_times_of_a_new_dataset_are_features_but_for_its_event_time(dataset:
 
 def test_a_dataset_of_an_earlier_release_gets_no_new_features(run_check: Any) -> None:
     files, spec = {"a.csv": table("1 hour")}, {"target": "late", "keys": ["id"]}
-    first = run_check(files, **spec)
+    first = run_check(files, anew=True, **spec)
     schema = first.output("data/schema.json")
     del schema["timestampFeatures"]
     (first.data / "schema.json").write_text(json.dumps(schema))
@@ -154,6 +154,7 @@ def test_a_time_that_is_named_is_a_feature(run_train: Any, dataset: Any) -> None
     assert [each["name"] for each in result.output("model/signature.json")["inputs"]] == ["signup", "noise"]
 
 
+@pytest.mark.integration
 def test_a_time_is_no_category(run_train: Any, dataset: Any) -> None:
     result = run_train(dataset(), features={"categorical": ["born"]})
 
