@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.integration  # several whole steps in each test
+
 HEADER = "id,size,carrier,late\n"
 
 
