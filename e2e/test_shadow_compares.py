@@ -47,7 +47,7 @@ def test_a_challenger_that_disagrees_is_rejected_and_no_client_saw_its_answers(s
 
     assert traffic.failures == {}
     assert set(traffic.answers) == {"fraud-1: 100.0"}
-    assert "disagreed in 100 % (limit 5 %)" in condition["message"]
+    assert "disagreed in 100 % (limit 5 %" in condition["message"]
     assert float(status["numbers"]["largestDifference"]) > 0
     worst = artifact(served, status["examples"], "worst.json")
     assert 1 <= len(worst) <= 20
