@@ -47,6 +47,9 @@ DIFFERENCES = {
         (ParsedResponse(200, b"POST /a "), ParsedResponse(200, b"XGET /last ")),
         "6.1: this is how requests are smuggled past a proxy; the answer to the oracle's second request shows it",
     ),
+    "a thousand headers": Difference(
+        (ParsedResponse(431),), (GOT, LAST), "RFC 6585, 5: heads cost memory before anything is known of a client"
+    ),
     "an unknown coding": Difference((ParsedResponse(501),), (NOT_HTTP,), "6.1: the answer is 501"),
     "chunks of HTTP/1.0": Difference(
         (NOT_HTTP,), (POSTED,), "6.1: the framing is faulty, since a proxy of HTTP/1.0 does not read chunks"
