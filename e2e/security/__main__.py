@@ -1,6 +1,7 @@
-"""Removes each control in turn, and shows that what it stops succeeds then: `python3 -m e2e.security [code | cluster]`, by default both.
+"""Removes each control in turn, and shows that what it stops succeeds then: `python3 -m e2e.security [code | source | cluster]`, by default all.
 
 code     the tests of each control that is code (code_controls.py) fail in a process in which it is replaced
+source   the tests of each control that is a piece of a source or of the chart (source_controls.py) fail in a copy of the checkout without it
 cluster  the attacks succeed without the policy that stops them, and fail again once it is back. The whole cluster is without the policy
          meanwhile, so nothing else may run on it
 
@@ -16,6 +17,7 @@ from e2e.kube import KubectlFailed
 from e2e.namespace import Namespace
 from e2e.security.attacks import ATTACKS, Attack, prepare
 from e2e.security.code_controls import CODE_CONTROLS
+from e2e.security.patched_copy import remove_source_controls
 from e2e.security.removal import VARIABLE
 from e2e.waiting import wait_until
 
@@ -23,8 +25,8 @@ SECONDS = 30  # for the API server to see a policy come or go
 
 
 def main() -> int:
-    chosen = sys.argv[1:] or ["code", "cluster"]
-    surprises = sum(_remove_code_controls() if each == "code" else _remove_policies() for each in chosen)
+    removals = {"code": _remove_code_controls, "source": remove_source_controls, "cluster": _remove_policies}
+    surprises = sum(removals[each]() for each in sys.argv[1:] or removals)
     return 1 if surprises else 0
 
 

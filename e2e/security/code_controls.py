@@ -86,7 +86,11 @@ CODE_CONTROLS = (
     CodeControl(
         "a forbidden spec starts no pod",
         "flywheel.engine.apply.restricted_plan:restrict_plan", lambda _resource, plan, *_: plan,
-        ("tests/engine/apply/test_restricted_plan.py::test_a_forbidden_spec",),
+        (
+            "tests/engine/apply/test_restricted_plan.py::test_a_forbidden_spec",
+            "tests/engine/apply/test_restricted_plan.py::test_servers_of_before_go_on_and_a_new_service_does_not_start",
+            "tests/engine/apply/test_restricted_plan.py::test_a_spec_that_becomes_forbidden_replaces_no_server_and_follows_no_version",
+        ),
     ),
     CodeControl(
         "variables of our server are an allow-list",
@@ -107,6 +111,11 @@ CODE_CONTROLS = (
         "steps are bounded by default",
         "flywheel.core.pods.bounds:bound_resources", lambda resources, _settings: resources,
         ("tests/core/pods/test_bounds.py::test_defaults_fill_what_is_not_named_key_by_key",),
+    ),
+    CodeControl(
+        "servers are bounded by default",
+        "flywheel.core.pods.bounds:bound_server_resources", lambda resources, _settings: resources,
+        ("tests/kinds/inferenceservice/test_children.py::test_a_server_is_bounded_where_its_spec_does_not_bound_it",),
     ),
     CodeControl(
         "memory without a limit is capped",
@@ -139,6 +148,7 @@ CODE_CONTROLS = (
             "tests/runtime/commands/collect/test_collect.py::test_a_folder_that_becomes_a_link_after_it_was_listed_gives_nothing_away",
             "tests/runtime/commands/fetch/test_from_volume.py::test_a_file_that_becomes_a_link_is_not_hashed",
             "tests/runtime/commands/batch/test_volume.py::test_a_link_between_the_check_of_a_path_and_its_opening_is_not_followed",
+            "tests/runtime/contract/test_safe_files.py::test_what_becomes_a_link_after_it_was_listed_is_not_opened",
         ),
     ),
     CodeControl(
@@ -176,7 +186,10 @@ CODE_CONTROLS = (
     CodeControl(
         "link-local addresses are refused",
         "flywheel_runtime.transport.hosts:is_blocked", _returns(False),
-        ("tests/runtime/store/test_foreign.py::test_an_endpoint_that_a_rotated_secret_names_is_checked_too",),
+        (
+            "tests/runtime/store/test_foreign.py::test_an_endpoint_that_a_rotated_secret_names_is_checked_too",
+            "tests/runtime/commands/fetch/test_from_http.py::test_addresses_that_no_list_opens",
+        ),
     ),
     CodeControl(
         "ONNX files are read before onnxruntime reads them",
@@ -198,7 +211,10 @@ CODE_CONTROLS = (
     CodeControl(
         "room is reserved for clients with few requests",
         "flywheel_serving.infer.admission:Admission._is_reserved", _returns(False),
-        ("tests/serving/infer/test_admission.py::test_a_client_that_fills_the_limit_keeps_no_other_out",),
+        (
+            "tests/serving/infer/test_admission.py::test_a_client_that_fills_the_limit_keeps_no_other_out",
+            "tests/serving/infer/test_admission.py::test_while_a_queue_stands_there_is_room_for_clients_that_did_not_cause_it",
+        ),
     ),
     CodeControl(
         "idle connections of the largest client make room",
