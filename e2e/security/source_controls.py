@@ -245,13 +245,6 @@ SOURCE_CONTROLS = (
         ("tests/serving/infer/test_time_limit.py::test_a_client_with_stuck_requests_leaves_room_for_others",),
     ),
     SourceControl(
-        "heads count among the bytes of a client",
-        "images/serving/flywheel_serving/http/parser.py",
-        "return self._body_bytes + (head if head > SMALL_HEAD_BYTES else 0)",
-        "return self._body_bytes",
-        ("tests/serving/http/test_connection.py::test_heads_that_a_client_holds_are_counted",),
-    ),
-    SourceControl(
         "large bodies are decoded in turn for all clients",
         "images/serving/flywheel_serving/rest/large_bodies.py",
         "        self._waiting.move_to_end(peer)\n",
