@@ -135,6 +135,7 @@ def store(account: tuple[str, str] | None = None) -> Any:
         region_name=environment.get("AWS_REGION", "us-east-1"),
         config=Config(
             s3={"addressing_style": "path"},
+            retries={"mode": "standard", "max_attempts": 8},  # one story ends the store's pod while others upload
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
