@@ -46,7 +46,8 @@ def test_a_pod_whose_collect_was_killed_has_not_succeeded(namespace: Namespace, 
             "exec", namespace.running_pod("killer"), "--container", "collect", "--", "python3", "-c", kill
         )
     except kube.KubectlFailed as failed:
-        assert "exit code 137" in str(failed)  # the container ends with collect, at times before exec has returned
+        if "exit code 137" not in str(failed):  # the container ends with collect, at times before exec has returned
+            raise
 
     def judged() -> str | None:
         status = (namespace.get("fwexp", "killer") or {}).get("status", {})
