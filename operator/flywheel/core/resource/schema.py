@@ -148,6 +148,21 @@ NameText = Annotated[str, Field(max_length=253)]
 MessageText = Annotated[str, Field(max_length=512)]
 LongText = Annotated[str, Field(max_length=1024)]
 
+# How the faults of our own are bounded (flywheel.core.diagnosis.internal_error), in the status of each kind that starts Jobs.
+InternalErrorCount = Annotated[
+    int | None,
+    Field(
+        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count."
+    ),
+]
+RetryScope = Annotated[
+    str | None,
+    Field(
+        max_length=16,
+        description="Digest of the spec and the release of Flywheel whose faults (InternalError) ended the retries. With another spec or release it is tried again.",
+    ),
+]
+
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LongText, NameText, Schema, ShortText, Status
+from flywheel.core.resource.schema import InternalErrorCount, LongText, NameText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
 
 MAX_HISTORY = 10
@@ -35,10 +35,7 @@ class Run(Schema):
     rows_per_second: int | None = Field(None, description="Scored rows per second, over all shards.")
     warning: LongText | None = Field(None, description="Fields of the spec that have no effect on its input.")
     retries: int = Field(description="Number of consecutive retries.")
-    internal_errors: int | None = Field(
-        None,
-        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
-    )
+    internal_errors: InternalErrorCount = None
     not_before: datetime | None = Field(
         None, description="Earliest start of the next Job after a failure or a suspension."
     )

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LongText, MessageText, NameText, Schema, ShortText, Status
+from flywheel.core.resource.schema import InternalErrorCount, LongText, MessageText, NameText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
 
 MAX_VERSIONS = 200  # in the history, with those that are cited
@@ -56,10 +56,7 @@ class LastCheck(Schema):
     reason: ShortText | None = Field(None, description="Why it failed, as one CamelCase word.")
     message: LongText | None = Field(None, description="Why it failed, as a sentence.")
     retries: int = Field(description="Number of retries after failures that the data did not cause.")
-    internal_errors: int | None = Field(
-        None,
-        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
-    )
+    internal_errors: InternalErrorCount = None
     not_before: datetime | None = Field(None, description="Time of the next attempt.")
     finished_at: datetime | None = Field(None, description="Time when it finished.")
 

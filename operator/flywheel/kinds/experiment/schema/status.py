@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LongText, MessageText, NameText, NumberText, Schema, ShortText, Status
+from flywheel.core.resource.schema import (
+    InternalErrorCount,
+    LongText,
+    MessageText,
+    NameText,
+    NumberText,
+    Schema,
+    ShortText,
+    Status,
+)
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.schema.trainer import MAX_SEARCHED_PARAMETERS
 
@@ -55,10 +64,7 @@ class Attempt(Schema):
     repeat: int | None = Field(None, description="Number of the repeat, from the second on.")
     not_before: datetime | None = Field(None, description="Time of the next attempt.")
     message: MessageText | None = Field(None, description="Reason for the retry.")
-    internal_errors: int | None = Field(
-        None,
-        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
-    )
+    internal_errors: InternalErrorCount = None
 
     @property
     def key(self) -> tuple[int, int]:

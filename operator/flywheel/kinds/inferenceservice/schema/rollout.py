@@ -6,8 +6,10 @@ from typing import Literal
 from pydantic import Field
 
 from flywheel.core.resource.schema import (
+    InternalErrorCount,
     NameText,
     NumberText,
+    RetryScope,
     Schema,
     ShortText,
     exactly_one_of,
@@ -198,15 +200,8 @@ class RolloutStatus(Schema):
         description="Number of consecutive times that this step could not be measured for the same cause (no verdict, or a judge that failed).",
     )
     retry_at: datetime | None = Field(None, description="When the step is measured again.")
-    internal_errors: int | None = Field(
-        None,
-        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
-    )
-    given_up: str | None = Field(
-        None,
-        max_length=16,
-        description="Digest of the spec and the release of Flywheel whose faults (InternalError) ended the retries. With another spec or release it is tried again.",
-    )
+    internal_errors: InternalErrorCount = None
+    given_up: RetryScope = None
     keep_until: datetime | None = Field(None, description="Until when the other version stays on standby.")
     rejected: tuple[Rejection, ...] = Field(
         (), max_length=MAX_REJECTIONS, description="The versions that were rolled back last."

@@ -4,7 +4,15 @@ from datetime import datetime
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import MessageText, NameText, Schema, ShortText, Status
+from flywheel.core.resource.schema import (
+    InternalErrorCount,
+    MessageText,
+    NameText,
+    RetryScope,
+    Schema,
+    ShortText,
+    Status,
+)
 from flywheel.core.resource.values import Digest
 
 MAX_HISTORY = 50
@@ -46,15 +54,8 @@ class Audit(Schema):
     attempts: int | None = Field(None, description="Number of failed attempts to record the next change.")
     message: MessageText | None = Field(None, description="Message about the last failed attempt.")
     retry_at: datetime | None = Field(None, description="Time of the next attempt.")
-    internal_errors: int | None = Field(
-        None,
-        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
-    )
-    given_up: str | None = Field(
-        None,
-        max_length=16,
-        description="Digest of the spec and the release of Flywheel whose faults (InternalError) ended the retries. With another spec or release it is tried again.",
-    )
+    internal_errors: InternalErrorCount = None
+    given_up: RetryScope = None
 
 
 class Promotion(Schema):

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import MessageText, NameText, NumberText, Schema, ShortText
+from flywheel.core.resource.schema import InternalErrorCount, MessageText, NameText, NumberText, Schema, ShortText
 from flywheel.core.resource.values import Digest
 
 
@@ -66,8 +66,5 @@ class GatesRetry(Schema):
     question: str = Field(max_length=8, description="Digest of the measurement request.")
     attempts: int = Field(description="Number of failed attempts.")
     message: MessageText = Field(description="Message about the last failed attempt.")
-    internal_errors: int | None = Field(
-        None,
-        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
-    )
+    internal_errors: InternalErrorCount = None
     retry_at: datetime = Field(description="Time of the next attempt.")

@@ -4,7 +4,16 @@ from datetime import datetime
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LongText, MessageText, NameText, NumberText, Schema, ShortText, Status
+from flywheel.core.resource.schema import (
+    InternalErrorCount,
+    LongText,
+    MessageText,
+    NameText,
+    NumberText,
+    Schema,
+    ShortText,
+    Status,
+)
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.schema.quantization import Quantization
@@ -49,10 +58,7 @@ class VerificationFailure(Schema):
     message: LongText = Field(description="Message about the failure.")
     generation: int = Field(description="Generation of the spec that failed. A new generation is verified at once.")
     in_a_row: int = Field(description="Number of consecutive failed attempts, which determines the backoff.")
-    internal_errors: int | None = Field(
-        None,
-        description="Number of attempts at the same work that ended by a fault of Flywheel (InternalError). It is bounded; other failures do not count.",
-    )
+    internal_errors: InternalErrorCount = None
     retry_at: datetime | None = Field(
         None,
         description="Time of the next attempt. Absent if only a change of the spec or a request can start another verification.",
