@@ -35,9 +35,9 @@ def describe_unmatched(field: str, name: str, present: Collection[str]) -> str:
 
 def given_folders(path: str, columns: Collection[str], ignored: Collection[str]) -> dict[str, str | None]:
     """What the folders give beyond the file's own `columns`. Failure RepeatedColumn where two folders have one name."""
-    check_distinct(path, (name for name, _ in _named_folders(path)), ignored)
-    found = read_folders(path)
-    return {name: found[name] for name in found if name not in ignored and find_same(name, columns) is None}
+    folders = list(_named_folders(path))
+    check_distinct(path, (name for name, _ in folders), ignored)
+    return {name: value for name, value in folders if name not in ignored and find_same(name, columns) is None}
 
 
 def doubled_folders(path: str, columns: Collection[str]) -> dict[str, str | None]:
