@@ -26,10 +26,10 @@ OLDEST_PYTHON = (3, 11)
 ENVIRONMENT = CHECKOUT / ".venv"
 REQUIREMENTS = CHECKOUT / "requirements"
 PROJECT = ("pyproject.toml", "--no-emit-package", "flywheel-operator")
-# What each lock file pins: the dependencies of the project, a group beside them, or a group alone.
+# What each lock file pins: the dependencies of the project with an extra or all of them, a group beside them, or a group alone.
 LOCKED = {
-    "operator": PROJECT,
-    "dev": (*PROJECT, "--group", "dev"),
+    "operator": (*PROJECT, "--extra", "operator"),
+    "dev": (*PROJECT, "--all-extras", "--group", "dev"),
     **{name: ("--group", name) for name in ("runtime", "serving", "mutants", "flaml", "autogluon")},
     "tables": ("--group", "tables", "--no-deps"),
 }

@@ -1,65 +1,124 @@
 """The `flywheel` command."""
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import flywheel
-from flywheel.cluster.errors import ApiError
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand. `module` has DESCRIPTION, EXAMPLES, `add_arguments` and `run`, and is imported when the command is used."""
+
+    name: str
+    module: str
+    summary: str  # one line of `flywheel --help`
+    connects: bool = True  # takes --namespace and --context
+
+
+# The groups of `flywheel --help`, each with its commands.
+COMMANDS = {
+    "train and release": (
+        Command("run", "flywheel.cli.run", "start a TrainingPipeline now, and follow it"),
+        Command("promote", "flywheel.cli.promote", "write a version as manifests for another namespace or cluster"),
+    ),
+    "see what is there": (
+        Command("lineage", "flywheel.cli.lineage", "where a version comes from and what it led to"),
+        Command("export", "flywheel.cli.export", "a version as model card, ML-BOM or JSON"),
+    ),
+    "set up": (
+        Command("test", "flywheel.cli.dry_run", "would the cluster accept a manifest and all that it leads to?"),
+        Command("completion", "flywheel.cli.completion", "print the completion of bash, zsh or fish", connects=False),
+        Command("operator", "flywheel.cli.operator_process", "run the operator in this process", connects=False),
+        Command("version", "flywheel.cli.version", "print the version", connects=False),
+    ),
+}
+BY_NAME = {command.name: command for group in COMMANDS.values() for command in group}
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C, 141 the reader of a pipe went away."
+INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the number of the signal, as shells report them
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0 done, 1 failed, 2 wrong usage."""
+    """Runs one command and returns its exit code (EXIT_CODES)."""
     # Imported here, since modules of commands import this package.
-    from flywheel.cli import dry_run, export, lineage, promote, run
-    from flywheel.cli.connection import add_options
-    from flywheel.cli.errors import FAILED, CommandError, describe_api_error
+    from flywheel.cli.output import configure_streams
 
+    configure_streams()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what the line may go on with
+        importlib.import_module("flywheel.cli.completion").complete_line()
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter would otherwise report a second error when it flushes the stream at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return code
+
+
+def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Returns the parser, with the arguments of those commands alone that are among `words`, so that no other is imported."""
     parser = argparse.ArgumentParser(
-        prog="flywheel",
-        description=str(flywheel.__doc__).partition("\n")[0],
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. 'flywheel COMMAND --help' has examples.",
+        prog=program_name(),
+        usage="%(prog)s COMMAND [OPTIONS]",
+        description=f"{str(flywheel.__doc__).partition(chr(10))[0]}\n\n{_summaries()}",
+        epilog=f"'flywheel COMMAND --help' has the options of a command and examples.\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = {"run": run, "test": dry_run, "export": export, "lineage": lineage, "promote": promote}
-    for name, command in modules.items():
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS)
+    for command in BY_NAME.values():
+        module = importlib.import_module(command.module) if command.name in words else None
         added = commands.add_parser(
-            name,
-            help=command.DESCRIPTION,
-            description=command.DESCRIPTION,
-            epilog=command.EXAMPLES,
+            command.name,
+            prog=f"{program_name()} {command.name}",
+            description=getattr(module, "DESCRIPTION", None),
+            epilog=getattr(module, "EXAMPLES", None),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_arguments(added)
-        add_options(added)
-        added.set_defaults(run=command.run)
-    commands.add_parser("operator", help="run the operator in this process").set_defaults(run=_operator)
-    commands.add_parser("version", help="print the version").set_defaults(run=_version)
-    arguments = parser.parse_args(argv)
+        if module is None:
+            continue
+        module.add_arguments(added)
+        if command.connects:
+            importlib.import_module("flywheel.cli.connection").add_options(added)
+        added.set_defaults(run=module.run)
+    return parser
+
+
+def program_name() -> str:
+    """Returns what the user typed: `flywheel`, or `kubectl flywheel` where kubectl calls this as its plugin."""
+    return "kubectl flywheel" if Path(sys.argv[0]).name.startswith("kubectl") else "flywheel"
+
+
+def _run(words: list[str]) -> int:
+    from flywheel.cli.errors import FAILED, WRONG_USAGE, CommandError, describe_api_error
+    from flywheel.cli.output import escape_lines
+    from flywheel.cluster.errors import ApiError
+
+    parser = make_parser(words)
+    if not words:
+        parser.print_help()
+        return WRONG_USAGE
+    arguments = parser.parse_args(words)
     try:
         code: int = arguments.run(arguments)
     except CommandError as error:
-        print(f"flywheel: {error}", file=sys.stderr)
+        print(f"flywheel: {escape_lines(str(error))}", file=sys.stderr)
         return error.code
     except ApiError as error:
-        print(f"flywheel: {describe_api_error(error)}", file=sys.stderr)
+        print(f"flywheel: {escape_lines(describe_api_error(error))}", file=sys.stderr)
         return FAILED
     return code
 
 
-def _operator(_arguments: argparse.Namespace) -> int:
-    # Imported here, since other commands need neither kopf nor an event loop.
-    from flywheel.engine import discover
-    from flywheel.engine.process import run
-
-    try:
-        return run(discover.kinds(), os.environ)
-    except ValueError as error:
-        print(f"flywheel: {error}", file=sys.stderr)
-        return 2
-
-
-def _version(_arguments: argparse.Namespace) -> int:
-    print(flywheel.__version__)
-    return 0
+def _summaries() -> str:
+    lines = []
+    for group, commands in COMMANDS.items():
+        lines += [f"{group}:", *(f"  {each.name:<12} {each.summary}" for each in commands), ""]
+    return "\n".join(lines).rstrip()

@@ -85,9 +85,9 @@ def load_yaml_documents(text: str) -> Iterator[Any]:
     yield from yaml.load_all(text, Loader=_KubectlLoader)
 
 
-def dump_yaml(value: Any) -> str:
-    """Returns YAML in the order of the data, wrapped at 120 characters."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+def dump_yaml(value: Any, *, ascii_only: bool = False) -> str:
+    """Returns YAML in the order of the data, wrapped at 120 characters; with `ascii_only` every other character is an escape."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=not ascii_only)
 
 
 def _key_text(key: Any) -> str:
