@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from e2e.bench.automl.scores import OURS, Predictions, Result, format_results, ratio, score
+from e2e.bench.automl.scores import OURS, Predictions, Result, format_results, parse_scores, ratio, score
 
 SURE = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
 
@@ -52,3 +52,9 @@ def test_a_table_of_results_has_a_line_for_each_table() -> None:
 
     assert lines[0] == "| table | metric | Flywheel | FLAML | ratio to the better peer | seconds | best models |"
     assert lines[2] == "| wine | roc_auc | 0.6123 | 0.5 | 1.2247 | 120 / 120 | boosting / forest |"
+
+
+def test_the_scores_of_an_earlier_run_are_read_from_its_figures() -> None:
+    figures = {"Flywheel_score": 0.9, "Flywheel_seconds": 100.0, "AutoGluon_score": 0.8, "AutoGluon_seconds": 90.0}
+
+    assert parse_scores(figures) == {"Flywheel": Result(0.9, 100.0), "AutoGluon": Result(0.8, 90.0)}

@@ -16,7 +16,18 @@ from e2e.artifacts import read_parquet
 from e2e.bench import targets
 from e2e.bench.automl import search
 from e2e.bench.automl.peers import Peer, choose_peers
-from e2e.bench.automl.scores import METRIC_OF_TASK, OURS, Predictions, Result, format_results, ratio, score
+from e2e.bench.automl.scores import (
+    METRIC_OF_TASK,
+    OURS,
+    SCORE,
+    SECONDS,
+    Predictions,
+    Result,
+    format_results,
+    parse_scores,
+    ratio,
+    score,
+)
 from e2e.bench.targets import Figures, Target
 from e2e.cluster.progress import Failure, announce
 from e2e.namespace import Namespace
@@ -78,8 +89,10 @@ def measure(
 
 
 def report(seconds: int, found: dict[str, dict[str, Result]], load: float) -> bool:
-    """Write and print the results, and return whether every target is met."""
+    """Write and print the results beside those of tables that an earlier run measured, and return whether every target is met."""
     metrics = {table.name: METRIC_OF_TASK[table.task] for table in TABLES}
+    earlier = targets.earlier_results("automl", found)
+    of_earlier = {name: parse_scores(each["figures"]) for name, each in earlier.items()}
     checked = [
         Target(
             f"{name}: {metrics[name]}, ratio to the better peer",
@@ -87,13 +100,13 @@ def report(seconds: int, found: dict[str, dict[str, Result]], load: float) -> bo
             LEAST,
             at_least=True,
         )
-        for name, each in found.items()
+        for name, each in {**found, **of_earlier}.items()
     ]
     figures: dict[str, Figures] = {
         name: {
             f"{word}_{part}": round(value, 6)
             for word, result in each.items()
-            for part, value in (("score", result.score), ("seconds", result.seconds))
+            for part, value in ((SCORE, result.score), (SECONDS, result.seconds))
         }
         for name, each in found.items()
     }
@@ -101,7 +114,7 @@ def report(seconds: int, found: dict[str, dict[str, Result]], load: float) -> bo
     versions = sorted({result.version for each in found.values() for result in each.values() if result.version})
     note = f"{', '.join(versions)}. The machine was {state}: load {load:.1f} at the start.\n\n{format_results(found, metrics)}"
     command = f"python -m e2e.bench.automl --seconds {seconds} --tables {' '.join(found)}"
-    targets.write_results("automl", command, figures, checked, note)
+    targets.write_results("automl", command, figures, checked, note, earlier)
     print(format_results(found, metrics), targets.format_targets(checked), sep="\n")
     return all(each.is_met for each in checked)
 

@@ -10,6 +10,7 @@ from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, ScoredRows, metr
 
 METRIC_OF_TASK = {"Classification": "roc_auc", "Regression": "rmse"}
 OURS = "Flywheel"
+SCORE, SECONDS = "score", "seconds"  # how the figures of a result end in results/automl.json
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ def score(truth: Sequence[Any], predictions: Predictions) -> float:
     probabilities[:, [numbers[label] for label in predictions.classes]] = values
     y_true = np.array([numbers[label] for label in labels])
     return metric_value("roc_auc", ScoredRows(y_true, probabilities.argmax(axis=1), probabilities))
+
+
+def parse_scores(figures: Mapping[str, float]) -> dict[str, Result]:
+    """Parse the figures of one table in results/automl.json; the models and versions are in the report of its run alone."""
+    names = [each.removesuffix(f"_{SCORE}") for each in figures if each.endswith(f"_{SCORE}")]
+    return {name: Result(figures[f"{name}_{SCORE}"], figures[f"{name}_{SECONDS}"]) for name in names}
 
 
 def ratio(results: Mapping[str, Result], metric: str) -> float:
