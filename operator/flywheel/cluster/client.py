@@ -1,19 +1,20 @@
 """Requests to the API server, over the official client's connections. They block, so they are made from worker threads."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
+from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
 from flywheel.cluster.errors import ApiError
 from flywheel.cluster.groups import Groups
-from flywheel.core.resource.api import KUEUE, Api, Manifest, Reference
+from flywheel.core.resource.api import KUEUE, SERVICE_ACCOUNT, Api, Manifest, Reference
 
 # The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
 CORE_EVENT = Api("", "v1", "Event", "events")
@@ -49,13 +50,13 @@ class Client:
         query = {"labelSelector": selector} if selector else {}
         return self._request("GET", _path(api, namespace), query=query, accept=METADATA_LIST_CONTENT_TYPE)
 
-    def list_objects(self, api: Api, namespace: str) -> list[Manifest]:
+    def list_objects(self, api: Api, namespace: str, selector: str = "") -> list[Manifest]:
         """Returns every object of that type in a namespace, read in pages; none where the API server does not have the type.
 
         It is for commands; the operator watches.
         """
         found: list[Manifest] = []
-        query = {"limit": str(PAGE_SIZE)}
+        query = {"limit": str(PAGE_SIZE), **({"labelSelector": selector} if selector else {})}
         while True:
             page = self._find("GET", _path(api, namespace), query=query) or {}
             # Items of a list carry neither apiVersion nor kind.
@@ -87,12 +88,19 @@ class Client:
         return found
 
     def apply(
-        self, api: Api, manifest: Manifest, manager: str, subresource: str = "", *, dry_run: bool = False
+        self,
+        api: Api,
+        manifest: Manifest,
+        manager: str,
+        subresource: str = "",
+        *,
+        dry_run: bool = False,
+        force: bool = True,
     ) -> tuple[dict[str, Any], bool]:
-        """Applies server-side, with force. Returns the object as stored (or as it would be), and whether it was created."""
+        """Applies server-side. Returns the object as stored (or as it would be), and whether it was created. `force` takes fields of other managers."""
         metadata = manifest["metadata"]
         path = _path(api, metadata["namespace"], metadata["name"], subresource)
-        query = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if dry_run else {})}
+        query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         # A string, since the client would traverse a dict once more; JSON is YAML.
         status, body = self._send(
             "PATCH", path, query=query, body=json.dumps(manifest), content_type=APPLY_CONTENT_TYPE
@@ -117,6 +125,58 @@ class Client:
             "propagationPolicy": "Background",
         }
         return self._find("DELETE", _path(reference.api, reference.namespace, reference.name), body=body)
+
+    def bearer_token(self) -> str | None:
+        """Returns the token of the kubeconfig or the pod, current at the time of the call; None for a client certificate."""
+        header = self._client.configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
+        scheme, _, token = header.partition(" ")
+        return token or None if scheme.lower() == "bearer" else None
+
+    def request_token(self, namespace: str, service_account: str, audience: str, seconds: int) -> str:
+        """Returns a new token of a ServiceAccount for one audience, by a TokenRequest."""
+        spec = {"audiences": [audience], "expirationSeconds": seconds}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        path = _path(SERVICE_ACCOUNT, namespace, service_account, "token")
+        return str(self._request("POST", path, body=body)["status"]["token"])
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        read_seconds: float | None = TIMEOUT_SECONDS[1],
+    ) -> BaseHTTPResponse:
+        """Returns the response at any path of the API server with its body unread, whatever its status; the caller closes it.
+
+        It is for logs and for Services behind the API server's proxy. Redirects are not followed.
+
+        Raises:
+            ApiError: there is no response.
+        """
+        settings = self._client.configuration
+        authorization = settings.get_api_key_with_prefix("BearerToken", alias="authorization")
+        own = {"User-Agent": "flywheel", **({"Authorization": authorization} if authorization else {})}
+        target = settings.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            response: BaseHTTPResponse = self._client.rest_client.pool_manager.request(
+                method,
+                target,
+                headers={**(headers or {}), **own},
+                body=body,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=Timeout(connect=self._timeout[0], read=read_seconds),
+            )
+        except HTTPError as error:
+            self._observe(method, 0)
+            raise ApiError(0, "Unreachable", f"{method} {path}: {error}") from error
+        self._observe(method, response.status)
+        return response
 
     def _find(self, method: str, path: str, **more: Any) -> dict[str, Any] | None:
         """Returns None where the object or its type does not exist."""

@@ -1,0 +1,46 @@
+"""Errors of the client."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.conditions import READY, SUCCEEDED, find_condition
+
+
+class FlywheelError(Exception):
+    """A request failed. The message names object, finding and next step.
+
+    `reason` is one CamelCase word, `status` the HTTP status (0 without a response), `condition` the condition of the object where it has one
+    (`type`, `status`, `reason`, `message`), and `details` is what the reader added, such as `items` that are known while the store is away.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        status: int = 0,
+        condition: Mapping[str, Any] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.status = status
+        self.condition = dict(condition or {})
+        self.details = dict(details or {})
+
+
+class MissingExtra(FlywheelError, ImportError):
+    """A package of the extra `client` is not installed."""
+
+    def __init__(self, package: str, purpose: str) -> None:
+        message = (
+            f"{purpose} needs the package '{package}', which is not installed; pip install 'flywheel-operator[client]'"
+        )
+        super().__init__(message, reason="PackageMissing")
+
+
+def describe_condition(manifest: Manifest) -> Mapping[str, Any]:
+    """Returns the condition that says most about an object: Succeeded where it has one, else Ready, else an empty mapping."""
+    return find_condition(manifest, SUCCEEDED) or find_condition(manifest, READY)

@@ -1,0 +1,199 @@
+"""Predictions by a service: which one serves a version, how it is reached, and rows to and from its format."""
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flywheel.client.errors import FlywheelError, describe_condition
+from flywheel.client.transport.endpoints import Endpoint
+from flywheel.client.transport.reader import read_bounded, response_error
+from flywheel.core.resource.api import Manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = Sequence[Mapping[str, Any]]
+MAX_ROWS = 10_000  # of one request, as the server has it
+MAX_REQUEST_BYTES = 2 << 20  # half of what a server of 512Mi decodes as JSON
+MAX_RESPONSE_BYTES = 256 << 20
+PREDICT_SECONDS = 90.0  # a computation may take 60 s by default
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The predictions of one request's rows, and the version that made them."""
+
+    model_version: str
+    predictions: Rows
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A service that is reached at an endpoint. `version` is the ModelVersion that should respond; a rollout may send rows to another."""
+
+    endpoint: Endpoint
+    service: str
+    version: str | None = None
+
+    def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
+        """Returns one prediction for each row, in their order: a DataFrame with the same index for a DataFrame, else a list of objects.
+
+        Rows are sent in requests of at most 10,000 rows and 2 MiB. `attrs["model_versions"]` of a DataFrame has the versions that responded.
+        """
+        if isinstance(rows, Sequence):
+            return [each for found in self._request_all(rows) for each in found.predictions]
+        records = rows.to_dict(orient="records")
+        found = list(self._request_all(records))
+        return _to_frame(found, rows.index)
+
+    def _request_all(self, rows: Rows) -> Iterator[Prediction]:
+        for body, count in encode_requests(rows):
+            found = self._request(body)
+            if len(found.predictions) != count:
+                raise FlywheelError(
+                    f"InferenceService '{self.service}' returned {len(found.predictions)} predictions for {count} rows; see its log",
+                    reason="Garbled",
+                )
+            if self.version is not None and found.model_version not in ("", self.version):
+                message = f"ModelVersion '{found.model_version}' made these predictions, not '{self.version}': a rollout of InferenceService '{self.service}' is in progress"
+                warnings.warn(message, stacklevel=4)
+            yield found
+
+    def _request(self, body: bytes) -> Prediction:
+        path = f"/v2/models/{quote(self.service, safe='')}/predict"
+        headers = {"Content-Type": "application/json"}
+        response = self.endpoint.open("POST", path, headers=headers, body=body, read_seconds=PREDICT_SECONDS)
+        with closing(response):
+            if response.status != HTTPStatus.OK:
+                raise response_error(response, self.endpoint.place)
+            raw = read_bounded(response, MAX_RESPONSE_BYTES, self.endpoint.place)
+        found = json.loads(raw)
+        return Prediction(str(found.get("model_version", "")), found["predictions"])
+
+
+def find_service(services: Sequence[Manifest], version: str | None = None, model: str | None = None) -> Manifest:
+    """Returns the InferenceService that serves a version, or the champion of a model: a ready one before others, then by name.
+
+    Raises:
+        FlywheelError: none does, or only by another runtime than Flywheel's own server.
+    """
+    serving = [each for each in services if _serves(each, version, model)]
+    subject = f"ModelVersion '{version}'" if version is not None else f"the champion of Model '{model}'"
+    if not serving:
+        raise FlywheelError(
+            f"no InferenceService of the namespace serves {subject}; create one with spec.model or spec.version, or use .load()",
+            reason="NotServed",
+        )
+    own = [each for each in serving if not each["spec"].get("runtime")]
+    if not own:
+        name = serving[0]["metadata"]["name"]
+        raise FlywheelError(
+            f"InferenceService '{name}' serves {subject} by spec.runtime, whose API has no rows by column names; call it as its own documentation says",
+            reason="OtherRuntime",
+        )
+    return min(own, key=lambda each: (describe_condition(each).get("status") != "True", each["metadata"]["name"]))
+
+
+def service_audience(service: Manifest) -> tuple[bool, str | None]:
+    """Returns whether a service wants a token, and for which audience; None for a token of an identity provider."""
+    auth = service["spec"].get("auth") or {}
+    if auth.get("jwt") is not None:
+        return True, None
+    if auth.get("serviceAccount") is None:
+        return False, None
+    metadata = service["metadata"]
+    audiences = auth["serviceAccount"].get("audiences") or [f"{metadata['name']}.{metadata['namespace']}.svc"]
+    return True, str(audiences[0])
+
+
+def encode_requests(rows: Rows) -> Iterator[tuple[bytes, int]]:
+    """Yields bodies of requests with the number of their rows, each within the limits of a server."""
+    texts: list[str] = []
+    size = 0
+    for row in rows:
+        text = json.dumps(
+            {str(name): to_json_value(value) for name, value in row.items()}, ensure_ascii=False, allow_nan=False
+        )
+        if texts and (len(texts) == MAX_ROWS or size + len(text) > MAX_REQUEST_BYTES):
+            yield _body(texts), len(texts)
+            texts, size = [], 0
+        texts.append(text)
+        size += len(text)
+    if texts:
+        yield _body(texts), len(texts)
+
+
+def to_json_value(value: Any) -> Any:
+    """Returns a cell as JSON has it: null for a missing one, RFC 3339 for a timestamp, Python's numbers for NumPy's.
+
+    Raises:
+        FlywheelError: the value is infinite, or of a type that no column has.
+    """
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return None if math.isnan(value) else _finite(value)
+        case datetime() | date():
+            # pandas' NaT is a datetime that equals nothing.
+            return value.isoformat() if value == value else None
+        case list() | tuple():
+            return [to_json_value(each) for each in value]
+        case Mapping():
+            raise FlywheelError(
+                f"{value!r} is no value of a column; give numbers, texts, timestamps or lists of them", reason="BadRow"
+            )
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    for convert in ("tolist", "item"):  # arrays and scalars of NumPy
+        if hasattr(value, convert):
+            return to_json_value(getattr(value, convert)())
+    raise FlywheelError(
+        f"{value!r} is no value of a column; give numbers, texts, timestamps or lists of them", reason="BadRow"
+    )
+
+
+def flatten_prediction(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a prediction as one row: an output by class becomes the columns `<output>.<class>`."""
+    row: dict[str, Any] = {}
+    for name, value in prediction.items():
+        if isinstance(value, Mapping):
+            row.update({f"{name}.{key}": each for key, each in value.items()})
+        else:
+            row[name] = value
+    return row
+
+
+def _serves(service: Manifest, version: str | None, model: str | None) -> bool:
+    if "deletionTimestamp" in service["metadata"]:
+        return False
+    if version is not None:
+        return (service.get("status") or {}).get("version") == version
+    return bool(service["spec"].get("model") == model)
+
+
+def _to_frame(found: Sequence[Prediction], index: Any) -> "pd.DataFrame":
+    import pandas
+
+    table = pandas.DataFrame([flatten_prediction(each) for one in found for each in one.predictions], index=index)
+    table.attrs["model_versions"] = sorted({each.model_version for each in found})
+    return table
+
+
+def _body(texts: Sequence[str]) -> bytes:
+    return ('{"rows":[' + ",".join(texts) + "]}").encode()
+
+
+def _finite(value: float) -> float:
+    if math.isinf(value):
+        raise FlywheelError(
+            "a row has an infinite value, which no model takes; replace it, or leave the cell empty", reason="BadRow"
+        )
+    return value

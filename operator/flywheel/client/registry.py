@@ -1,0 +1,213 @@
+"""Models and their versions: the champion, predictions by a service, and the model's verified bytes."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from flywheel.client.display import DisplayFields, DisplayTable
+from flywheel.client.downloads import RemoteFile, read_verified, remote_file, save_files
+from flywheel.client.errors import FlywheelError, MissingExtra, describe_condition
+from flywheel.client.predictor import Predictor, Rows, find_service
+from flywheel.client.transport.reader import file_path, path_of
+from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, Manifest
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import pandas as pd
+
+    from flywheel.client.session import Session
+
+MODEL_FILE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class LiveModel(DisplayFields):
+    """A Model, read anew by each method."""
+
+    session: "Session"
+    name: str
+
+    @property
+    def manifest(self) -> Manifest:
+        """The object as it is now."""
+        return self.session.require(MODEL, self.name)
+
+    def champion(self) -> "LiveModelVersion":
+        """Returns the version that is champion now.
+
+        Raises:
+            FlywheelError: there is none; the error has the Model's condition.
+        """
+        manifest = self.manifest
+        name = (manifest.get("status") or {}).get("champion")
+        if not name:
+            condition = describe_condition(manifest)
+            said = condition.get("message") or "no version has passed its gates"
+            raise FlywheelError(
+                f"Model '{self.name}' has no champion yet: {said}", reason="NoChampion", condition=condition
+            )
+        return LiveModelVersion(self.session, str(name))
+
+    def version(self, version: str) -> "LiveModelVersion":
+        """Returns a version by its name, or by the name's end: `3f9a1c2e` is `<model>-3f9a1c2e`.
+
+        Raises:
+            FlywheelError: this Model has no such version.
+        """
+        for name in (version, f"{self.name}-{version}"):
+            found = self.session.get(MODEL_VERSION, name)
+            if found is not None and found["spec"].get("model") == self.name:
+                return LiveModelVersion(self.session, name)
+        raise FlywheelError(
+            f"Model '{self.name}' has no version '{version}' in namespace '{self.session.namespace}'; .versions() lists what it has",
+            reason="NotFound",
+            status=404,
+        )
+
+    def versions(self) -> DisplayTable:
+        """Returns the versions, newest first, with their metrics."""
+        champion = (self.manifest.get("status") or {}).get("champion")
+        found = [each for each in self.session.list_objects(MODEL_VERSION) if each["spec"].get("model") == self.name]
+        found.sort(key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True)
+        return DisplayTable(
+            [_version_row(each, champion) for each in found], caption=f"versions of Model '{self.name}'"
+        )
+
+    def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
+        """Returns the predictions of the service that serves the champion."""
+        service = find_service(self.session.list_objects(INFERENCE_SERVICE), model=self.name)
+        return self.session.predictor(service).predict(rows)
+
+    def _display_fields(self) -> Mapping[str, Any]:
+        status = self.manifest.get("status") or {}
+        condition = describe_condition(self.manifest)
+        return {
+            "champion": status.get("champion"),
+            "metric": status.get("championMetric"),
+            "versions": status.get("versions"),
+            "state": condition.get("reason"),
+            "message": condition.get("message"),
+        }
+
+    def __repr__(self) -> str:
+        return f"<Model '{self.name}' in namespace '{self.session.namespace}'>"
+
+
+@dataclass(frozen=True)
+class LiveModelVersion(DisplayFields):
+    """A ModelVersion, read anew by each method."""
+
+    session: "Session"
+    name: str
+
+    @property
+    def manifest(self) -> Manifest:
+        """The object as it is now."""
+        return self.session.require(MODEL_VERSION, self.name)
+
+    @property
+    def digest(self) -> str:
+        """The digest of its artifact.
+
+        Raises:
+            FlywheelError: it is not verified yet; the error has its condition.
+        """
+        manifest = self.manifest
+        found = (manifest.get("status") or {}).get("digest")
+        if not found:
+            condition = describe_condition(manifest)
+            said = condition.get("message") or "its verification has not ended"
+            raise FlywheelError(
+                f"ModelVersion '{self.name}' has no artifact yet: {said}", reason="NotVerified", condition=condition
+            )
+        return str(found)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Its metrics on the test rows, and its size and latency."""
+        return {
+            name: float(value) for name, value in ((self.manifest.get("status") or {}).get("metrics") or {}).items()
+        }
+
+    def predictor(self) -> Predictor:
+        """Returns the service that serves this version, as what predicts."""
+        service = find_service(self.session.list_objects(INFERENCE_SERVICE), version=self.name)
+        return self.session.predictor(service, self.name)
+
+    def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
+        """Returns one prediction for each row by the service that serves this version: a DataFrame for a DataFrame, else a list."""
+        return self.predictor().predict(rows)
+
+    def files(self) -> list[RemoteFile]:
+        """Returns the artifact's files. Their list has the digest that the ModelVersion's status states.
+
+        Raises:
+            FlywheelError: the list has another digest.
+        """
+        digest = self.digest
+        found = self.session.reader.get_json(path_of(self.session.namespace, "modelversions", self.name)).get("files")
+        entries = cast("list[Mapping[str, Any]]", found or [])
+        check_manifest(entries, digest, f"ModelVersion '{self.name}'")
+        base = (self.session.namespace, "modelversions", self.name, "files")
+        return [remote_file(file_path(*base, file=str(each["path"])), each) for each in entries]
+
+    def load(self, **options: Any) -> "onnxruntime.InferenceSession":
+        """Returns an ONNX Runtime session on the model's verified bytes; `options` are those of InferenceSession. It needs `read-data`."""
+        try:
+            import onnxruntime
+        except ImportError:
+            raise MissingExtra("onnxruntime", "a session of the model") from None
+        content = read_verified(self.session.reader, self._model_file())
+        return onnxruntime.InferenceSession(content, **{"providers": ["CPUExecutionProvider"], **options})
+
+    def download(self, folder: str | Path, *, force: bool = False) -> list[Path]:
+        """Writes the artifact's files below a folder, verified, and returns their paths. It needs `read-data`."""
+        return save_files(self.session.reader, self.files(), Path(folder), force=force)
+
+    def _model_file(self) -> RemoteFile:
+        for each in self.files():
+            if each.target == MODEL_FILE:
+                return each
+        raise FlywheelError(
+            f"the artifact of ModelVersion '{self.name}' has no {MODEL_FILE}; .files() lists what it has",
+            reason="NotFound",
+        )
+
+    def _display_fields(self) -> Mapping[str, Any]:
+        return _version_row(self.manifest, None)
+
+    def __repr__(self) -> str:
+        return f"<ModelVersion '{self.name}' in namespace '{self.session.namespace}'>"
+
+
+def check_manifest(entries: Sequence[Mapping[str, Any]], digest: str, owner: str) -> None:
+    """Checks that a list of files is the one with this digest: the SHA-256 of its canonical JSON is the artifact's digest.
+
+    Raises:
+        FlywheelError: it is another list.
+    """
+    files = sorted(
+        ({key: each.get(key) for key in ("path", "sha256", "size")} for each in entries),
+        key=lambda each: str(each["path"]),
+    )
+    text = json.dumps({"files": files, "v": 1}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" != digest:
+        raise FlywheelError(
+            f"the list of files of {owner} does not have the digest {digest} that its status states; nothing was read",
+            reason="DigestMismatch",
+        )
+
+
+def _version_row(manifest: Manifest, champion: str | None) -> dict[str, Any]:
+    status = manifest.get("status") or {}
+    return {
+        "version": manifest["metadata"]["name"],
+        **({"champion": manifest["metadata"]["name"] == champion} if champion else {}),
+        "state": describe_condition(manifest).get("reason"),
+        "created": manifest["metadata"].get("creationTimestamp"),
+        "digest": status.get("digest"),
+        **{f"metrics.{name}": float(value) for name, value in (status.get("metrics") or {}).items()},
+    }

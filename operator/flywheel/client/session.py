@@ -1,0 +1,199 @@
+"""The connection of one user to one namespace: objects by the Kubernetes API, and the reader."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flywheel.client.errors import FlywheelError
+from flywheel.client.predictor import Predictor, service_audience
+from flywheel.client.transport.endpoints import Endpoint, ProxyEndpoint, UrlEndpoint, check_url
+from flywheel.client.transport.reader import Reader
+from flywheel.client.transport.tokens import Tokens
+from flywheel.core.resource.api import Api, Manifest, Reference
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
+    from flywheel.cluster.client import Client
+    from flywheel.cluster.errors import ApiError
+
+READER_SERVICE, READER_PORT = "flywheel-reader", 8080
+SERVER_PORT = 8080  # REST, of a model server
+DEFAULT_RELEASE_NAMESPACE = "flywheel-system"
+FIELD_MANAGER = "flywheel-client"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the reader and the services are reached. What is None is taken from the environment, else the default.
+
+    `reader_url` is the address of the reader's Ingress (FLYWHEEL_READER_URL); without it the reader is reached through the API server's proxy.
+    `release_namespace` is where Flywheel is installed (FLYWHEEL_NAMESPACE_OF_RELEASE, flywheel-system).
+    `service_account` is NAME or NAMESPACE/NAME, whose tokens are requested where yours does not do (FLYWHEEL_SERVICE_ACCOUNT).
+    `token_file` holds a token for model servers (FLYWHEEL_TOKEN_FILE).
+    """
+
+    reader_url: str | None = None
+    release_namespace: str | None = None
+    service_account: str | None = None
+    token_file: str | None = None
+
+    def with_environment(self, environment: Mapping[str, str]) -> "Options":
+        """Returns the options with what the environment says where nothing is given."""
+        return Options(
+            self.reader_url or environment.get("FLYWHEEL_READER_URL") or None,
+            self.release_namespace or environment.get("FLYWHEEL_NAMESPACE_OF_RELEASE") or DEFAULT_RELEASE_NAMESPACE,
+            self.service_account or environment.get("FLYWHEEL_SERVICE_ACCOUNT") or None,
+            self.token_file or environment.get("FLYWHEEL_TOKEN_FILE") or None,
+        )
+
+
+@dataclass(frozen=True)
+class Session:
+    """One namespace. Its methods raise FlywheelError where a server refuses."""
+
+    cluster: "Client"
+    namespace: str
+    reader: Reader
+    tokens: Tokens
+    pool: "PoolManager"
+    in_cluster: bool = False
+
+    def apply(self, api: Api, manifest: Manifest, *, force: bool) -> Manifest:
+        """Applies a manifest server-side and returns the object as stored."""
+        with _translated_errors():
+            return self.cluster.apply(api, manifest, FIELD_MANAGER, force=force)[0]
+
+    def in_namespace(self, namespace: str) -> "Session":
+        """Returns the same for another namespace."""
+        return replace(self, namespace=namespace)
+
+    def get(self, api: Api, name: str) -> Manifest | None:
+        """Returns an object, or None."""
+        with _translated_errors():
+            return self.cluster.get(Reference(api, self.namespace, name))
+
+    def require(self, api: Api, name: str) -> Manifest:
+        """Returns an object.
+
+        Raises:
+            FlywheelError: it does not exist.
+        """
+        found = self.get(api, name)
+        if found is None:
+            reference = Reference(api, self.namespace, name)
+            message = f"{reference} does not exist; 'kubectl get {api} -n {self.namespace}' lists what does"
+            raise FlywheelError(message, reason="NotFound", status=404)
+        return found
+
+    def list_objects(self, api: Api) -> list[Manifest]:
+        """Returns all objects of a kind, by name."""
+        with _translated_errors():
+            return sorted(
+                self.cluster.list_objects(api, self.namespace), key=lambda each: str(each["metadata"]["name"])
+            )
+
+    def create(self, api: Api, metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> Manifest:
+        """Creates an object and returns it as stored."""
+        manifest = {
+            "apiVersion": api.api_version,
+            "kind": api.kind,
+            "metadata": {**metadata, "namespace": self.namespace},
+            "spec": dict(spec),
+        }
+        with _translated_errors():
+            return self.cluster.create(api, manifest)
+
+    def patch_spec(self, api: Api, name: str, spec: Mapping[str, Any]) -> None:
+        """Sets fields of a spec."""
+        with _translated_errors():
+            live = self.require(api, name)
+            self.cluster.replace(api, {**live, "spec": {**live["spec"], **spec}})
+
+    def predictor(self, service: Manifest, version: str | None = None) -> Predictor:
+        """Returns a service as what predicts: by its address in the cluster, else through the API server's proxy."""
+        name = str(service["metadata"]["name"])
+        wants_token, audience = service_audience(service)
+
+        def token() -> str | None:
+            return self.tokens.service_token(audience, f"InferenceService '{name}'") if wants_token else None
+
+        url = (service.get("status") or {}).get("url")
+        endpoint: Endpoint
+        if self.in_cluster and url:
+            endpoint = UrlEndpoint(check_url(str(url), f"status.url of InferenceService '{name}'"), token, self.pool)
+        else:
+            endpoint = ProxyEndpoint(self.cluster, self.namespace, name, SERVER_PORT, token)
+        return Predictor(endpoint, name, version)
+
+
+def open_user_session(
+    namespace: str | None = None,
+    *,
+    context: str | None = None,
+    options: Options | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Session:
+    """Connects as kubectl does, by KUBECONFIG or in a pod by its ServiceAccount. `namespace` is by default that of the kubeconfig's context.
+
+    Raises:
+        FlywheelError: there is no kubeconfig.
+    """
+    from flywheel.cluster.client import Client
+    from flywheel.cluster.credentials import NoKubeconfig, user_configuration
+
+    found = os.environ if environment is None else environment
+    try:
+        settings, default = user_configuration(found, context)
+    except NoKubeconfig as error:
+        message = f"there is no cluster to connect to: {error}; set KUBECONFIG, or see whether 'kubectl version' works"
+        raise FlywheelError(message, reason="NoKubeconfig") from None
+    in_cluster = "KUBERNETES_SERVICE_HOST" in found and "KUBECONFIG" not in found
+    return open_session(
+        Client(settings), namespace or default, (options or Options()).with_environment(found), in_cluster=in_cluster
+    )
+
+
+def open_session(cluster: "Client", namespace: str, options: Options, *, in_cluster: bool = False) -> Session:
+    """Returns a session over a connection to the API server."""
+    from urllib3 import PoolManager
+
+    tokens = Tokens(
+        cluster, namespace, options.service_account, Path(options.token_file) if options.token_file else None
+    )
+    pool = PoolManager(num_pools=8, maxsize=8)
+    release = options.release_namespace or DEFAULT_RELEASE_NAMESPACE
+    endpoint: Endpoint
+    if options.reader_url:
+        url = check_url(options.reader_url, "--reader-url (FLYWHEEL_READER_URL, reader_url=)")
+        endpoint = UrlEndpoint(url, tokens.reader_token, pool)
+    elif in_cluster:
+        endpoint = UrlEndpoint(f"http://{READER_SERVICE}.{release}.svc:{READER_PORT}", tokens.reader_token, pool)
+    else:
+        endpoint = ProxyEndpoint(cluster, release, READER_SERVICE, READER_PORT, tokens.reader_token)
+    return Session(cluster, namespace, Reader(endpoint, tokens.forget_tokens), tokens, pool, in_cluster)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """A `with` block in which an error of the API server becomes a FlywheelError."""
+    from flywheel.cluster.errors import ApiError
+
+    try:
+        yield
+    except ApiError as error:
+        raise api_error(error) from error
+
+
+def api_error(error: "ApiError") -> FlywheelError:
+    """Returns the same as a FlywheelError, with the API server's own message."""
+    if error.status == 0:
+        text = f"the API server gave no response ({error.message}); see whether 'kubectl version' works"
+    elif error.forbidden:
+        text = f"the API server does not let you: {error.message}"
+    else:
+        text = f"the API server refused: {error.message}"
+    return FlywheelError(text, reason=error.reason, status=error.status)

@@ -1,0 +1,95 @@
+"""The functions of `import flywheel as fw`: those of a workspace that is connected when the first one is called."""
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from flywheel.client.session import Options, open_user_session
+from flywheel.client.trial_list import Trial, Trials
+from flywheel.client.workspace import Workspace
+from flywheel.core.resource.api import Manifest
+
+if TYPE_CHECKING:
+    from flywheel.client.datasets import LiveDataset
+    from flywheel.client.objects.live_objects import LiveObject, Run
+    from flywheel.client.objects.resources import TypedObject
+    from flywheel.client.registry import LiveModel
+
+# A notebook that changes one of these gets another connection.
+VARIABLES = (
+    "KUBECONFIG",
+    "FLYWHEEL_READER_URL",
+    "FLYWHEEL_NAMESPACE_OF_RELEASE",
+    "FLYWHEEL_SERVICE_ACCOUNT",
+    "FLYWHEEL_TOKEN_FILE",
+)
+
+
+def connect(
+    namespace: str | None = None,
+    *,
+    context: str | None = None,
+    reader_url: str | None = None,
+    release_namespace: str | None = None,
+    service_account: str | None = None,
+    token_file: str | None = None,
+) -> Workspace:
+    """Returns one namespace of the cluster of KUBECONFIG; by default the namespace and cluster of its current context.
+
+    The other arguments are those of `flywheel.client.session.Options`.
+    """
+    options = Options(reader_url, release_namespace, service_account, token_file)
+    return Workspace(open_user_session(namespace, context=context, options=options))
+
+
+def experiments(namespace: str | None = None, name: str | None = None, *, limit: int | None = None) -> Trials:
+    """Returns the trials of all Experiments of a namespace, or of the one with that name, newest first."""
+    return _workspace(namespace).experiments(name, limit=limit)
+
+
+def trials(
+    filter: str | None = None,
+    order_by: str | Sequence[str] | None = None,
+    *,
+    namespace: str | None = None,
+    experiment: str | None = None,
+    pipeline: str | None = None,
+    limit: int | None = None,
+) -> Trials:
+    """Returns the trials that a filter matches, in an order; see `Workspace.trials`."""
+    return _workspace(namespace).trials(filter, order_by, experiment=experiment, pipeline=pipeline, limit=limit)
+
+
+def trial(reference: str, *, namespace: str | None = None) -> Trial:
+    """Returns a trial by its id, or by EXPERIMENT/NUMBER."""
+    return _workspace(namespace).trial(reference)
+
+
+def model(name: str, *, namespace: str | None = None) -> "LiveModel":
+    """Returns a Model: `.champion()`, `.version(name)`, `.versions()`, `.predict(rows)`."""
+    return _workspace(namespace).model(name)
+
+
+def dataset(name: str, *, namespace: str | None = None) -> "LiveDataset":
+    """Returns a Dataset: `.to_pandas(split="train")`, `.versions()`, `.profile()`."""
+    return _workspace(namespace).dataset(name)
+
+
+def run(pipeline: str, /, **parameters: Any) -> "Run":
+    """Starts a TrainingPipeline of the current namespace, and returns the run: `.wait()`, `.steps()`, `.cancel()`."""
+    return _workspace(None).run(pipeline, **parameters)
+
+
+def apply(given: "TypedObject[Any] | Manifest", *, namespace: str | None = None, force: bool = False) -> "LiveObject":
+    """Applies a typed object or a manifest of one of Flywheel's kinds, and returns the live object: `.wait()`, `.conditions()`."""
+    return _workspace(namespace).apply(given, force=force)
+
+
+def _workspace(namespace: str | None) -> Workspace:
+    return _connected(namespace, tuple((name, os.environ.get(name)) for name in VARIABLES))
+
+
+@lru_cache(maxsize=16)
+def _connected(namespace: str | None, _environment: tuple[tuple[str, str | None], ...]) -> Workspace:
+    return connect(namespace)

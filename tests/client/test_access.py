@@ -1,0 +1,181 @@
+"""Who the reader and the services are shown to be: tokens, addresses, and what a refusal says."""
+
+from pathlib import Path
+
+import pytest
+
+from flywheel.client.errors import FlywheelError
+from flywheel.client.session import Options, open_user_session
+from flywheel.client.transport.endpoints import check_url
+from flywheel.client.transport.reader import file_path, path_of
+from flywheel.client.transport.tokens import TOKEN_SECONDS, Tokens
+from flywheel.client.workspace import Workspace
+from tests.client.local_cluster import READER, Call, LocalCluster, Reply, reader_error, status
+
+TRIALS = "/v1/namespaces/shop/trials"
+EMPTY = Reply({"items": [], "next": None})
+VIA_ACCOUNT = Options(service_account="science")
+
+
+def test_a_user_with_a_certificate_needs_a_service_account(cluster: LocalCluster) -> None:
+    with pytest.raises(FlywheelError, match=r"your kubeconfig has no token.*--service-account") as caught:
+        cluster.workspace(token=None).trials()
+
+    assert caught.value.reason == "NoToken"
+
+
+def test_a_token_of_the_service_account_is_requested_once_for_the_reader(cluster: LocalCluster) -> None:
+    cluster.reader[TRIALS] = EMPTY
+    workspace = cluster.workspace(token=None, options=VIA_ACCOUNT)
+
+    workspace.trials()
+    workspace.trials()
+
+    assert [call.path for call in cluster.calls] == [
+        "/api/v1/namespaces/shop/serviceaccounts/science/token",
+        READER + TRIALS,
+        READER + TRIALS,
+    ]
+    assert cluster.calls[-1].headers["X-Flywheel-Authorization"] == "Bearer shop/science for flywheel-reader"
+
+
+def test_a_token_is_renewed_before_it_expires(cluster: LocalCluster) -> None:
+    now = 0.0
+    tokens = Tokens(cluster.client(), "shop", "elsewhere/science", clock=lambda: now)
+
+    first = tokens.reader_token()
+    now = TOKEN_SECONDS * 0.9
+    tokens.reader_token()
+
+    assert first == "elsewhere/science for flywheel-reader"
+    assert len(cluster.calls) == 2
+
+
+def test_a_token_that_is_no_longer_accepted_is_replaced_once(cluster: LocalCluster) -> None:
+    replies = [reader_error(401, "Unauthorized", "the token has expired"), EMPTY]
+    cluster.reader[TRIALS] = lambda _call: replies.pop(0)
+
+    cluster.workspace(options=VIA_ACCOUNT).trials()
+
+    assert [call.path.rpartition("/")[2] for call in cluster.calls] == ["token", "trials", "token", "trials"]
+
+
+def test_an_expired_token_of_the_user_is_an_error_with_the_reason(cluster: LocalCluster) -> None:
+    cluster.reader[TRIALS] = reader_error(401, "Unauthorized", "the token has expired; sign in again")
+
+    with pytest.raises(FlywheelError, match="the token has expired; sign in again") as caught:
+        cluster.workspace().trials()
+
+    assert (caught.value.status, caught.value.reason) == (401, "Unauthorized")
+
+
+def test_a_missing_right_names_nothing(cluster: LocalCluster) -> None:
+    with pytest.raises(FlywheelError, match="you may not read this, or it does not exist") as caught:
+        cluster.workspace().trials()
+
+    assert (caught.value.status, caught.value.reason) == (403, "Forbidden")
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        pytest.param(status(403, "Forbidden", "services is forbidden"), "ask for the right to get services/proxy", id="no right to the proxy"),
+        pytest.param(status(503, "ServiceUnavailable", "no endpoints available"), "see that it is installed and that its pod is ready", id="no pod"),
+        pytest.param(status(404, "NotFound", "services not found"), "see that it is installed", id="not installed"),
+        pytest.param(Reply(b"<html>gateway</html>", 502), "responded with status 502: <html>gateway</html>", id="a gateway's page"),
+        pytest.param(Reply({}, 302, {"Location": "http://127.0.0.1:1/"}), "status 302", id="a redirect is not followed"),
+        pytest.param(Reply(b"[1]"), "is not a JSON object", id="other JSON"),
+    ],
+)  # fmt: skip
+def test_a_failed_request_says_what_to_do(cluster: LocalCluster, reply: Reply, message: str) -> None:
+    cluster.reader[TRIALS] = reply
+
+    with pytest.raises(FlywheelError, match=message):
+        cluster.workspace().trials()
+
+
+def test_a_service_account_without_the_right_to_its_token_is_named(cluster: LocalCluster) -> None:
+    cluster.api["/api/v1/namespaces/shop/serviceaccounts/science/token"] = status(403, "Forbidden", "cannot create")
+
+    with pytest.raises(
+        FlywheelError, match="no token of ServiceAccount 'science' in namespace 'shop': cannot create"
+    ) as caught:
+        cluster.workspace(options=VIA_ACCOUNT).trials()
+
+    assert caught.value.status == 403
+
+
+def test_the_address_of_the_reader_gets_the_token_in_the_usual_header(cluster: LocalCluster) -> None:
+    def trials(call: Call) -> Reply:
+        return (
+            EMPTY if call.headers["Authorization"] == "Bearer user-token" else reader_error(401, "Unauthorized", "no")
+        )
+
+    cluster.api[TRIALS] = trials
+
+    assert len(cluster.workspace(options=Options(reader_url=cluster.url)).trials()) == 0
+
+
+def test_a_reader_that_does_not_run_is_named(cluster: LocalCluster) -> None:
+    options = Options(reader_url="http://127.0.0.1:1")
+
+    with pytest.raises(FlywheelError, match=r"http://127.0.0.1:1 gave no response") as caught:
+        cluster.workspace(options=options).trials()
+
+    assert caught.value.reason == "Unreachable"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://reader.example.org", "http://10.0.0.7:8080", "reader.example.org", "ftp://reader.example.org",
+        "https://user@reader.example.org", "https://reader.example.org?x=1",
+    ],
+)  # fmt: skip
+def test_no_token_is_sent_where_others_could_read_it(url: str) -> None:
+    with pytest.raises(FlywheelError, match="--reader-url"):
+        check_url(url, "--reader-url")
+
+
+@pytest.mark.parametrize("url", ["https://reader.example.org/flywheel", "http://localhost:8080", "http://[::1]:8080", "http://flywheel-reader.flywheel-system.svc:8080"])  # fmt: skip
+def test_a_private_address_may_be_http(url: str) -> None:
+    assert check_url(url, "--reader-url") == url
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_no_name_reaches_another_path(name: str) -> None:
+    with pytest.raises(FlywheelError, match="is not a name"):
+        path_of("shop", "trials", name)
+
+
+def test_names_are_quoted() -> None:
+    assert path_of("shop", "trials", "a/b?c") == "/v1/namespaces/shop/trials/a%2Fb%3Fc"
+    assert file_path("shop", "trials", "a", "files", file="x/y z") == "/v1/namespaces/shop/trials/a/files/x/y%20z"
+    with pytest.raises(FlywheelError, match="is not a name"):
+        file_path("shop", "trials", "a", "files", file="x/../y")
+
+
+def test_without_a_kubeconfig_the_error_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FlywheelError, match=r"there is no cluster to connect to.*set KUBECONFIG"):
+        open_user_session(environment={"KUBECONFIG": str(tmp_path / "missing")})
+
+
+def test_a_kubeconfig_gives_the_namespace_and_the_environment_the_rest(tmp_path: Path, cluster: LocalCluster) -> None:
+    config = tmp_path / "kubeconfig"
+    config.write_text(
+        f"""apiVersion: v1
+kind: Config
+current-context: main
+clusters: [{{name: local, cluster: {{server: "{cluster.url}"}}}}]
+users: [{{name: jane, user: {{token: from-the-kubeconfig}}}}]
+contexts: [{{name: main, context: {{cluster: local, user: jane, namespace: shop}}}}]
+"""
+    )
+    cluster.api["/api/v1/namespaces/ml/services/http:flywheel-reader:8080/proxy" + TRIALS] = EMPTY
+    environment = {"KUBECONFIG": str(config), "FLYWHEEL_NAMESPACE_OF_RELEASE": "ml"}
+    workspace = Workspace(open_user_session(environment=environment))
+
+    workspace.trials()
+
+    assert workspace.namespace == "shop"
+    assert cluster.calls[-1].headers["X-Flywheel-Authorization"] == "Bearer from-the-kubeconfig"
