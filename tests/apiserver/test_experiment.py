@@ -39,6 +39,10 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
     return estimator(search={"alpha": distribution})
 
 
+def program(source: str, **more: Any) -> dict[str, Any]:
+    return {"trainer": {"container": {"image": "train:1", "source": source, **more}}, "objective": F1}
+
+
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
@@ -171,6 +175,25 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
         pytest.param(
             {"trainer": SKLEARN, "budget": {"plateau": {"trials": 0}}}, "spec.budget.plateau.trials", id="no patience"
         ),
+        pytest.param(
+            program("pass", command=["python3", "/app/train.py"]),
+            "command does not run the source; remove command, or add the argument /flywheel/source/train.py",
+            id="a command that leaves the source alone",
+        ),
+        pytest.param(
+            {"trainer": {"container": {"command": ["python3"]}}, "objective": F1},
+            "give image; only with source it defaults to the runtime image",
+            id="neither image nor source",
+        ),
+        pytest.param(program(" \n\t\n"), "source is empty; write a program, or remove source", id="a blank source"),
+        pytest.param(
+            program("#" * (256 * 1024 + 1)), "spec.trainer.container.source", id="a source of too many letters"
+        ),
+        pytest.param(
+            program("é" * (128 * 1024 + 1)),
+            "source must have at most 262144 bytes (256 KiB) in UTF-8; put a larger program into the image",
+            id="a source of too many bytes",
+        ),
     ],
 )
 def test_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
@@ -178,6 +201,29 @@ def test_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> Non
 
     assert done.returncode != 0
     assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(program("é" * (128 * 1024)), id="a source of as many bytes as it may have"),
+        pytest.param(program("pass", args=["--fast"]), id="a source with arguments"),
+        pytest.param(
+            {"trainer": {"container": {"source": "pass"}}, "objective": F1}, id="a source for the runtime image"
+        ),
+        pytest.param(
+            program("pass", command=["torchrun", "/flywheel/source/train.py"]), id="a source that a command names"
+        ),
+        pytest.param(
+            program("pass", command=["python3"], args=["-O", "/flywheel/source/train.py"]),
+            id="a source that an argument names",
+        ),
+    ],
+)
+def test_accepted(installed: Kubectl, spec: dict[str, Any]) -> None:
+    done = installed("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifest(spec))
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from tests.simulation import resource
 HERE = Path(__file__).parent
 DIGEST = "sha256:" + "a" * 64
 DATA = Data.model_validate({"version": "flights-3f9a1c2e", "digest": DIGEST, "task": "Classification", "classes": 2})
-SHORT, LONG, CONTAINER, *_, GROUP = (
+SHORT, LONG, CONTAINER, SOURCE, *_, GROUP = (
     resource(KIND, each["metadata"]["name"], each["spec"])
     for each in yaml.safe_load_all((HERE.parents[2] / "crds/examples/experiment.yaml").read_text())
 )
@@ -43,6 +43,7 @@ def job(experiment: Experiment, point: Point) -> dict[str, Any]:
     [
         pytest.param(LONG, (0, 0.0512345, 31), "sklearn", id="a trial of ours"),
         pytest.param(CONTAINER, (0, 0.0001, 1), "container", id="a trial of the user's image"),
+        pytest.param(SOURCE, (0, 20.0), "source", id="a trial whose program is in the spec"),
         pytest.param(GROUP, (0,), "group", id="a trial in several pods, in a queue, with checkpoints"),
     ],
 )

@@ -27,6 +27,11 @@ class Paths:
         return self.root / "params.json"
 
     @property
+    def source(self) -> Path:
+        """The source of main, where the spec contains it."""
+        return self.root / "source" / "train.py"
+
+    @property
     def inputs(self) -> Path:
         return self.root / "inputs"
 

@@ -33,6 +33,7 @@ from flywheel.core.pods.pod_spec import (
     user_env,
 )
 from flywheel.core.pods.sidecar_config import CollectConfig, WatchConfig
+from flywheel.core.pods.source_file import source_mounts, source_volumes
 from flywheel.core.pods.store_secret import identity_annotations, store_env, store_mount, store_volume
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
@@ -65,6 +66,7 @@ class Step:
     `audit` is the record that collect writes of a result that counts (images/README.md, "The audit records").
     `indexed`: the step runs in several pods; Distributed needs `headless_service(resource)` beside its Job.
     `queue`: the Job waits in Kueue's queue of that name, which unsuspends it.
+    `source`: code of main, which needs `source_config_map(resource, source)` beside the Job.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Step:
     indexed: Indexed | None = None
     checkpoint: Checkpoint | None = None
     queue: str | None = None
+    source: str | None = None
 
     @property
     def needs_fetch(self) -> bool:
@@ -144,6 +147,7 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
             store_volume(settings),
             *([{"name": "shared-memory", "emptyDir": shared_memory}] if step.shared_memory else []),
             *([{"name": "checkpoints", **outputs}] if step.checkpoint else []),
+            *source_volumes(resource, step.source),
             *secret_volumes(step.inputs),
             *claim_volumes(step.inputs),
         ],
@@ -209,13 +213,14 @@ def _collect(resource: AnyResource, step: Step, settings: Settings, env: Mapping
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
             store_mount(),
             {"name": "tmp", "mountPath": "/tmp", "subPath": "collect"},
-            *_checkpoint_mounts(step),
+            *_optional_mounts(step),
         ],
     }
 
 
-def _checkpoint_mounts(step: Step) -> list[dict[str, Any]]:
-    return [{"name": "checkpoints", "mountPath": CHECKPOINT_FOLDER}] if step.checkpoint else []
+def _optional_mounts(step: Step) -> list[dict[str, Any]]:
+    checkpoints = [{"name": "checkpoints", "mountPath": CHECKPOINT_FOLDER}] if step.checkpoint else []
+    return [*checkpoints, *source_mounts(step.source)]
 
 
 def _pre_command(step: Step, command: str, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
@@ -255,7 +260,7 @@ def _main(resource: AnyResource, step: Step, additions: JobAdditions, settings: 
             *claim_mounts(step.inputs),
             {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
             *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
-            *_checkpoint_mounts(step),
+            *_optional_mounts(step),
         ],
     }
 
@@ -290,6 +295,6 @@ def _watch(step: Step, settings: Settings) -> dict[str, Any]:
             {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
             {"name": "flywheel", "mountPath": f"{ROOT}/watch", "subPath": "watch"},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
-            *_checkpoint_mounts(step),
+            *_optional_mounts(step),
         ],
     }

@@ -7,6 +7,7 @@ from flywheel.core.pods.bounds import bound_time
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import headless_service
 from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.source_file import SOURCE_COMMAND, source_config_map
 from flywheel.core.pods.step_config import TrainConfig
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource
@@ -41,14 +42,13 @@ def trial_job(
 
     `keep` is what its metric must reach for its model to be uploaded.
     """
-    spec = experiment.spec
-    container = spec.trainer.container
+    spec, container = experiment.spec, experiment.spec.trainer.container
     search, (trial, repeat) = fingerprint(spec), attempt.key
     step = Step(
         name=f"trial-{trial}" if repeat == 1 else f"trial-{trial}-{REPEAT_PREFIX}{repeat}",
         attempt=attempt.attempt,
-        image=container.image if container else settings.runtime_image,
-        command=container.command if container else ("python3", "-m", "flywheel_runtime", "train"),
+        image=trainer_image(spec, settings),
+        command=_command(spec),
         args=container.args if container else (),
         params=trial_params(experiment, setup, point, repeat),
         inputs=(Input("data", artifact=data.digest),),
@@ -66,8 +66,29 @@ def trial_job(
         indexed=spec.distributed,
         checkpoint=spec.checkpoint,
         queue=spec.placement.queue_name,
+        source=container.source if container else None,
     )
     return step_job(experiment, step, settings)
+
+
+def trainer_image(spec: ExperimentSpec, settings: Settings) -> str:
+    """The image of a trial: that of the container, else the runtime image."""
+    return (spec.trainer.container and spec.trainer.container.image) or settings.runtime_image
+
+
+def _command(spec: ExperimentSpec) -> tuple[str, ...]:
+    container = spec.trainer.container
+    if container is None:
+        return ("python3", "-m", "flywheel_runtime", "train")
+    return container.command or (SOURCE_COMMAND if container.source is not None else ())
+
+
+def trainer_source(experiment: Experiment) -> tuple[Child, ...]:
+    """The ConfigMap with `trainer.container.source`, which the pods of trials mount."""
+    container = experiment.spec.trainer.container
+    if container is None or container.source is None:
+        return ()
+    return (source_config_map(experiment, container.source),)
 
 
 def _code_variables(spec: ExperimentSpec) -> tuple[Variable, ...]:
@@ -118,7 +139,7 @@ def new_model_version(experiment: Experiment, name: str, data: Data, best: Trial
         "datasetVersion": data.version,
         "datasetDigest": str(data.digest),
         **_code_lineage(experiment.spec),
-        "image": best.image or (container.image if container else settings.runtime_image),
+        "image": best.image or trainer_image(experiment.spec, settings),
         **({"parameters": parameters} if parameters else {}),
     }
     spec = {

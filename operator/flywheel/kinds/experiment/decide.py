@@ -5,6 +5,7 @@ Something missing (the Dataset, a Secret, room on a node) is waited for. Only wh
 come of a stalled search, `startTime` is forgotten, so that the schema lets the whole spec be corrected in place.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
@@ -38,7 +39,8 @@ def decide(experiment: Experiment, seen: Seen) -> Plan:
         return inputs.plan(experiment.status, summary=f"waiting: {inputs.reason}", children=None)
     progress = advance(experiment, seen, *inputs)
     decision = _decision(experiment, seen, progress)
-    return decision.plan(
+    # The source is created before the first pod mounts it.
+    return replace(decision, children=(*children.trainer_source(experiment), *decision.children)).plan(
         status=_status(experiment, progress, registered=bool(decision.ready)),
         summary=messages.summary(experiment, progress),
         children=(*children.rank_service(experiment), *_existing_jobs(progress, decision)),

@@ -1,6 +1,6 @@
 """Experiment as the engine sees it."""
 
-from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE
+from flywheel.core.resource.api import CONFIG_MAP, EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE
 from flywheel.core.resource.kind import Kind
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import Seen, observe, references
@@ -16,7 +16,7 @@ KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     status=ExperimentStatus,
     observe=observe,
     decide=decide,
-    owns=(JOB, SERVICE),
+    owns=(JOB, SERVICE, CONFIG_MAP),
     makes=(MODEL, MODEL_VERSION),
     references=references,
     bounded=True,

@@ -70,6 +70,16 @@ def test_the_finished_message_is_the_golden_one(pod: Pod) -> None:
     assert told["outputs"]["tracking"]["files"] == 4
 
 
+def test_the_source_of_main_is_tracked(pod: Pod, store: Store) -> None:
+    source = Path(pod["FLYWHEEL_ROOT"]) / "source" / "train.py"
+    source.parent.mkdir()
+    source.write_text("print('trained')")
+
+    told = report(pod)
+
+    assert "train.py" in {each.path for each in store.manifest(told["outputs"]["tracking"]["digest"]).files}
+
+
 def test_what_is_reported_can_be_fetched(pod: Pod, store: Store, tmp_path: Path) -> None:
     told = report(pod)
 

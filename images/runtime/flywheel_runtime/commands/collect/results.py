@@ -110,7 +110,7 @@ class ResultStore:
 
 def tracking(paths: Paths) -> dict[str, Files]:
     """The files that say what happened, also of a main that failed, as the output `tracking`."""
-    found = (paths.metrics, paths.curves, paths.facts, paths.params)
+    found = (paths.metrics, paths.curves, paths.facts, paths.params, paths.source)
     regular = [path for path in found if path.is_file() and not path.is_symlink()]
     return {TRACKING: [(path.name, ConfinedPath.from_file(path)) for path in regular]} if regular else {}
 

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from flywheel.core.pods.source_file import MAX_SOURCE_BYTES, SOURCE_PATH
 from flywheel.core.resource.schema import (
     Argument,
     ColumnName,
@@ -145,11 +146,29 @@ class ContainerModel(Schema):
 class ContainerTrainer(Schema):
     """Any image and language: reads /flywheel/params.json and /flywheel/inputs/data/, writes /flywheel/outputs/."""
 
-    model_config = model_rules(_FIXED_OR_SEARCHED)
+    model_config = model_rules(
+        _FIXED_OR_SEARCHED,
+        rule("has(self.image) || has(self.source)", "give image; only with source it defaults to the runtime image"),
+        rule(
+            f"!has(self.source) || !has(self.command) || self.command.size() == 0 || '{SOURCE_PATH}' in self.command || has(self.args) && '{SOURCE_PATH}' in self.args",
+            f"command does not run the source; remove command, or add the argument {SOURCE_PATH}",
+        ),
+    )
 
-    image: ImageName = Field(description="Image of the trainer. Use a digest for reproducible runs.")
+    image: ImageName | None = Field(
+        None,
+        description="Image of the trainer. Use a digest for reproducible runs. With source, it defaults to the runtime image of the installation.",
+    )
+    source: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_SOURCE_BYTES,
+        description=f"Python source of the trainer, at most 256 KiB, as the read-only file {SOURCE_PATH}. Without command, the image's python3 runs it.",
+    )
     command: tuple[Argument, ...] = Field(
-        (), max_length=64, description="Command of the container. Defaults to the image's entrypoint."
+        (),
+        max_length=64,
+        description="Command of the container. Defaults to running source, else to the image's entrypoint.",
     )
     args: tuple[Argument, ...] = Field((), max_length=256, description="Its arguments.")
     env: tuple[Variable, ...] = named_list(48, "Environment variables, given as values or taken from Secrets.")
@@ -184,3 +203,21 @@ class Trainer(Schema):
     def implementation(self) -> SklearnTrainer | ContainerTrainer:
         """The one that is given."""
         return one_of(self.sklearn, self.container)
+
+
+def source_rules() -> tuple[dict[str, Any], ...]:
+    """The rules of an Experiment's source, whose cost is too high for each of the 200 steps that a pipeline may have."""
+    has_source, source = (
+        "has(self.trainer.container) && has(self.trainer.container.source)",
+        "self.trainer.container.source",
+    )
+    return (
+        rule(
+            f"!({has_source}) || bytes({source}).size() <= {MAX_SOURCE_BYTES}",
+            "trainer.container.source must have at most 262144 bytes (256 KiB) in UTF-8; put a larger program into the image",
+        ),
+        rule(
+            f"!({has_source}) || {source}.matches('[^ \\t\\r\\n]')",
+            "trainer.container.source is empty; write a program, or remove source",
+        ),
+    )
