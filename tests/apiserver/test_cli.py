@@ -413,7 +413,7 @@ def test_who_stops_waiting_is_told_how_to_cancel(flywheel: Flywheel, monkeypatch
     code, told = flywheel("run", "monthly", "--wait")
 
     assert code == 1
-    assert "The run continues. To cancel it: kubectl patch fwrun monthly-" in told
+    assert "The run continues. To cancel it: flywheel cancel monthly-" in told
 
 
 def test_a_run_without_wait_says_where_to_look(flywheel: Flywheel) -> None:

@@ -25,9 +25,16 @@ class Command:
 COMMANDS = {
     "train and release": (
         Command("run", "flywheel.cli.run", "start a TrainingPipeline now, and follow it"),
+        Command("cancel", "flywheel.cli.decisions.cancel", "cancel a run; suspend a search or a batch"),
+        Command("approve", "flywheel.cli.decisions.approve", "approve a version, in your name"),
+        Command("reject", "flywheel.cli.decisions.reject", "exclude a version from promotion"),
+        Command("pin", "flywheel.cli.decisions.pin", "pin a version as champion, or unset the pin"),
+        Command("rollback", "flywheel.cli.decisions.rollback", "pin the champion of before"),
         Command("promote", "flywheel.cli.promote", "write a version as manifests for another namespace or cluster"),
     ),
     "see what is there": (
+        Command("status", "flywheel.cli.overview.status", "a namespace as one tree, from data to services"),
+        Command("explain", "flywheel.cli.overview.explanation", "why something is not ready, and the next step"),
         Command("lineage", "flywheel.cli.lineage", "where a version comes from and what it led to"),
         Command("export", "flywheel.cli.export", "a version as model card, ML-BOM or JSON"),
     ),

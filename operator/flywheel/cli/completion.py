@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import argcomplete
 from argcomplete.finders import CompletionFinder
+from argcomplete.shell_integration import shellcode
 
 from flywheel.cli import make_parser
 from flywheel.cli.connection import connect
@@ -35,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prints the shell's code."""
-    print(argcomplete.shellcode(["flywheel"], shell=arguments.shell))
+    print(shellcode(["flywheel"], shell=arguments.shell))
     return DONE
 
 
@@ -69,7 +70,7 @@ def complete_for_kubectl() -> int:
     """Prints the completions of `kubectl flywheel`, as kubectl asks its plugins for them, one a line and a directive."""
     words = sys.argv[1:] or [""]
     finder = CompletionFinder(make_parser(words), always_complete_options=False)
-    for each in finder._get_completions(["flywheel", *words[:-1]], words[-1], "", None):
+    for each in finder._get_completions(["flywheel", *words[:-1]], words[-1], "", None):  # type: ignore[no-untyped-call]
         print(each.rstrip())
     print(NO_FILES)
     return DONE

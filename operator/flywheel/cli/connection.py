@@ -10,6 +10,9 @@ from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import NoKubeconfig, user_configuration
 from flywheel.core.resource.api import Api, Manifest, Reference
 
+SELF_SUBJECT_REVIEW = Api("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews")
+FIELD_MANAGER = "flywheel-cli"
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -38,6 +41,15 @@ class Connection:
                 f"{self.reference(api, name)} does not exist; 'kubectl get {api} -n {self.namespace}' lists what does"
             )
         return manifest
+
+    def change(self, live: Manifest, api: Api, patch: Manifest) -> Manifest:
+        """Changes fields of an object, and returns it. The API server records FIELD_MANAGER as their manager."""
+        return self.client.merge(live, api, patch, FIELD_MANAGER)
+
+    def user_name(self) -> str:
+        """Returns the name that the API server has for the user of this connection."""
+        review = SELF_SUBJECT_REVIEW.manifest("", metadata={"namespace": ""})
+        return str(self.client.create(SELF_SUBJECT_REVIEW, review)["status"]["userInfo"]["username"])
 
     def list_objects(self, api: Api) -> list[Manifest]:
         """Returns all objects of one of Flywheel's kinds, by name; none where this cluster does not have the kind."""

@@ -72,10 +72,7 @@ def run(arguments: Namespace) -> int:
     try:
         return follow(connection, name, seconds)
     except KeyboardInterrupt:
-        patch = '{"spec":{"cancel":true}}'
-        print(
-            f"\nThe run continues. To cancel it: kubectl patch fwrun {name} -n {connection.namespace} --type=merge -p '{patch}'"
-        )
+        print(f"\nThe run continues. To cancel it: flywheel cancel {name} -n {connection.namespace}")
         return FAILED
 
 

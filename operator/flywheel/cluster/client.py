@@ -21,6 +21,7 @@ CORE_EVENT = Api("", "v1", "Event", "events")
 KUEUE_WORKLOADS = Api(KUEUE, "", "Workload", "workloads")
 JOB_UID_LABEL = f"{KUEUE}/job-uid"
 APPLY_CONTENT_TYPE = "application/apply-patch+yaml"
+MERGE_PATCH_CONTENT_TYPE = "application/merge-patch+json"
 METADATA_LIST_CONTENT_TYPE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TIMEOUT_SECONDS = (5.0, 30.0)  # connect, read; seconds
 PAGE_SIZE = 500  # objects of one response, as in kubectl
@@ -106,6 +107,15 @@ class Client:
             "PATCH", path, query=query, body=json.dumps(manifest), content_type=APPLY_CONTENT_TYPE
         )
         return body, status == HTTPStatus.CREATED
+
+    def merge(self, live: Manifest, api: Api, patch: Manifest, manager: str) -> dict[str, Any]:
+        """Merges a patch into an object as it was read, in the name of a field manager; 409 if another object has its name by now."""
+        metadata = live["metadata"]
+        path = _path(api, metadata["namespace"], metadata["name"])
+        body = {**patch, "metadata": {**(patch.get("metadata") or {}), "uid": metadata["uid"]}}
+        return self._request(
+            "PATCH", path, query={"fieldManager": manager}, body=body, content_type=MERGE_PATCH_CONTENT_TYPE
+        )
 
     def create(self, api: Api, manifest: Manifest) -> dict[str, Any]:
         """Creates an object by POST: one that is not reconciled, such as the Lease, or one with a generateName."""

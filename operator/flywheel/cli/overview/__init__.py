@@ -1,0 +1,1 @@
+"""What there is, what it waits for, and why: `flywheel status` and `flywheel explain`."""
