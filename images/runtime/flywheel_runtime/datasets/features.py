@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
+from flywheel_runtime.datasets.profile import find_unlearnable
 from flywheel_runtime.datasets.sql import connect, prefix_columns, quote_column, quote_literal
+from flywheel_runtime.datasets.target import order_by_target
 from flywheel_runtime.datasets.texts import TextPool
-from flywheel_runtime.datasets.types import MAX_LEARNT, TIMESTAMP, timestamp_number
+from flywheel_runtime.datasets.types import TIMESTAMP, narrow_number, timestamp_number
 from flywheel_runtime.params import Params
 
 Floats = NDArray[np.float32]
@@ -43,6 +45,8 @@ class ChosenFeatures(Params):
 @dataclass(frozen=True)
 class Feature:
     """One column: a number, free text, or a category with its known values in the order of their codes 0, 1, …
+
+    That is the order of their mean target where numbers are predicted, else the most frequent first.
 
     `center` and `half_range`: of a timestamp, those of the train split in microseconds, by which it is scaled.
     """
@@ -183,8 +187,10 @@ def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
         log_line(f"warning: column '{name}' is left out: it has {why} in the train split")
     if not picked:
         raise _no_features(left_out)
-    features = tuple(_fit_feature(connection, folder, each, columns[each.name]) for each in picked)
-    return Data(folder, schema, features, connection, left_out=left_out)
+    fitted = (_fit_feature(connection, folder, each, columns[each.name]) for each in picked)
+    if schema["task"] == "Regression":
+        fitted = (_order_codes(connection, folder, each, schema["target"]) for each in fitted)
+    return Data(folder, schema, tuple(fitted), connection, left_out=left_out)
 
 
 def _no_features(left_out: Mapping[str, str]) -> Failure:
@@ -210,15 +216,6 @@ def _feature(name: str, kind: str, profile: Mapping[str, Any]) -> Feature:
         return Feature(name, kind)
     is_free_text = profile.get("content") == "FreeText"
     return Feature(name, kind, None if is_free_text else (), is_free_text)
-
-
-def find_unlearnable(profile: Mapping[str, Any]) -> str | None:
-    """What the train split lacks for a column to be learnt from, None where it lacks nothing."""
-    train = profile["splits"]["train"]
-    if train["missing"] + train.get("invalid", 0) == train["rows"]:
-        return "no value"
-    is_constant = train["min"] == train["max"] is not None if "bins" in train else train["distinct"] == 1
-    return "one value" if is_constant and not train["missing"] and not train.get("invalid") else None
 
 
 def _choose(schema: Mapping[str, Any], chosen: ChosenFeatures) -> list[Feature]:
@@ -269,18 +266,22 @@ def _fit_feature(
     return Feature(feature.name, feature.type, tuple(str(row[0]) for row in rows[:most]))
 
 
+def _order_codes(connection: duckdb.DuckDBPyConnection, folder: Path, feature: Feature, target: str) -> Feature:
+    """The feature with its categories in the order of their mean target."""
+    if not feature.categories or feature.has_many_categories:
+        return feature
+    coded = f"{_feature_sql(feature)}::BIGINT AS code, {quote_column(target)}::DOUBLE AS target"
+    rows = connection.execute(f"SELECT {coded} FROM {_split_table(folder, 'train')} WHERE code >= 0").fetchnumpy()
+    order = order_by_target(np.asarray(rows["code"]), np.asarray(rows["target"]), len(feature.categories))
+    return replace(feature, categories=tuple(feature.categories[code] for code in order))
+
+
 def _as_text(feature: Feature) -> str:
     # The model makes 32 bits of a number, so its category is the text of that number; -0.0 is 0.0.
     column = quote_column(feature.name)
     if feature.is_text:
         return f"nullif({column}, '')"  # as in a CSV file, and in a request, where a missing text is empty
-    return f"({_narrow(f'({column}::DOUBLE + 0)')})::VARCHAR"
-
-
-def _narrow(number: str) -> str:
-    """SQL for a number as 32 bits; NULL where it is infinite or too large."""
-    narrow = f"TRY_CAST({number} AS FLOAT)"
-    return f"CASE WHEN abs({narrow}) <= {MAX_LEARNT!r}::FLOAT THEN {narrow} END"
+    return f"({narrow_number(f'({column}::DOUBLE + 0)')})::VARCHAR"
 
 
 def _split_table(folder: Path, split: str) -> str:
@@ -294,6 +295,6 @@ def _feature_sql(feature: Feature) -> str:
     if feature.categories is None:
         # As models/onnx_inputs.py has it.
         scaled = f"(({feature.number} - {feature.center!r}::DOUBLE) / {feature.half_range!r}::DOUBLE)"
-        return _narrow(scaled if feature.is_timestamp else quote_column(feature.name))
+        return narrow_number(scaled if feature.is_timestamp else quote_column(feature.name))
     known = ", ".join(quote_literal(value) for value in feature.categories)
     return f"coalesce(list_position([{known}]::VARCHAR[], {_as_text(feature)}) - 1, {UNKNOWN})::FLOAT"

@@ -9,6 +9,7 @@ Text and Booleans: the 64 most frequent values, `other`, `missing`; `content` sa
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
@@ -166,3 +167,12 @@ def _content(connection: duckdb.DuckDBPyConnection, text: str) -> TextContent:
         f"SELECT {text} AS value {train} GROUP BY value ORDER BY md5(value) LIMIT {CONTENT_SAMPLE}"
     ).fetchall()
     return text_content([str(row[0]) for row in sample], distinct, filled)
+
+
+def find_unlearnable(profile: Mapping[str, Any]) -> str | None:
+    """What the train split lacks for a column to be learnt from, None where it lacks nothing."""
+    train = profile["splits"]["train"]
+    if train["missing"] + train.get("invalid", 0) == train["rows"]:
+        return "no value"
+    is_constant = train["min"] == train["max"] is not None if "bins" in train else train["distinct"] == 1
+    return "one value" if is_constant and not train["missing"] and not train.get("invalid") else None

@@ -168,3 +168,9 @@ def _without_values(connection: duckdb.DuckDBPyConnection, columns: list[str], f
         f"SELECT {', '.join(f'count({present_text(quote_column(n), form)})' for n in columns)} FROM raw"
     ).fetchone()
     return [name for name, count in zip(columns, counts or (), strict=True) if count == 0]
+
+
+def narrow_number(number: str) -> str:
+    """SQL for a number as 32 bits; NULL where it is infinite or too large."""
+    narrow = f"TRY_CAST({number} AS FLOAT)"
+    return f"CASE WHEN abs({narrow}) <= {MAX_LEARNT!r}::FLOAT THEN {narrow} END"

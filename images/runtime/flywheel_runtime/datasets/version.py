@@ -11,7 +11,6 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, canonical_json, is_room_for, write_json
 from flywheel_runtime.datasets import profile
 from flywheel_runtime.datasets.anomalies import Anomaly
-from flywheel_runtime.datasets.features import find_unlearnable
 from flywheel_runtime.datasets.formats import SourceFile
 from flywheel_runtime.datasets.formats.column_names import read_folders
 from flywheel_runtime.datasets.formats.dialect import CsvOptions
@@ -93,7 +92,7 @@ def _find_unlearnable(version: Version, columns: dict[str, Any]) -> list[Anomaly
     for column in schema.features:
         if column.name in known:
             continue
-        if why := find_unlearnable(columns[column.name]):
+        if why := profile.find_unlearnable(columns[column.name]):
             message = f"Column '{column.name}' has {why} in the train split; training leaves it out."
             found.append(Anomaly("Constant", "Warning", column.name, message, version.rows["train"]))
     return found

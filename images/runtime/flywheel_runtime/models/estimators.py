@@ -15,8 +15,8 @@ Task = Literal["Classification", "Regression"]
 class Estimator:
     """One allowed estimator.
 
-    encoding: how text columns enter it. OneHot for models that add columns up, Ordinal (a code for each category, the
-    most frequent first) for trees, which cut codes as they need and are ten times as fast that way (measured).
+    encoding: how text columns enter it. OneHot for models that add columns up, Ordinal (a code for each category) for
+    trees, which cut codes as they need and are ten times as fast that way (measured).
     scaled: whether numbers are centred and scaled. missing: whether it takes missing numbers as they are.
     lost: settings whose effect is lost in ONNX, which are refused before a fit.
     """
