@@ -303,7 +303,7 @@ def test_an_artifact_needs_no_signature(root: Path) -> None:
             edit_json("golden.json", lambda g: g["inputs"].update(month=[1] * 20)),
             TRAINED,
             "GoldenMismatch",
-            "by golden.json; this is not the model that gave these outputs, or this runtime computes it differently; train and register it again; or, for a model that was made elsewhere,",
+            "by golden.json; this is not the model that gave these outputs, its converter changed it, or this runtime computes it differently; train and register it again; or, for a model that was made elsewhere,",
             id="golden rows answered otherwise",
         ),
         pytest.param(

@@ -108,7 +108,7 @@ def _mismatch(name: str, source: str, finding: str) -> ModelRefused:
     again = "correct them, or export the model again"
     if source != EXAMPLE_FIELD:
         again = "train and register it again; or, for a model that was made elsewhere, correct the file or export the model again"
-    advice = f"this is not the model that gave these outputs, or this runtime computes it differently; {again}"
+    advice = f"this is not the model that gave these outputs, its converter changed it, or this runtime computes it differently; {again}"
     return ModelRefused("GoldenMismatch", f"output {name!r} of the golden rows {finding}, by {source}; {advice}")
 
 
