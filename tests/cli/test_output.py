@@ -13,6 +13,7 @@ import yaml
 from flywheel.cli import COMMANDS, main, output
 from flywheel.cli.output import Column
 
+PATH = {"PYTHONPATH": os.pathsep.join(sys.path)}
 HOSTILE = "evil\x1b[31m\u202egnp.exe"
 ROWS = [
     {"name": "flight-delay", "state": "Ready", "value": 0.123456789, "message": "A sentence " + "of many words " * 12},
@@ -31,7 +32,10 @@ def run(words: Sequence[str], **environment: str) -> subprocess.CompletedProcess
     """Runs the command as a shell does."""
     script = "import sys; from flywheel.cli import main; sys.exit(main())"
     return subprocess.run(
-        [sys.executable, "-c", script, *words], capture_output=True, env={**os.environ, **environment}, check=False
+        [sys.executable, "-c", script, *words],
+        capture_output=True,
+        env={**os.environ, **PATH, **environment},
+        check=False,
     )
 
 
@@ -118,7 +122,11 @@ def test_every_command_has_help_and_examples(name: str, capsys: pytest.CaptureFi
 def test_a_closed_pipe_ends_the_command_without_a_traceback() -> None:
     script = f"{sys.executable} -c 'import sys; from flywheel.cli import main; sys.exit(main())' version"
     done = subprocess.run(
-        ["bash", "-c", f"( sleep 0.2; {script}; echo rc $? >&2 ) | true"], capture_output=True, text=True, check=False
+        ["bash", "-c", f"( sleep 0.2; {script}; echo rc $? >&2 ) | true"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **PATH},
+        check=False,
     )
 
     assert done.stderr == "rc 141\n"

@@ -39,6 +39,7 @@ COMMANDS = {
         Command("export", "flywheel.cli.export", "a version as model card, ML-BOM or JSON"),
     ),
     "set up": (
+        Command("doctor", "flywheel.cli.doctor", "check an installation, and name what is broken"),
         Command("test", "flywheel.cli.dry_run", "would the cluster accept a manifest and all that it leads to?"),
         Command("completion", "flywheel.cli.completion", "print the completion of bash, zsh or fish", connects=False),
         Command("operator", "flywheel.cli.operator_process", "run the operator in this process", connects=False),

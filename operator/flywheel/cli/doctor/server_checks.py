@@ -1,0 +1,117 @@
+"""Checks of the processes of an installation: the operator and its leader, the embedded store, and the reader."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from flywheel.cli.doctor.inspection import OPERATOR, Finding, Installation, is_available
+from flywheel.cli.fields import get_field
+from flywheel.core.diagnosis.workload_diagnosis import diagnose
+from flywheel.core.resource.api import DEPLOYMENT, LEASE, POD, Manifest, Reference
+
+MAX_LEASE_AGE_SECONDS = 60.0  # four times the Lease's duration
+STORE, READER = "flywheel-store", "flywheel-reader"
+READER_PORT = 8080
+
+
+def check_operator(installation: Installation) -> Iterator[Finding]:
+    """Looks for the operator's Deployment, and an available pod of it."""
+    if installation.operator is None:
+        yield Finding(
+            "bad",
+            f"Deployment '{OPERATOR}' does not exist in namespace '{installation.release}': no operator reconciles; install the "
+            "chart, or name its namespace with --flywheel-namespace",
+        )
+        return
+    yield _deployment_finding(installation, installation.operator, "the operator", "nothing is reconciled")
+
+
+def check_leader(installation: Installation) -> Iterator[Finding]:
+    """Looks at the Lease by which one operator leads."""
+    lease = installation.client.get(Reference(LEASE, installation.release, OPERATOR))
+    holder, renewed = get_field(lease, "spec", "holderIdentity"), get_field(lease, "spec", "renewTime")
+    see = f"'kubectl -n {installation.release} logs deployment/{OPERATOR}' says why"
+    if not holder or not renewed:
+        yield Finding(
+            "bad", f"no operator leads: Lease '{OPERATOR}' in namespace '{installation.release}' has no holder; {see}"
+        )
+        return
+    age = (datetime.now(UTC) - datetime.fromisoformat(str(renewed))).total_seconds()
+    if age > MAX_LEASE_AGE_SECONDS:
+        yield Finding(
+            "bad",
+            f"no operator leads: '{holder}' renewed the Lease {age:.0f} s ago, which it does every 2 s; it is gone, or cannot reach "
+            f"the API server; {see}",
+        )
+    elif age < -MAX_LEASE_AGE_SECONDS:
+        yield Finding(
+            "bad", f"the clock of the operator's node is {-age:.0f} s ahead of this machine's; set both by NTP"
+        )
+    else:
+        yield Finding("good", f"'{holder}' leads")
+
+
+def check_store(installation: Installation) -> Iterator[Finding]:
+    """Looks for an available pod of the embedded store; another store is judged by what pods say of it."""
+    store = installation.client.get(Reference(DEPLOYMENT, installation.release, STORE))
+    if store is None:
+        yield Finding("good", "the store is not the embedded one; whether pods reach it, their conditions say")
+    else:
+        yield _deployment_finding(installation, store, "the embedded store", "no step can read or write data")
+
+
+def check_reader(installation: Installation) -> Iterator[Finding]:
+    """Looks for an available pod of the reader, and asks it through the API server's proxy whether it is ready."""
+    reader = installation.client.get(Reference(DEPLOYMENT, installation.release, READER))
+    if reader is None:
+        yield Finding(
+            "bad",
+            f"Deployment '{READER}' does not exist in namespace '{installation.release}', so trials, logs and data cannot be read; "
+            "set the chart's value reader.enabled=true and upgrade",
+        )
+        return
+    found = _deployment_finding(installation, reader, "the reader", "trials, logs and data cannot be read")
+    yield found if found.state != "good" else _reader_response(installation)
+
+
+def _reader_response(installation: Installation) -> Finding:
+    path = f"/api/v1/namespaces/{installation.release}/services/http:{READER}:{READER_PORT}/proxy/readyz"
+    response = installation.client.open("GET", path)
+    body = response.read().decode(errors="replace").strip()[:200]
+    response.release_conn()
+    if response.status == HTTPStatus.OK:
+        return Finding("good", "the reader responds through the API server's proxy")
+    if response.status == HTTPStatus.FORBIDDEN:
+        return Finding(
+            "bad",
+            f"you may not reach the reader through the API server's proxy: {body}; set the chart's value reader.proxyAccess=true, "
+            "or FLYWHEEL_READER_URL to its address",
+        )
+    return Finding(
+        "bad", f"the reader is not ready (HTTP {response.status}): {body}; see the log of Deployment '{READER}'"
+    )
+
+
+def _deployment_finding(installation: Installation, deployment: Manifest, subject: str, effect: str) -> Finding:
+    name = deployment["metadata"]["name"]
+    if get_field(deployment, "spec", "replicas") == 0:
+        return Finding(
+            "bad",
+            f"{subject} is scaled to no replicas, so {effect}; "
+            f"'kubectl -n {installation.release} scale deployment/{name} --replicas=1' starts it",
+        )
+    if is_available(deployment):
+        return Finding("good", f"{subject} is available")
+    return Finding("bad", f"{subject} is not available, so {effect}. {_why(installation, deployment)}")
+
+
+def _why(installation: Installation, deployment: Manifest) -> str:
+    name = deployment["metadata"]["name"]
+    labels = get_field(deployment, "spec", "selector", "matchLabels") or {}
+    pods = [
+        pod
+        for pod in installation.client.list_objects(POD, installation.release)
+        if labels.items() <= (get_field(pod, "metadata", "labels") or {}).items()
+    ]
+    found = diagnose(deployment, pods, lambda _uid: (), datetime.now(UTC))
+    return found.message if found else f"'kubectl -n {installation.release} describe deployment/{name}' says why"
