@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flywheel.client.shortcuts import experiments as experiments
     from flywheel.client.shortcuts import model as model
     from flywheel.client.shortcuts import run as run
+    from flywheel.client.shortcuts import train as train
     from flywheel.client.shortcuts import trial as trial
     from flywheel.client.shortcuts import trials as trials
 
@@ -36,7 +37,17 @@ __version__ = "0.1.0"
 # The operator and the command import this package too, and need none of the client.
 _EXPORTS = {
     "flywheel.client.errors": ("FlywheelError",),
-    "flywheel.client.shortcuts": ("apply", "connect", "dataset", "experiments", "model", "run", "trial", "trials"),
+    "flywheel.client.shortcuts": (
+        "apply",
+        "connect",
+        "dataset",
+        "experiments",
+        "model",
+        "run",
+        "train",
+        "trial",
+        "trials",
+    ),
     "flywheel.client.objects.resources": (
         "BatchInference",
         "Dataset",

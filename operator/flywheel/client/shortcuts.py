@@ -1,7 +1,7 @@
 """The functions of `import flywheel as fw`: those of a workspace that is connected when the first one is called."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flywheel.client.objects.live_objects import LiveObject, Run
     from flywheel.client.objects.resources import TypedObject
     from flywheel.client.registry import LiveModel
+    from flywheel.client.training.function_training import Training
 
 # A notebook that changes one of these gets another connection.
 VARIABLES = (
@@ -79,6 +80,43 @@ def dataset(name: str, *, namespace: str | None = None) -> "LiveDataset":
 def run(pipeline: str, /, **parameters: Any) -> "Run":
     """Starts a TrainingPipeline of the current namespace, and returns the run: `.wait()`, `.steps()`, `.cancel()`."""
     return _workspace(None).run(pipeline, **parameters)
+
+
+def train(
+    function: Callable[..., Any],
+    *,
+    data: "str | LiveDataset",
+    objective: str | tuple[str, str],
+    search: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    image: str | None = None,
+    packages: Sequence[str] | None = None,
+    trials: int | None = None,
+    parallelism: int = 2,
+    resources: Mapping[str, Any] | None = None,
+    register: str | None = None,
+    name: str | None = None,
+    namespace: str | None = None,
+    wait: bool = True,
+    timeout: float | None = None,
+) -> "Training":
+    """Trains a function on the cluster: each trial calls it with other parameters. Returns the Training: `.best`, `.trials`, `.table`.
+
+    The function gets `data` (paths of Parquet files, `target`, `features`) and `run` (`log`, `output`) if it has parameters of these names,
+    and returns the objective, or a dictionary of metrics. It may use only its parameters, its own imports and Python's builtins, which is
+    checked before anything starts. `TrainingRequest` has the other arguments. `wait` prints progress and logs for at most `timeout` seconds.
+
+    Raises:
+        FlywheelError: the function cannot run on the cluster, and nothing was started; or no trial succeeded.
+    """
+    from flywheel.client.training.experiment_manifest import TrainingRequest
+
+    dataset = data if isinstance(data, str) else data.name
+    request = TrainingRequest(
+        *(dataset, objective, search or {}, parameters or {}, image, packages),
+        *(trials, parallelism, resources, register, name),
+    )
+    return _workspace(namespace).train(function, request, wait=wait, timeout=timeout)
 
 
 def apply(given: "TypedObject[Any] | Manifest", *, namespace: str | None = None, force: bool = False) -> "LiveObject":

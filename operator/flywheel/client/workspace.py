@@ -1,6 +1,6 @@
 """One namespace of one cluster, as its user sees it: trials, models, datasets, runs, and what is applied."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from flywheel.client.objects.live_objects import LiveObject, Run
     from flywheel.client.objects.resources import TypedObject
     from flywheel.client.registry import LiveModel
+    from flywheel.client.training.experiment_manifest import TrainingRequest
+    from flywheel.client.training.function_training import Training
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,19 @@ class Workspace:
         from flywheel.client.objects.live_objects import start_run
 
         return start_run(self.session, pipeline, parameters)
+
+    def train(
+        self,
+        function: Callable[..., Any],
+        request: "TrainingRequest",
+        *,
+        wait: bool = True,
+        timeout: float | None = None,
+    ) -> "Training":
+        """Trains a function on the cluster; `flywheel.train` documents it."""
+        from flywheel.client.training.function_training import train_function
+
+        return train_function(self.session, function, request, wait=wait, timeout=timeout)
 
     def apply(self, given: "TypedObject[Any] | Manifest", *, force: bool = False) -> "LiveObject":
         """Applies a typed object or a manifest of one of Flywheel's kinds, server-side, and returns the live object.

@@ -1,0 +1,160 @@
+"""A training is applied, followed and read, on an API server and a reader on loopback."""
+
+from typing import Any
+
+import pytest
+
+from flywheel.client.errors import FlywheelError
+from flywheel.client.training.experiment_manifest import TrainingRequest
+from flywheel.client.training.function_training import Training
+from flywheel.client.training.log_stream import clean_line
+from flywheel.core.resource.api import EXPERIMENT
+from tests.client.local_cluster import Call, LocalCluster, Reply, status
+from tests.client.sample_records import record
+
+REQUEST = TrainingRequest(data="flights", objective="f1", search={"rate": (0.1, 1.0)})
+FLIGHTS = {"metadata": {"name": "flights", "namespace": "shop"}, "spec": {}}
+POD_LOG = "/api/v1/namespaces/shop/pods/score-trial-1/log"
+
+
+def score(rate: float) -> float:
+    return rate
+
+
+def experiment(succeeded: str | None, reason: str, message: str, **more: Any) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": "False", "reason": reason, "message": message, "observedGeneration": 1}]
+    if succeeded is not None:
+        conditions.append({"type": "Succeeded", "status": succeeded, "reason": reason, "message": message})
+    return {
+        "metadata": {"name": "score", "namespace": "shop", "uid": "u-1", "generation": 1},
+        "spec": {},
+        "status": {"metric": "f1", "conditions": conditions, **more},
+    }
+
+
+def trial(number: int, state: str, **more: Any) -> dict[str, Any]:
+    return {"trial": number, "state": state, "parameters": {"rate": "0.5"}, **more}
+
+
+def pod() -> dict[str, Any]:
+    return {
+        "metadata": {"name": "score-trial-1", "uid": "p-1", "labels": {"flywheel.ml/step": "trial-1"}},
+        "status": {"containerStatuses": [{"name": "main", "state": {"running": {}}}]},
+    }
+
+
+def follow(cluster: LocalCluster) -> list[str]:
+    """What is shown of the Experiment as it is."""
+    lines: list[str] = []
+    session = cluster.workspace().session
+    Training(session, EXPERIMENT, "score").wait(show=lines.append)
+    return lines
+
+
+def test_the_function_becomes_an_experiment(cluster: LocalCluster) -> None:
+    cluster.add("datasets", FLIGHTS)
+
+    training = cluster.workspace().train(score, REQUEST, wait=False)
+
+    applied = next(call for call in cluster.calls if call.method == "PATCH")
+    container = applied.body["spec"]["trainer"]["container"]
+    assert applied.path.endswith(f"/namespaces/shop/experiments/{training.name}")
+    assert ("force", "false") in applied.query
+    assert "def score(rate: float) -> float:\n    return rate\n" in container["source"]
+    assert container["search"] == {"rate": {"float": {"min": "0.1", "max": "1.0"}}}
+
+
+def test_nothing_is_sent_for_a_function_that_cannot_run(cluster: LocalCluster) -> None:
+    with pytest.raises(FlywheelError, match="nothing was started"):
+        cluster.workspace().train(lambda rate: rate, REQUEST)
+
+    assert cluster.calls == []
+
+
+def test_a_dataset_that_does_not_exist_is_named_before_anything_starts(cluster: LocalCluster) -> None:
+    with pytest.raises(FlywheelError, match="Dataset 'flights' in namespace 'shop' does not exist"):
+        cluster.workspace().train(score, REQUEST)
+
+    assert {call.method for call in cluster.calls} == {"GET"}
+
+
+def test_progress_and_logs_are_shown_line_by_line(cluster: LocalCluster) -> None:
+    last = [trial(2, "Failed", message="exit code 1"), trial(1, "Succeeded", value="0.5")]
+    cluster.add("experiments", experiment("True", "BudgetSpent", "The search is over.", lastTrials=last, best=last[1]))
+    cluster.add("pods", pod())
+    cluster.api[POD_LOG] = Reply(b"step 1 loss=0.5\nred \x1b[31m\nend")
+
+    lines = follow(cluster)
+
+    assert "BudgetSpent: The search is over." in lines
+    assert "trial 1 Succeeded f1=0.5 (rate=0.5)" in lines
+    assert "trial 2 Failed (rate=0.5): exit code 1" in lines
+    assert [line for line in lines if line.startswith("trial 1 | ")] == [
+        "trial 1 | step 1 loss=0.5",
+        "trial 1 | red ?[31m",
+        "trial 1 | end",
+    ]
+    assert ("container", "main") in next(call.query for call in cluster.calls if call.path == POD_LOG)
+
+
+def test_without_the_right_to_logs_one_line_says_so(cluster: LocalCluster) -> None:
+    cluster.add("experiments", experiment("True", "Trained", "Trained."))
+    cluster.add("pods", pod())
+    cluster.api[POD_LOG] = status(403, "Forbidden", "pods/log is forbidden")
+
+    assert "Logs are shown when trials have ended: you may not 'get' pods/log in namespace 'shop'." in follow(cluster)
+
+
+def test_a_search_that_found_nothing_raises_with_its_condition_and_shows_the_recorded_log(
+    cluster: LocalCluster,
+) -> None:
+    failed = [trial(1, "Failed", message="exit code 1")]
+    cluster.add("experiments", experiment("False", "TrialsFailed", "All trials failed.", lastTrials=failed))
+    found = record(1, name="score")
+    cluster.reader["/v1/namespaces/shop/trials"] = Reply({"items": [found], "next": None, "total": 1})
+    cluster.reader[f"/v1/namespaces/shop/trials/{found['id']}/log"] = Reply(b"ValueError: rate is wrong\n")
+    lines: list[str] = []
+
+    with pytest.raises(FlywheelError) as raised:
+        Training(cluster.workspace().session, EXPERIMENT, "score").wait(show=lines.append)
+
+    assert raised.value.condition["reason"] == "TrialsFailed"
+    assert lines[-1] == "trial 1 | ValueError: rate is wrong"
+
+
+def test_the_best_trial_is_read_by_its_number(cluster: LocalCluster) -> None:
+    cluster.add("experiments", experiment("True", "Trained", "Trained.", best=trial(7, "Succeeded", value="0.5")))
+    asked: list[Call] = []
+
+    def trials(call: Call) -> Reply:
+        asked.append(call)
+        return Reply({"items": [record(7, name="score")], "next": None, "total": 1})
+
+    cluster.reader["/v1/namespaces/shop/trials"] = trials
+    training = Training(cluster.workspace().session, EXPERIMENT, "score")
+
+    best = training.best
+
+    assert best is not None
+    assert best.record["trial"] == 7
+    assert ("filter", "attributes.trial = 7") in asked[0].query
+    assert len(training.trials) == 1
+
+
+def test_a_training_without_a_trial_has_no_best(cluster: LocalCluster) -> None:
+    cluster.add("experiments", experiment(None, "Searching", "Searching."))
+
+    assert Training(cluster.workspace().session, EXPERIMENT, "score").best is None
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        pytest.param(b"plain \t text\r", "plain \t text", id="text"),
+        pytest.param(b"\x1b]0;title\x07", "?]0;title?", id="what controls a terminal"),
+        pytest.param(b"caf\xe9", "caf\N{REPLACEMENT CHARACTER}", id="another encoding"),
+        pytest.param(b"x" * 3000, "x" * 2000 + "…", id="long"),
+    ],
+)
+def test_lines_are_safe_to_print(line: bytes, shown: str) -> None:
+    assert clean_line(line) == shown
