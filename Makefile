@@ -1,5 +1,5 @@
 # Every target with its sentence: make help. Names, not numbers, are in the Python modules that the recipes call.
-export PYTHONPATH := operator:images/runtime:images/serving:.
+export PYTHONPATH := operator:images/reader:images/runtime:images/serving:.
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 TELL = $(PYTEST) e2e --timeout 1800 --durations 20 --dist loadfile --no-loadscope-reorder -o cache_dir=.pytest_cache/$@
@@ -19,7 +19,7 @@ fmt: setup ## Format the code and mend what ruff can.
 check: setup ## Style, types, import directions, and whether generated files are what the code generates.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy operator/flywheel operator/generator images/runtime/flywheel_runtime images/serving/flywheel_serving tests e2e demo
+	$(BIN)/mypy operator/flywheel operator/generator images/reader/flywheel_reader images/runtime/flywheel_runtime images/serving/flywheel_serving tests e2e demo
 	$(BIN)/lint-imports
 	$(BIN)/python -m generator --check
 

@@ -54,7 +54,7 @@ def install(picked: Cluster, chart: Path, given: dict[str, Any], *options: str) 
             "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE, "--create-namespace",
             "--values", "-", *options, given=json.dumps(given),
         )  # fmt: skip
-    for deployment in ("flywheel-store", "flywheel-operator"):
+    for deployment in ("flywheel-store", "flywheel-operator", "flywheel-reader"):
         with step(f"{deployment} ready"):
             wait_for_deployment(picked, deployment)
     endpoint = picked.store_endpoint()

@@ -30,7 +30,7 @@ PROJECT = ("pyproject.toml", "--no-emit-package", "flywheel-operator")
 LOCKED = {
     "operator": (*PROJECT, "--extra", "operator"),
     "dev": (*PROJECT, "--all-extras", "--group", "dev"),
-    **{name: ("--group", name) for name in ("runtime", "serving", "mutants", "flaml", "autogluon")},
+    **{name: ("--group", name) for name in ("reader", "runtime", "serving", "mutants", "flaml", "autogluon")},
     "tables": ("--group", "tables", "--no-deps"),
 }
 

@@ -2,7 +2,7 @@
 
     debian (mmdebstrap, or Docker's debian:bookworm-slim)
       └ base (Python) ── builder (pip; left behind)
-          └ operator  runtime  serving      requirements first, our code as the last thin layer
+          └ operator  reader  runtime  serving      requirements first, our code as the last thin layer
     store (one static binary, nothing else)
 
 An image's tag is `dev-<12 digits of its content>`. So `imagePullPolicy: IfNotPresent` is right: new code is a new name, and
@@ -41,6 +41,7 @@ class Image:
 PYTHON_IMAGES = (
     Image("operator", ("images/operator/Dockerfile", "requirements/operator.txt", "operator/flywheel")),
     Image("serving", ("images/serving/Dockerfile", "requirements/serving.txt", "images/serving/flywheel_serving")),
+    Image("reader", ("images/reader/Dockerfile", "requirements/reader.txt", "images/reader/flywheel_reader")),
     Image("runtime", ("images/runtime/Dockerfile", "requirements/runtime.txt", "images/runtime/flywheel_runtime")),
 )
 STORE = Image("store", ("images/store/Dockerfile",))

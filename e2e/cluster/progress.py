@@ -27,6 +27,7 @@ USUAL_SECONDS = {
     "base image": 25,
     "store image": 5,
     "operator image": 40,
+    "reader image": 30,
     "serving image": 40,
     "runtime image": 90,
     "API server": 5,

@@ -13,7 +13,7 @@ from pathlib import Path
 from e2e.cluster.paths import CHECKOUT
 from e2e.security.source_controls import SOURCE_CONTROLS, SourceControl
 
-SOURCES = ("operator", "images/runtime", "images/serving", ".")  # which Python imports from
+SOURCES = ("operator", "images/reader", "images/runtime", "images/serving", ".")  # which Python imports from
 TEST_SECONDS, RUN_SECONDS = 300, 1800  # of one test, and of all before a control is removed
 
 

@@ -54,6 +54,10 @@ def chart_rules(kinds: Sequence[AnyKind]) -> str:
         "serverAccess": ("the same servers, in their namespace", rbac.server_access_rules()),
         "caller": ("who may call InferenceServices", rbac.caller_rules()),
         "approver": ("who may approve versions", rbac.approver_rules()),
+        "readerReviews": ("the reader, in the whole cluster", rbac.reader_review_rules()),
+        "reader": ("the reader, in every namespace that the operator watches", rbac.reader_rules(kinds)),
+        "readerProxy": ("who may reach the reader through the API server", rbac.reader_proxy_rules()),
+        "dataReader": ("who may read data", rbac.data_reader_rules()),
     }
     parts = [HEADER]
     for name, (who, table) in tables.items():

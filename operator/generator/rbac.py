@@ -6,8 +6,10 @@ from typing import Any
 
 from flywheel.core.policies import POLICY_GUARANTEES
 from flywheel.core.resource.api import (
+    BATCH_INFERENCE,
     CONFIG_MAP,
     CRON_JOB,
+    DATASET,
     EVENT,
     GROUP,
     INFERENCE_SERVICE,
@@ -22,6 +24,8 @@ from flywheel.core.resource.api import (
 from flywheel.core.resource.kind import AnyKind
 from flywheel.core.resource.names import UPGRADE_CONFIG_MAP
 
+READER_SERVICE = "flywheel-reader"
+READ_DATA = "read-data"
 READ_VERBS = ("get", "list", "watch")
 OWNER_VERBS = (*READ_VERBS, "create", "patch", "delete")
 
@@ -126,6 +130,31 @@ def approver_rules() -> tuple[Rule, ...]:
         Rule(why, GROUP, (MODEL_VERSION.plural,), ("approve", "get", "update", "patch")),
         Rule("deleting Models, which is to end their approvals", GROUP, (MODEL.plural,), ("get", "list", "delete")),
     )
+
+
+def reader_review_rules() -> tuple[Rule, ...]:
+    """Returns what the reader needs in the whole cluster: to learn who its callers are and what they may read."""
+    return (
+        Rule("whose token a caller has", "authentication.k8s.io", ("tokenreviews",), ("create",)),
+        Rule("what its owner may read", "authorization.k8s.io", ("subjectaccessreviews",), ("create",)),
+    )
+
+
+def reader_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
+    """Returns what the reader needs in every namespace that the operator watches: objects that lead to artifacts."""
+    return (Rule("which artifacts an object has", GROUP, _plurals(kind.api for kind in kinds), ("get", "list")),)
+
+
+def reader_proxy_rules() -> tuple[Rule, ...]:
+    """Returns what reaching the reader through the API server takes. The reader itself checks who reads what."""
+    names = tuple(f"{scheme}{READER_SERVICE}{port}" for scheme, port in (("http:", ":8080"), ("", ":8080"), ("", "")))
+    return (Rule("requests through the API server", "", ("services/proxy",), ("get",), names),)
+
+
+def data_reader_rules() -> tuple[Rule, ...]:
+    """Returns what reading rows, logged predictions and the bytes of models takes: a verb that no other role has."""
+    plurals = _plurals((BATCH_INFERENCE, DATASET, INFERENCE_SERVICE, MODEL_VERSION))
+    return (Rule("reading data through the reader", GROUP, plurals, (READ_DATA,)),)
 
 
 def _by_group(why: str, apis: Iterable[Api], verbs: tuple[str, ...]) -> list[Rule]:

@@ -47,10 +47,19 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if .Values.reader.enabled }}
+{{- range $namespace := concat (include "flywheel.readerNamespaces" . | fromJsonArray) (ternary (list "") list (ne (include "flywheel.readerReadsAll" .) "")) }}
+{{- range $generation := splitList " " (include "flywheel.storeGenerations" $) }}
+{{- $account := dict "top" $ "namespace" $namespace "generation" $generation }}
+{{- $name := include "flywheel.readerAccount" $account }}
+{{- $_ := set $accounts $name (dict "access" $name "secret" (include "flywheel.readerAccountKey" $account) "role" "user") }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- dict "accessAccounts" $accounts | toJson }}
 {{- end }}
 
-{{/* The bucket's policy: each namespace's accounts have its folder alone, and all may read the folders of store.readable. */}}
+{{/* The bucket's policy: each namespace's accounts have its folder alone, the reader's may only read it, and all may read the folders of store.readable. */}}
 {{- define "flywheel.storePolicy" -}}
 {{- $store := .Values.store }}
 {{- $bucket := printf "arn:aws:s3:::%s" $store.bucket }}
@@ -76,6 +85,19 @@
 {{- $statements = append $statements (include "flywheel.storeStatement" (dict "accounts" $everybody "actions" (list "s3:GetObject") "bucket" $bucket "folder" $folder)) }}
 {{- $statements = append $statements (include "flywheel.storeListStatement" (dict "accounts" $everybody "bucket" $bucket "folder" $folder)) }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- if .Values.reader.enabled }}
+{{- range $namespace := concat (include "flywheel.readerNamespaces" . | fromJsonArray) (ternary (list "") list (ne (include "flywheel.readerReadsAll" .) "")) }}
+{{- $accounts := list }}
+{{- range $generation := splitList " " (include "flywheel.storeGenerations" $) }}
+{{- $accounts = append $accounts (include "flywheel.readerAccount" (dict "namespace" $namespace "generation" $generation)) }}
+{{- end }}
+{{- $prefix := (include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson).prefix }}
+{{- $root := ternary (printf "%s/" $prefix) "" (ne $prefix "") }}
+{{- $folder := ternary (printf "%s%s/" $root $namespace) $root (ne $namespace "") }}
+{{- $statements = append $statements (include "flywheel.storeStatement" (dict "accounts" $accounts "actions" (list "s3:GetObject") "bucket" $bucket "folder" $folder)) }}
+{{- $statements = append $statements (include "flywheel.storeListStatement" (dict "accounts" $accounts "bucket" $bucket "folder" $folder)) }}
 {{- end }}
 {{- end }}
 {"Version": "2012-10-17", "Statement": [{{ join ", " $statements }}]}

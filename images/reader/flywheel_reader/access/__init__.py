@@ -1,0 +1,1 @@
+"""Who the caller is, what they may read, and the objects of the cluster."""

@@ -1,0 +1,65 @@
+"""What every endpoint works with: the request of a caller, and the services of the process."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flywheel_reader.access.callers import Authenticator, Caller
+from flywheel_reader.access.objects import Objects
+from flywheel_reader.access.rights import DATA_VERB, Rights
+from flywheel_reader.errors import NotFound
+from flywheel_reader.namespaces import Namespaces, NamespaceStore
+
+
+@dataclass(frozen=True)
+class Services:
+    """What one process has."""
+
+    authenticator: Authenticator
+    rights: Rights
+    objects: Objects
+    namespaces: Namespaces
+    heavy: asyncio.Semaphore  # for requests that hold megabytes
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. `path` and `query` are those that the endpoint declares, checked; the caller is authenticated."""
+
+    services: Services
+    caller: Caller
+    path: Mapping[str, str]
+    query: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in the path."""
+        return self.path["namespace"]
+
+    async def require(self, resource: str, name: str = "", verb: str = "get") -> None:
+        """Raises Forbidden if the caller may not `verb` the resource in the namespace."""
+        await self.services.rights.require(self.caller, verb, resource, self.namespace, name)
+
+    async def require_data(self, resource: str, name: str) -> None:
+        """Raises Forbidden if the caller may not read the data of the resource."""
+        await self.require(resource, name, DATA_VERB)
+
+    async def is_allowed(self, verb: str, resource: str, name: str = "") -> bool:
+        """Whether the caller may `verb` the resource in the namespace."""
+        return await self.services.rights.is_allowed(self.caller, verb, resource, self.namespace, name)
+
+    def store(self) -> NamespaceStore:
+        """The namespace's store, for a caller whose right was checked. Raises NotFound."""
+        store = self.services.namespaces.find(self.namespace)
+        if store is None:
+            raise NotFound(
+                f"the reader has no key for the store of namespace '{self.namespace}'; add the namespace to the chart's "
+                f"value 'namespaces', or create the Secret 'flywheel-reader-store-{self.namespace}' (docs/reader.md)"
+            )
+        return store
+
+    async def object(self, resource: str, name: str) -> dict[str, Any]:
+        """An object of the namespace, for a caller whose right was checked. Raises NotFound."""
+        return await self.services.objects.get(resource, self.namespace, name)

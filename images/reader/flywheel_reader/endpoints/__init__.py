@@ -1,0 +1,1 @@
+"""The endpoints, each with the right that it needs."""

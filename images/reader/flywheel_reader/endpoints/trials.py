@@ -1,0 +1,189 @@
+"""Records of trials and steps: lists and single ones, their logs, curves and files."""
+
+import time
+from typing import Any
+
+from starlette.responses import Response
+
+from flywheel_reader.call import Call
+from flywheel_reader.endpoint import Endpoint, Parameter
+from flywheel_reader.endpoints.artifact_files import describe_files, file_response
+from flywheel_reader.errors import BadRequest, Forbidden, NotFound, StoreUnreachable
+from flywheel_reader.responses import json_response
+from flywheel_reader.store.artifacts import File
+from flywheel_reader.tracking.columns import Column
+from flywheel_reader.tracking.filters import parse_filter, parse_order
+from flywheel_reader.tracking.paging import Position, decode_token, encode_token
+from flywheel_reader.tracking.search import Found, Search, find_records, has_expired
+from flywheel_reader.workers import run_in_worker
+
+MAX_LIMIT = 1000
+RESOURCES = {"Experiment": "experiments", "TrainingRun": "trainingruns"}
+TRIAL = "/v1/namespaces/{namespace}/trials/{id}"
+
+
+async def list_trials(call: Call) -> Response:
+    """Searches the records that the caller may list, or those of one Experiment or pipeline that they may get."""
+    kinds, scope = await _readable(call)
+    query = call.query
+    text = "\n".join([query["filter"], query["orderBy"], query["experiment"] or "", query["pipeline"] or ""])
+    position = decode_token(query["page"], text) if query["page"] else Position(0, 0)
+    comparisons, order = parse_filter(query["filter"]), parse_order(query["orderBy"])
+    log = call.store().log
+    unreachable = None
+    try:
+        await log.refresh()
+    except StoreUnreachable as error:
+        if log.read_at is None:
+            raise
+        unreachable = error
+    now_ms = time.time() * 1000
+    existing = await _existing(call, kinds) if has_expired(log.index, now_ms) else None
+    search = Search(
+        kinds, scope, comparisons, order, position.offset, query["limit"], position.until or None, now_ms, existing
+    )
+    found = await run_in_worker(find_records, log.index, search)
+    body = _page(found, text, log.index.left_out)
+    if unreachable is not None:
+        as_of = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(log.read_at))
+        raise StoreUnreachable(f"{unreachable.message}; 'items' are what was known at {as_of}", {**body, "asOf": as_of})
+    return json_response(body)
+
+
+def _page(found: Found, text: str, left_out: int) -> dict[str, Any]:
+    following = None if found.next_offset is None else encode_token(Position(found.next_offset, found.until), text)
+    body: dict[str, Any] = {"items": found.items, "total": found.total, "next": following}
+    if left_out:
+        body |= {
+            "leftOut": left_out,
+            "message": f"the oldest {left_out:,} records of the namespace exceed the reader's memory and are not searched",
+        }
+    return body
+
+
+async def _readable(call: Call) -> tuple[frozenset[str], tuple[tuple[Column, str], ...]]:
+    """The kinds whose records the caller may read, and the columns that limit them. Raises Forbidden, BadRequest."""
+    experiment, pipeline = call.query["experiment"], call.query["pipeline"]
+    if experiment and pipeline:
+        raise BadRequest("'experiment' and 'pipeline' exclude each other; leave one of them out")
+    if experiment:
+        await call.require("experiments", experiment)
+        return frozenset({"Experiment"}), ((Column("attributes", "experiment"), experiment),)
+    if pipeline:
+        await call.require("trainingpipelines", pipeline)
+        return frozenset(RESOURCES), ((Column("attributes", "pipeline"), pipeline),)
+    kinds = [kind for kind, resource in RESOURCES.items() if await call.is_allowed("list", resource)]
+    if not kinds:
+        await call.require("experiments", verb="list")
+    return frozenset(kinds), ()
+
+
+async def _existing(call: Call, kinds: frozenset[str]) -> dict[str, frozenset[str]]:
+    return {kind: await call.services.objects.list_uids(RESOURCES[kind], call.namespace) for kind in kinds}
+
+
+async def find_trial(call: Call) -> dict[str, Any]:
+    """The record in the path, if the caller may get its object.
+
+    One that is forbidden and one that does not exist look the same to a caller who may not list all of them. Raises
+    Forbidden, NotFound, StoreUnreachable.
+    """
+    may_list = all([await call.is_allowed("list", resource) for resource in RESOURCES.values()])
+    try:
+        record = await _find_record(call)
+    except (NotFound, StoreUnreachable):
+        if may_list:
+            raise
+        record = None
+    resource = RESOURCES.get(str((record or {}).get("kind")))
+    if record is not None and resource and await call.is_allowed("get", resource, str(record["name"])):
+        return record
+    name, namespace = call.path["id"], call.namespace
+    if record is None and may_list:
+        raise NotFound(
+            f"trial {name[:120]!r} does not exist in namespace '{namespace}'; /v1/namespaces/{namespace}/trials lists those that do"
+        )
+    raise Forbidden(
+        f"{call.caller.username[:300]!r} may not get the Experiment or TrainingRun of trial {name[:120]!r} in namespace "
+        f"'{namespace}', or it does not exist; ask for a RoleBinding with ClusterRole 'view' there"
+    )
+
+
+async def _find_record(call: Call) -> dict[str, Any] | None:
+    log = call.store().log
+    try:
+        await log.refresh()
+    except StoreUnreachable:
+        known = log.index.get(call.path["id"])
+        if known is None:
+            raise
+        return known
+    return log.index.get(call.path["id"])
+
+
+async def get_trial(call: Call) -> Response:
+    """One record with the files of its tracking output."""
+    record = await find_trial(call)
+    try:
+        files = await _tracking_files(call, record)
+    except StoreUnreachable as error:
+        raise StoreUnreachable(f"{error.message}; 'trial' is what is known of it", {"trial": record}) from error
+    return json_response({**record, "files": describe_files(files)})
+
+
+async def get_file(call: Call) -> Response:
+    """The bytes of one file of the tracking output."""
+    record = await find_trial(call)
+    files = await _tracking_files(call, record)
+    file = files.get(call.path["path"])
+    if file is None:
+        raise NotFound(f"trial {call.path['id']!r} has no such file; its record lists those that it has")
+    return await file_response(call, file)
+
+
+async def _tracking_files(call: Call, record: dict[str, Any]) -> dict[str, File]:
+    digest = tracking_digest(record)
+    return {} if digest is None else await call.store().artifacts.files(digest)
+
+
+def tracking_digest(record: dict[str, Any]) -> str | None:
+    """The digest of the record's tracking output, None if it has none."""
+    outputs = record.get("outputs")
+    output = outputs.get("tracking") if isinstance(outputs, dict) else None
+    digest = output.get("digest") if isinstance(output, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+ENDPOINTS = (
+    Endpoint(
+        "/v1/namespaces/{namespace}/trials",
+        list_trials,
+        "Search trials and steps that were tracked",
+        "get experiments NAME with ?experiment=, get trainingpipelines NAME with ?pipeline=, otherwise list experiments and trainingruns",
+        (
+            Parameter(
+                "filter", "MLflow's filter string, such as metrics.roc_auc > 0.7 and params.estimator = 'X'", default=""
+            ),
+            Parameter(
+                "orderBy", "Columns with ASC or DESC; missing and NaN values are last in both directions", default=""
+            ),
+            Parameter("limit", "The most items of a page", "integer", 50, 1, MAX_LIMIT),
+            Parameter("page", "The 'next' of the page before"),
+            Parameter("experiment", "The trials of this Experiment alone"),
+            Parameter("pipeline", "The trials and steps of this TrainingPipeline's runs alone"),
+        ),
+    ),
+    Endpoint(
+        TRIAL,
+        get_trial,
+        "One record, with the files of its tracking output",
+        "get experiments NAME or trainingruns NAME",
+    ),
+    Endpoint(
+        f"{TRIAL}/files/{{path:path}}",
+        get_file,
+        "A file of the tracking output",
+        "get experiments NAME or trainingruns NAME",
+        media_types=("application/octet-stream",),
+    ),
+)

@@ -1,0 +1,144 @@
+"""Reading the log of records from the store into the index (images/README.md, "The tracking records")."""
+
+import asyncio
+import time
+import zlib
+
+import orjson
+
+from flywheel_reader.errors import StoredDataInvalid, TooLarge
+from flywheel_reader.store.bucket import Bucket, ObjectMissing
+from flywheel_reader.tracking.index import RecordIndex
+from flywheel_reader.workers import run_in_worker
+
+SEGMENT_RECORDS = 256
+MAX_RECORD_BYTES = 1 << 20
+MAX_SEGMENT_BYTES = 64 << 20  # unpacked: 256 records of at most 128 KiB, and some more
+MAX_HEAD_BYTES = 4096
+PARALLEL_SEGMENTS = 4
+PARALLEL_RECORDS = 16
+FRESH_SECONDS = 0.5
+
+
+class TrackingLog:
+    """The records of one namespace. `refresh` reads those that were written since, once for all who wait."""
+
+    def __init__(self, bucket: Bucket, max_bytes: int) -> None:
+        self.index = RecordIndex(max_bytes)
+        self.read_at: float | None = None  # seconds since 1970 of the last successful refresh
+        self._bucket = bucket
+        self._max_bytes = max_bytes
+        self._refreshing: asyncio.Task[None] | None = None
+        self._fresh_until = 0.0
+
+    async def refresh(self) -> None:
+        """Reads all records up to now, or up to half a second ago. Raises StoreUnreachable."""
+        if self._refreshing is None:
+            if time.monotonic() < self._fresh_until:
+                return
+            self._refreshing = asyncio.create_task(self._read_new())
+            self._refreshing.add_done_callback(self._finish)
+        await asyncio.shield(self._refreshing)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        if not task.cancelled() and task.exception() is None:
+            self._fresh_until, self.read_at = time.monotonic() + FRESH_SECONDS, time.time()
+
+    async def _read_new(self) -> None:
+        number = self.index.number
+        texts = await self._read_records(number + 1, number + 1)
+        if not texts:
+            return
+        head = await self._read_head()
+        if head - number > SEGMENT_RECORDS:
+            await self._read_segments(number, head)
+        else:
+            await self._add(texts, number + 1)
+        await self._read_forward()
+
+    async def _read_forward(self) -> None:
+        """Reads on by number until there is no further record."""
+        parallel = 1
+        while True:
+            first = self.index.number + 1
+            texts = await self._read_records(first, first + parallel - 1)
+            await self._add(texts, first + len(texts) - 1)
+            if len(texts) < parallel:
+                return
+            parallel = min(2 * parallel, PARALLEL_RECORDS)
+
+    async def _read_segments(self, number: int, head: int) -> None:
+        """Reads whole segments from the newest back to record `number`, or until the index is full; then those of the last one."""
+        newest, oldest = head // SEGMENT_RECORDS, number // SEGMENT_RECORDS + 1
+        segments: list[list[bytes]] = []
+        size = 0
+        for last in range(newest, oldest - 1, -PARALLEL_SEGMENTS):
+            wanted = range(last, max(last - PARALLEL_SEGMENTS, oldest - 1), -1)
+            for texts in await asyncio.gather(*(self._read_segment(each) for each in wanted)):
+                segments.append(texts)
+                size += sum(map(len, texts))
+            if size > self._max_bytes:
+                self.index.left_out += (min(wanted) - oldest) * SEGMENT_RECORDS
+                break
+        last_number = number
+        for k, texts in zip(range(newest - len(segments) + 1, newest + 1), reversed(segments), strict=True):
+            first = (k - 1) * SEGMENT_RECORDS + 1
+            await self._add(texts[max(0, last_number + 1 - first) :] if k == oldest else texts, k * SEGMENT_RECORDS)
+
+    async def _read_segment(self, segment: int) -> list[bytes]:
+        """The 256 records of a segment; one by one where it is missing or damaged."""
+        try:
+            packed = await self._bucket.get(f"tracking/segments/{segment:010d}.json.gz", MAX_SEGMENT_BYTES)
+            lines = (await run_in_worker(unpack, packed, MAX_SEGMENT_BYTES)).splitlines()
+        except (ObjectMissing, TooLarge, StoredDataInvalid):
+            lines = []
+        if len(lines) == SEGMENT_RECORDS:
+            return lines
+        first = (segment - 1) * SEGMENT_RECORDS + 1
+        return await self._read_records(first, first + SEGMENT_RECORDS - 1)
+
+    async def _read_records(self, first: int, last: int) -> list[bytes]:
+        """The records from `first` to `last`, up to the first that does not exist."""
+        found: list[bytes] = []
+        for start in range(first, last + 1, PARALLEL_RECORDS):
+            numbers = range(start, min(start + PARALLEL_RECORDS, last + 1))
+            for text in await asyncio.gather(*map(self._read_record, numbers)):
+                if text is None:
+                    return found
+                found.append(text)
+        return found
+
+    async def _read_record(self, number: int) -> bytes | None:
+        try:
+            return await self._bucket.get(f"tracking/log/{number:010d}.json", MAX_RECORD_BYTES)
+        except ObjectMissing:
+            return None
+        except TooLarge:
+            return b""  # no record of ours: it is left out
+
+    async def _read_head(self) -> int:
+        """The number in the head, 0 where there is none."""
+        try:
+            number = orjson.loads(await self._bucket.get("tracking/head.json", MAX_HEAD_BYTES))["number"]
+        except (ObjectMissing, TooLarge, ValueError, KeyError, TypeError):
+            return 0
+        return number if isinstance(number, int) else 0
+
+    async def _add(self, texts: list[bytes], number: int) -> None:
+        if texts:
+            await run_in_worker(self.index.add, texts, number)
+
+
+def unpack(packed: bytes, limit: int) -> bytes:
+    """The content of gzip bytes. Raises TooLarge beyond `limit`, StoredDataInvalid for what is no gzip."""
+    decompressor = zlib.decompressobj(wbits=31)
+    try:
+        content = decompressor.decompress(packed, limit)
+    except zlib.error as error:
+        raise StoredDataInvalid(
+            "a compressed object in the store cannot be unpacked; restore it from a backup"
+        ) from error
+    if decompressor.unconsumed_tail:
+        raise TooLarge(f"a compressed object has more than {limit:,} bytes unpacked")
+    return content
