@@ -209,7 +209,9 @@ def test_an_operator_that_watches_all_namespaces_has_its_rights_in_all() -> None
 
 
 def test_without_policies_nothing_of_the_operator_is_cluster_wide() -> None:
-    objects = template("--set", "policies.enabled=false", "--set", "serving.tokenReviews=false", "--set", "reader.enabled=false")
+    objects = template(
+        "--set", "policies.enabled=false", "--set", "serving.tokenReviews=false", "--set", "reader.enabled=false"
+    )
 
     assert not [
         each for each in objects if each["kind"] == "ClusterRoleBinding" or each["kind"].startswith("Validating")

@@ -14,6 +14,7 @@ from tests.documents import CHECKOUT
 
 PACKAGES = (
     "operator/flywheel",
+    "images/reader/flywheel_reader",
     "images/runtime/flywheel_runtime",
     "images/serving/flywheel_serving",
     "operator/generator",

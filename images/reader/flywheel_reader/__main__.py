@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             log_level="warning",
         )
     )
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has ended in good order
     server.run()
     return 0 if server.started else 1
 

@@ -1,0 +1,98 @@
+"""A reader with a store and the API server's double."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.waiting import wait_until
+from tests.reader import cluster_double
+from tests.reader.cluster_double import ClusterDouble
+from tests.reader.http_get import Response, get
+from tests.reader.seeds import Seeds
+from tests.runtime import s3_server
+from tests.runtime.s3_server import free_port, is_listening
+
+BUCKET = "models"
+ALICE, TOKEN = "alice", "token-of-alice"  # she may do everything in namespace shop
+
+
+@dataclass
+class RunningReader:
+    """A reader in its own process."""
+
+    port: int
+    pid: int
+    cluster: ClusterDouble
+    seeds: Seeds
+    store: s3_server.Server
+
+    def get(self, path: str, token: str | None = TOKEN, **headers: str) -> Response:
+        """The response to a GET."""
+        given = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        return get(self.port, path, {**given, **headers})
+
+    def items(self, query: str = "") -> list[dict[str, Any]]:
+        """The items of a list of trials of namespace shop."""
+        response = self.get(f"/v1/namespaces/shop/trials{query}")
+        assert response.status == 200, response.body
+        found: list[dict[str, Any]] = response.json["items"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
+    """versitygw with the bucket."""
+    with s3_server.running(tmp_path_factory.mktemp("s3")) as server:
+        server.make_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ClusterDouble]:
+    with cluster_double.running() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def reader_process(
+    s3: s3_server.Server, cluster: ClusterDouble, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningReader]:
+    """A reader that has a key for the namespaces shop and bakery."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "token").write_text("token-of-the-reader")
+    for namespace in ("shop", "bakery"):
+        stores = folder / "stores" / namespace
+        stores.mkdir(parents=True)
+        for key, value in s3.env(BUCKET).items():
+            (stores / key).write_text(value)
+    port = free_port()
+    command = [
+        sys.executable, "-m", "flywheel_reader", "--host", "127.0.0.1", "--port", str(port),
+        "--stores", str(folder / "stores"), "--api-server", cluster.url, "--credentials", str(folder),
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log, env=environment) as process:
+        try:
+            wait_until(lambda: is_listening(port) or process.poll() is not None, 60)
+            assert process.poll() is None, (folder / "log").read_text()
+            yield RunningReader(port, process.pid, cluster, Seeds(s3, BUCKET, "shop"), s3)
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0, (folder / "log").read_text()
+            sys.stderr.write((folder / "log").read_text())
+
+
+@pytest.fixture
+def reader(reader_process: RunningReader, cluster: ClusterDouble) -> RunningReader:
+    """The reader, and a cluster that knows alice."""
+    cluster.tokens = {TOKEN: (ALICE, "flywheel-reader")}
+    cluster.rights = {ALICE: {("*", "*", "shop", "*")}}
+    cluster.is_away = False
+    return reader_process
