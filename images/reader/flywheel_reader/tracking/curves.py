@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from flywheel_reader.tracking.index import finite_or_name
+from flywheel_reader.tracking.nonfinite import finite_or_name
 
 MAX_CURVES = 256
 MAX_LINE_BYTES = 64 << 10

@@ -1,7 +1,6 @@
 """The records of one namespace in memory: their JSON, and columns that are extracted when a search first needs them."""
 
 import json
-import math
 import threading
 from array import array
 from bisect import bisect_right
@@ -12,6 +11,7 @@ from typing import Any
 import orjson
 
 from flywheel_reader.tracking.columns import Column, Value, expiry, extract_value
+from flywheel_reader.tracking.nonfinite import without_nonfinite
 
 MAX_COLUMNS = 48
 TRIMMED_SHARE = 0.9  # of the bound, after records were left out
@@ -140,19 +140,3 @@ def parse_record(text: bytes) -> dict[str, Any] | None:
         except (ValueError, RecursionError):
             return None
     return record if isinstance(record, dict) and isinstance(record.get("id"), str) else None
-
-
-def without_nonfinite(value: Any) -> Any:
-    """The value with "NaN", "Infinity" and "-Infinity" in place of such numbers."""
-    if isinstance(value, dict):
-        return {key: without_nonfinite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [without_nonfinite(each) for each in value]
-    return finite_or_name(value) if isinstance(value, float) else value
-
-
-def finite_or_name(value: float) -> float | str:
-    """A finite number, else its name."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,20 @@
+"""Numbers that JSON lacks: they travel as the names NaN, Infinity and -Infinity."""
+
+import math
+from typing import Any
+
+
+def without_nonfinite(value: Any) -> Any:
+    """The value with "NaN", "Infinity" and "-Infinity" in place of such numbers."""
+    if isinstance(value, dict):
+        return {key: without_nonfinite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_nonfinite(each) for each in value]
+    return finite_or_name(value) if isinstance(value, float) else value
+
+
+def finite_or_name(value: float) -> float | str:
+    """A finite number, else its name."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
