@@ -13,13 +13,20 @@ from starlette.routing import Route
 
 from flywheel_reader.call import Call, Services
 from flywheel_reader.endpoint import Endpoint, parse_query
-from flywheel_reader.endpoints import logs, trials
+from flywheel_reader.endpoints import datasets, logs, model_versions, predictions, training_runs, trials
 from flywheel_reader.errors import BadRequest, Busy, NotFound, ReaderError
 from flywheel_reader.metrics import Metrics
 from flywheel_reader.openapi import openapi_document, openapi_path
 from flywheel_reader.responses import error_response, json_response
 
-ENDPOINTS: tuple[Endpoint, ...] = (*trials.ENDPOINTS, *logs.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *trials.ENDPOINTS,
+    *logs.ENDPOINTS,
+    *model_versions.ENDPOINTS,
+    *datasets.ENDPOINTS,
+    *training_runs.ENDPOINTS,
+    *predictions.ENDPOINTS,
+)
 MAX_REQUESTS = 64  # at a time; beyond it the reader says that it is busy
 MAX_PATH_CHARACTERS = 4096
 # What a name in the path may be; only a file's path may have other characters.

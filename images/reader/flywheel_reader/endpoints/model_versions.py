@@ -1,0 +1,67 @@
+"""Files of ModelVersions: reports for those who may get the version, bytes of the model for those who may read data."""
+
+from starlette.responses import Response
+
+from flywheel_reader.call import Call
+from flywheel_reader.endpoint import Endpoint
+from flywheel_reader.endpoints.artifact_files import describe_file, file_response
+from flywheel_reader.errors import NotFound
+from flywheel_reader.responses import json_response
+from flywheel_reader.store.artifacts import DIGEST, File
+
+VERSION = "/v1/namespaces/{namespace}/modelversions/{name}"
+REPORTS = frozenset({"evaluation.json", "signature.json", "run.json"})
+RESOURCE = "modelversions"
+
+
+async def get_version(call: Call) -> Response:
+    """The version's digest and files."""
+    await call.require(RESOURCE, call.path["name"])
+    digest = await _digest(call)
+    files = await call.store().artifacts.files(digest)
+    described = [
+        {**describe_file(file), "right": "get" if path in REPORTS else "read-data"} for path, file in files.items()
+    ]
+    return json_response(
+        {"name": call.path["name"], "digest": digest, "files": described}, headers={"ETag": f'"{digest}"'}
+    )
+
+
+async def get_file(call: Call) -> Response:
+    """The bytes of one file."""
+    name, path = call.path["name"], call.path["path"]
+    if path in REPORTS:
+        await call.require(RESOURCE, name)
+    else:
+        await call.require_data(RESOURCE, name)
+    files: dict[str, File] = await call.store().artifacts.files(await _digest(call))
+    if path not in files:
+        raise NotFound(f"ModelVersion '{name}' has no such file; its path lists those that it has")
+    return await file_response(call, files[path])
+
+
+async def _digest(call: Call) -> str:
+    """The artifact of a version: of the one that is served, else of its source."""
+    name = call.path["name"]
+    version = await call.object(RESOURCE, name)
+    source = (version.get("spec") or {}).get("source") or {}
+    digest = (version.get("status") or {}).get("digest") or (source.get("artifact") or {}).get("digest")
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        raise NotFound(
+            f"ModelVersion '{name}' has no artifact in the store yet; its condition Ready says what it waits for"
+        )
+    return digest
+
+
+ENDPOINTS = (
+    Endpoint(
+        VERSION, get_version, "A version's digest, its files, and the right that each needs", "get modelversions NAME"
+    ),
+    Endpoint(
+        f"{VERSION}/files/{{path:path}}",
+        get_file,
+        "A file of a version; takes the header Range",
+        "get modelversions NAME for evaluation.json, signature.json and run.json, read-data for every other file",
+        media_types=("application/octet-stream",),
+    ),
+)

@@ -1,0 +1,103 @@
+"""Logged predictions of an InferenceService (images/README.md, "Logged predictions")."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from starlette.responses import Response
+
+from flywheel_reader.call import Call
+from flywheel_reader.endpoint import Endpoint, Parameter
+from flywheel_reader.errors import BadRequest
+from flywheel_reader.responses import SAFE_HEADERS
+from flywheel_reader.store.bucket import Bucket
+from flywheel_reader.tables.rows import MAX_ROWS, Window, encode_rows
+from flywheel_reader.tracking.columns import parse_time
+from flywheel_reader.workers import run_in_worker
+
+MAX_HOURS = 31 * 24
+MAX_FILE_BYTES = 16 << 20
+MAX_BYTES = 24 << 20  # of all files of one response
+DEFAULT_PERIOD = timedelta(hours=24)
+
+
+async def get_predictions(call: Call) -> Response:
+    """Rows of the hours from `from` to `to`, oldest first."""
+    await call.require_data("inferenceservices", call.path["name"])
+    start, end = _period(call.query["from"], call.query["to"])
+    bucket = call.store().bucket
+    folder = f"predictions/{call.path['name']}/rows/"
+    limit = call.query["limit"]
+    async with call.services.heavy:
+        files, complete_until = await _read_files(bucket, folder, start, end)
+        body = await run_in_worker(encode_rows, files, Window((), call.query["offset"], limit), "json")
+    rest: dict[str, object] = {"total": None, "next": body.next_offset, "from": _text(start), "to": _text(end)}
+    if body.next_offset is not None:
+        rest["message"] = f"there are more rows; go on with offset={body.next_offset}"
+    elif complete_until is not None:
+        rest |= {
+            "to": _text(complete_until),
+            "message": f"rows until {_text(complete_until)} exceed {MAX_BYTES:,} bytes; go on with from={_text(complete_until)}",
+        }
+    return Response(
+        b'{"items":' + body.content + b"," + orjson.dumps(rest)[1:], headers=SAFE_HEADERS, media_type="application/json"
+    )
+
+
+async def _read_files(
+    bucket: Bucket, folder: str, start: datetime, end: datetime
+) -> tuple[list[bytes], datetime | None]:
+    """The files of the hours, and the hour at which they exceeded the bound; None if they did not."""
+    files: list[bytes] = []
+    size = 0
+    for hour in _hours(start, end):
+        keys = await bucket.list(f"{folder}dt={hour:%Y-%m-%d}/hour={hour:%H}/")
+        for key, _ in keys:
+            if key.endswith(".parquet"):
+                files.append(await bucket.get(key, MAX_FILE_BYTES))
+                size += len(files[-1])
+        if size > MAX_BYTES:
+            return files, hour + timedelta(hours=1)
+    return files, None
+
+
+def _hours(start: datetime, end: datetime) -> Iterator[datetime]:
+    hour = start.replace(minute=0, second=0, microsecond=0)
+    while hour < end:
+        yield hour
+        hour += timedelta(hours=1)
+
+
+def _period(first: str | None, last: str | None) -> tuple[datetime, datetime]:
+    end = _moment("to", last) if last else datetime.now(UTC)
+    start = _moment("from", first) if first else end - DEFAULT_PERIOD
+    if not timedelta() < end - start <= timedelta(hours=MAX_HOURS):
+        raise BadRequest(f"'from' must be before 'to', and at most {MAX_HOURS // 24} days before it")
+    return start, end
+
+
+def _moment(name: str, text: str) -> datetime:
+    milliseconds = parse_time(text)
+    if milliseconds is None:
+        raise BadRequest(f"'{name}' is {text[:60]!r}, and must be a time such as 2026-11-29T12:00:00Z")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+ENDPOINTS = (
+    Endpoint(
+        "/v1/namespaces/{namespace}/inferenceservices/{name}/predictions",
+        get_predictions,
+        "Logged rows by hour, at most 100,000 or 16 MiB",
+        "read-data inferenceservices NAME",
+        (
+            Parameter("from", "The first hour, a time in ISO 8601; 24 hours before 'to' by default"),
+            Parameter("to", "The end; now by default"),
+            Parameter("limit", "The most rows", "integer", 1000, 1, MAX_ROWS),
+            Parameter("offset", "The first row of the period, from 0", "integer", 0),
+        ),
+    ),
+)
