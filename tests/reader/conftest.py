@@ -4,44 +4,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from e2e.waiting import wait_until
 from tests.reader import cluster_double
 from tests.reader.cluster_double import ClusterDouble
-from tests.reader.http_get import Response, get
+from tests.reader.running_reader import ALICE, BUCKET, TOKEN, RunningReader
 from tests.reader.seeds import Seeds
 from tests.runtime import s3_server
 from tests.runtime.s3_server import free_port, is_listening
-
-BUCKET = "models"
-ALICE, TOKEN = "alice", "token-of-alice"  # she may do everything in namespace shop
-
-
-@dataclass
-class RunningReader:
-    """A reader in its own process."""
-
-    port: int
-    pid: int
-    cluster: ClusterDouble
-    seeds: Seeds
-    store: s3_server.Server
-
-    def get(self, path: str, token: str | None = TOKEN, **headers: str) -> Response:
-        """The response to a GET."""
-        given = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        return get(self.port, path, {**given, **headers})
-
-    def items(self, query: str = "") -> list[dict[str, Any]]:
-        """The items of a list of trials of namespace shop."""
-        response = self.get(f"/v1/namespaces/shop/trials{query}")
-        assert response.status == 200, response.body
-        found: list[dict[str, Any]] = response.json["items"]
-        return found
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.reader.conftest import ALICE, RunningReader
+from tests.reader.running_reader import ALICE, RunningReader
 from tests.reader.seeds import new_record
 
 pytestmark = pytest.mark.integration
