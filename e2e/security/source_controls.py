@@ -53,7 +53,7 @@ SOURCE_CONTROLS = (
     SourceControl(
         "a liveness probe ends a main that outstays its timeout",
         "operator/flywheel/core/pods/job.py",
-        '        **({"livenessProbe": _deadline_probe(step.timeout)} if step.timeout else {}),\n',
+        '        **({"livenessProbe": deadline_probe(step.timeout)} if step.timeout else {}),\n',
         "",
         ("tests/core/pods/test_job.py::test_the_kubelet_ends_a_main_that_watch_could_not_stop",),
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.pods import job
+from flywheel.core.pods import job, pod_spec
 from flywheel.core.pods.distributed import Checkpoint
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import ItemSet
@@ -141,7 +141,7 @@ def test_watch_has_no_credentials_and_writes_its_own_folder_alone() -> None:
 def test_the_kubelet_ends_a_main_that_watch_could_not_stop() -> None:
     probe = containers()["main"]["livenessProbe"]
 
-    assert probe["initialDelaySeconds"] == 600 + 10 + job.PROBE_MARGIN_SECONDS
+    assert probe["initialDelaySeconds"] == 600 + 10 + pod_spec.PROBE_MARGIN_SECONDS
     assert (probe["failureThreshold"], probe["httpGet"]["port"]) == (1, main_observer.PROBE_PORT)
 
 

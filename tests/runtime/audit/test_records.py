@@ -14,6 +14,7 @@ from flywheel_runtime.commands import audit
 from flywheel_runtime.commands.collect.main import add_audit_record, finish
 from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop
 from flywheel_runtime.commands.collect.results import ResultStore
+from flywheel_runtime.commands.collect.tracker import Tracker
 from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import ObjectMissing
 from flywheel_runtime.contract.paths import Attempt, Paths
@@ -164,7 +165,7 @@ def kept(pod: dict[str, str], store: Store, attempt: str = "1") -> dict[str, Any
     observer = MainObserver(None, paths)
     observer.run(Stop(at=time.monotonic()))
     keeper = ResultStore(store, Attempt.from_env(pod), installation.installation_owner(pod))
-    return finish(CollectConfig.parse(json.dumps(told)), paths, observer, keeper, time.monotonic() + 20)
+    return finish(Tracker(CollectConfig.parse(json.dumps(told)), paths, {}), observer, keeper, time.monotonic() + 20)
 
 
 def test_collect_records_what_it_committed(finished: dict[str, str], store: Store) -> None:

@@ -25,6 +25,7 @@ from flywheel_runtime.contract.config.collect import (
     UploadThreshold,
 )
 from flywheel_runtime.contract.config.fetch import FetchConfig, HTTPSource, Input, S3Source, VolumeSource
+from flywheel_runtime.contract.config.track import CodeConfig, LogConfig, ObjectiveConfig, TrackConfig
 from flywheel_runtime.contract.config.watch import WatchConfig
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.schema import DatasetSpec
@@ -61,6 +62,26 @@ def test_the_golden_document_of_collect() -> None:
         CheckpointConfig(60.0),
         UploadThreshold("loss", False, 0.25),
         21600.0,
+        TrackConfig(
+            kind="Experiment",
+            name="nightly-train",
+            trial=7,
+            repeat=1,
+            pipeline="flights",
+            run="nightly",
+            run_uid="77aa",
+            dataset="flights",
+            dataset_version="flights-f430cdc0",
+            dataset_digest="sha256:f430",
+            objective=ObjectiveConfig("loss", False),
+            estimator="Ridge",
+            parameters={"alpha": 0.1},
+            seed=42,
+            code=CodeConfig("4f3c", "https://git.example/models"),
+            tags={"team": "delays"},
+            retention="8760h",
+            logs=LogConfig(("FLYWHEEL_MASK_0",)),
+        ),
     )
 
 

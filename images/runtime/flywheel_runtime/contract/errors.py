@@ -19,6 +19,7 @@ FlywheelError
 ├── ManifestInvalid           an artifact's manifest is damaged, or names a path that leaves the artifact
 ├── DigestMismatch            bytes are not those that the digest names
 ├── FileChanged               a file changed while it was uploaded
+├── LogUnavailable            the log of main cannot be read
 ├── OutputsWait               the store does not take the outputs of a finished main, and they are kept for a later attempt
 ├── UnsafeFile                a link, a pipe or an unreadable file
 ├── AuditChainBroken          the audit records allow no further one
@@ -127,6 +128,10 @@ class DigestMismatch(FlywheelError):
 
 class FileChanged(FlywheelError):
     """The file changed while it was uploaded."""
+
+
+class LogUnavailable(FlywheelError):
+    """The log of main cannot be read; the message says why and what to do."""
 
 
 class OutputsWait(FlywheelError):

@@ -96,6 +96,11 @@ class Paths:
         return self.root / "run" / "main-ended"
 
     @property
+    def log(self) -> Path:
+        """Made by collect: the log of main, compressed, until it is uploaded."""
+        return self.root / "run" / "main.log.gz"
+
+    @property
     def watch(self) -> Path:
         """The only folder that watch writes to."""
         return self.root / "watch"

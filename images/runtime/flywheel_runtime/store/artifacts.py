@@ -85,6 +85,16 @@ class Store:
         except ObjectMissing as error:
             raise ArtifactMissing(file.path) from error
 
+    def read_file(self, file: File) -> bytes:
+        """The bytes of a small file of a manifest. Raises ArtifactMissing, DigestMismatch, StoreError."""
+        try:
+            body = self.retry.call(lambda: self.bucket.get(blob_key(self.root, file.sha256), limit=MAX_RESULT_BYTES))
+        except ObjectMissing as error:
+            raise ArtifactMissing(file.path) from error
+        if (found := hashlib.sha256(body).hexdigest()) != file.sha256:
+            raise DigestMismatch(found, file.sha256)
+        return body
+
     def result(self, key: str) -> bytes | None:
         """The committed result of an attempt, or None."""
         try:
@@ -105,10 +115,18 @@ class Store:
     def commit(self, key: str, body: bytes) -> bytes:
         """Write a small object once; the one that counts: this one, or an earlier one."""
         try:
-            self.retry.call(lambda: self.bucket.put(self.root + key, body, only_new=True))
+            self.create(key, body)
         except PreconditionFailed:
             return self.get(key, MAX_MANIFEST_BYTES)
         return body
+
+    def create(self, key: str, body: bytes) -> None:
+        """Write a small object that is not there yet. Raises PreconditionFailed, StoreError."""
+        self.retry.call(lambda: self.bucket.put(self.root + key, body, only_new=True))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object. One that may not be read counts as absent."""
+        return self.retry.call(lambda: self.bucket.has(self.root + key))
 
     def replace(self, key: str, body: bytes) -> None:
         """Write a small object, whatever is there: a pointer to the newest of something."""

@@ -13,7 +13,9 @@ from flywheel_runtime.store.s3 import Bucket
 
 READABLE_VARIABLE = "FLYWHEEL_READABLE"
 # The folders of a namespace that Flywheel writes, which are not for the outputs of a batch.
-RESERVED_FOLDERS = ("audit", "blobs", "champions", "checkpoints", "curves", "manifests", "predictions", "results")
+RESERVED_FOLDERS = (
+    "audit", "blobs", "champions", "checkpoints", "curves", "manifests", "predictions", "results", "tracking",
+)  # fmt: skip
 
 
 def installation_owner(env: Mapping[str, str]) -> Owner:

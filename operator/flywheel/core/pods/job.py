@@ -21,8 +21,10 @@ from flywheel.core.pods.fetch import (
 from flywheel.core.pods.indexed_job import Indexed, JobAdditions, index_env, job_additions
 from flywheel.core.pods.pod_spec import (
     CREDENTIALS_USER_ID,
+    STOP_GRACE_SECONDS,
     USER_ID,
     container_security_context,
+    deadline_probe,
     job_variable,
     literal_env,
     resource_fields,
@@ -32,7 +34,7 @@ from flywheel.core.pods.pod_spec import (
     upgrade_env,
     user_env,
 )
-from flywheel.core.pods.sidecar_config import CollectConfig, WatchConfig
+from flywheel.core.pods.sidecar_config import CollectConfig, TrackConfig, WatchConfig
 from flywheel.core.pods.source_file import source_mounts, source_volumes
 from flywheel.core.pods.store_secret import identity_annotations, store_env, store_mount, store_volume
 from flywheel.core.resource import names
@@ -47,10 +49,6 @@ GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
 CHECKPOINT_FOLDER = f"{ROOT}/checkpoints"  # main writes here, and collect uploads
 RESTORED_CHECKPOINT_FOLDER = f"{ROOT}/inputs/checkpoint"  # of the newest one, which fetch brings back if there is any
 WAIT_FOR_COLLECT = f"until test -e {ROOT}/run/collecting; do sleep 0.02; done"
-STOP_GRACE_SECONDS = 10  # between SIGTERM and SIGKILL for a main whose time is over
-PROBE_PORT = 9911  # collect listens there and never answers
-# watch enforces the timeout. Should main end watch, the kubelet ends main this much later.
-PROBE_MARGIN_SECONDS = 20
 # The Job's own deadline comes this much later, since it deletes the pod and its message.
 DEADLINE_MARGIN = timedelta(minutes=15)
 
@@ -65,6 +63,7 @@ class Step:
     `keep` configures what a metric must reach for collect to keep outputs; without it they are always kept.
     `audit` is the record that collect writes of a result that counts (images/README.md, "The audit records").
     `indexed`: the step runs in several pods; Distributed needs `headless_service(resource)` beside its Job.
+    `track` is what collect records of the step's end in the index of the store; without it, nothing is recorded.
     `queue`: the Job waits in Kueue's queue of that name, which unsuspends it.
     `source`: code of main, which needs `source_config_map(resource, source)` beside the Job.
     """
@@ -93,6 +92,7 @@ class Step:
     checkpoint: Checkpoint | None = None
     queue: str | None = None
     source: str | None = None
+    track: TrackConfig | None = None
 
     @property
     def needs_fetch(self) -> bool:
@@ -189,6 +189,7 @@ def _collect(resource: AnyResource, step: Step, settings: Settings, env: Mapping
         "keep": step.keep or None,
         "leader": names.LEADER_RANK if isinstance(step.indexed, Distributed) else None,
         "checkpoint": {"everySeconds": step.checkpoint.every.seconds} if step.checkpoint else None,
+        "track": step.track and step.track.document(),
     }
     config = CollectConfig.model_validate(
         {
@@ -252,7 +253,7 @@ def _main(resource: AnyResource, step: Step, additions: JobAdditions, settings: 
         "env": [*(variable for variable in ours if variable["name"] not in overridden), *users],
         **resource_fields(step.resources),
         "securityContext": container_security_context(read_only=step.read_only_root, user_id=USER_ID, group_id=USER_ID),
-        **({"livenessProbe": _deadline_probe(step.timeout)} if step.timeout else {}),
+        **({"livenessProbe": deadline_probe(step.timeout)} if step.timeout else {}),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
@@ -262,18 +263,6 @@ def _main(resource: AnyResource, step: Step, additions: JobAdditions, settings: 
             *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
             *_optional_mounts(step),
         ],
-    }
-
-
-def _deadline_probe(timeout: timedelta) -> dict[str, Any]:
-    """Returns a probe that begins when main should have been stopped, and always fails: the kubelet then ends main, whatever main did to watch."""
-    return {
-        "httpGet": {"path": "/", "port": PROBE_PORT},
-        "initialDelaySeconds": int(timeout.total_seconds()) + STOP_GRACE_SECONDS + PROBE_MARGIN_SECONDS,
-        "periodSeconds": 5,
-        "timeoutSeconds": 1,
-        "failureThreshold": 1,
-        "terminationGracePeriodSeconds": STOP_GRACE_SECONDS,
     }
 
 

@@ -4,7 +4,7 @@ Every pod satisfies Pod Security `restricted`. What a user writes reaches a pod 
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flywheel.core.resource.kind import AnyResource
@@ -15,6 +15,10 @@ USER_ID = 65532
 # Of what has the store's key: pause, collect and fetch of step pods, the sink of servers. What runs others' code or models as USER_ID can
 # neither signal nor read it.
 CREDENTIALS_USER_ID = 65531
+STOP_GRACE_SECONDS = 10  # between SIGTERM and SIGKILL for a main whose time is over
+PROBE_PORT = 9911  # collect listens there and never answers
+# watch enforces the timeout. Should main end watch, the kubelet ends main this much later.
+PROBE_MARGIN_SECONDS = 20
 
 
 def runner_pod(
@@ -164,3 +168,15 @@ def pull_secret_fields(pull_secrets: Sequence[PullSecret], settings: Settings) -
     """Returns `imagePullSecrets` of a pod: the user's and the installation's."""
     found = sorted({*(str(secret.name) for secret in pull_secrets), *settings.image_pull_secrets})
     return {"imagePullSecrets": [{"name": name} for name in found]} if found else {}
+
+
+def deadline_probe(timeout: timedelta) -> dict[str, Any]:
+    """Returns a probe that begins when main should have been stopped, and always fails: the kubelet then ends main, whatever main did to watch."""
+    return {
+        "httpGet": {"path": "/", "port": PROBE_PORT},
+        "initialDelaySeconds": int(timeout.total_seconds()) + STOP_GRACE_SECONDS + PROBE_MARGIN_SECONDS,
+        "periodSeconds": 5,
+        "timeoutSeconds": 1,
+        "failureThreshold": 1,
+        "terminationGracePeriodSeconds": STOP_GRACE_SECONDS,
+    }

@@ -39,6 +39,49 @@ class CheckpointConfig(StepConfig):
     every_seconds: int
 
 
+class ObjectiveConfig(StepConfig):
+    """The metric that trials are compared by."""
+
+    metric: str
+    maximize: bool
+
+
+class CodeConfig(StepConfig):
+    """The revision of the trainer's code, as the user named it."""
+
+    revision: str
+    repository: str | None = None
+
+
+class LogConfig(StepConfig):
+    """How main's log is stored: the variables of collect whose values are masked in it."""
+
+    masked_variables: tuple[str, ...] = ()
+
+
+class TrackConfig(StepConfig):
+    """What collect records of a step beside its result (images/README.md, "The tracking records")."""
+
+    kind: str
+    name: str
+    trial: int | None = None
+    repeat: int | None = None
+    pipeline: str | None = None
+    run: str | None = None
+    run_uid: str | None = None
+    dataset: str | None = None
+    dataset_version: str | None = None
+    dataset_digest: str | None = None
+    objective: ObjectiveConfig | None = None
+    estimator: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
+    code: CodeConfig | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    retention: str | None = None
+    logs: LogConfig | None = None
+
+
 class CollectConfig(StepConfig):
     """The variable FLYWHEEL_COLLECT; images/README.md has the meaning of each field."""
 
@@ -50,6 +93,7 @@ class CollectConfig(StepConfig):
     leader: int | None = None
     checkpoint: CheckpointConfig | None = None
     upload_patience_seconds: int
+    track: TrackConfig | None = None
 
 
 class WatchConfig(StepConfig):

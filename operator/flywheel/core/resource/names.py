@@ -23,6 +23,8 @@ SHARED_FIELDS_ANNOTATION = f"{GROUP}/yields"
 JOB_LABEL = "batch.kubernetes.io/job-name"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 UPGRADE_CONFIG_MAP = "flywheel-bound-results"  # of the chart; since its creation results are bound to their Jobs
+RUN_ANNOTATION = f"{GROUP}/run"  # of an Experiment: the TrainingRun whose step it is
+PIPELINE_ANNOTATION = f"{GROUP}/pipeline"
 LEADER_RANK = 0  # the completion index of the pod that leads a group
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
@@ -73,6 +75,16 @@ def object_reference(resource: AnyResource) -> dict[str, Any]:
     """Returns how other objects name the resource."""
     api = resource.api
     return {"apiVersion": api.api_version, "kind": api.kind, "name": resource.name, "uid": resource.uid}
+
+
+def user_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Returns the labels that say something of the user's: without those of Flywheel, Kubernetes and their tools."""
+    ours = ("flywheel.ml", "kubernetes.io", "k8s.io", "helm.sh", "fluxcd.io", "argoproj.io")
+    return {
+        name: value
+        for name, value in sorted(labels.items())
+        if not (name.partition("/")[0].endswith(ours) and "/" in name)
+    }
 
 
 def owner_reference(resource: AnyResource, *, controls: bool = True) -> dict[str, Any]:

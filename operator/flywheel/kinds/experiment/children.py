@@ -7,8 +7,10 @@ from flywheel.core.pods.bounds import bound_time
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import headless_service
 from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.sidecar_config import TrackConfig
 from flywheel.core.pods.source_file import SOURCE_COMMAND, source_config_map
 from flywheel.core.pods.step_config import TrainConfig
+from flywheel.core.resource import names
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
@@ -42,8 +44,8 @@ def trial_job(
 
     `keep` is what its metric must reach for its model to be uploaded.
     """
-    spec, container = experiment.spec, experiment.spec.trainer.container
-    search, (trial, repeat) = fingerprint(spec), attempt.key
+    spec, container, (trial, repeat) = experiment.spec, experiment.spec.trainer.container, attempt.key
+    annotations = {TRIAL_ANNOTATION: json.dumps({"fingerprint": fingerprint(spec), "point": list(point)})}
     step = Step(
         name=f"trial-{trial}" if repeat == 1 else f"trial-{trial}-{REPEAT_PREFIX}{repeat}",
         attempt=attempt.attempt,
@@ -62,11 +64,12 @@ def trial_job(
         read_only_root=container is None,
         prune=_pruner(spec, setup, point),
         keep=keep,
-        annotations={TRIAL_ANNOTATION: json.dumps({"fingerprint": search, "point": list(point)})},
+        annotations=annotations,
         indexed=spec.distributed,
         checkpoint=spec.checkpoint,
         queue=spec.placement.queue_name,
         source=container.source if container else None,
+        track=_track(experiment, setup, data, attempt, point),
     )
     return step_job(experiment, step, settings)
 
@@ -89,6 +92,38 @@ def trainer_source(experiment: Experiment) -> tuple[Child, ...]:
     if container is None or container.source is None:
         return ()
     return (source_config_map(experiment, container.source),)
+
+
+def _track(experiment: Experiment, setup: Setup, data: Data, attempt: Attempt, point: Point) -> TrackConfig:
+    """What the record of a trial has beside its result."""
+    spec, (trial, repeat) = experiment.spec, attempt.key
+    params = trial_params(experiment, setup, point, repeat)
+    container = spec.trainer.container is not None
+    in_run = names.RUN_ANNOTATION in experiment.annotations
+    known = {
+        "pipeline": experiment.annotations.get(names.PIPELINE_ANNOTATION),
+        "run": experiment.annotations.get(names.RUN_ANNOTATION),
+        "runUid": experiment.labels.get(names.UID_LABEL) if in_run else None,
+        "dataset": spec.dataset and str(spec.dataset),
+        "estimator": None if container else params["estimator"],
+        "code": spec.code and spec.code.model_dump(mode="json", exclude_none=True),
+        "tags": names.user_labels(experiment.labels) or None,
+        "retention": spec.retention and str(spec.retention),
+    }
+    return TrackConfig.model_validate(
+        {
+            "kind": experiment.api.kind,
+            "name": experiment.name,
+            "trial": trial,
+            "repeat": repeat,
+            "datasetVersion": data.version,
+            "datasetDigest": str(data.digest),
+            "objective": {"metric": setup.metric, "maximize": setup.maximize},
+            "parameters": params if container else params["parameters"],
+            "seed": setup.seed + repeat - 1,
+            **{name: value for name, value in known.items() if value is not None},
+        }
+    )
 
 
 def _code_variables(spec: ExperimentSpec) -> tuple[Variable, ...]:

@@ -9,6 +9,7 @@ import pytest
 from flywheel_runtime.commands.collect.main import collect, finish
 from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop
 from flywheel_runtime.commands.collect.results import ResultStore
+from flywheel_runtime.commands.collect.tracker import Tracker
 from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt, Paths
@@ -40,7 +41,9 @@ def keep(pod: Pod, endpoint: str, seconds: float) -> dict[str, Any]:
     observer.run(Stop(at=time.monotonic()))
     store = Store.from_env({**pod, "AWS_ENDPOINT_URL": endpoint}, "shop", Retry())
     keeper = ResultStore(store, Attempt.from_env(pod), installation.installation_owner(pod))
-    return finish(CollectConfig.parse(pod["FLYWHEEL_COLLECT"]), paths, observer, keeper, time.monotonic() + seconds)
+    return finish(
+        Tracker(CollectConfig.parse(pod["FLYWHEEL_COLLECT"]), paths, pod), observer, keeper, time.monotonic() + seconds
+    )
 
 
 def test_a_store_that_is_gone_at_the_end_is_reported_in_time(pod: Pod) -> None:

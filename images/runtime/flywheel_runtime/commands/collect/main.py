@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop, occupy_probe_port
 from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics, read_output
 from flywheel_runtime.commands.collect.patience import MESSAGE_MARGIN_SECONDS, Patience, waiting_report
-from flywheel_runtime.commands.collect.results import Files, ResultStore, tracking
+from flywheel_runtime.commands.collect.results import Files, ResultStore
+from flywheel_runtime.commands.collect.tracker import Tracker
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import Failure, OutputsWait
@@ -127,8 +128,7 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
         if not alone:
             paths.repeated.touch()
             paths.collecting.touch()
-        repeated = {**earlier, "repeated": True}
-        return add_audit_record(repeated, config, results, time.monotonic() + START_TIMEOUT_SECONDS)
+        return _complete_earlier({**earlier, "repeated": True}, Tracker(config, paths, env), results)
     if alone and not paths.fetched.exists():  # a collect that starts once more finds main at work
         write_params(env, paths)
         signal_main(paths)
@@ -145,14 +145,14 @@ def observe_main(
     env: Mapping[str, str], config: CollectConfig, paths: Paths, stop: Stop, results: ResultStore
 ) -> dict[str, Any]:
     """Observe main until its end, and keep what it left."""
-    pruner = _pruner(config, paths, results)
+    pruner, tracker = _pruner(config, paths, results), Tracker(config, paths, env)
     if pruner is not None:
         pruner.start()
     checkpoints = _checkpoints(config, paths, results)
     observer = MainObserver(config.timeout_seconds, paths, pruner)
     observer.run(stop)
     patience = Patience(stop, _grace(env), observer.ended_at + config.upload_patience_seconds)
-    report = keep_outputs(config, paths, observer, results, patience, pruner)
+    report = tracker.record(keep_outputs(tracker, observer, results, patience, pruner), results, _grace(env))
     if checkpoints is not None and not report["complete"]:
         checkpoints.last(min(patience.deadline, time.monotonic() + _grace(env)))
     return report
@@ -165,21 +165,29 @@ def resume(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
     observer.resume()
     stop.now()
     patience = Patience(stop, _grace(env), observer.ended_at + config.upload_patience_seconds)
+    tracker = Tracker(config, paths, env)
     try:
         results = _open_results(env)
         earlier = results.earlier()
         if earlier:
-            return add_audit_record(earlier, config, results, time.monotonic() + START_TIMEOUT_SECONDS)
-        return keep_outputs(config, paths, observer, results, patience, _pruner(config, paths, results))
+            return _complete_earlier(earlier, tracker, results)
+        report = keep_outputs(tracker, observer, results, patience, _pruner(config, paths, results))
+        return tracker.record(report, results, _grace(env))
     except Failure as failure:
         if failure.retry and patience.is_left:
             raise patience.wait(Attempt.from_env(env).step, failure.message) from failure
         return final_message(observer, error=failure)
 
 
+def _complete_earlier(earlier: dict[str, Any], tracker: Tracker, results: ResultStore) -> dict[str, Any]:
+    """The result of an earlier collect of this attempt, with the records that it may not have come to write."""
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    report = add_audit_record(earlier, tracker.config, results, deadline)
+    return tracker.record(report, results, START_TIMEOUT_SECONDS, earlier=True)
+
+
 def keep_outputs(
-    config: CollectConfig,
-    paths: Paths,
+    tracker: Tracker,
     observer: MainObserver,
     results: ResultStore,
     patience: Patience,
@@ -189,10 +197,7 @@ def keep_outputs(
     while True:
         terminated = patience.stop.terminated_at
         within = replace(results, patience=patience.attempt_seconds), patience.deadline
-        if pruner is None:
-            report = finish(config, paths, observer, *within)
-        else:
-            report = _compared(config, paths, observer, *within, pruner)
+        report = _compared(tracker, observer, *within, pruner) if pruner else finish(tracker, observer, *within)
         failed_to_upload = observer.main_may_run and bool(report["error"] and report["error"]["retry"])
         if failed_to_upload and patience.is_left:
             raise patience.wait(results.attempt.step, report["error"]["message"])
@@ -216,15 +221,15 @@ def _pruner(config: CollectConfig, paths: Paths, results: ResultStore) -> "Prune
 
 
 def _compared(
-    config: CollectConfig, paths: Paths, observer: MainObserver, results: ResultStore, deadline: float, pruner: "Pruner"
+    tracker: Tracker, observer: MainObserver, results: ResultStore, deadline: float, pruner: "Pruner"
 ) -> dict[str, Any]:
     """`finish` of a trial that siblings are compared with, or of one that was pruned."""
     pruner.stop()
     if observer.pruned and pruner.verdict is not None:
         why = Failure("Pruned", pruner.verdict.message)
-        message = final_message(observer, error=why, outputs=_tracking_alone(paths, results, deadline))
+        message = final_message(observer, error=why, outputs=tracker.upload_alone(results, deadline))
         return {**message, "pruned": pruner.as_message}
-    message = finish(config, paths, observer, results, deadline)
+    message = finish(tracker, observer, results, deadline)
     if message["complete"]:
         pruner.publish(deadline)
     return message
@@ -241,10 +246,9 @@ def _checkpoints(config: CollectConfig, paths: Paths, results: ResultStore) -> "
     return checkpoints
 
 
-def finish(
-    config: CollectConfig, paths: Paths, observer: MainObserver, results: ResultStore, deadline: float
-) -> dict[str, Any]:
+def finish(tracker: Tracker, observer: MainObserver, results: ResultStore, deadline: float) -> dict[str, Any]:
     """Look at what main left, upload it, commit it. `deadline` (time.monotonic) leaves time for the message."""
+    config, paths = tracker.config, tracker.paths
     if not observer.main_may_run:
         words = "main never started because fetch did not finish; see fetch's message"
         return final_message(observer, error=Failure("MainNeverStarted", words, retry=True))
@@ -259,9 +263,10 @@ def finish(
         if config.keep is not None and not config.keep.admits(found["metrics"]):
             outputs = {}  # they are whole, and others are better
     except Failure as failure:
-        return final_message(observer, error=failure, **found, outputs=_tracking_alone(paths, results, deadline))
+        return final_message(observer, error=failure, **found, outputs=tracker.upload_alone(results, deadline))
     try:
-        found["outputs"] = results.outputs({**outputs, **tracking(paths)}, deadline)
+        found["outputs"] = results.outputs(outputs, deadline)
+        found["outputs"] |= results.outputs(tracker.files(), deadline)
         committed = results.commit(final_message(observer, complete=True, **found), deadline)
         return add_audit_record(committed, config, results, deadline)
     except Failure as failure:
@@ -289,12 +294,3 @@ def final_message(
 def _outputs(config: CollectConfig, paths: Paths) -> dict[str, Files]:
     read = {o.name: read_output(o.name, paths.outputs / o.name, o.required) for o in config.outputs}
     return {name: files for name, files in read.items() if files}
-
-
-def _tracking_alone(paths: Paths, results: ResultStore, deadline: float) -> dict[str, Any]:
-    """The curves of a failure are worth keeping, and not worth another failure."""
-    try:
-        return results.outputs(tracking(paths), deadline)
-    except Failure as failure:
-        sys.stderr.write(f"the curves were not uploaded: {failure.message}\n")
-        return {}

@@ -3,22 +3,23 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flywheel_runtime.contract import termination_message
-from flywheel_runtime.contract.config.collect import TRACKING
 from flywheel_runtime.contract.errors import (
+    ArtifactMissing,
     AuditChainBroken,
+    DigestMismatch,
     Failure,
     FileChanged,
     ManifestInvalid,
     StoreError,
     UnsafeFile,
 )
-from flywheel_runtime.contract.paths import Attempt, Paths
+from flywheel_runtime.contract.paths import Attempt
 from flywheel_runtime.contract.safe_files import ConfinedPath
 from flywheel_runtime.contract.termination_message import format_bytes
 from flywheel_runtime.contract.time_limit import run_within
@@ -86,6 +87,26 @@ class ResultStore:
         by = {"uid": self.attempt.uid, "step": self.attempt.step, "attempt": self.attempt.attempt}
         return self._within(deadline, late, lambda store: records.append_records(store, order, by, result)).reference()
 
+    def append_record(self, record: Mapping[str, Any], deadline: float) -> None:
+        """Add the record of an end to the index, and the segment that it fills. Raises Failure."""
+        from flywheel_runtime.tracking import index  # most of its work is done after main's end
+
+        def append(store: Store) -> None:
+            number = index.append_record(store, record)
+            if number % index.SEGMENT_RECORDS == 0:
+                index.join_segment(store, number)
+
+        self._within(deadline, "writing the record of the end took too long", append)
+
+    def small_files(self, digest: str, names: Collection[str], deadline: float) -> dict[str, bytes]:
+        """The named files of an artifact, with empty bytes for its other files. Raises Failure."""
+
+        def read(store: Store) -> dict[str, bytes]:
+            files = store.manifest(digest).files
+            return {file.path: store.read_file(file) if file.path in names else b"" for file in files}
+
+        return self._within(deadline, "reading what was logged took too long", read)
+
     def _within(self, deadline: float, late: str, work: Callable[[Store], T]) -> T:
         """`work`, which is left behind when time is over: the report must be out before the kubelet kills."""
         try:
@@ -97,6 +118,8 @@ class ResultStore:
             raise self._explained(error) from error
         except AuditChainBroken as error:
             raise Failure("UploadFailed", f"nothing can be added to the audit records: {error}", retry=True) from error
+        except (ArtifactMissing, DigestMismatch) as error:
+            raise Failure("InternalError", f"an output is no longer in the store: {error}", retry=True) from error
         except (UnsafeFile, FileChanged, ManifestInvalid) as error:
             raise Failure("OutputInvalid", f"an output changed while it was uploaded: {error}") from error
         except TimeoutError:
@@ -106,13 +129,6 @@ class ResultStore:
     def _explained(self, error: StoreError) -> Failure:
         access = self.store.bucket.access
         return as_failure(error, access, self.owner, refused="StoreRefused", failed="UploadFailed")
-
-
-def tracking(paths: Paths) -> dict[str, Files]:
-    """The files that say what happened, also of a main that failed, as the output `tracking`."""
-    found = (paths.metrics, paths.curves, paths.facts, paths.params, paths.source)
-    regular = [path for path in found if path.is_file() and not path.is_symlink()]
-    return {TRACKING: [(path.name, ConfinedPath.from_file(path)) for path in regular]} if regular else {}
 
 
 def _size(file: ConfinedPath) -> int:

@@ -32,7 +32,8 @@ def _dataclass(kind: Any, document: Any, path: str) -> Any:
     known = {_camel(each.name): each for each in fields(kind)}
     if unknown := sorted(document.keys() - known.keys()):
         raise ValueError(f"{path}{unknown[0]} is not known")
-    if missing := [key for key, each in known.items() if each.default is MISSING and key not in document]:
+    required = (key for key, each in known.items() if each.default is MISSING and each.default_factory is MISSING)
+    if missing := [key for key in required if key not in document]:
         raise ValueError(f"{path}{missing[0]} is missing")
     return kind(
         **{known[key].name: _value(types[known[key].name], given, path + key) for key, given in document.items()}

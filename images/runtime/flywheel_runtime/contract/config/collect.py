@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel_runtime.contract.config import load_config
+from flywheel_runtime.contract.config.track import TrackConfig
 from flywheel_runtime.contract.errors import Failure
 
-TRACKING = "tracking"  # the output that collect makes of metrics, curves, facts and parameters
+TRACKING = (
+    "tracking"  # the output that collect makes of metrics, curves, facts, parameters, tags, logged files and the log
+)
 STARTUP_TRIALS = 5
 
 
@@ -101,7 +104,8 @@ class CollectConfig:
     `audit`: what to record of a result that counts (audit/records.py).
     `leader`: the index of a group's pod whose outputs and metrics count, so that others need none.
     `keep` None: every result's outputs are uploaded. `checkpoint` None: no checkpoint is.
-    `upload_patience_seconds`: for so long after main's end the outputs are kept and tried, if the store does not take them."""
+    `upload_patience_seconds`: for so long after main's end the outputs are kept and tried, if the store does not take them.
+    `track` None: nothing is recorded of the step, as by an operator that knows no records."""
 
     timeout_seconds: float | None = None
     outputs: tuple[Output, ...] = ()
@@ -111,6 +115,7 @@ class CollectConfig:
     checkpoint: CheckpointConfig | None = None
     keep: UploadThreshold | None = None
     upload_patience_seconds: float = 0
+    track: TrackConfig | None = None
 
     @classmethod
     def parse(cls, text: str) -> "CollectConfig":

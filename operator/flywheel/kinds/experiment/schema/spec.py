@@ -22,7 +22,7 @@ from flywheel.core.resource.schema import (
 from flywheel.core.resource.values import Digest, Duration, Label, MetricName, Number, ObjectName
 from flywheel.kinds.experiment.schema.constraints import Constraint
 from flywheel.kinds.experiment.schema.pruner import Pruner
-from flywheel.kinds.experiment.schema.trainer import Trainer, source_rules
+from flywheel.kinds.experiment.schema.trainer import Code, Trainer, source_rules
 
 MAX_TRIALS = 500
 MAX_PARALLEL_JOBS = 100  # status.running holds them
@@ -169,19 +169,6 @@ class EarlierExperiment(Schema):
     experiment: ObjectName = Field(description="Its name, in the same namespace.")
 
 
-class Code(Schema):
-    """The code of the trainer, as its repository has it; it is recorded and not read."""
-
-    revision: str = Field(
-        pattern=r"^[0-9A-Za-z][0-9A-Za-z._/-]*$",
-        max_length=64,
-        description="Commit of the code. It becomes spec.lineage.gitRevision of the ModelVersion, and the variable FLYWHEEL_GIT_REVISION of each trial.",
-    )
-    repository: str | None = Field(
-        None, max_length=512, description="URL of the repository, such as https://git.example/team/models."
-    )
-
-
 class ExperimentTemplate(Schema):
     """All of an Experiment but its data and what becomes of the best trial: what a pipeline's step `train` says as well."""
 
@@ -294,5 +281,9 @@ class ExperimentSpec(ExperimentTemplate):
     quantize: Literal["Dynamic"] | None = Field(
         None,
         description="Dynamic quantizes the registered version to int8 before its verification and measures the effect. Tree models are not changed.",
+    )
+    retention: Duration | None = Field(
+        None,
+        description="How long the records, metrics, curves and logs of the trials are shown after they ended, once the Experiment is deleted. Defaults to no limit.",
     )
     suspend: bool = Field(False, description="If true, no new trial starts. Running trials continue.")

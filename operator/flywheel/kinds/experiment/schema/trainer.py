@@ -221,3 +221,16 @@ def source_rules() -> tuple[dict[str, Any], ...]:
             "trainer.container.source is empty; write a program, or remove source",
         ),
     )
+
+
+class Code(Schema):
+    """The code of the trainer, as its repository has it; it is recorded and not read."""
+
+    revision: str = Field(
+        pattern=r"^[0-9A-Za-z][0-9A-Za-z._/-]*$",
+        max_length=64,
+        description="Commit of the code. It becomes spec.lineage.gitRevision of the ModelVersion, and the variable FLYWHEEL_GIT_REVISION of each trial.",
+    )
+    repository: str | None = Field(
+        None, max_length=512, description="URL of the repository, such as https://git.example/team/models."
+    )

@@ -3,15 +3,20 @@
 from pydantic import Field
 
 from flywheel.core.resource.schema import Schema, model_rules, named_list, rule
+from flywheel.core.resource.values import Duration
 from flywheel.kinds.trainingpipeline.schema.template import RULES, Template
 from flywheel.kinds.trainingpipeline.schema.triggers import Guard, Test, Trigger
 
 
 class Retention(Schema):
-    """How many ended runs are retained."""
+    """How many ended runs are retained, and how long what they tracked is shown."""
 
     succeeded: int = Field(10, ge=1, le=1000, description="The number of TrainingRuns that succeeded, newest first.")
     failed: int = Field(10, ge=1, le=1000, description="The number of other TrainingRuns, newest first.")
+    tracking: Duration | None = Field(
+        None,
+        description="How long the records, metrics, curves and logs of trials and steps are shown after they ended, once their TrainingRun is deleted. Defaults to no limit.",
+    )
 
 
 class TrainingPipelineSpec(Template):
@@ -36,5 +41,8 @@ class TrainingPipelineSpec(Template):
         max_length=8,
         description="A pinned revision of status.revisions, such as for a rollback; absent, the newest that passed its test.",
     )
-    retention: Retention = Field(default_factory=Retention, description="How many ended runs are retained.")
+    retention: Retention = Field(
+        default_factory=Retention,
+        description="How many ended runs are retained, and for how long what they tracked is shown.",
+    )
     suspend: bool = Field(False, description="True stops triggers; runs under way continue.")

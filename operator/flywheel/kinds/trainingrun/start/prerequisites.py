@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import is_ready
 from flywheel.core.resource.plan import Decision, Plan
@@ -77,7 +78,7 @@ def _start_with(
         return _wait(status, *messages.no_data(run, missing, seen.datasets.get(missing.dataset)))
     if run.spec.suspend and run.status.start_time is None:
         return _wait(status, "Suspended", messages.suspension(run), progressing=False)
-    started = run.status.start_time or seen.now
+    started, pipeline = run.status.start_time or seen.now, seen.pipeline or {"metadata": {}}
     test = run.spec.test
     timeout = Duration(str(revision.test.get("timeout", DEFAULT_TEST_TIMEOUT))) if test else revision.template.timeout
     context = RunContext(
@@ -88,6 +89,8 @@ def _start_with(
         settings=seen.settings,
         original=seen.original,
         sample=_sample(revision) if test else None,
+        tags={**names.user_labels(pipeline["metadata"].get("labels") or {}), **names.user_labels(run.labels)},
+        retention=((pipeline.get("spec") or {}).get("retention") or {}).get("tracking"),
     )
     status = status.model_copy(update={"start_time": started})
     return StartedRun(context, status, timeout, started + timeout.timedelta if timeout else None)

@@ -18,6 +18,7 @@ class RunContext:
     """A run with its template, parameters and data.
 
     `original`: the status of the run that this one reproduces. `sample`: the share of rows that a test run takes.
+    `tags` are the user's labels of the pipeline and of the run; `retention`: how long what is tracked is shown.
     """
 
     run: TrainingRun
@@ -27,6 +28,8 @@ class RunContext:
     settings: Settings
     original: TrainingRunStatus | None = None
     sample: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    retention: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import Indexed, headless_service
 from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
+from flywheel.core.pods.sidecar_config import TrackConfig
 from flywheel.core.pods.step_config import (
     EvaluateConfig,
     NotifyConfig,
@@ -70,6 +71,36 @@ def _job_step(attempt: Attempt) -> JobStep:
         resources=_with_more_memory(resources, attempt.memory_factor),
         placement=wanted.placement,
         queue=wanted.placement.queue_name,
+        track=_track(attempt),
+    )
+
+
+def _track(attempt: Attempt) -> TrackConfig | None:
+    """What the record of a step has beside its result; steps that train or evaluate nothing have none."""
+    if attempt.step.container is None and attempt.step.evaluate is None:
+        return None
+    context, run = attempt.context, attempt.context.run
+    data = attempt.inputs.get("data")
+    container = attempt.step.container
+    parameters = (
+        {name: context.values.resolve(given) for name, given in container.parameters.items()} if container else {}
+    )
+    known = {
+        "datasetVersion": data.facts.get("version") if data else None,
+        "datasetDigest": data.digest if data else None,
+        "parameters": parameters or None,
+        "tags": dict(context.tags) or None,
+        "retention": context.retention,
+    }
+    return TrackConfig.model_validate(
+        {
+            "kind": run.api.kind,
+            "name": run.name,
+            "pipeline": str(run.spec.pipeline),
+            "run": run.name,
+            "runUid": run.uid,
+            **{name: value for name, value in known.items() if value is not None},
+        }
     )
 
 

@@ -23,7 +23,17 @@ def experiment(attempt: Attempt, wanted: Train) -> Child:
     """An Experiment on the prepared data, named `<run>-<step>`, with the attempt's number from the second on."""
     suffix = f"-{attempt.step.name}" + (f"-{attempt.number}" if attempt.number > 1 else "")
     name = names.truncate(attempt.context.run.name + suffix, MAX_EXPERIMENT_NAME_LENGTH)
-    return Child(EXPERIMENT, EXPERIMENT.manifest(name, spec=_spec(attempt, wanted)), create_only=True)
+    context = attempt.context
+    metadata = {
+        "labels": dict(context.tags),
+        "annotations": {
+            names.RUN_ANNOTATION: context.run.name,
+            names.PIPELINE_ANNOTATION: str(context.run.spec.pipeline),
+        },
+    }
+    retention = {"retention": context.retention} if context.retention else {}
+    spec = {**_spec(attempt, wanted), **retention}
+    return Child(EXPERIMENT, EXPERIMENT.manifest(name, metadata=metadata, spec=spec), create_only=True)
 
 
 def experiment_identity(attempt: Attempt, wanted: Train) -> Mapping[str, Any] | str:
