@@ -5,6 +5,7 @@ python3 -m e2e.setup programs  build what the tests on an API server need, so th
 python3 -m e2e.setup store     build the S3 server that the tests of the runtime talk to
 python3 -m e2e.setup clients   build the clients that the tests of the model server use: h2spec and grpcurl
 python3 -m e2e.setup mutants   make .venv/mutants hold what requirements/mutants.txt says
+python3 -m e2e.setup mlflow    make .venv/mlflow hold what requirements/mlflow.txt says
 python3 -m e2e.setup tables    make .venv/tables hold what requirements/tables.txt says
 python3 -m e2e.setup peers     make .venv/flaml and .venv/autogluon hold what their requirements/*.txt say
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
@@ -29,8 +30,9 @@ PROJECT = ("pyproject.toml", "--no-emit-package", "flywheel-operator")
 # What each lock file pins: the dependencies of the project with an extra or all of them, a group beside them, or a group alone.
 LOCKED = {
     "operator": (*PROJECT, "--extra", "operator"),
-    "dev": (*PROJECT, "--all-extras", "--group", "dev"),
-    **{name: ("--group", name) for name in ("reader", "runtime", "serving", "mutants", "flaml", "autogluon")},
+    # The extra `mlflow` is not among them: it is tested in an environment of its own.
+    "dev": (*PROJECT, "--extra", "client", "--extra", "operator", "--group", "dev"),
+    **{name: ("--group", name) for name in ("reader", "runtime", "serving", "mutants", "mlflow", "flaml", "autogluon")},
     "tables": ("--group", "tables", "--no-deps"),
 }
 
@@ -44,6 +46,11 @@ def setup() -> None:
 def mutants() -> None:
     """Make .venv/mutants from requirements/mutants.txt."""
     install(ENVIRONMENT / "mutants", "mutants", "cosmic-ray")
+
+
+def mlflow() -> None:
+    """Make .venv/mlflow from requirements/mlflow.txt: the MLflow that the plugin is tested with."""
+    install(ENVIRONMENT / "mlflow", "mlflow", "MLflow")
 
 
 def tables() -> None:
@@ -135,6 +142,7 @@ VERBS = {
     "": setup,
     "lock": lock,
     "mutants": mutants,
+    "mlflow": mlflow,
     "tables": tables,
     "peers": peers,
     "programs": programs,

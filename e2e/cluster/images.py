@@ -42,7 +42,15 @@ PYTHON_IMAGES = (
     Image("operator", ("images/operator/Dockerfile", "requirements/operator.txt", "operator/flywheel")),
     Image("serving", ("images/serving/Dockerfile", "requirements/serving.txt", "images/serving/flywheel_serving")),
     Image("reader", ("images/reader/Dockerfile", "requirements/reader.txt", "images/reader/flywheel_reader")),
-    Image("runtime", ("images/runtime/Dockerfile", "requirements/runtime.txt", "images/runtime/flywheel_runtime")),
+    Image(
+        "runtime",
+        (
+            "images/runtime/Dockerfile",
+            "requirements/runtime.txt",
+            "images/runtime/flywheel_runtime",
+            "images/runtime/flywheel_runtime.dist-info",
+        ),
+    ),
 )
 STORE = Image("store", ("images/store/Dockerfile",))
 IMAGES_OF_OURS = (*PYTHON_IMAGES, STORE)
