@@ -45,7 +45,6 @@ def trial_job(
     `keep` is what its metric must reach for its model to be uploaded.
     """
     spec, container, (trial, repeat) = experiment.spec, experiment.spec.trainer.container, attempt.key
-    annotations = {TRIAL_ANNOTATION: json.dumps({"fingerprint": fingerprint(spec), "point": list(point)})}
     step = Step(
         name=f"trial-{trial}" if repeat == 1 else f"trial-{trial}-{REPEAT_PREFIX}{repeat}",
         attempt=attempt.attempt,
@@ -64,7 +63,7 @@ def trial_job(
         read_only_root=container is None,
         prune=_pruner(spec, setup, point),
         keep=keep,
-        annotations=annotations,
+        annotations={TRIAL_ANNOTATION: json.dumps({"fingerprint": fingerprint(spec), "point": list(point)})},
         indexed=spec.distributed,
         checkpoint=spec.checkpoint,
         queue=spec.placement.queue_name,
