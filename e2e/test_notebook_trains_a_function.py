@@ -1,0 +1,125 @@
+"""A function of a notebook becomes trials on the cluster; its progress and logs are shown while it runs, and what cannot run starts nothing."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import flywheel as fw
+from e2e import kube
+from e2e.cluster import cluster
+from e2e.namespace import Namespace
+
+ROWS = 400
+
+
+def rides() -> str:
+    """Rides that are late more often in the evening."""
+    draw = random.Random(7)
+    hours = [draw.randrange(24) for _ in range(ROWS)]
+    lines = (f"{number},{hour},{int(draw.random() < (0.8 if hour > 16 else 0.1))}" for number, hour in enumerate(hours))
+    return "\n".join(("id,hour,late", *lines)) + "\n"
+
+
+def late_after(data: Any, run: Any, hour: int, share: float) -> dict[str, float]:
+    """The Brier score of one probability before an hour and another one after it."""
+    import duckdb
+
+    [(before, after)] = duckdb.execute(
+        f"SELECT avg({data.target}) FILTER (hour <= $hour), avg({data.target}) FILTER (hour > $hour) FROM '{data.train}'",
+        {"hour": hour},
+    ).fetchall()
+    print("rates before and after:", round(before, 3), round(after, 3))
+    for step in range(3):
+        run.log(step=step, progress=(step + 1) / 3)
+    [(score,)] = duckdb.execute(
+        f"SELECT avg((CASE WHEN hour > $hour THEN $after ELSE $before END * $share - {data.target}) ** 2) FROM '{data.validation}'",
+        {"hour": hour, "before": before, "after": after, "share": share},
+    ).fetchall()
+    return {"brier": score, "features": len(data.features)}
+
+
+def always_fails(hour: int) -> float:
+    raise ValueError(f"hour {hour} is not what this function wants")
+
+
+def imports_what_is_not_there(hour: int) -> float:
+    import torch
+
+    return float(torch.tensor(hour))
+
+
+@pytest.fixture(scope="module")
+def shop(namespace: Namespace) -> Namespace:
+    uri = namespace.upload("rides.csv", rides())
+    dataset = {"source": {"s3": {"uri": uri}}, "target": "late", "keys": ["id"]}
+    namespace.apply(
+        {
+            "apiVersion": "flywheel.ml/v1alpha1",
+            "kind": "Dataset",
+            "metadata": {"name": "rides"},
+            "spec": dataset,
+        }
+    )
+    namespace.wait("fwds", "rides")
+    return namespace
+
+
+@pytest.fixture(autouse=True)
+def kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
+
+
+def train(shop: Namespace, function: Callable[..., Any], **more: Any) -> Any:
+    resources = {"requests": {"cpu": "50m", "memory": "128Mi"}}
+    return fw.train(
+        function, data="rides", objective="brier", resources=resources, namespace=shop.name, timeout=240, **more
+    )
+
+
+def test_a_function_is_trained_while_its_logs_are_shown(shop: Namespace, capsys: pytest.CaptureFixture[str]) -> None:
+    training = train(shop, late_after, search={"hour": (12, 20)}, parameters={"share": 0.9}, trials=3)
+
+    shown = capsys.readouterr().out
+    status = training.manifest["status"]
+    assert status["trials"]["succeeded"] == 3
+    assert float(status["best"]["value"]) < 0.25
+    assert status["best"]["metrics"]["features"] == "1"
+    assert shown.count(" | rates before and after: ") == 3
+    assert "trial 1 | step 2 progress=1" in shown
+    assert "trial 1 Succeeded brier=" in shown
+
+
+def test_the_same_cell_shows_the_same_experiment(shop: Namespace) -> None:
+    before = {each["metadata"]["name"] for each in shop_experiments(shop)}
+    train(shop, late_after, search={"hour": (12, 20)}, parameters={"share": 0.9}, trials=3)
+
+    assert {each["metadata"]["name"] for each in shop_experiments(shop)} == before
+
+
+def test_a_function_that_fails_says_why(shop: Namespace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(fw.FlywheelError) as raised:
+        train(shop, always_fails, parameters={"hour": 7})
+
+    assert "hour 7 is not what this function wants" in raised.value.condition["message"]
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        pytest.param(lambda hour: hour, "a lambda has no name", id="lambda"),
+        pytest.param(imports_what_is_not_there, "imports 'torch', which Flywheel's runtime image", id="import"),
+    ],
+)
+def test_what_cannot_run_starts_nothing(shop: Namespace, function: Callable[..., Any], sentence: str) -> None:
+    before = len(shop_experiments(shop))
+
+    with pytest.raises(fw.FlywheelError, match=sentence):
+        train(shop, function, parameters={"hour": 7})
+
+    assert len(shop_experiments(shop)) == before
+
+
+def shop_experiments(shop: Namespace) -> list[dict[str, Any]]:
+    return kube.list_objects("fwexp", shop.name, "")
