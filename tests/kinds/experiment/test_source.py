@@ -1,5 +1,8 @@
 """A trainer whose program is in the spec: one immutable ConfigMap for all trials, beside their Jobs."""
 
+import hashlib
+import json
+
 import pytest
 
 from flywheel.core.pods.source_file import SOURCE_PATH
@@ -61,6 +64,23 @@ def test_what_runs(more: dict[str, object], command: list[str], args: list[str] 
     main = main_of(search.cluster.children(search.resource.uid, JOB)[0])
 
     assert (main["command"], main.get("args")) == (command, args)
+
+
+@pytest.mark.parametrize(
+    ("code", "revision"),
+    [
+        pytest.param({}, f"sha256:{hashlib.sha256(PROGRAM.encode()).hexdigest()}", id="the digest of the file"),
+        pytest.param({"code": {"revision": "9f8e7d6c"}}, "9f8e7d6c", id="the revision that the user named"),
+    ],
+)
+def test_the_record_of_a_trial_says_which_code_ran(code: dict[str, object], revision: str) -> None:
+    search = Search(experiment({**container(PROGRAM), **code}), succeeds)
+    search.reconcile()
+    job = search.cluster.children(search.resource.uid, JOB)[0]
+
+    collect = job["spec"]["template"]["spec"]["initContainers"][0]
+    config = next(each["value"] for each in collect["env"] if each["name"] == "FLYWHEEL_COLLECT")
+    assert json.loads(config)["track"]["code"]["revision"] == revision
 
 
 def test_another_source_is_another_search_with_another_config_map() -> None:

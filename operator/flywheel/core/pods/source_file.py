@@ -1,5 +1,6 @@
 """Source code of main that the spec contains: a ConfigMap named by its content, mounted as one read-only file."""
 
+import hashlib
 from typing import Any
 
 from flywheel.core.resource import names
@@ -12,6 +13,11 @@ SOURCE_FILE = "train.py"
 SOURCE_PATH = f"/flywheel/source/{SOURCE_FILE}"
 SOURCE_COMMAND = ("python3", "-u", SOURCE_PATH)  # -u: lines of the log appear at once
 VOLUME = "source"
+
+
+def source_digest(source: str) -> str:
+    """Returns the digest of the file, as the list of a trial's tracked files has it."""
+    return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}"
 
 
 def source_config_map(resource: AnyResource, source: str) -> Child:
@@ -35,4 +41,4 @@ def source_mounts(source: str | None) -> list[dict[str, Any]]:
 
 
 def _name(resource: AnyResource, source: str) -> str:
-    return names.child(resource, f"source-{names.digest(source)[:16]}")
+    return names.child(resource, f"source-{source_digest(source)[7:23]}")

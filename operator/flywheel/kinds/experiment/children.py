@@ -8,7 +8,7 @@ from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import headless_service
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.pods.sidecar_config import TrackConfig
-from flywheel.core.pods.source_file import SOURCE_COMMAND, source_config_map
+from flywheel.core.pods.source_file import SOURCE_COMMAND, source_config_map, source_digest
 from flywheel.core.pods.step_config import TrainConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
@@ -105,7 +105,7 @@ def _track(experiment: Experiment, setup: Setup, data: Data, attempt: Attempt, p
         "runUid": experiment.labels.get(names.UID_LABEL) if in_run else None,
         "dataset": spec.dataset and str(spec.dataset),
         "estimator": None if container else params["estimator"],
-        "code": spec.code and spec.code.model_dump(mode="json", exclude_none=True),
+        "code": _tracked_code(spec),
         "tags": names.user_labels(experiment.labels) or None,
         "retention": spec.retention and str(spec.retention),
     }
@@ -123,6 +123,14 @@ def _track(experiment: Experiment, setup: Setup, data: Data, attempt: Attempt, p
             **{name: value for name, value in known.items() if value is not None},
         }
     )
+
+
+def _tracked_code(spec: ExperimentSpec) -> dict[str, str] | None:
+    """The revision of the code as the user named it, else the digest of the source in the spec."""
+    if spec.code is not None:
+        return spec.code.model_dump(mode="json", exclude_none=True)
+    container = spec.trainer.container
+    return {"revision": source_digest(container.source)} if container and container.source is not None else None
 
 
 def _code_variables(spec: ExperimentSpec) -> tuple[Variable, ...]:
