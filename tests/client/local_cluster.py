@@ -143,9 +143,7 @@ def run_cluster() -> Iterator[LocalCluster]:
         def answer(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             parts = urlsplit(self.path)
-            call = Call(
-                self.command, parts.path, parse_qsl(parts.query), self.headers, json.loads(sent) if sent else None
-            )
+            call = Call(self.command, parts.path, parse_qsl(parts.query), self.headers, _parse(self.headers, sent))
             _send(self, cluster.reply(call))
 
         do_GET = do_PATCH = do_POST = do_PUT = do_DELETE = answer
@@ -153,7 +151,11 @@ def run_cluster() -> Iterator[LocalCluster]:
         def log_message(self, format: str, *args: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Quiet: a client that does not read an error's body to its end closes its connection."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     cluster.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -163,6 +165,12 @@ def run_cluster() -> Iterator[LocalCluster]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _parse(headers: Message, sent: bytes) -> Any:
+    if not sent:
+        return None
+    return json.loads(sent) if "json" in headers["Content-Type"] or "yaml" in headers["Content-Type"] else sent
 
 
 def _resolve(routes: Mapping[str, Reply | Route], path: str, call: Call) -> Reply:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from flywheel.client.errors import FlywheelError
-from flywheel.client.predictor import MAX_ROWS, encode_requests, to_json_value
+from flywheel.client.predictor import MAX_ROWS, encode_json, to_json_value
 from flywheel.client.session import Options
 from tests.client.local_cluster import Call, LocalCluster, Reply, artifact, reader_error
 
@@ -164,7 +164,7 @@ def test_many_rows_are_several_requests_in_order(serving: LocalCluster) -> None:
 def test_long_rows_are_several_requests() -> None:
     rows = [{"text": "x" * 1_000_000} for _ in range(5)]
 
-    assert [count for _body, count in encode_requests(rows)] == [2, 2, 1]
+    assert [body.rows for body in encode_json(rows)] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,13 @@ COMMANDS = {
         Command("lineage", "flywheel.cli.lineage", "where a version comes from and what it led to"),
         Command("export", "flywheel.cli.export", "a version as model card, ML-BOM or JSON"),
     ),
+    "read what was tracked": (
+        Command("trials", "flywheel.cli.read.list_trials", "recorded trials, searched and ordered"),
+        Command("compare", "flywheel.cli.read.compare_trials", "trials side by side, what differs first"),
+        Command("logs", "flywheel.cli.read.print_logs", "the log of a trial or a step, live or recorded"),
+        Command("predict", "flywheel.cli.read.predict_rows", "rows of a file to the service of a model"),
+        Command("download", "flywheel.cli.read.download_files", "files of a model, a dataset, a report or a trial"),
+    ),
     "set up": (
         Command("doctor", "flywheel.cli.doctor", "check an installation, and name what is broken"),
         Command("test", "flywheel.cli.dry_run", "would the cluster accept a manifest and all that it leads to?"),
@@ -107,6 +114,7 @@ def program_name() -> str:
 def _run(words: list[str]) -> int:
     from flywheel.cli.errors import FAILED, WRONG_USAGE, CommandError, describe_api_error
     from flywheel.cli.output import escape_lines
+    from flywheel.client.errors import FlywheelError
     from flywheel.cluster.errors import ApiError
 
     parser = make_parser(words)
@@ -119,6 +127,9 @@ def _run(words: list[str]) -> int:
     except CommandError as error:
         print(f"flywheel: {escape_lines(str(error))}", file=sys.stderr)
         return error.code
+    except FlywheelError as error:
+        print(f"flywheel: {escape_lines(error.message)}", file=sys.stderr)
+        return FAILED
     except ApiError as error:
         print(f"flywheel: {escape_lines(describe_api_error(error))}", file=sys.stderr)
         return FAILED

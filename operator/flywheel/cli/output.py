@@ -110,7 +110,7 @@ def make_table(rows: Sequence[Row], columns: Sequence[Column], *, wide: bool = F
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style=STYLES["header"])
     for column in shown:
         table.add_column(
-            column.title,
+            escape_controls(column.title),
             justify="right" if column.right else "left",
             no_wrap=not column.wrap,
             overflow="fold" if column.wrap else "ellipsis",

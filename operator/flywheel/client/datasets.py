@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from flywheel.client.display import DisplayFields, DisplayTable, import_pandas
+from flywheel.client.downloads import RemoteFile, list_files
 from flywheel.client.errors import FlywheelError, MissingExtra, describe_condition
 from flywheel.client.transport.reader import path_of
 from flywheel.core.resource.api import DATASET, Manifest
@@ -73,6 +74,20 @@ class LiveDataset(DisplayFields):
         found: pd.DataFrame = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
         found.attrs.update(dataset=self.name, version=name, split=split)
         return found
+
+    def files(self, version: str | None = None) -> list[RemoteFile]:
+        """Returns the files of a version's artifact. Their list has the digest that the Dataset's status states.
+
+        Raises:
+            FlywheelError: the Dataset has no such version, or the list has another digest.
+        """
+        name = self.version_name(version)
+        digest = next((str(each["digest"]) for each in self.versions() if each["name"] == name), None)
+        if digest is None:
+            message = f"Dataset '{self.name}' has no version '{name}'; .versions() lists what it has"
+            raise FlywheelError(message, reason="NotFound", status=404)
+        base = (self.session.namespace, "datasets", self.name, "versions", name)
+        return list_files(self.session.reader, base, digest, f"version '{name}' of Dataset '{self.name}'")
 
     def version_name(self, version: str | None = None) -> str:
         """Returns the name of a version: the given one, or the current one.

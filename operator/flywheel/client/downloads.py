@@ -1,6 +1,7 @@
 """Files from the reader onto the disk: verified while they arrive, resumed where they stopped, and never outside their folder."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flywheel.client.errors import FlywheelError
-from flywheel.client.transport.reader import Reader
+from flywheel.client.transport.reader import Reader, file_path, path_of
 
 PARTIAL_SUFFIX = ".partial"
 CHUNK_BYTES = 1 << 20
@@ -41,6 +42,35 @@ def remote_file(path: str, entry: Mapping[str, Any]) -> RemoteFile:
         )
     size = entry.get("size")
     return RemoteFile(path, str(entry["path"]), digest, size if isinstance(size, int) else None)
+
+
+def list_files(reader: Reader, base: Sequence[str], digest: str, owner: str) -> list[RemoteFile]:
+    """Returns the files of an artifact, whose list is at the path `base`, and which are below `base/files`. The list has that digest.
+
+    Raises:
+        FlywheelError: the list has another digest.
+    """
+    entries: list[Mapping[str, Any]] = reader.get_json(path_of(*base)).get("files") or []
+    check_manifest(entries, digest, owner)
+    return [remote_file(file_path(*base, "files", file=str(each["path"])), each) for each in entries]
+
+
+def check_manifest(entries: Sequence[Mapping[str, Any]], digest: str, owner: str) -> None:
+    """Checks that a list of files is the one with this digest: the SHA-256 of its canonical JSON is the artifact's digest.
+
+    Raises:
+        FlywheelError: it is another list.
+    """
+    files = sorted(
+        ({key: each.get(key) for key in ("path", "sha256", "size")} for each in entries),
+        key=lambda each: str(each["path"]),
+    )
+    text = json.dumps({"files": files, "v": 1}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" != digest:
+        raise FlywheelError(
+            f"the list of files of {owner} does not have the digest {digest} that its status states; nothing was read",
+            reason="DigestMismatch",
+        )
 
 
 def save_files(

@@ -1,9 +1,11 @@
 """Predictions by a service: which one serves a version, how it is reached, and rows to and from its format."""
 
+import csv
+import io
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -35,6 +37,23 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class CsvRows:
+    """Rows of CSV. The server gives the cells the types of the model's inputs; an empty one is missing."""
+
+    columns: Sequence[str]
+    cells: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Body:
+    """The body of one request."""
+
+    content: bytes
+    content_type: str
+    rows: int
+
+
+@dataclass(frozen=True)
 class Predictor:
     """A service that is reached at an endpoint. `version` is the ModelVersion that should respond; a rollout may send rows to another."""
 
@@ -48,17 +67,21 @@ class Predictor:
         Rows are sent in requests of at most 10,000 rows and 2 MiB. `attrs["model_versions"]` of a DataFrame has the versions that responded.
         """
         if isinstance(rows, Sequence):
-            return [each for found in self._request_all(rows) for each in found.predictions]
+            return self.predict_rows(rows)
         records = rows.to_dict(orient="records")
         found = list(self._request_all(records))
         return _to_frame(found, rows.index)
 
-    def _request_all(self, rows: Rows) -> Iterator[Prediction]:
-        for body, count in encode_requests(rows):
+    def predict_rows(self, rows: Rows | CsvRows) -> list[Mapping[str, Any]]:
+        """Returns one prediction for each row, in their order."""
+        return [each for found in self._request_all(rows) for each in found.predictions]
+
+    def _request_all(self, rows: Rows | CsvRows) -> Iterator[Prediction]:
+        for body in encode_csv(rows) if isinstance(rows, CsvRows) else encode_json(rows):
             found = self._request(body)
-            if len(found.predictions) != count:
+            if len(found.predictions) != body.rows:
                 raise FlywheelError(
-                    f"InferenceService '{self.service}' returned {len(found.predictions)} predictions for {count} rows; see its log",
+                    f"InferenceService '{self.service}' returned {len(found.predictions)} predictions for {body.rows} rows; see its log",
                     reason="Garbled",
                 )
             if self.version is not None and found.model_version not in ("", self.version):
@@ -66,10 +89,10 @@ class Predictor:
                 warnings.warn(message, stacklevel=4)
             yield found
 
-    def _request(self, body: bytes) -> Prediction:
+    def _request(self, body: Body) -> Prediction:
         path = f"/v2/models/{quote(self.service, safe='')}/predict"
-        headers = {"Content-Type": "application/json"}
-        response = self.endpoint.open("POST", path, headers=headers, body=body, read_seconds=PREDICT_SECONDS)
+        headers = {"Content-Type": body.content_type}
+        response = self.endpoint.open("POST", path, headers=headers, body=body.content, read_seconds=PREDICT_SECONDS)
         with closing(response):
             if response.status != HTTPStatus.OK:
                 raise response_error(response, self.endpoint.place)
@@ -113,21 +136,23 @@ def service_audience(service: Manifest) -> tuple[bool, str | None]:
     return True, str(audiences[0])
 
 
-def encode_requests(rows: Rows) -> Iterator[tuple[bytes, int]]:
-    """Yields bodies of requests with the number of their rows, each within the limits of a server."""
-    texts: list[str] = []
-    size = 0
-    for row in rows:
-        text = json.dumps(
+def encode_json(rows: Rows) -> Iterator[Body]:
+    """Yields requests with these rows as JSON, each within the limits of a server."""
+    texts = (
+        json.dumps(
             {str(name): to_json_value(value) for name, value in row.items()}, ensure_ascii=False, allow_nan=False
         )
-        if texts and (len(texts) == MAX_ROWS or size + len(text) > MAX_REQUEST_BYTES):
-            yield _body(texts), len(texts)
-            texts, size = [], 0
-        texts.append(text)
-        size += len(text)
-    if texts:
-        yield _body(texts), len(texts)
+        for row in rows
+    )
+    for batch in _batches(texts):
+        yield Body(('{"rows":[' + ",".join(batch) + "]}").encode(), "application/json", len(batch))
+
+
+def encode_csv(rows: CsvRows) -> Iterator[Body]:
+    """Yields requests with these rows as CSV, each with the header and within the limits of a server."""
+    header = _csv_line(rows.columns)
+    for batch in _batches(_csv_line(cells) for cells in rows.cells):
+        yield Body((header + "".join(batch)).encode(), "text/csv", len(batch))
 
 
 def to_json_value(value: Any) -> Any:
@@ -187,8 +212,24 @@ def _to_frame(found: Sequence[Prediction], index: Any) -> "pd.DataFrame":
     return table
 
 
-def _body(texts: Sequence[str]) -> bytes:
-    return ('{"rows":[' + ",".join(texts) + "]}").encode()
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yields rows in groups that one request may have."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if batch and (len(batch) == MAX_ROWS or size + len(text) > MAX_REQUEST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text)
+    if batch:
+        yield batch
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerow(cells)
+    return stream.getvalue()
 
 
 def _finite(value: float) -> float:

@@ -1,17 +1,14 @@
 """Models and their versions: the champion, predictions by a service, and the model's verified bytes."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from flywheel.client.display import DisplayFields, DisplayTable
-from flywheel.client.downloads import RemoteFile, read_verified, remote_file, save_files
+from flywheel.client.downloads import RemoteFile, list_files, read_verified, save_files
 from flywheel.client.errors import FlywheelError, MissingExtra, describe_condition
 from flywheel.client.predictor import Predictor, Rows, find_service
-from flywheel.client.transport.reader import file_path, path_of
 from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, Manifest
 
 if TYPE_CHECKING:
@@ -147,12 +144,8 @@ class LiveModelVersion(DisplayFields):
         Raises:
             FlywheelError: the list has another digest.
         """
-        digest = self.digest
-        found = self.session.reader.get_json(path_of(self.session.namespace, "modelversions", self.name)).get("files")
-        entries = cast("list[Mapping[str, Any]]", found or [])
-        check_manifest(entries, digest, f"ModelVersion '{self.name}'")
-        base = (self.session.namespace, "modelversions", self.name, "files")
-        return [remote_file(file_path(*base, file=str(each["path"])), each) for each in entries]
+        base = (self.session.namespace, "modelversions", self.name)
+        return list_files(self.session.reader, base, self.digest, f"ModelVersion '{self.name}'")
 
     def load(self, **options: Any) -> "onnxruntime.InferenceSession":
         """Returns an ONNX Runtime session on the model's verified bytes; `options` are those of InferenceSession. It needs `read-data`."""
@@ -181,24 +174,6 @@ class LiveModelVersion(DisplayFields):
 
     def __repr__(self) -> str:
         return f"<ModelVersion '{self.name}' in namespace '{self.session.namespace}'>"
-
-
-def check_manifest(entries: Sequence[Mapping[str, Any]], digest: str, owner: str) -> None:
-    """Checks that a list of files is the one with this digest: the SHA-256 of its canonical JSON is the artifact's digest.
-
-    Raises:
-        FlywheelError: it is another list.
-    """
-    files = sorted(
-        ({key: each.get(key) for key in ("path", "sha256", "size")} for each in entries),
-        key=lambda each: str(each["path"]),
-    )
-    text = json.dumps({"files": files, "v": 1}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    if f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" != digest:
-        raise FlywheelError(
-            f"the list of files of {owner} does not have the digest {digest} that its status states; nothing was read",
-            reason="DigestMismatch",
-        )
 
 
 def _version_row(manifest: Manifest, champion: str | None) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Options:
     service_account: str | None = None
     token_file: str | None = None
 
-    def with_environment(self, environment: Mapping[str, str]) -> "Options":
+    def with_environment(self, environment: Mapping[str, str] = os.environ) -> "Options":
         """Returns the options with what the environment says where nothing is given."""
         return Options(
             self.reader_url or environment.get("FLYWHEEL_READER_URL") or None,

@@ -1,7 +1,7 @@
 """Authentication of REST requests."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flywheel_serving.auth.authenticator import Authenticator
 from flywheel_serving.auth.open_endpoints import OPEN_PATHS
@@ -10,6 +10,13 @@ from flywheel_serving.http.message import Request, Response, SendResponse, error
 
 STATUS = {AuthResult.UNAUTHENTICATED: 401, AuthResult.FORBIDDEN: 403, AuthResult.UNAVAILABLE: 503}
 REALM = 'Bearer realm="flywheel"'
+# Kubernetes' API server removes `authorization` from what its service proxy forwards, since it holds the credentials for the API server.
+TOKEN_HEADERS = (b"authorization", b"x-flywheel-authorization")
+
+
+def read_authorization(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Returns the value of the first of TOKEN_HEADERS that was sent."""
+    return next((headers[name] for name in TOKEN_HEADERS if name in headers), None)
 
 
 class RestGuard:
@@ -23,7 +30,7 @@ class RestGuard:
         if pattern in OPEN_PATHS:
             handle()
             return
-        authorization = request.headers.get(b"authorization")
+        authorization = read_authorization(request.headers)
 
         def on_verdict(verdict: Verdict) -> None:
             if verdict.result is AuthResult.ALLOWED:

@@ -15,7 +15,7 @@ from flywheel_serving.model.tensors import JSON_LENGTH_HEADER
 from flywheel_serving.route.route_file import Challenger
 
 # The client's credentials: a challenger's server that requires authentication gets what the champion's server got.
-PASSED_ON_HEADERS = (b"authorization",)
+PASSED_ON_HEADERS = (b"authorization", b"x-flywheel-authorization")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,136 @@
+"""`flywheel trials`: the recorded trials of a namespace, searched and ordered by the reader."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flywheel.cli.errors import DONE
+from flywheel.cli.output import Column, Row, add_output_option, print_objects
+from flywheel.cli.read.reader_access import add_reader_options, open_workspace
+from flywheel.client.errors import FlywheelError
+from flywheel.client.trial_list import flatten, list_trials, order_columns, short_reference
+
+DESCRIPTION = "List recorded trials: parameters, metrics, data and code, also of Experiments that were deleted."
+EXAMPLES = """\
+examples:
+  flywheel trials --experiment flight-delay --order-by 'metrics.roc_auc DESC'
+  flywheel trials --filter "metrics.roc_auc > 0.7 and params.estimator = 'Ridge'" --limit 10
+  flywheel trials --columns metrics.roc_auc,params.learning_rate,tags.team
+  flywheel trials --limit 0 -o json
+
+A filter is MLflow's filter string over metrics., params., tags., attributes. and dataset. Trials without the metric or parameter
+of the order, or with NaN, come last in both directions.
+"""
+DEFAULT_LIMIT = 50
+STATE_STYLES = {"Succeeded": "good", "Failed": "bad", "Pruned": "faint"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments of `flywheel trials`."""
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument("--experiment", metavar="NAME", help="those of one Experiment")
+    scope.add_argument("--pipeline", metavar="NAME", help="those of one TrainingPipeline")
+    parser.add_argument("--filter", metavar="FILTER", help='those that match, such as "metrics.roc_auc > 0.7"')
+    parser.add_argument(
+        "--order-by", metavar="KEYS", default="attributes.start_time DESC", help="default: the newest first"
+    )
+    parser.add_argument(
+        "--columns", metavar="NAMES", type=parse_columns, help="shown columns, such as metrics.roc_auc,params.alpha"
+    )
+    parser.add_argument(
+        "--limit",
+        type=parse_limit,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help=f"at most N; 0 is all (default: {DEFAULT_LIMIT})",
+    )
+    add_output_option(parser)
+    add_reader_options(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Prints the trials. Where the store is away, prints what the reader still knows before the error."""
+    workspace = open_workspace(arguments)
+    found = list_trials(
+        workspace.session.reader,
+        workspace.namespace,
+        filter=arguments.filter,
+        order_by=arguments.order_by,
+        experiment=arguments.experiment,
+        pipeline=arguments.pipeline,
+        limit=arguments.limit or None,
+    )
+    records: list[Mapping[str, Any]] = []
+    try:
+        records += found
+    except FlywheelError as error:
+        known = error.details.get("items")
+        if records or known:
+            print_trials([*records, *(known or [])], arguments)
+            sys.stdout.flush()
+        raise
+    print_trials(records, arguments)
+    return DONE
+
+
+def print_trials(records: Sequence[Mapping[str, Any]], arguments: Namespace) -> None:
+    """Prints records as the output option says."""
+    rows = [{**flatten(record), "reference": short_reference(record), "record": record} for record in records]
+    print_objects(
+        rows,
+        trial_columns(records, rows, arguments.columns),
+        output=arguments.output,
+        empty="no trial matches; see 'flywheel trials --help' for the names in a filter",
+        document={"items": list(records)},
+        name=lambda row: str(row["reference"]),
+    )
+
+
+def trial_columns(
+    records: Sequence[Mapping[str, Any]], rows: Sequence[Row], chosen: Sequence[str] | None
+) -> list[Column]:
+    """Returns the columns of the table: the chosen ones, or by default the objective's metric, others, data, code and times."""
+    reference = Column("TRIAL", "reference")
+    if chosen is not None:
+        return [reference, *(Column(name.upper() if "." not in name else name, name) for name in chosen)]
+    every = order_columns(
+        [{key: value for key, value in row.items() if key not in ("reference", "record")} for row in rows]
+    )
+    metrics = [name for name in every if name.startswith("metrics.")]
+    objectives = [f"metrics.{(record.get('objective') or {}).get('metric')}" for record in records]
+    first = [name for name in dict.fromkeys(objectives) if name in metrics]
+    shown = [*first, *(name for name in metrics if name not in first)]
+    parameters = [name for name in every if name.startswith("params.")]
+    return [
+        reference,
+        Column("STATE", "state", style=lambda row: STATE_STYLES.get(str(row["state"]), "")),
+        Column("ESTIMATOR", "estimator"),
+        *(
+            Column(name.partition(".")[2], name, right=True, wide=index >= max(len(first), 1))
+            for index, name in enumerate(shown[:40])
+        ),
+        *(Column(name.partition(".")[2], name, wide=True) for name in parameters[:40]),
+        Column("DATA", "dataset_version"),
+        Column("CODE", lambda row: str(row["revision"])[:12] if row["revision"] else None),
+        Column("ENDED", lambda row: row["end_time"].strftime("%Y-%m-%d %H:%M") if row["end_time"] else None),
+        Column("ID", "id", wide=True),
+        Column("REASON", "reason", wide=True),
+    ]
+
+
+def parse_columns(text: str) -> list[str]:
+    """Parses `--columns`."""
+    found = [each.strip() for each in text.split(",")]
+    if not all(found):
+        raise ArgumentTypeError(
+            f"'{text}' must be names with commas between them, such as metrics.roc_auc,params.alpha"
+        )
+    return found
+
+
+def parse_limit(text: str) -> int:
+    """Parses `--limit`."""
+    if not text.isdigit():
+        raise ArgumentTypeError(f"'{text}' must be a whole number; 0 is all")
+    return int(text)

@@ -1,0 +1,233 @@
+"""`flywheel logs`: of a pod that runs by the Kubernetes API, of what has ended by the reader."""
+
+import codecs
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
+from flywheel.cli.output import escape_lines
+from flywheel.cli.read.reader_access import add_reader_options, open_workspace
+from flywheel.client.trial_list import SHORT_REFERENCE, Trial, find_trial, list_trials
+from flywheel.client.workspace import Workspace
+from flywheel.cluster.errors import ApiError
+from flywheel.core.resource import api, names
+from flywheel.core.resource.api import POD, Manifest
+
+DESCRIPTION = "Print the log of a trial or a step: live while its pod exists, else what was recorded of it."
+EXAMPLES = """\
+examples:
+  flywheel logs flight-delay/7                          trial 7 of an Experiment
+  flywheel logs flight-delay/7 -f                       goes on until it ends
+  flywheel logs run/flight-delay-monthly-x7k2p --step window
+  flywheel logs dataset/flights                         its check, while the pod exists
+  flywheel logs 0c7a5f0e-6f6d-4c8f-9d8e-3a1b5c7d9e0f.trial-3
+
+A live log needs the right to get pods/log; a recorded one the right to get the Experiment or the TrainingRun.
+"""
+KINDS = {
+    "dataset": api.DATASET,
+    "experiment": api.EXPERIMENT,
+    "modelversion": api.MODEL_VERSION,
+    "model": api.MODEL,
+    "trainingrun": api.TRAINING_RUN,
+    "run": api.TRAINING_RUN,
+    "batchinference": api.BATCH_INFERENCE,
+    "batch": api.BATCH_INFERENCE,
+}
+RECORDED = ("Experiment", "TrainingRun")
+POLL_SECONDS = 1.0
+CHUNK_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """What has a log: the pods with these labels, and the record of that trial or step. `reference` is of a trial."""
+
+    labels: Mapping[str, str]
+    title: str
+    step: str | None = None
+    reference: str | None = None
+    kind: str = "Experiment"
+    name: str = ""
+
+    def has_step(self, step: str) -> bool:
+        """Returns whether a step is this one, or a repeat of this trial."""
+        return self.step is None or step == self.step or step.startswith(f"{self.step}-r")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments of `flywheel logs`."""
+    parser.add_argument("target", metavar="TARGET", help="EXPERIMENT/NUMBER, KIND/NAME, or the id of a trial")
+    parser.add_argument("--step", help="the step, for a TrainingRun")
+    parser.add_argument("-f", "--follow", action="store_true", help="print what is added, until the container ends")
+    parser.add_argument("--tail", type=int, metavar="N", help="the last N lines alone")
+    add_reader_options(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Prints the log."""
+    if arguments.tail is not None and arguments.tail < 0:
+        raise CommandError("--tail takes a number of lines from 0 on", WRONG_USAGE)
+    target = parse_target(arguments.target, arguments.step)
+    workspace = open_workspace(arguments)
+    pod = find_pod(workspace, target)
+    live = pod and open_live_log(workspace, pod, follow=arguments.follow, tail=arguments.tail)
+    if live:
+        print_chunks(live)
+        return DONE
+    lines = find_record(workspace, target).log().splitlines(keepends=True)
+    print_chunks(
+        [line.encode() for line in (lines if arguments.tail is None else lines[max(0, len(lines) - arguments.tail) :])]
+    )
+    return DONE
+
+
+def parse_target(text: str, step: str | None) -> Target:
+    """Returns what a target means.
+
+    Raises:
+        CommandError: it has none of the forms, or `step` belongs to none of its kind.
+    """
+    if parts := SHORT_REFERENCE.fullmatch(text):
+        if step is not None:
+            raise CommandError("--step is for a TrainingRun, as in run/NAME; a trial has one step", WRONG_USAGE)
+        return Target(_labels("Experiment", parts[1]), f"trial {text}", f"trial-{parts[2]}", text, name=parts[1])
+    kind, slash, name = text.partition("/")
+    if slash and kind.lower().rstrip("s") in KINDS and name:
+        found = KINDS[kind.lower().rstrip("s")].kind
+        return Target(_labels(found, name), f"{found} '{name}'", step, kind=found, name=name)
+    uid, dot, own_step = text.partition(".")
+    if dot and not slash and step is None:
+        return Target({names.UID_LABEL: uid}, f"trial {text}", own_step, text)
+    raise CommandError(
+        f"'{text}' must be EXPERIMENT/NUMBER, KIND/NAME such as run/monthly-x7k2p, or the id of a trial", WRONG_USAGE
+    )
+
+
+def find_pod(workspace: Workspace, target: Target) -> Manifest | None:
+    """Returns the newest pod of a target, or None where there is none or the user may not list pods.
+
+    Raises:
+        CommandError: several steps have pods, and none is chosen.
+    """
+    selector = ",".join(f"{name}={value}" for name, value in target.labels.items())
+    try:
+        pods = workspace.session.cluster.list_objects(POD, workspace.namespace, selector)
+    except ApiError as error:
+        if not error.forbidden and error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        return None
+    steps = {str(pod["metadata"]["labels"].get(names.STEP_LABEL, "")): pod for pod in sorted(pods, key=_created)}
+    found = {step: pod for step, pod in steps.items() if target.has_step(step)}
+    running = {
+        step: pod for step, pod in found.items() if (pod.get("status") or {}).get("phase") in ("Pending", "Running")
+    }
+    candidates = running or found
+    if target.step is None and len(candidates) > 1:
+        raise CommandError(_choose_step(target, sorted(candidates)), WRONG_USAGE)
+    return max(candidates.values(), key=_created, default=None)
+
+
+def open_live_log(workspace: Workspace, pod: Manifest, *, follow: bool, tail: int | None) -> Iterator[bytes] | None:
+    """Returns the chunks of a pod's log; None where the user may not read it or the pod has just gone.
+
+    Raises:
+        CommandError: its container has not started, and `follow` is not set.
+    """
+    name = str(pod["metadata"]["name"])
+    path = f"/api/v1/namespaces/{quote(workspace.namespace)}/pods/{quote(name)}/log"
+    query = [
+        ("container", "main"),
+        ("follow", str(follow).lower()),
+        *([("tailLines", str(tail))] if tail is not None else []),
+    ]
+    while True:
+        response = workspace.session.cluster.open("GET", path, query=query, read_seconds=None if follow else 60.0)
+        if response.status == HTTPStatus.OK:
+            return _stream(response)
+        with closing(response):
+            message = _message(response.read(65536))
+        if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            return None
+        if response.status != HTTPStatus.BAD_REQUEST:
+            raise ApiError(response.status, "Refused", message)
+        if not follow:
+            raise CommandError(f"pod '{name}' has no log yet: {message}; -f waits for it")
+        time.sleep(POLL_SECONDS)
+
+
+def find_record(workspace: Workspace, target: Target) -> Trial:
+    """Returns the record whose log it is.
+
+    Raises:
+        CommandError: there is none, or several steps are recorded and none is chosen.
+    """
+    reader = workspace.session.reader
+    if target.reference is not None:
+        return find_trial(reader, workspace.namespace, target.reference)
+    if target.kind not in RECORDED:
+        raise CommandError(
+            f"{target.title} has no pod, and logs are recorded of Experiments and TrainingRuns alone; 'flywheel explain' says how it ended"
+        )
+    key = "experiment" if target.kind == "Experiment" else "run"
+    match = [f"attributes.{key} = '{target.name}'", *([f"attributes.step = '{target.step}'"] if target.step else [])]
+    found = list(
+        list_trials(
+            reader, workspace.namespace, filter=" and ".join(match), order_by="attributes.start_time DESC", limit=200
+        )
+    )
+    steps = sorted({str(each.get("step")) for each in found})
+    if not found:
+        raise CommandError(f"{target.title} has no pod and no recorded log; 'flywheel trials' lists what is recorded")
+    if len(steps) > 1:
+        raise CommandError(_choose_step(target, steps), WRONG_USAGE)
+    return Trial(found[0], reader, workspace.namespace)
+
+
+def print_chunks(chunks: Iterator[bytes] | Sequence[bytes]) -> None:
+    """Prints a log as it arrives: as it is into a pipe or a file, and with control characters escaped on a terminal."""
+    if not sys.stdout.isatty():
+        sys.stdout.flush()
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    for chunk in chunks:
+        print(escape_lines(decoder.decode(chunk).replace("\r\n", "\n")), end="", flush=True)
+
+
+def _stream(response: Any) -> Iterator[bytes]:
+    with closing(response):
+        while chunk := response.read1(CHUNK_BYTES):
+            yield chunk
+
+
+def _labels(kind: str, name: str) -> dict[str, str]:
+    return {names.KIND_LABEL: kind, names.NAME_LABEL: names.truncate(name, names.MAX_NAME_LENGTH)}
+
+
+def _choose_step(target: Target, steps: Sequence[str]) -> str:
+    shown = ", ".join(steps[:20])
+    if target.kind == "Experiment":
+        return f"{target.title} has several trials: {shown}; name one, such as {target.name}/{steps[0].removeprefix('trial-')}"
+    return f"{target.title} has several steps: {shown}; name one with --step"
+
+
+def _created(pod: Manifest) -> str:
+    return str(pod["metadata"].get("creationTimestamp", ""))
+
+
+def _message(raw: bytes) -> str:
+    try:
+        return str(json.loads(raw)["message"])
+    except (ValueError, KeyError, TypeError):
+        return raw[:300].decode(errors="replace")
