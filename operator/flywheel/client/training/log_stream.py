@@ -68,7 +68,7 @@ class LogStream:
             elif response.status == HTTPStatus.OK:
                 self._show_lines(title, read_lines(response))
         finally:
-            response.release_conn()
+            response.close()  # an unread body would be taken for the next response
 
     def _show_lines(self, title: str, lines: Iterator[str]) -> None:
         for number, line in enumerate(lines):
