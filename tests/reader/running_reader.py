@@ -22,10 +22,10 @@ class RunningReader:
     seeds: Seeds
     store: s3_server.Server
 
-    def get(self, path: str, token: str | None = TOKEN, **headers: str) -> Response:
+    def get(self, path: str, token: str | None = TOKEN, *, method: str = "GET", **headers: str) -> Response:
         """The response to a GET."""
         given = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        return get(self.port, path, {**given, **headers})
+        return get(self.port, path, {**given, **headers}, method)
 
     def items(self, query: str = "") -> list[dict[str, Any]]:
         """The items of a list of trials of namespace shop."""

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,16 +36,15 @@ def new_record(number: int, **changed: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Writes into `<namespace>/` of one bucket of a real S3 server."""
+    """Writes by `put`, a function of key and body, into a namespace's folder."""
 
-    server: Server
-    bucket: str
-    namespace: str
+    put: Callable[[str, bytes], object]
 
-    def put(self, key: str, body: bytes) -> None:
-        """One object."""
-        access = Access.from_env(self.server.env(self.bucket), self.bucket)
-        Bucket(access).put(f"{self.namespace}/{key}", body)
+    @classmethod
+    def of_server(cls, server: Server, bucket: str, namespace: str) -> "Seeds":
+        """Those of a namespace in one bucket of a real S3 server."""
+        access = Access.from_env(server.env(bucket), bucket)
+        return cls(lambda key, body: Bucket(access).put(f"{namespace}/{key}", body))
 
     def artifact(self, files: dict[str, bytes]) -> str:
         """Stores files as an artifact and returns its digest."""

@@ -134,3 +134,46 @@ def test_the_key_before_the_rotated_one_is_still_good(open_as: Open) -> None:
     open_as("shop.1").put("shop/late", b"of a pod in flight")
 
     assert open_as("shop").get("shop/late", limit=99) == b"of a pod in flight"
+
+
+@pytest.mark.parametrize("account", ["shop.reader.2", "shop.reader.1"], ids=["the newest", "of the generation before"])
+def test_the_readers_account_reads_and_lists_its_folder(account: str, open_as: Open) -> None:
+    open_as("root").put("shop/row", b"x")
+    reader = open_as(account)
+
+    assert reader.get("shop/row", limit=9) == b"x"
+    assert "shop/row" in [each.key for each in reader.list("shop/")]
+    with pytest.raises(ObjectMissing):
+        reader.get("shop/absent", limit=9)
+
+
+@pytest.mark.parametrize("account", ["shop.reader.2", "shop-2.reader.2", "reader.all.2"])
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        pytest.param(lambda bucket: bucket.put("shop/row", b"forged"), id="write"),
+        pytest.param(lambda bucket: bucket.put("shop/tracking/log/1.json", b"{}", only_new=True), id="plant a record"),
+        pytest.param(lambda bucket: bucket.delete("shop/row"), id="delete"),
+        pytest.param(lambda bucket: bucket.create_multipart("shop/row"), id="begin an upload"),
+        pytest.param(lambda bucket: list(bucket.list("")), id="list all"),
+        pytest.param(lambda bucket: bucket.get("public/../shop-3/row", limit=9), id="read through dots"),
+    ],
+)
+def test_the_readers_account_does_nothing_else(
+    attempt: Callable[[Bucket], object], account: str, open_as: Open
+) -> None:
+    open_as("root").put("shop/row", b"x")
+
+    with pytest.raises(AccessDenied):
+        attempt(open_as(account))
+
+    assert open_as("root").get("shop/row", limit=9) == b"x"
+
+
+@pytest.mark.parametrize("account", ["shop-2.reader.2", "reader.all.2"])
+def test_the_readers_account_reads_no_other_folder(account: str, open_as: Open) -> None:
+    """`reader.all` exists where the operator watches all namespaces alone."""
+    open_as("root").put("shop/row", b"x")
+
+    with pytest.raises(AccessDenied):
+        open_as(account).get("shop/row", limit=9)
