@@ -47,6 +47,7 @@ COMMANDS = {
     ),
     "set up": (
         Command("doctor", "flywheel.cli.doctor", "check an installation, and name what is broken"),
+        Command("init", "flywheel.cli.scaffold", "look at a CSV file, and write manifests that run", connects=False),
         Command("test", "flywheel.cli.dry_run", "would the cluster accept a manifest and all that it leads to?"),
         Command("completion", "flywheel.cli.completion", "print the completion of bash, zsh or fish", connects=False),
         Command("operator", "flywheel.cli.operator_process", "run the operator in this process", connects=False),
