@@ -1,28 +1,38 @@
-"""`flywheel run`: starts a TrainingPipeline now, and follows the run with --wait."""
+"""`flywheel run`: starts a TrainingPipeline now, and follows the run with --wait; with --local it runs one step on this machine."""
 
+import os
 import re
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
+from flywheel.cli.output import escape_controls
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
 from flywheel.core.resource.conditions import find_condition
 from flywheel.core.resource.values import Duration
 
-DESCRIPTION = "Start a TrainingPipeline now: creates a TrainingRun, and with --wait follows it to its end."
+if TYPE_CHECKING:
+    from flywheel.client.training.local_run import LocalRun
+
+DESCRIPTION = """\
+Start a TrainingPipeline now: creates a TrainingRun, and with --wait follows it to its end.
+With --local one step with Python code of yours runs on this machine, on the first rows of its Datasets."""
 EXAMPLES = """\
 examples:
   flywheel run flight-delay-monthly
   flywheel run flight-delay-monthly -p months=6 --wait
   flywheel run flight-delay-monthly --reproduce-of flight-delay-monthly-x7k2p --wait
+  flywheel run flight-delay-monthly --local --step features --rows 500
+  flywheel run flight-delay-monthly --local --step fit --input data=./sample --code train.py
 
-With --wait, the exit code is 0 if the run succeeded, 1 if it failed.
+With --wait or --local, the exit code is 0 if the run succeeded, 1 if it failed.
 """
 PARAMETER = re.compile(r"([a-z][A-Za-z0-9_]{0,39})=(.*)", re.DOTALL)
 POLL_SECONDS = 1.0
@@ -46,10 +56,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--wait", action="store_true", help="follow the run until it ends")
     parser.add_argument("--timeout", metavar="TIME", help="how long --wait waits, such as 2h (default: until the end)")
+    group = parser.add_argument_group("on this machine")
+    group.add_argument("--local", action="store_true", help="run one step here, and create nothing on the cluster")
+    group.add_argument("--step", metavar="NAME", help="the step of --local")
+    group.add_argument(
+        "--rows", type=int, default=1000, metavar="N", help="rows of each split of a Dataset (default: 1000)"
+    )
+    group.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="a folder as an input of the step, such as one that another step makes; may be repeated",
+    )
+    group.add_argument("--code", type=Path, metavar="FILE", help="a Python file in place of the step's command")
 
 
 def run(arguments: Namespace) -> int:
-    """Creates the TrainingRun."""
+    """Creates the TrainingRun, or runs a step here."""
+    if arguments.local:
+        return run_locally(arguments)
+    if arguments.step is not None or arguments.input or arguments.code is not None:
+        raise CommandError("--step, --input and --code need --local", WRONG_USAGE)
     given, seconds = parse_parameters(arguments.parameter), _seconds(arguments)
     if arguments.reproduce_of is not None and given:
         raise CommandError("--reproduce-of takes the parameters of that run; leave -p out", WRONG_USAGE)
@@ -74,6 +102,63 @@ def run(arguments: Namespace) -> int:
     except KeyboardInterrupt:
         print(f"\nThe run continues. To cancel it: flywheel cancel {name} -n {connection.namespace}")
         return FAILED
+
+
+def run_locally(arguments: Namespace) -> int:
+    """Runs one step of the pipeline on this machine."""
+    # Imported here, since the other runs need no reader.
+    from flywheel.client.errors import FlywheelError
+    from flywheel.client.session import Options, open_session
+    from flywheel.client.training.local_run import run_local_step
+    from flywheel.client.training.local_step import LocalFiles, plan_local_step
+    from flywheel.kinds.trainingpipeline.schema.spec import TrainingPipelineSpec
+
+    if arguments.step is None or arguments.wait or arguments.revision or arguments.reproduce_of or arguments.rows < 1:
+        raise CommandError(
+            "--local needs --step NAME and at least one row, and takes no --wait, --revision and --reproduce-of",
+            WRONG_USAGE,
+        )
+    files = LocalFiles(parse_folders(arguments.input), arguments.code)
+    connection = connect(arguments)
+    pipeline = TrainingPipelineSpec.model_validate(connection.require(TRAINING_PIPELINE, arguments.pipeline)["spec"])
+    today = datetime.now(UTC).date()
+    session = open_session(connection.client, connection.namespace, Options().with_environment(os.environ))
+    try:
+        step = plan_local_step(pipeline, arguments.step, parse_parameters(arguments.parameter), files, today)
+        ended = run_local_step(session, step, arguments.rows, lambda line: print(escape_controls(line), flush=True))
+    except FlywheelError as error:
+        raise CommandError(error.message) from error
+    for name, value in sorted((ended.metrics or {}).items()):
+        print(f"{escape_controls(name)} = {value}")
+    print(f"The step's files are in {ended.folder}")
+    if not ended.succeeded:
+        raise CommandError(describe_end(arguments.step, ended))
+    return DONE
+
+
+def describe_end(step: str, ended: "LocalRun") -> str:
+    """Returns why a step that ended here would have failed on the cluster."""
+    if ended.exit_code != 0:
+        return f"step '{step}' ended with exit code {ended.exit_code}; its last lines say why"
+    if ended.metrics is None:
+        return f"step '{step}' wrote no metrics.json; end it with run.finish({{…}}), or write the file last"
+    missing = ", ".join(ended.missing)
+    return f"step '{step}' wrote nothing into its outputs {missing}; write files to $FLYWHEEL_ROOT/outputs/<name>/"
+
+
+def parse_folders(given: Sequence[str]) -> dict[str, Path]:
+    """Parses `["data=./sample"]`.
+
+    Raises:
+        CommandError: one has another form, or is no folder.
+    """
+    found: dict[str, Path] = {}
+    for each in given:
+        name, separator, folder = each.partition("=")
+        if not (name and separator and Path(folder).is_dir()):
+            raise CommandError(f"--input {each}: write NAME=FOLDER with a folder that exists", WRONG_USAGE)
+        found[name] = Path(folder)
+    return found
 
 
 def manifest(pipeline: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
