@@ -1,6 +1,7 @@
-"""Columns of text that are nearly numbers or times, whole numbers beyond what a Dataset holds, and names in spec.ignore that no column has."""
+"""Columns of text that are numbers or times, or nearly so, whole numbers beyond what a Dataset holds, and names in spec.ignore that no column has."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import duckdb
 
@@ -9,7 +10,14 @@ from flywheel_runtime.datasets.formats import TableForm
 from flywheel_runtime.datasets.formats.column_names import describe_unmatched
 from flywheel_runtime.datasets.schema import DatasetSpec, Schema
 from flywheel_runtime.datasets.sql import describe_raw, quote_column
-from flywheel_runtime.datasets.types import DISPROVING_ROWS, SURE_FLOAT, matches_number, parse_text, present_text
+from flywheel_runtime.datasets.types import (
+    DISPROVING_ROWS,
+    SURE_FLOAT,
+    TIMESTAMP,
+    matches_number,
+    parse_text,
+    present_text,
+)
 
 # Text is a near miss where this share of its values, and at least so many, are of one other type.
 MIN_SHARE, MIN_VALUES = 0.9, 10
@@ -24,12 +32,18 @@ MAX_INTEGER = 2**63 - 1
 def find_near_misses(
     connection: duckdb.DuckDBPyConnection, schema: Schema, stated: Mapping[str, str | None], spec: DatasetSpec
 ) -> list[Anomaly]:
-    """Warnings about columns of `raw` that became text because of some of their cells, with the field that says what these mean."""
+    """Warnings about columns of `raw` that are text because of some of their cells, or because their file says so, with the field that
+    says what the cells mean. A key may be text that looks like a number."""
     given = {column.name for column in spec.columns if column.type is not None}
-    texts = [c.name for c in schema.columns if c.type == "String" and stated[c.name] is None and c.name not in given]
+    given |= {name for name in (*spec.keys, spec.split.group) if name and stated.get(name) is not None}
+    texts = [c.name for c in schema.columns if c.type == "String" and c.name not in given]
     likely = [name for name, counts in _count(connection, texts, spec, SAMPLE).items() if _is_likely(*counts)]
     counted = _count(connection, likely, spec, "raw")
-    return [anomaly for name in likely for anomaly in _near_miss(connection, spec, name, *counted[name])]
+    return [
+        _warn(connection, spec, name, near_miss, is_stated=stated[name] is not None)
+        for name in likely
+        if (near_miss := _near_miss(spec, name, *counted[name]))
+    ]
 
 
 def _count(
@@ -69,42 +83,55 @@ def _counts(name: str, spec: DatasetSpec) -> str:
     return ", ".join([f"count({_value(name, spec)})", *(f"count(*) FILTER ({test})" for test in _tests(name, spec))])
 
 
+@dataclass(frozen=True)
+class _NearMiss:
+    """What most values of a column of text are, SQL for these, their type, and the field that makes them that type, empty if none is needed."""
+
+    what: str
+    expected: str
+    kind: str
+    field: str = ""
+
+
 def _near_miss(
-    connection: duckdb.DuckDBPyConnection,
-    spec: DatasetSpec,
-    name: str,
-    filled: int,
-    numbers: int,
-    comma_numbers: int,
-    times: int,
-    other_dates: int,
-) -> list[Anomaly]:
+    spec: DatasetSpec, name: str, filled: int, numbers: int, comma_numbers: int, times: int, other_dates: int
+) -> _NearMiss | None:
     number, comma, time, other = _tests(name, spec)
     least = max(MIN_VALUES, filled * MIN_SHARE)
     if comma_numbers and numbers + comma_numbers >= least:
         what = f"{comma_numbers:,} of its values are numbers with a decimal comma"
-        return [_anomaly(connection, spec, name, what, f"{number} OR {comma}", 'set csv.decimal to ","')]
+        return _NearMiss(what, f"{number} OR {comma}", "Float", 'csv.decimal to ","')
     if numbers >= least:
-        what = f"{_percent(numbers, filled)} of its values are numbers"
-        return [
-            _anomaly(connection, spec, name, what, number, "if they mean a missing value, name them in csv.missing")
-        ]
-    if times + other_dates >= least:
+        return _NearMiss(f"{_share(numbers, filled)} of its values are numbers", number, "Float")
+    if other_dates and times + other_dates >= least:
         what = f"{other_dates:,} of its values are dates of another form than 2013-01-31"
-        return [_anomaly(connection, spec, name, what, f"{time} OR {other}", 'set csv.dateFormat, such as "%d.%m.%Y"')]
-    return []
+        return _NearMiss(what, f"{time} OR {other}", TIMESTAMP, 'csv.dateFormat, such as "%d.%m.%Y"')
+    return _NearMiss(f"{_share(times, filled)} of its values are times", time, TIMESTAMP) if times >= least else None
 
 
-def _anomaly(
-    connection: duckdb.DuckDBPyConnection, spec: DatasetSpec, name: str, what: str, expected: str, cure: str
+def _warn(
+    connection: duckdb.DuckDBPyConnection, spec: DatasetSpec, name: str, found: _NearMiss, *, is_stated: bool
 ) -> Anomaly:
-    rest = f"{_value(name, spec)} IS NOT NULL AND NOT ({expected})"
+    rest = f"{_value(name, spec)} IS NOT NULL AND NOT ({found.expected})"
     count, examples = count_violations(connection, "raw", name, rest)
     times = [_times(connection, name, example, rest) for example in examples]
     values = ": " + ", ".join(f"'{value}' ({number:,} times)" for value, number in zip(examples, times, strict=True))
     other = f"; the rest is {count:,} rows of other text{VALUES}" if count else ""
-    message = f"Column '{name}' is text: {what}{other}; {cure}."
-    return Anomaly("NearMiss", "Warning", name, message, count, examples, values)
+    text = "text in its file" if is_stated else "text"
+    message = (
+        f"Column '{name}' is {text}: {found.what}{other}; {_cure(found, is_stated=is_stated, has_rest=count > 0)}."
+    )
+    return Anomaly("NearMiss", "Warning", name, message, count, examples, values if count else "")
+
+
+def _cure(found: _NearMiss, *, is_stated: bool, has_rest: bool) -> str:
+    """What to do. A type that the file states holds until spec.columns states another, and spec.csv is for CSV files alone."""
+    if not is_stated:
+        return f"set {found.field}" if found.field else "if they mean a missing value, name them in csv.missing"
+    if has_rest or found.field:
+        form = "times as 2013-01-31" if found.kind == TIMESTAMP else "numbers"
+        return f"write {form} and nulls to the file, or set the column's type in spec.columns to String"
+    return f"set its type in spec.columns to {found.kind}, or to String if it is a name"
 
 
 def _times(connection: duckdb.DuckDBPyConnection, name: str, value: str, rest: str) -> int:
@@ -114,8 +141,8 @@ def _times(connection: duckdb.DuckDBPyConnection, name: str, value: str, rest: s
     return int(row[0]) if row else 0
 
 
-def _percent(count: int, total: int) -> str:
-    return f"{min(100 * count / total, 99.9):.3g} %"
+def _share(count: int, total: int) -> str:
+    return "all" if count == total else f"{min(100 * count / total, 99.9):.3g} %"
 
 
 def find_huge_integers(

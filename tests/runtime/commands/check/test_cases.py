@@ -142,6 +142,83 @@ def test_a_near_miss_is_a_warning(run_check: Check, case: str, words: list[str])
     assert [word for word in words if word not in found] == []
 
 
+@pytest.fixture
+def as_text(tmp_path: Path) -> Callable[[str, str], dict[str, bytes]]:
+    """A CSV case as a file of another format, in which every cell but the target is a string."""
+
+    def written(case: str, format_: str) -> dict[str, bytes]:
+        (content,) = files(case).values()
+        (tmp_path / "a.csv").write_bytes(content)
+        path = tmp_path / f"b.{format_}"
+        options = "FORMAT json" if format_ == "jsonl" else "FORMAT parquet"
+        rows = f"SELECT * REPLACE (late::INTEGER AS late) FROM read_csv('{tmp_path}/a.csv', all_varchar = true)"
+        duckdb.sql(f"COPY ({rows}) TO '{path}' ({options})")
+        return {path.name: path.read_bytes()}
+
+    return written
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("case", "column", "words"),
+    [
+        pytest.param("decimal-comma", "price", ["200 of its values", "write numbers and nulls"], id="decimal commas"),
+        pytest.param("question-mark-missing", "size", ["94 %", "'?' (12 times)", "and nulls"], id="? for missing"),
+        pytest.param(
+            "dates-two-formats", "day", ["100 of its values are dates", "write times as 2013-01-31"], id="dates"
+        ),
+        pytest.param("question-mark-missing", "id", ["all of its values", "spec.columns to Float"], id="only numbers"),
+    ],
+)
+def test_a_near_miss_in_text_of_a_typed_file_is_a_warning(
+    run_check: Check,
+    as_text: Callable[[str, str], dict[str, bytes]],
+    format_: str,
+    case: str,
+    column: str,
+    words: list[str],
+) -> None:
+    result = run_check(as_text(case, format_), target="late")
+
+    (found,) = [each for each in warnings(result) if f"'{column}' is text in its file" in each]
+    assert [word for word in words if word not in found] == []
+    assert "csv." not in found
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+def test_numbers_that_a_file_has_as_text_are_numbers_if_the_spec_says_so(
+    run_check: Check, as_text: Callable[[str, str], dict[str, bytes]], format_: str
+) -> None:
+    columns = [{"name": "id", "type": "Float"}]
+
+    result = run_check(as_text("question-mark-missing", format_), target="late", columns=columns)
+
+    assert types(result)["id"] == "Float"
+    assert [each for each in warnings(result) if "'id' is text" in each] == []
+
+
+@pytest.mark.parametrize(
+    "spec", [{"keys": ["id"]}, {"columns": [{"name": "id", "type": "String"}]}], ids=["a key", "stated as text"]
+)
+def test_names_that_look_like_numbers_are_no_near_miss(
+    run_check: Check, as_text: Callable[[str, str], dict[str, bytes]], spec: dict[str, Any]
+) -> None:
+    result = run_check(as_text("question-mark-missing", "parquet"), target="late", **spec)
+
+    assert [each for each in warnings(result) if "'id' is text" in each] == []
+
+
+def test_a_column_of_times_and_a_word_is_a_near_miss_of_the_word(run_check: Check) -> None:
+    rows = "".join(f"{n},{'unknown' if n % 20 == 0 else f'2024-01-{n % 28 + 1:02}'},{n % 2}\n" for n in range(200))
+
+    (found,) = warnings(run_check({"a.csv": "x,day,late\n" + rows}, target="late"))
+
+    assert found == (
+        "Column 'day' is text: 95 % of its values are times; the rest is 10 rows of other text: 'unknown' (10 times); "
+        "if they mean a missing value, name them in csv.missing."
+    )
+
+
 def test_cells_are_what_the_spec_says(run_check: Check) -> None:
     commas = run_check(files("decimal-comma"), csv={"decimal": ","})
     marks = run_check(files("question-mark-missing"), csv={"missing": ["?"]})
