@@ -9,7 +9,7 @@ from flywheel_runtime.datasets.anomalies import VALUES, Anomaly, count_violation
 from flywheel_runtime.datasets.formats import TableForm
 from flywheel_runtime.datasets.formats.column_names import describe_unmatched
 from flywheel_runtime.datasets.schema import DatasetSpec, Schema
-from flywheel_runtime.datasets.sql import describe_raw, quote_column
+from flywheel_runtime.datasets.sql import count_rows, describe_raw, quote_column
 from flywheel_runtime.datasets.types import (
     DISPROVING_ROWS,
     SURE_FLOAT,
@@ -27,6 +27,7 @@ COMMA_NUMBER = r"[+-]?([0-9]+|[0-9]{1,3}([. ][0-9]{3})+),[0-9]+"
 OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-]([0-9]{2}|[0-9]{4})([ T].*)?"
 WIDE_TYPES = ("UBIGINT", "HUGEINT", "UHUGEINT", "DECIMAL")
 MAX_INTEGER = 2**63 - 1
+EXACT = "DECIMAL(38, 15)"  # of text: more digits on both sides of the point than Float has
 
 
 def find_near_misses(
@@ -171,6 +172,26 @@ def find_huge_integers(
             found.append(
                 Anomaly("OutOfRange", "Error", column.name, message, count, examples, f", such as '{examples[0]}'")
             )
+    return found
+
+
+def find_inexact_keys(connection: duckdb.DuckDBPyConnection, schema: Schema, group: str | None) -> list[Anomaly]:
+    """Errors about decimal numbers in keys, or in the column of groups, that have more digits than Float holds, so that different ones become equal."""
+    found = []
+    for name in dict.fromkeys(each for each in (*schema.keys, group) if each):
+        kind = describe_raw(connection)[name]
+        if schema.type_of(name) != "Float" or not kind.startswith(("DECIMAL", "VARCHAR")):
+            continue
+        column = quote_column(name)
+        exact = column if kind.startswith("DECIMAL") else f"TRY_CAST({column} AS {EXACT})"
+        numbers = f"SELECT {exact}::DOUBLE AS number, {exact} AS exact FROM raw WHERE exact IS NOT NULL"
+        merged = f"(SELECT number FROM ({numbers}) GROUP BY number HAVING count(DISTINCT exact) > 1)"
+        if count := count_rows(connection, merged):
+            message = (
+                f"Column '{name}' has decimal numbers with more digits than Float holds (15), so that different ones would become "
+                f"{count:,} equal numbers; set its type in spec.columns to String, which keeps every digit."
+            )
+            found.append(Anomaly("OutOfRange", "Error", name, message, count))
     return found
 
 

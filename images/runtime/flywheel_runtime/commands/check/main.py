@@ -76,6 +76,7 @@ def _load(
     found += anomalies.find_type_mismatches(connection, schema, stated, inferred, spec.csv)
     found += near_misses.find_near_misses(connection, schema, stated, spec)
     found += near_misses.find_huge_integers(connection, schema, stated)
+    found += near_misses.find_inexact_keys(connection, schema, spec.split.group)
     anomalies.fail_on_errors(found, spec)
     values = ", ".join(
         f"{types.typed_value(c.name, stated[c.name], c.type, proven=inferred[c.name] == c.type, form=spec.csv)} AS {sql.quote_column(c.name)}"

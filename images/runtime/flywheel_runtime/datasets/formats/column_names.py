@@ -36,7 +36,7 @@ def describe_unmatched(field: str, name: str, present: Collection[str]) -> str:
 def given_folders(path: str, columns: Collection[str], ignored: Collection[str]) -> dict[str, str | None]:
     """What the folders give beyond the file's own `columns`. Failure RepeatedColumn where two folders have one name."""
     folders = list(_named_folders(path))
-    check_distinct(path, (name for name, _ in folders), ignored)
+    check_names(path, (name for name, _ in folders), ignored)
     return {name: value for name, value in folders if name not in ignored and find_same(name, columns) is None}
 
 
@@ -46,12 +46,15 @@ def doubled_folders(path: str, columns: Collection[str]) -> dict[str, str | None
     return {name: value for name, value in own.items() if name is not None}
 
 
-def check_distinct(file: str, names: Iterable[str], ignored: Collection[str] = ()) -> None:
-    """Failure RepeatedColumn where two columns of a file have one name, or differ in upper and lower case alone."""
+def check_names(file: str, names: Iterable[str], ignored: Collection[str] = ()) -> None:
+    """Failure where a column has no name (HeaderInvalid), or two have one name or differ in upper and lower case alone (RepeatedColumn)."""
     seen: dict[bytes, str] = {}
-    for name in names:
+    for number, name in enumerate(names, start=1):
         if name in ignored:
             continue
+        if not name:
+            message = f"Column {number} of file '{file}' has no name; name it or leave it out."
+            raise Failure("HeaderInvalid", message)
         if _fold(name) in seen:
             raise _repeated(file, seen[_fold(name)], name)
         seen[_fold(name)] = name

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -12,7 +13,7 @@ import duckdb
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import SourceFile, TableForm, check_same_columns
 from flywheel_runtime.datasets.formats.column_names import (
-    check_distinct,
+    check_names,
     doubled_folders,
     folder_differs,
     given_folders,
@@ -25,6 +26,7 @@ from flywheel_runtime.datasets.sql import quote_column, quote_literal, translate
 # DuckDB keeps several buffers of many times this.
 MAX_LINE_BYTES = 2 * 2**20
 CHUNK_BYTES = 2**20
+SEPARATOR_HINT = re.compile(r'"?sep=[,;|\t]"?\s*(?=[\r\n])', re.IGNORECASE)
 COPY_BYTES = 8 * 2**20
 
 
@@ -78,6 +80,9 @@ def select_folders(folders: Mapping[str, str | None]) -> list[str]:
 def read_dialect(start: bytes, options: CsvOptions, name: str, *, is_whole: bool) -> Dialect:
     """The dialect of a file from its first bytes. Failure NotUTF8 or HeaderInvalid."""
     text = codecs.getincrementaldecoder("utf-8-sig")("replace").decode(start)
+    if hint := SEPARATOR_HINT.match(text):
+        message = f"The first line of file '{name}' is {hint[0].strip()}, a hint for Excel that names no column; remove the line."
+        raise Failure("HeaderInvalid", message)
     dialect = detect_dialect(text, options, is_whole=is_whole)
     if any("\ufffd" in column for column in dialect.columns) and b"\xef\xbf\xbd" not in start:
         message = (
@@ -107,7 +112,7 @@ def _detect(file: SourceFile, form: TableForm) -> Dialect:
 
 
 def _columns(file: SourceFile, dialect: Dialect, form: TableForm) -> list[str]:
-    check_distinct(file.name, dialect.columns, form.ignored)
+    check_names(file.name, dialect.columns, form.ignored)
     form.note_columns((*dialect.columns, *read_folders(file.name)))
     own = [name for name in dialect.columns if name not in form.ignored]
     return own + list(given_folders(file.name, dialect.columns, form.ignored))

@@ -10,7 +10,7 @@ import duckdb
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import SourceFile, TableForm, check_same_columns
 from flywheel_runtime.datasets.formats.column_names import (
-    check_distinct,
+    check_names,
     doubled_folders,
     find_same,
     folder_differs,
@@ -61,7 +61,8 @@ def select_json(path: Path, keys: Sequence[str], form: TableForm, name: str, own
     """SQL for the lines in `path`, a JSON value in each column; `name` is the path of its file below the source, and `own` are all
     its keys, where `keys` are only those that are wanted."""
     declared = ", ".join(f"{quote_literal(key)}: 'JSON'" for key in keys)
-    reader = f"read_json({quote_literal(str(path))}, columns = {{{declared}}}, {_options()})"
+    # Of one column, and lines without it, DuckDB would take each line for the column's value unless it is told that lines are records.
+    reader = f"read_json({quote_literal(str(path))}, columns = {{{declared}}}, records = true, {_options()})"
     cells = [f"{quote_identifier(key)} AS {quote_column(key)}" for key in keys]
     return (
         f"SELECT {', '.join([*cells, *select_folders(given_folders(name, own or keys, form.ignored))])} FROM {reader}"
@@ -74,7 +75,7 @@ def read_keys(
     """The keys of all lines in the order in which they come, without those that are ignored.
 
     Raises:
-        Failure: RepeatedColumn, or BrokenJSONL where a line is no object.
+        Failure: RepeatedColumn, HeaderInvalid where a key is empty, or BrokenJSONL where a line is no object.
     """
     reader = (
         f"read_ndjson_objects({quote_literal(str(path))}, {_options()}, ignore_errors = {str(skip_broken).lower()})"
@@ -86,7 +87,7 @@ def read_keys(
     if not skip_broken and any(is_other for _, _, is_other in found):
         raise duckdb.InvalidInputException("a line is not a JSON object")
     for keys, _, _ in found:
-        check_distinct(name, keys or [], form.ignored)
+        check_names(name, keys or [], form.ignored)
         form.note_columns(keys or [])
     form.note_columns(read_folders(name))
     return list(dict.fromkeys(key for keys, _, _ in found for key in keys or [] if key not in form.ignored))
@@ -99,7 +100,7 @@ def _read_keys(connection: duckdb.DuckDBPyConnection, files: list[SourceFile], f
         for key in read_keys(connection, file.path, file.name, form):
             other = find_same(key, found)
             if other not in (None, key):
-                check_distinct(file.name, [str(other), key], form.ignored)
+                check_names(file.name, [str(other), key], form.ignored)
             found[key] = None
     return list(found)
 
@@ -179,8 +180,12 @@ def find_fault(line: bytes) -> str | None:
         return None
     try:
         value = json.loads(line.decode("utf-8"))
+        json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         return f"is not UTF-8 (byte {error.start + 1} of the line)"
+    except UnicodeEncodeError as error:
+        half = ord(str(error.object)[error.start])
+        return f"has the half of a character, \\u{half:04x}, as text has that was cut between the two halves"
     except json.JSONDecodeError as error:
         return f"is not JSON ({error.msg} at character {error.pos + 1})"
     except RecursionError:

@@ -9,7 +9,7 @@ import duckdb
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import SourceFile, TableForm, check_same_columns
 from flywheel_runtime.datasets.formats.column_names import (
-    check_distinct,
+    check_names,
     doubled_folders,
     folder_differs,
     given_folders,
@@ -108,7 +108,7 @@ def name_columns(connection: duckdb.DuckDBPyConnection, path: Path, file: str, f
     names = _top_names(
         connection.execute(f"SELECT name, num_children FROM parquet_schema({quote_literal(str(path))})").fetchall()
     )
-    check_distinct(file, names, form.ignored)
+    check_names(file, names, form.ignored)
     form.note_columns((*names, *read_folders(file)))
     aliases = describe_columns(connection, f"read_parquet({quote_literal(str(path))}, hive_partitioning = false)")
     return {name: alias for name, alias in zip(names, aliases, strict=True) if name not in form.ignored}

@@ -11,7 +11,7 @@ from flywheel_runtime.commands.batch.reading import Chunk, Format, Head, Piece, 
 from flywheel_runtime.commands.batch.reading.text_rows import TextFormat, content, cut_slices, read_chunks
 from flywheel_runtime.commands.batch.storage.locations import File, Source
 from flywheel_runtime.datasets.formats import TableForm
-from flywheel_runtime.datasets.formats.column_names import check_distinct, read_folders
+from flywheel_runtime.datasets.formats.column_names import check_names, read_folders
 from flywheel_runtime.datasets.formats.csv import CHUNK_BYTES, read_dialect, select_csv
 from flywheel_runtime.datasets.formats.dialect import Dialect, read_rows
 
@@ -24,7 +24,7 @@ def head(source: Source, file: File, form: TableForm) -> Head:
         if len(start) >= CHUNK_BYTES:
             break
     dialect = read_dialect(start[:CHUNK_BYTES], form.csv, file.path, is_whole=len(start) < CHUNK_BYTES)
-    check_distinct(file.path, dialect.columns, form.ignored)
+    check_names(file.path, dialect.columns, form.ignored)
     form.note_columns((*dialect.columns, *read_folders(file.path)))
     return Head(tuple(name for name in dialect.columns if name not in form.ignored), dialect=dialect)
 
