@@ -1,11 +1,12 @@
 """Datasets: their versions, their profile, and their rows as DataFrames."""
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from flywheel.client.display import DisplayFields, DisplayTable, import_pandas
-from flywheel.client.downloads import RemoteFile, list_files
+from flywheel.client.downloads import RemoteFile, list_files, read_verified
 from flywheel.client.errors import FlywheelError, MissingExtra, describe_condition
 from flywheel.client.transport.reader import path_of
 from flywheel.core.resource.api import DATASET, Manifest
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from flywheel.client.session import Session
 
 Split = Literal["train", "validation", "test"]
-MAX_PAGE_ROWS = 100_000  # of one response
-MAX_PAGE_BYTES = 64 << 20  # of Arrow; the reader gives fewer rows where these are longer
+MAX_PAGE_ROWS = 100_000  # of one response; the reader gives fewer where they are long
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,43 @@ class LiveDataset(DisplayFields):
         limit: int | None = None,
         version: str | None = None,
     ) -> "pd.DataFrame":
-        """Returns the rows of a split, at most `limit`. It needs `read-data` on the Dataset."""
+        """Returns the rows of a split, at most `limit`. It needs `read-data` on the Dataset.
+
+        Without a limit the split's file is read whole, and its bytes have the SHA-256 that the Dataset's status leads to.
+        """
         pandas = import_pandas("a DataFrame")
         name = self.version_name(version)
-        path = self._path(name, "rows")
-        query = [("split", split), *(("columns", each) for each in columns or ()), ("format", "arrow")]
-        frames: list[pd.DataFrame] = []
-        count = 0
-        while limit is None or count < limit:
-            size = MAX_PAGE_ROWS if limit is None else min(limit - count, MAX_PAGE_ROWS)
-            content = self.session.reader.get_bytes(
-                path, [*query, ("limit", str(size)), ("offset", str(count))], max_bytes=2 * MAX_PAGE_BYTES
-            )
-            frame = read_arrow(content)
-            if frames and frame.empty:
-                break
-            frames.append(frame)
-            count += len(frame)
-            if frame.empty:
-                break
-        found: pd.DataFrame = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
+        if limit is None:
+            found = self._read_split(name, split, columns)
+        else:
+            frames = list(self._read_pages(name, split, columns, limit))
+            found = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
         found.attrs.update(dataset=self.name, version=name, split=split)
         return found
+
+    def _read_split(self, version: str, split: Split, columns: Sequence[str] | None) -> "pd.DataFrame":
+        file = next((each for each in self.files(version) if each.target == f"{split}.parquet"), None)
+        if file is None:
+            raise FlywheelError(
+                f"version '{version}' of Dataset '{self.name}' has no split '{split}'", reason="NotFound"
+            )
+        return read_parquet(read_verified(self.session.reader, file), columns)
+
+    def _read_pages(
+        self, version: str, split: Split, columns: Sequence[str] | None, limit: int
+    ) -> Iterator["pd.DataFrame"]:
+        query = [("split", split), *(("columns", each) for each in columns or ()), ("format", "arrow")]
+        count = 0
+        while count < limit:
+            window = [("limit", str(min(limit - count, MAX_PAGE_ROWS))), ("offset", str(count))]
+            content = self.session.reader.get_bytes(self._path(version, "rows"), [*query, *window])
+            frame = read_arrow(content)
+            if count and frame.empty:
+                return
+            yield frame
+            if frame.empty:
+                return
+            count += len(frame)
 
     def files(self, version: str | None = None) -> list[RemoteFile]:
         """Returns the files of a version's artifact. Their list has the digest that the Dataset's status states.
@@ -87,7 +102,7 @@ class LiveDataset(DisplayFields):
             message = f"Dataset '{self.name}' has no version '{name}'; .versions() lists what it has"
             raise FlywheelError(message, reason="NotFound", status=404)
         base = (self.session.namespace, "datasets", self.name, "versions", name)
-        return list_files(self.session.reader, base, digest, f"version '{name}' of Dataset '{self.name}'")
+        return list_files(self.session.reader, base, digest, f"version '{name}' of Dataset '{self.name}'", ("files",))
 
     def version_name(self, version: str | None = None) -> str:
         """Returns the name of a version: the given one, or the current one.
@@ -127,20 +142,41 @@ class LiveDataset(DisplayFields):
 
 def read_arrow(content: bytes) -> "pd.DataFrame":
     """Returns a DataFrame of an Arrow IPC stream. Integers with missing values become floats, as in `pandas.read_csv`."""
-    pandas = import_pandas("a DataFrame")
+    return _to_frame(_import_arro3().read_ipc_stream(io.BytesIO(content)).read_all(), None)
+
+
+def read_parquet(content: bytes, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """Returns a DataFrame of a Parquet file, with these columns or all.
+
+    Raises:
+        FlywheelError: it does not have a column.
+    """
+    return _to_frame(_import_arro3().read_parquet(io.BytesIO(content)).read_all(), columns)
+
+
+def _import_arro3() -> Any:
     try:
-        from arro3.io import read_ipc_stream
+        import arro3.io
     except ImportError:
         raise MissingExtra("arro3-io", "a DataFrame of a Dataset's rows") from None
-    import io
+    return arro3.io
 
-    table = read_ipc_stream(io.BytesIO(content)).read_all()
-    columns = {name: table.column(name) for name in table.column_names}
-    found: pd.DataFrame = pandas.DataFrame({name: _to_array(column) for name, column in columns.items()})
+
+def _to_frame(table: Any, columns: Sequence[str] | None) -> "pd.DataFrame":
+    pandas = import_pandas("a DataFrame")
+    unknown = [name for name in columns or () if name not in table.column_names]
+    if unknown:
+        raise FlywheelError(
+            f"the data has no column {', '.join(map(repr, unknown))}; it has {', '.join(map(repr, table.column_names[:30]))}",
+            reason="NoColumn",
+        )
+    found: pd.DataFrame = pandas.DataFrame(
+        {name: _to_array(table.column(name)) for name in columns or table.column_names}
+    )
     return found
 
 
 def _to_array(column: Any) -> Any:
-    if column.null_count == 0 and column.type.is_numeric():
+    if len(column) and column.null_count == 0 and type(column.type).is_numeric(column.type):
         return column.to_numpy()
     return column.to_pylist()

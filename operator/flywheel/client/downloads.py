@@ -44,13 +44,15 @@ def remote_file(path: str, entry: Mapping[str, Any]) -> RemoteFile:
     return RemoteFile(path, str(entry["path"]), digest, size if isinstance(size, int) else None)
 
 
-def list_files(reader: Reader, base: Sequence[str], digest: str, owner: str) -> list[RemoteFile]:
-    """Returns the files of an artifact, whose list is at the path `base`, and which are below `base/files`. The list has that digest.
+def list_files(
+    reader: Reader, base: Sequence[str], digest: str, owner: str, listed_at: Sequence[str] = ()
+) -> list[RemoteFile]:
+    """Returns the files of an artifact, which are below `base/files`, and whose list is at `base`, or `listed_at` below it. The list has that digest.
 
     Raises:
         FlywheelError: the list has another digest.
     """
-    entries: list[Mapping[str, Any]] = reader.get_json(path_of(*base)).get("files") or []
+    entries: list[Mapping[str, Any]] = reader.get_json(path_of(*base, *listed_at)).get("files") or []
     check_manifest(entries, digest, owner)
     return [remote_file(file_path(*base, "files", file=str(each["path"])), each) for each in entries]
 

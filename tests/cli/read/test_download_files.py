@@ -30,8 +30,8 @@ def folder(cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     cluster.add(
         "datasets", resource("flights", version="flights-1", versions=[{"name": "flights-1", "digest": DIGEST}])
     )
-    for base in (VERSION, DATA):
-        cluster.reader[base] = Reply({"files": ENTRIES})
+    for base, listed_at in ((VERSION, VERSION), (DATA, f"{DATA}/files")):
+        cluster.reader[listed_at] = Reply({"files": ENTRIES})
         cluster.reader |= {f"{base}/files/{path}": Reply(content, is_file=True) for path, content in FILES.items()}
     return found
 

@@ -167,7 +167,7 @@ def test_a_pipe_that_closes_ends_the_command_quietly(cluster: LocalCluster, kube
     cluster.reader[TRIALS] = page(*(record(number) for number in range(1000)))
     script = "import sys; from flywheel.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", script, "trials", "--limit", "0", "-o", "json"]
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -101,7 +101,10 @@ def test_a_recorded_step_of_a_run_is_found(cluster: LocalCluster, capfdbinary: p
 
     assert capfdbinary.readouterr().out == b"rows: 9\n"
     asked = next(call for call in cluster.calls if call.path.endswith(TRIALS))
-    assert dict(asked.query)["filter"] == "attributes.run = 'monthly' and attributes.step = 'window'"
+    assert (
+        dict(asked.query)["filter"]
+        == "attributes.kind = 'TrainingRun' and attributes.name = 'monthly' and attributes.step = 'window'"
+    )
 
 
 @pytest.mark.parametrize(

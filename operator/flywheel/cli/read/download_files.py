@@ -88,7 +88,7 @@ def _report_files(workspace: Workspace, arguments: Namespace) -> tuple[str, list
     base = path_of(workspace.namespace, "trainingruns", arguments.name, "steps", arguments.step, "report")
     return f"{arguments.name}-{arguments.step}", [
         RemoteFile(base, "report.json"),
-        RemoteFile(f"{base}.md", "report.md"),
+        RemoteFile(base, "report.md", query=(("format", "md"),)),
     ]
 
 

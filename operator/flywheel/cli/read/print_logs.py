@@ -45,6 +45,7 @@ KINDS = {
 RECORDED = ("Experiment", "TrainingRun")
 POLL_SECONDS = 1.0
 CHUNK_BYTES = 64 << 10
+MAX_STEPS = 200  # records among which a step is looked for
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,16 @@ def find_record(workspace: Workspace, target: Target) -> Trial:
         raise CommandError(
             f"{target.title} has no pod, and logs are recorded of Experiments and TrainingRuns alone; 'flywheel explain' says how it ended"
         )
-    key = "experiment" if target.kind == "Experiment" else "run"
-    match = [f"attributes.{key} = '{target.name}'", *([f"attributes.step = '{target.step}'"] if target.step else [])]
+    match = [f"attributes.kind = '{target.kind}'", f"attributes.name = '{target.name}'"]
+    if target.step:
+        match.append(f"attributes.step = '{target.step}'")
     found = list(
         list_trials(
-            reader, workspace.namespace, filter=" and ".join(match), order_by="attributes.start_time DESC", limit=200
+            reader,
+            workspace.namespace,
+            filter=" and ".join(match),
+            order_by="attributes.start_time DESC",
+            limit=MAX_STEPS,
         )
     )
     steps = sorted({str(each.get("step")) for each in found})
