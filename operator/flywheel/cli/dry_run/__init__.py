@@ -60,7 +60,7 @@ def read_manifests(name: str, *, recursive: bool = False) -> list[dict[str, Any]
     Raises:
         CommandError: it cannot be read, or has no manifest.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for path in _paths(name, recursive=recursive):
         for one in _read_documents(path):
             if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
