@@ -24,7 +24,7 @@ examples:
 Files are read as kubectl reads them. Pods are tested as well, since Pod Security, quotas and service accounts would otherwise fail only when a Job starts.
 """
 
-ENDINGS = (".json", ".yaml", ".yml")  # of files in a folder, as for kubectl
+SUFFIXES = (".json", ".yaml", ".yml")  # of files in a folder, as for kubectl
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def _paths(name: str, *, recursive: bool) -> list[str]:
     if name == "-" or not folder.is_dir():
         return [name]
     files = folder.rglob("*") if recursive else folder.glob("*")
-    return [str(each) for each in sorted(files) if each.suffix in ENDINGS and each.is_file()]
+    return [str(each) for each in sorted(files) if each.suffix in SUFFIXES and each.is_file()]
 
 
 def _read_documents(name: str) -> list[Any]:
