@@ -98,6 +98,15 @@ def test_a_key_in_the_last_line_alone_is_a_column(pods: BatchPods) -> None:
     assert scored(pods) == [{"a": 1, "y": 4}]
 
 
+def test_lines_without_the_only_wanted_key_have_no_value(pods: BatchPods) -> None:
+    pods.put("in/a.jsonl", "{}\n" * 3 + '{"x": 2}\n')
+
+    told = pods.whole()
+
+    assert told["metrics"] == {"rows": 1.0, "errors": 3.0}
+    assert scored(pods) == [{"y": 4}]
+
+
 @pytest.mark.parametrize("case", ["timestamptz.parquet", "blob_included.parquet"])
 def test_included_columns_keep_their_values(pods: BatchPods, case: str) -> None:
     put(pods, case)

@@ -1,6 +1,8 @@
 """Models of other shapes: one wide input, rows that mix, rows that the model itself refuses."""
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,86 @@ def test_brought_models_are_scored_with_a_row_for_each_row(serve: Serve, name: s
 
     assert told["metrics"] == {"rows": 3.0, "errors": 0.0}
     assert all(row.keys() == columns for row in scored(pods))
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+def errors_of(pods: BatchPods, case: str, **changes: Any) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """The metrics of scoring a file of `cases`, and its rows that failed."""
+    pods.put(f"in/{case}", (CASES / case).read_bytes())
+    pods.plan(**changes)
+    code, told = pods.step("score", **changes)
+    assert code == 0, told
+    pods.step("finish", **changes)
+    paths = [path for path in pods.written() if path.startswith("_errors/") and path.endswith(".jsonl")]
+    found = [json.loads(line) for path in paths for line in pods.get(f"out/{path}").splitlines()]
+    return {name: told["metrics"][name] for name in ("rows", "errors")}, found
+
+
+def post(pods: BatchPods, path: str, body: dict[str, Any]) -> tuple[int, str]:
+    """Status and error of a request to the server of the batch."""
+    head = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://{pods.server}{path}", json.dumps(body).encode(), head)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, ""
+    except urllib.error.HTTPError as error:
+        return error.code, str(json.loads(error.read())["error"])
+
+
+def test_a_whole_number_that_the_input_lacks_is_refused_in_a_batch_as_online(serve: Serve) -> None:
+    pods = serve(onnx.load("tests/serving/brought_models/double.onnx"))
+
+    metrics, [failed] = errors_of(pods, "int_beyond_fp32.jsonl")
+    tensor = {"name": "x", "datatype": "INT64", "shape": [1, 1], "data": [16777217]}
+    online = [
+        post(pods, "/v2/models/m/infer", {"inputs": [tensor]}),
+        post(pods, "/v2/models/m/predict", {"rows": [{"x": 16777217}]}),
+        post(pods, "/invocations", {"dataframe_records": [{"x": 16777217}]}),
+    ]
+
+    assert metrics == {"rows": 0.0, "errors": 1.0}
+    assert failed["message"] == "column 'x': the value 16777217 cannot be represented in FP32"
+    assert [status for status, _ in online] == [400, 400, 400]
+    assert all("the value 16777217" in finding and "FP32" in finding for _, finding in online)
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "features", "expected"),
+    [
+        pytest.param(
+            "catboost_regressor", "catboost.csv", ["a", "b", "c", "d"],
+            [{"predictions": 0.038358863}, {"predictions": 0.3424848}], id="a shape that CatBoost declares otherwise",
+        ),
+        pytest.param(
+            "batch_baked_in", "catboost.csv", ["a", "b"], [{"y": [0.1, 0.2]}, {"y": [1, 2]}],
+            id="one row in each call, whatever the model makes of two",
+        ),
+    ],
+)  # fmt: skip
+def test_each_row_of_a_brought_model_has_its_own_answer(
+    serve: Serve, name: str, case: str, features: list[str], expected: list[dict[str, Any]]
+) -> None:
+    pods = serve(onnx.load(f"tests/serving/brought_models/{name}.onnx"))
+
+    metrics, failed = errors_of(pods, case, input={"features": features})
+
+    assert (metrics, failed) == ({"rows": 2.0, "errors": 0.0}, [])
+    for found, wanted in zip(scored(pods), expected, strict=True):
+        assert found.keys() == wanted.keys()
+        assert all(found[each] == pytest.approx(wanted[each], rel=1e-6) for each in wanted)
+
+
+def test_rows_that_a_model_drops_by_their_value_are_errors(serve: Serve) -> None:
+    """Verification refuses this model; a server that runs it all the same gives no line that nobody asked for."""
+    pods = serve(onnx.load("tests/serving/brought_models/nonzero_rows.onnx"))
+
+    metrics, failed = errors_of(pods, "nonzero.csv")
+
+    assert metrics["rows"] + metrics["errors"] == 3
+    assert [row["row"] for row in failed][:1] == [1]
+    assert "each row must have a row of its own" in failed[0]["message"]
 
 
 def test_a_list_in_one_column_makes_one_wide_input(serve: Serve) -> None:

@@ -1,7 +1,9 @@
 """A column may have any name: that of an alias, a table or a pseudo-column in our SQL, too."""
 
+import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,28 @@ def table(names: list[str]) -> str:
     )
 
 
+def write(names: list[str], format_: str, folder: Path) -> dict[str, str | bytes]:
+    """The same rows as a file of a format."""
+    if format_ == "csv":
+        return {"a.csv": table(names)}
+    path = folder / f"a.{format_}"
+    cells = (
+        "(range * 7 % 50 + 0.5)::DOUBLE", "'c' || range % 3", "TIMESTAMP '2026-01-01' + to_minutes(range % 60)",
+        "range", "range * 3 % 5 % 2",
+    )  # fmt: skip
+    columns = ", ".join(f"{cell} AS {quoted(name)}" for cell, name in zip(cells, names, strict=True))
+    if format_ == "jsonl":
+        rows = duckdb.sql(f"SELECT {columns} FROM range(60)").fetchall()
+        content = "".join(json.dumps(dict(zip(names, map(as_json, row), strict=True))) + "\n" for row in rows)
+        return {path.name: content}
+    duckdb.sql(f"COPY (SELECT {columns} FROM range(60)) TO '{path}'")
+    return {path.name: path.read_bytes()}
+
+
+def as_json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
 def with_role(role: str, names: list[str]) -> dict[str, Any]:
     """The fields of a Dataset in which a column has this role."""
     _, category, time, key, target = names
@@ -78,10 +102,16 @@ def test_the_names_of_our_sql_are_found() -> None:
     assert {"value", "hash", "size", "middle", "#split", "#row", "rowid", "stratum", "place"} <= set(our_names())
 
 
-@settings(max_examples=examples(8, ci=4), deadline=None)
-@given(names=NAMES, role=ROLES)
-def test_any_name_passes_the_check(checked: Callable[..., Path], names: list[str], role: str) -> None:
-    folder = checked({"a.csv": table(names)}, **with_role(role, names))
+@settings(max_examples=examples(12, ci=6), deadline=None)
+@given(names=NAMES, role=ROLES, format_=st.sampled_from(["csv", "jsonl", "parquet"]))
+def test_any_name_passes_the_check(
+    checked: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    names: list[str],
+    role: str,
+    format_: str,
+) -> None:
+    folder = checked(write(names, format_, tmp_path_factory.mktemp("names")), **with_role(role, names))
 
     files = [str(folder / f"{split}.parquet") for split in ("train", "validation", "test")]
     found = duckdb.sql(f"SELECT * FROM read_parquet({files})")

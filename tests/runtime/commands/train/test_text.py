@@ -9,8 +9,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from flywheel_runtime.commands.train.pipeline import build_pipeline
+from flywheel_runtime.commands.train.validation import fit_pipeline
+from flywheel_runtime.datasets.features import UNKNOWN, Data, open_data
 from flywheel_runtime.datasets.texts import lower_text, split_terms, text_content
-from flywheel_runtime.models.estimators import ESTIMATORS
+from flywheel_runtime.models.estimators import ESTIMATORS, build_estimator, find_estimator
+from flywheel_runtime.models.onnx_export import ExportedModel, export_pipeline
 from flywheel_serving.model.graph import read_graph
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
 
@@ -68,6 +72,56 @@ def test_sentences_become_terms_that_tell(run_train: Any, checked: Any, language
     probabilities = answers(result, {"remark": UNSEEN, "minutes": [0.0] * len(UNSEEN)})
     assert np.isfinite(probabilities).all()
     assert probabilities[0] == pytest.approx(probabilities[1])
+
+
+def fit_and_export(folder: Path, name: str) -> tuple[Data, Any, ExportedModel]:
+    """The data, the pipeline that is fitted to its train split, and the exported model."""
+    data = open_data(folder, None)
+    task = data.schema["task"]
+    estimator = find_estimator(name, task)
+    model = build_estimator(name, estimator, {}, 0, 1, classes=len(data.classes))
+    rows = data.read("train")
+    fitted = fit_pipeline(build_pipeline(data, estimator, model, 0), rows, np.arange(len(rows)))
+    return data, fitted, export_pipeline(fitted, data)
+
+
+@pytest.mark.parametrize(
+    "estimator", ["LogisticRegression", "DecisionTreeClassifier", "HistGradientBoostingClassifier"]
+)
+@pytest.mark.parametrize("language", ["de", "ru", "ja"])
+def test_unseen_texts_get_the_answers_of_the_pipeline(checked: Any, language: str, estimator: str) -> None:
+    data, fitted, exported = fit_and_export(checked({"a.csv": remarks(language)}, target="late"), estimator)
+    known = GOOD[language][0] + " " + BAD[language][1]
+    texts = [
+        *UNSEEN,
+        known.upper(),
+        f"neu {known} новое 新",
+        known[3:],
+        "\u00a0" + known.replace(" ", "\t"),
+        "a" * 5000,
+    ]
+    minutes = np.linspace(-2, 2, len(texts))
+
+    outputs = exported.run({"remark": np.array(texts, dtype=object).reshape(-1, 1), "minutes": minutes.reshape(-1, 1)})
+
+    assert [feature.name for feature in data.features] == ["remark", "minutes"]
+    expected = fitted.predict_proba(np.column_stack([data.texts.add(texts), minutes]).astype(np.float32))
+    assert outputs["probabilities"] == pytest.approx(expected, abs=1e-5)
+    assert len(np.unique(expected.round(6), axis=0)) > 1, "texts with known words have answers of their own"
+
+
+def test_unseen_categories_get_the_answers_of_the_pipeline(checked: Any) -> None:
+    lines = [f"{['red', 'green', 'blue', ''][n % 4]},{n % 7},{n % 4 // 2}\n" for n in range(400)]
+    data, fitted, exported = fit_and_export(
+        checked({"a.csv": "colour,x,late\n" + "".join(lines)}, target="late"), "DecisionTreeClassifier"
+    )
+    unseen = np.array([["mauve"], [""], ["RED"], ["red "]], dtype=object)
+
+    outputs = exported.run({"colour": unseen, "x": np.zeros((4, 1))})
+
+    assert [feature.name for feature in data.features] == ["colour", "x"]
+    rows = np.tile(np.array([UNKNOWN, 0], np.float32), (4, 1))
+    assert outputs["probabilities"] == pytest.approx(fitted.predict_proba(rows), abs=1e-5)
 
 
 def test_the_rows_of_a_text_model_are_proven_independent(run_train: Any, checked: Any) -> None:

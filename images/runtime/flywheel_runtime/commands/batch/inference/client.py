@@ -126,7 +126,7 @@ class Client:
                 if response.status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
                     raise RequestRejected(words)
             time.sleep(RETRY_PAUSE_SECONDS)
-        finding = f"the model server beside this container did not response for {self._patience:.0f} s ({words})"
+        finding = f"the model server beside this container did not respond for {self._patience:.0f} s ({words})"
         raise Failure("ServerLost", f"{finding}; see the log of its container 'server'", retry=True)
 
 
