@@ -2,17 +2,15 @@
 
 import os
 import sys
-from argparse import Action, ArgumentParser, Namespace
-from collections.abc import Callable, Iterable
-
-import argcomplete
-from argcomplete.finders import CompletionFinder
-from argcomplete.shell_integration import shellcode
+from argparse import Action, ArgumentParser, Namespace, _SubParsersAction
+from collections.abc import Callable, Iterable, Iterator
 
 from flywheel.cli import make_parser
 from flywheel.cli.connection import connect
 from flywheel.cli.errors import DONE, CommandError
+from flywheel.cli.resource_names import APIS
 from flywheel.cluster.errors import ApiError
+from flywheel.core.resource import api
 from flywheel.core.resource.api import Api
 
 SHELLS = ("bash", "zsh", "fish")
@@ -26,6 +24,19 @@ examples:
 
 'kubectl flywheel' is completed by kubectl's own completion.
 """
+NAMESPACES = Api("", "v1", "Namespace", "namespaces")
+# What an argument is completed with, by its metavar, or by the name of its option.
+KINDS_OF_ARGUMENTS = {
+    "MODEL": api.MODEL,
+    "MODELVERSION": api.MODEL_VERSION,
+    "PIPELINE": api.TRAINING_PIPELINE,
+    "RUN": api.TRAINING_RUN,
+    "experiment": api.EXPERIMENT,
+    "pipeline": api.TRAINING_PIPELINE,
+    "service": api.INFERENCE_SERVICE,
+    "namespace": NAMESPACES,
+}
+OF_ANY_KIND = ("KIND/NAME", "TARGET")
 Completer = Callable[..., list[str]]
 
 
@@ -36,41 +47,77 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prints the shell's code."""
+    from argcomplete.shell_integration import shellcode
+
     print(shellcode(["flywheel"], shell=arguments.shell))
     return DONE
 
 
-def complete_names(action: Action, *apis: Api, with_kind: bool = False) -> None:
-    """Lets an argument be completed by the names of objects of these kinds, as NAME or KIND/NAME. A cluster that is away completes nothing."""
-
-    def names(prefix: str, parsed_args: Namespace, **_more: object) -> list[str]:
-        try:
-            found = _names(parsed_args, apis, with_kind=with_kind)
-            return sorted(name for name in found if name.startswith(prefix))
-        except (ApiError, CommandError):
-            return []
-
-    action.completer = names  # type: ignore[attr-defined]
-
-
-def _names(arguments: Namespace, apis: Iterable[Api], *, with_kind: bool) -> Iterable[str]:
-    connection = connect(arguments)
-    for api in apis:
-        for each in connection.client.list_metadata(api, connection.namespace).get("items") or ():
-            name = str(each["metadata"]["name"])
-            yield f"{api.kind.lower()}/{name}" if with_kind else name
-
-
 def complete_line() -> None:
     """Completes the line that a shell is at, and ends the process."""
-    argcomplete.autocomplete(make_parser(os.environ.get("COMP_LINE", "").split()), always_complete_options=False)
+    import argcomplete
+
+    argcomplete.autocomplete(
+        make_completed_parser(os.environ.get("COMP_LINE", "").split()), always_complete_options=False
+    )
 
 
 def complete_for_kubectl() -> int:
     """Prints the completions of `kubectl flywheel`, as kubectl asks its plugins for them, one a line and a directive."""
+    from argcomplete.finders import CompletionFinder
+
     words = sys.argv[1:] or [""]
-    finder = CompletionFinder(make_parser(words), always_complete_options=False)
+    finder = CompletionFinder(make_completed_parser(words), always_complete_options=False)
     for each in finder._get_completions(["flywheel", *words[:-1]], words[-1], "", None):  # type: ignore[no-untyped-call]
         print(each.rstrip())
     print(NO_FILES)
     return DONE
+
+
+def make_completed_parser(words: list[str]) -> ArgumentParser:
+    """Returns the parser whose arguments know how they are completed."""
+    parser = make_parser(words)
+    for action in _actions(parser):
+        completer = find_completer(action)
+        if completer is not None:
+            action.completer = completer  # type: ignore[attr-defined]
+    return parser
+
+
+def find_completer(action: Action) -> Completer | None:
+    """Returns what completes an argument with names of the cluster, or None."""
+    if action.metavar in OF_ANY_KIND:
+        return _completer(APIS, with_kind=True)
+    kind = KINDS_OF_ARGUMENTS.get(str(action.metavar)) or KINDS_OF_ARGUMENTS.get(action.dest)
+    return None if kind is None else _completer((kind,), with_kind=False)
+
+
+def _actions(parser: ArgumentParser) -> Iterator[Action]:
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for each in action.choices.values():
+                yield from _actions(each)
+        else:
+            yield action
+
+
+def _completer(apis: Iterable[Api], *, with_kind: bool) -> Completer:
+    """Returns a completer by names of objects of these kinds. A cluster that is away completes nothing."""
+
+    def names(prefix: str, parsed_args: Namespace, **_more: object) -> list[str]:
+        try:
+            found = list(_names(parsed_args, apis, with_kind=with_kind))
+        except (ApiError, CommandError):
+            return []
+        return sorted(name for name in found if name.startswith(prefix))
+
+    return names
+
+
+def _names(arguments: Namespace, apis: Iterable[Api], *, with_kind: bool) -> Iterable[str]:
+    connection = connect(arguments)
+    for each_api in apis:
+        namespace = None if each_api == NAMESPACES else connection.namespace
+        for each in connection.client.list_metadata(each_api, namespace).get("items") or ():
+            name = str(each["metadata"]["name"])
+            yield f"{each_api.kind.lower()}/{name}" if with_kind else name

@@ -2,7 +2,6 @@
 
 from argparse import ArgumentParser, Namespace
 
-from flywheel.cli.completion import complete_names
 from flywheel.cli.connection import connect
 from flywheel.cli.decisions.field_owner import warn_of_git
 from flywheel.cli.errors import DONE, CommandError
@@ -22,7 +21,7 @@ The approval is in your name, as 'kubectl auth whoami' prints it, and holds for 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel approve`."""
-    complete_names(parser.add_argument("version", metavar="MODELVERSION", help="the ModelVersion"), MODEL_VERSION)
+    parser.add_argument("version", metavar="MODELVERSION", help="the ModelVersion")
     parser.add_argument("--reason", metavar="TEXT", help="why, such as a ticket")
 
 

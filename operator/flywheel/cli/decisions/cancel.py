@@ -2,7 +2,6 @@
 
 from argparse import ArgumentParser, Namespace
 
-from flywheel.cli.completion import complete_names
 from flywheel.cli.connection import connect
 from flywheel.cli.decisions.field_owner import warn_of_git
 from flywheel.cli.errors import DONE
@@ -29,8 +28,7 @@ FIELDS = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel cancel`."""
-    name = parser.add_argument("object", metavar="RUN", help="a TrainingRun, or KIND/NAME of another kind")
-    complete_names(name, TRAINING_RUN)
+    parser.add_argument("object", metavar="RUN", help="a TrainingRun, or KIND/NAME of another kind")
     parser.add_argument("--undo", action="store_true", help="let a suspended Experiment or BatchInference go on")
 
 

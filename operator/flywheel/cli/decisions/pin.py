@@ -2,7 +2,6 @@
 
 from argparse import ArgumentParser, Namespace
 
-from flywheel.cli.completion import complete_names
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.decisions.field_owner import warn_of_git
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
@@ -22,9 +21,8 @@ It sets spec.champion. With promotion: Approval it needs the verb approve on mod
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel pin`."""
-    complete_names(parser.add_argument("model", metavar="MODEL", help="the Model"), MODEL)
-    version = parser.add_argument("version", metavar="MODELVERSION", nargs="?", help="one of its versions")
-    complete_names(version, MODEL_VERSION)
+    parser.add_argument("model", metavar="MODEL", help="the Model")
+    parser.add_argument("version", metavar="MODELVERSION", nargs="?", help="one of its versions")
     parser.add_argument("--unset", action="store_true", help="let the operator decide again")
 
 

@@ -4,7 +4,6 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from typing import Any
 
-from flywheel.cli.completion import complete_names
 from flywheel.cli.connection import connect
 from flywheel.cli.decisions.field_owner import warn_of_git
 from flywheel.cli.errors import DONE
@@ -27,7 +26,7 @@ CLEAR_REJECTION_ANNOTATION = "flywheel.ml/clear-rejection"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel reject`."""
-    complete_names(parser.add_argument("version", metavar="MODELVERSION", help="the ModelVersion"), MODEL_VERSION)
+    parser.add_argument("version", metavar="MODELVERSION", help="the ModelVersion")
     parser.add_argument("--undo", action="store_true", help="offer it again")
 
 

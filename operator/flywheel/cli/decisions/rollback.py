@@ -2,7 +2,6 @@
 
 from argparse import ArgumentParser, Namespace
 
-from flywheel.cli.completion import complete_names
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.decisions.pin import require_version, write_champion
 from flywheel.cli.errors import DONE, CommandError
@@ -23,9 +22,8 @@ The pin stays until 'flywheel pin MODEL --unset'; 'flywheel reject' excludes the
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel rollback`."""
-    model = parser.add_argument("model", metavar="MODEL", help="the Model, or inferenceservice/NAME of a service")
-    complete_names(model, MODEL)
-    complete_names(parser.add_argument("--to", metavar="MODELVERSION", help="another version"), MODEL_VERSION)
+    parser.add_argument("model", metavar="MODEL", help="the Model, or inferenceservice/NAME of a service")
+    parser.add_argument("--to", metavar="MODELVERSION", help="another version")
 
 
 def run(arguments: Namespace) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.cli.completion import complete_names
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE
 from flywheel.cli.fields import drop_empty, get_field, list_objects
@@ -13,7 +12,7 @@ from flywheel.cli.output import STYLES, add_output_option, add_watch_option, esc
 from flywheel.cli.overview.namespace_tree import read_objects
 from flywheel.cli.overview.status import SYMBOLS
 from flywheel.cli.overview.upstream import Key, Objects, find_makers, find_upstream, key_of, state_of
-from flywheel.cli.resource_names import APIS, find_object
+from flywheel.cli.resource_names import find_object
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Manifest
 
@@ -58,8 +57,7 @@ class Finding:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel explain`."""
-    name = parser.add_argument("object", metavar="KIND/NAME", help="the object")
-    complete_names(name, *APIS, with_kind=True)
+    parser.add_argument("object", metavar="KIND/NAME", help="the object")
     add_output_option(parser, ("table", "json", "yaml"))
     add_watch_option(parser)
 
