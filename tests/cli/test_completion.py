@@ -42,7 +42,6 @@ def test_an_argument_is_completed_by_names(command: str, argument: str) -> None:
         (["status", "--wa"], ["--watch"]),
         (["status", "-o", "j"], ["json"]),
         (["explain", "mod"], []),
-        (["nonsense", ""], []),
     ],
 )
 def test_kubectl_is_answered_though_no_cluster_is_there(
