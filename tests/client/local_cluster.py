@@ -99,10 +99,18 @@ class LocalCluster:
         if call.method == "POST":
             made = {
                 **call.body,
-                "metadata": {**call.body["metadata"], "name": call.body["metadata"].get("generateName", "") + "x7k2p"},
+                "metadata": {
+                    **call.body["metadata"],
+                    "name": call.body["metadata"].get("generateName", "") + "x7k2p",
+                    "uid": "uid-1",
+                },
             }
             self.add(plural, made)
             return Reply(made, 201)
+        if call.method == "PATCH" and "merge" in call.headers["Content-Type"]:
+            live = self.objects[plural, name]
+            self.add(plural, {**live, "spec": {**live["spec"], **call.body["spec"]}})
+            return Reply(live)
         if call.method in ("PATCH", "PUT"):
             self.add(plural, call.body)
             return Reply(call.body)

@@ -111,7 +111,7 @@ class Session:
         """Sets fields of a spec."""
         with _translated_errors():
             live = self.require(api, name)
-            self.cluster.replace(api, {**live, "spec": {**live["spec"], **spec}})
+            self.cluster.merge(live, api, {"spec": spec}, FIELD_MANAGER)
 
     def predictor(self, service: Manifest, version: str | None = None) -> Predictor:
         """Returns a service as what predicts: by its address in the cluster, else through the API server's proxy."""
