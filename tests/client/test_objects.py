@@ -32,7 +32,7 @@ def run_with(**conditions: str) -> dict[str, Any]:
         for name, value in conditions.items()
     ]
     return {
-        "metadata": {"name": "monthly-x7k2p", "namespace": "shop", "generation": 1},
+        "metadata": {"name": "monthly-x7k2p", "namespace": "shop", "generation": 1, "uid": "uid-1"},
         "spec": {"pipeline": "monthly"},
         "status": {"conditions": found, "steps": [{"name": "train", "state": "Running"}]},
     }
