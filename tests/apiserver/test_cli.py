@@ -420,7 +420,7 @@ def test_a_run_without_wait_says_where_to_look(flywheel: Flywheel) -> None:
     code, told = flywheel("run", "monthly")
 
     assert code == 0
-    assert "'kubectl get fwrun monthly-" in told
+    assert "'flywheel explain trainingrun/monthly-" in told
 
 
 def test_whoever_has_no_kubeconfig_is_told(

@@ -95,7 +95,7 @@ def run(arguments: Namespace) -> int:
     name = str(made["metadata"]["name"])
     print(f"TrainingRun '{name}' in namespace '{connection.namespace}' was created", flush=True)
     if not arguments.wait:
-        print(f"'kubectl get fwrun {name} -n {connection.namespace}' shows its progress")
+        print(f"'flywheel explain trainingrun/{name} -n {connection.namespace} --watch' shows its progress")
         return DONE
     try:
         return follow(connection, name, seconds)
@@ -202,13 +202,13 @@ def follow(connection: Connection, name: str, seconds: float | None) -> int:
             raise CommandError(f"TrainingRun '{name}' was deleted while it ran; 'flywheel run' starts another")
         for subject, line in changes(found, printed):
             printed[subject] = line
-            print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
+            print(f"{datetime.now(UTC):%H:%M:%S} {escape_controls(line)}", flush=True)
         succeeded = find_condition(found, "Succeeded").get("status")
         if succeeded in ("True", "False"):
             return DONE if succeeded == "True" else FAILED
         if ends is not None and time.monotonic() >= ends:
             raise CommandError(
-                f"TrainingRun '{name}' has not ended within --timeout; it continues, and 'kubectl get fwrun {name}' shows its progress"
+                f"TrainingRun '{name}' has not ended within --timeout; it continues, and 'flywheel explain trainingrun/{name}' shows its progress"
             )
         time.sleep(POLL_SECONDS)
 

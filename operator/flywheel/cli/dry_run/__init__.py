@@ -13,6 +13,7 @@ import yaml
 from flywheel.cli.connection import connect
 from flywheel.cli.dry_run.simulation import Simulation
 from flywheel.cli.errors import DONE, FAILED, CommandError
+from flywheel.cli.output import escape_controls
 from flywheel.cli.yaml_text import load_yaml_documents
 
 DESCRIPTION = "Ask the API server whether it would accept a manifest and every Job and other object that it leads to. Nothing is created, nothing runs."
@@ -49,7 +50,7 @@ def run(arguments: Namespace) -> int:
     tested = refused = 0
     for result in simulation.results():
         tested, refused = tested + result.tested, refused + (result.refusal is not None)
-        print(result.line(), flush=True)
+        print(escape_controls(result.line()), flush=True)
     print(f"{tested} object{'' if tested == 1 else 's'} tested, {refused} refused; nothing was created")
     return FAILED if refused else DONE
 

@@ -3,6 +3,7 @@
 facts (from the API server) ─▶ card | bom | json, each with a digest of its content ─▶ check: the file against the cluster
 """
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
 from flywheel.cli.export import bom, card, model_facts_json
 from flywheel.cli.export.check import compare, is_unmodified, parse_document
 from flywheel.cli.export.facts import fetch_facts
+from flywheel.cli.output import escape_controls, escape_lines
 
 DESCRIPTION = "Write what is known of a ModelVersion: a model card, a CycloneDX ML-BOM, or JSON; or check such a file."
 EXAMPLES = """\
@@ -40,7 +42,8 @@ def run(arguments: Namespace) -> int:
         return _check(arguments)
     text = render(arguments.format, fetch_facts(connect(arguments), arguments.version))
     if arguments.to is None:
-        print(text, end="")
+        # A file has the text as it is; a terminal is not to obey what others have written.
+        print(escape_lines(text) if sys.stdout.isatty() else text, end="")
         return DONE
     try:
         arguments.to.write_text(text)
@@ -70,7 +73,7 @@ def _check(arguments: Namespace) -> int:
         raise CommandError(f"'{arguments.check}' {state}, and cannot be compared with the cluster: {error}") from None
     findings = compare(document, parse_document(now, "the cluster"))
     for finding in findings:
-        print(finding)
+        print(escape_controls(finding))
     if findings:
         return FAILED
     print(f"{arguments.check} is unmodified, and matches the cluster's ModelVersion '{document.version}'")

@@ -3,12 +3,12 @@
 source ─▶ Dataset ─▶ its versions ─▶ Experiment (of a TrainingRun) ─▶ ModelVersion ─▶ Model, InferenceService, BatchInference
 """
 
-import json
 from argparse import ArgumentParser, Namespace
 
 from flywheel.cli.connection import connect
 from flywheel.cli.errors import DONE
 from flywheel.cli.lineage import graph, tree
+from flywheel.cli.output import escape_lines, print_document
 
 DESCRIPTION = (
     "Print where a version comes from and what it led to, from the digest of its data to the services that serve it."
@@ -25,15 +25,22 @@ examples:
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel lineage`."""
     parser.add_argument("name", metavar="NAME", help="a name, KIND/NAME, or a digest")
-    parser.add_argument("--format", choices=("tree", "json"), default="tree", help="how to print (default: tree)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        "--format",
+        choices=("tree", "json", "yaml"),
+        default="tree",
+        help="how to print (default: tree)",
+    )
 
 
 def run(arguments: Namespace) -> int:
     """Prints the lineage."""
     lineage = graph.build_graph(connect(arguments))
     start = lineage.find(arguments.name)
-    if arguments.format == "json":
-        print(json.dumps(lineage.to_json(start), indent=2, sort_keys=True, ensure_ascii=False))
+    if arguments.output == "tree":
+        print(escape_lines(tree.render_tree(lineage, start)))
     else:
-        print(tree.render_tree(lineage, start))
+        print_document(lineage.to_json(start), arguments.output)
     return DONE
