@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.cli import promote
+from flywheel.cli import manifest_files, promote
 from flywheel.cli.errors import CommandError
 from flywheel.core.resource.values import Number
 from flywheel.kinds.model.schema.spec import ModelSpec
@@ -77,11 +77,11 @@ def test_what_is_written_fits_the_kind(version: dict[str, Any], place: dict[str,
 def test_files_are_written_once(tmp_path: Path) -> None:
     manifests = [promote.promoted_model(sample_namespace.DELAY), promote.promoted_version(sample_namespace.VERSION, {})]
 
-    written = promote.write_manifests(manifests, tmp_path / "new", force=False)
+    written = manifest_files.write_manifests(manifests, tmp_path / "new", force=False)
 
     assert [path.name for path in written] == ["model-delay.yaml", f"modelversion-{sample_namespace.CHAMPION}.yaml"]
     assert yaml.safe_load(written[1].read_text()) == manifests[1]
-    assert promote.write_manifests(manifests, tmp_path / "new", force=False) == []
+    assert manifest_files.write_manifests(manifests, tmp_path / "new", force=False) == []
 
 
 def test_a_file_of_other_content_is_overwritten_only_with_force(tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_a_file_of_other_content_is_overwritten_only_with_force(tmp_path: Path) 
     mine.write_text("mine")
 
     with pytest.raises(CommandError, match="exists with other content"):
-        promote.write_manifests(manifests, tmp_path, force=False)
+        manifest_files.write_manifests(manifests, tmp_path, force=False)
 
     assert [path.name for path in tmp_path.iterdir()] == [mine.name]
-    assert len(promote.write_manifests(manifests, tmp_path, force=True)) == 2
+    assert len(manifest_files.write_manifests(manifests, tmp_path, force=True)) == 2
     assert mine.read_text() != "mine"
 
 
@@ -101,7 +101,7 @@ def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(CommandError, match="cannot be written"):
-        promote.write_manifests(
+        manifest_files.write_manifests(
             [promote.promoted_model(sample_namespace.DELAY)], tmp_path / "file" / "below", force=False
         )
 
@@ -121,7 +121,7 @@ def test_a_model_that_the_target_has_is_its_own(tmp_path: Path, content: Any, th
     text = content if isinstance(content, str) else yaml.safe_dump(content)
     (tmp_path / "deep" / "a.yaml").write_text(text)
 
-    assert promote.declares_model(tmp_path, "delay") is there
+    assert manifest_files.declares_model(tmp_path, "delay") is there
 
 
 @pytest.mark.parametrize(

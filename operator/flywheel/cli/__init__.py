@@ -31,6 +31,7 @@ COMMANDS = {
         Command("pin", "flywheel.cli.decisions.pin", "pin a version as champion, or unset the pin"),
         Command("rollback", "flywheel.cli.decisions.rollback", "pin the champion of before"),
         Command("promote", "flywheel.cli.promote", "write a version as manifests for another namespace or cluster"),
+        Command("import", "flywheel.cli.mlflow_import", "runs and models of an MLflow server", connects=False),
     ),
     "see what is there": (
         Command("status", "flywheel.cli.overview.status", "a namespace as one tree, from data to services"),

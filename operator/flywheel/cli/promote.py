@@ -5,19 +5,17 @@ There it is verified again: loaded in the serving image, golden rows replayed, g
 
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, pick_fields
-from flywheel.cli.yaml_text import dump_yaml, load_yaml_documents
-from flywheel.core.resource.api import MODEL, MODEL_VERSION, Api, Manifest
+from flywheel.cli.manifest_files import declare_metrics, declares_model, new_manifest, write_manifests
+from flywheel.core.resource.api import MODEL, MODEL_VERSION, Manifest
 from flywheel.core.resource.conditions import find_condition
-from flywheel.core.resource.values import Number, Sha256
+from flywheel.core.resource.values import Sha256
 
 DESCRIPTION = "Write a model's champion as manifests for another namespace or cluster, where it is verified again."
 EXAMPLES = """\
@@ -30,7 +28,6 @@ Without --source a trained version is named by its artifact's digest, which must
 """
 FROM_ANNOTATION = "flywheel.ml/promoted-from"
 LOCAL_MEASUREMENTS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap")  # which the target measures itself
-MAX_METRICS = 32
 MODEL_FILE = "model.onnx"  # the model's file in a served artifact (images/README.md, "A model artifact")
 
 
@@ -77,7 +74,7 @@ def promoted_version(version: Manifest, place: Mapping[str, Any], namespace: str
     artifact = {"source": {"artifact": {"digest": status["digest"]}}, "path": MODEL_FILE}
     named = {"source": own} if "sha256" in own and not spec.get("quantize") else artifact
     lineage = spec.get("lineage")
-    return _manifest(
+    return new_manifest(
         MODEL_VERSION,
         metadata["name"],
         namespace,
@@ -95,27 +92,7 @@ def promoted_version(version: Manifest, place: Mapping[str, Any], namespace: str
 def promoted_model(model: Manifest, namespace: str | None = None) -> dict[str, Any]:
     """Returns the Model with its objective and gates. A pinned champion is a decision of the source, so it is left out."""
     spec = {key: value for key, value in model["spec"].items() if key != "champion"}
-    return _manifest(MODEL, model["metadata"]["name"], namespace, spec, {})
-
-
-def write_manifests(manifests: Iterable[dict[str, Any]], folder: Path, *, force: bool) -> list[Path]:
-    """Writes one file for each manifest, all or none, and returns the paths. A file of the same content is left alone.
-
-    Raises:
-        CommandError: a file has other content, or the folder cannot be written.
-    """
-    texts = {folder / f"{one['kind'].lower()}-{one['metadata']['name']}.yaml": dump_yaml(one) for one in manifests}
-    try:
-        other = [path for path, text in texts.items() if path.exists() and path.read_text() != text]
-        if other and not force:
-            raise CommandError(f"'{other[0]}' exists with other content; look at it, then overwrite it with --force")
-        folder.mkdir(parents=True, exist_ok=True)
-        differing = [path for path, text in texts.items() if not path.exists() or path in other]
-        for path in differing:
-            path.write_text(texts[path])
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"'{folder}' cannot be written: {error}; choose another --to") from None
-    return differing
+    return new_manifest(MODEL, model["metadata"]["name"], namespace, spec, {})
 
 
 def _version(connection: Connection, model: Manifest, name: str | None) -> Manifest:
@@ -175,49 +152,14 @@ def _place(arguments: Namespace) -> dict[str, Any]:
 
 
 def _declared(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """Returns metrics as a spec may declare them: decimal numbers of at most 18 digits after the point, and no local measurements."""
-    texts = {
-        name: str(value)
-        for name, value in sorted(metrics.items())
-        if name not in LOCAL_MEASUREMENTS and not name.startswith("fp32_")
-    }
-    numbers = {name: number for name, text in texts.items() if (number := _number(text)) is not None}
-    return dict(list(numbers.items())[:MAX_METRICS])
-
-
-def _number(text: str) -> str | None:
-    for write in (str, lambda number: f"{float(number):.15e}"):
-        try:
-            return str(Number.parse(write(text)))
-        except ValueError:
-            continue
-    return None
-
-
-def _manifest(
-    api: Api, name: str, namespace: str | None, spec: Mapping[str, Any], annotations: Mapping[str, str]
-) -> dict[str, Any]:
-    metadata = drop_empty({"namespace": namespace, "annotations": dict(annotations)})
-    return api.manifest(name, metadata=metadata, spec=drop_empty(spec))
-
-
-def declares_model(folder: Path, model: str) -> bool:
-    """Returns whether a manifest below the folder declares that Model, so that the target decides on its gates."""
-    return any(
-        get_field(one, "kind") == MODEL.kind
-        and get_field(one, "metadata", "name") == model
-        and str(get_field(one, "apiVersion")).startswith(MODEL.group)
-        for one in _manifests(folder)
+    """Returns the metrics that the spec declares: no local measurements."""
+    return declare_metrics(
+        {
+            name: value
+            for name, value in metrics.items()
+            if name not in LOCAL_MEASUREMENTS and not name.startswith("fp32_")
+        }
     )
-
-
-def _manifests(folder: Path) -> Iterator[Any]:
-    """Yields every manifest that can be parsed; a template of another tool is skipped."""
-    for path in sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))):
-        try:
-            yield from load_yaml_documents(path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            continue
 
 
 def _next_step(version: Manifest, place: Mapping[str, Any]) -> str:
