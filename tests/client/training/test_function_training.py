@@ -1,5 +1,6 @@
 """A training is applied, followed and read, on an API server and a reader on loopback."""
 
+import time
 from typing import Any
 
 import pytest
@@ -103,6 +104,36 @@ def test_without_the_right_to_logs_one_line_says_so(cluster: LocalCluster) -> No
     cluster.api[POD_LOG] = status(403, "Forbidden", "pods/log is forbidden")
 
     assert "Logs are shown when trials have ended: you may not 'get' pods/log in namespace 'shop'." in follow(cluster)
+
+
+def test_without_the_right_to_pods_one_line_says_so(cluster: LocalCluster) -> None:
+    cluster.add("experiments", experiment("True", "Trained", "Trained."))
+    cluster.api["/api/v1/namespaces/shop/pods"] = status(403, "Forbidden", "pods is forbidden")
+
+    assert "Logs are shown when trials have ended: you may not 'list' pods in namespace 'shop'." in follow(cluster)
+
+
+def test_an_interrupt_leaves_the_search_running_and_says_so(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.add("experiments", experiment(None, "Searching", "Searching."))
+    lines: list[str] = []
+
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Training(cluster.workspace().session, EXPERIMENT, "score").wait(show=lines.append)
+
+    assert lines == ["Experiment 'score' continues; the same cell, or wait(), follows it again."]
+
+
+def test_a_timeout_leaves_the_search_running(cluster: LocalCluster) -> None:
+    cluster.add("experiments", experiment(None, "Searching", "1 of 4 trials run."))
+
+    with pytest.raises(FlywheelError, match="has not ended in time; it continues: 1 of 4 trials run"):
+        Training(cluster.workspace().session, EXPERIMENT, "score").wait(timeout=0, show=lambda _line: None)
 
 
 def test_a_search_that_found_nothing_raises_with_its_condition_and_shows_the_recorded_log(

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ from flywheel.client.objects.live_objects import POLL_SECONDS, LiveObject
 from flywheel.client.training.experiment_manifest import TrainingRequest, experiment_manifest
 from flywheel.client.training.log_stream import LogStream, clean_line
 from flywheel.client.trial_list import Trial, Trials, find_trial, list_trials
-from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import DATASET, EXPERIMENT, Manifest
 from flywheel.core.resource.conditions import find_condition
 
@@ -66,18 +64,30 @@ class Training(LiveObject):
             FlywheelError: it found no model, or `timeout` seconds were over; the error has the condition.
         """
         write = show or _print_line
-        progress = _Progress(LogStream(self.session.cluster, self.session.namespace, self._uid(), write))
+        stream = LogStream(self.session.cluster, self.session.namespace, self._uid(), write)
+        progress = _Progress(stream)
         ends = None if timeout is None else time.monotonic() + timeout
         try:
-            while True:
-                progress.show(self.manifest)
-                if self.has_ended():
-                    return self
-                if ends is not None and time.monotonic() >= ends:
-                    raise self.timeout_error()
-                time.sleep(POLL_SECONDS)
+            self._follow(progress, ends)
+        except KeyboardInterrupt:
+            stream.write_line(f"{self} continues; the same cell, or wait(), follows it again.")
+            raise
+        except FlywheelError:
+            progress.finish(self.log)
+            raise
         finally:
-            progress.finish(self.manifest, self.log)
+            stream.stop()
+        return self
+
+    def _follow(self, progress: "_Progress", ends: float | None) -> None:
+        while True:
+            progress.show(self.manifest)
+            if self.has_ended():
+                progress.finish(self.log)
+                return
+            if ends is not None and time.monotonic() >= ends:
+                raise self.timeout_error()
+            time.sleep(POLL_SECONDS)
 
     def _uid(self) -> str:
         return str(self.manifest["metadata"]["uid"])
@@ -90,25 +100,25 @@ class _Progress:
         self._stream = stream
         self._shown: set[int] = set()
         self._said = ""
+        self._status: Mapping[str, Any] = {}
 
     def show(self, manifest: Manifest) -> None:
         """Shows what has changed, and the lines that trials wrote."""
-        with suppress(ApiError):  # the logs are recorded anyway
-            self._stream.follow_new_pods()
+        self._stream.follow_new_pods()
+        self._status = manifest.get("status") or {}
         ready = find_condition(manifest)
         line = f"{ready.get('reason')}: {ready.get('message')}"
         if ready and ready.get("reason") not in QUIET_REASONS and line != self._said:
             self._said = line
             self._stream.write_line(line)
-        for trial in self._new_trials(manifest):
-            self._stream.write_line(describe_trial(trial, (manifest.get("status") or {}).get("metric", "objective")))
+        for trial in self._new_trials():
+            self._stream.write_line(describe_trial(trial, self._status.get("metric", "objective")))
 
-    def finish(self, manifest: Manifest, read_log: Callable[[int], str]) -> None:
+    def finish(self, read_log: Callable[[int], str]) -> None:
         """Shows the rest of the logs, and the end of the last failed trial's log if nothing succeeded."""
         self._stream.finish()
-        status = manifest.get("status") or {}
-        failed = [each for each in status.get("lastTrials") or () if each.get("state") == "Failed"]
-        if status.get("best") or not failed:
+        failed = [each for each in self._status.get("lastTrials") or () if each.get("state") == "Failed"]
+        if self._status.get("best") or not failed:
             return
         try:
             tail = read_log(int(failed[0]["trial"])).encode()[-LOG_TAIL_BYTES:]
@@ -117,8 +127,8 @@ class _Progress:
         for line in tail.splitlines():
             self._stream.write_line(f"trial {failed[0]['trial']} | {clean_line(line)}")
 
-    def _new_trials(self, manifest: Manifest) -> list[Mapping[str, Any]]:
-        last = (manifest.get("status") or {}).get("lastTrials") or []
+    def _new_trials(self) -> list[Mapping[str, Any]]:
+        last = self._status.get("lastTrials") or []
         found = [each for each in reversed(last) if each["trial"] not in self._shown]
         self._shown |= {each["trial"] for each in found}
         return found

@@ -31,12 +31,19 @@ class LogStream:
         self._lock = threading.Lock()
         self._threads: dict[str, threading.Thread] = {}
         self._refused = False
+        self._stopped = False
 
     def follow_new_pods(self) -> None:
-        """Begins to follow each pod whose main container has started since the last call."""
+        """Begins to follow each pod whose main container has started since the last call. Without an answer, the next call does."""
         if self._refused:
             return
-        for pod in self._cluster.list_objects(POD, self._namespace, f"{UID_LABEL}={self._uid}"):
+        try:
+            pods = self._cluster.list_objects(POD, self._namespace, f"{UID_LABEL}={self._uid}")
+        except ApiError as error:
+            if error.forbidden:
+                self._refuse("'list' pods")
+            return  # the logs are recorded anyway
+        for pod in pods:
             uid = pod["metadata"]["uid"]
             if uid not in self._threads and _main_has_started(pod):
                 name, step = pod["metadata"]["name"], pod["metadata"]["labels"].get(STEP_LABEL, "")
@@ -49,10 +56,15 @@ class LogStream:
         for thread in self._threads.values():
             thread.join(JOIN_SECONDS)
 
+    def stop(self) -> None:
+        """Shows nothing more: the lines of pods that still run would appear below another cell."""
+        self._stopped = True
+
     def write_line(self, line: str) -> None:
         """Shows a line among those of the logs."""
         with self._lock:
-            self._show(line)
+            if not self._stopped:
+                self._show(line)
 
     def _follow(self, pod: str, title: str) -> None:
         path = f"/api/v1/namespaces/{self._namespace}/pods/{pod}/log"
@@ -64,7 +76,7 @@ class LogStream:
             return  # the trial goes on, and its log is recorded at its end
         try:
             if response.status == HTTPStatus.FORBIDDEN:
-                self._refuse()
+                self._refuse("'get' pods/log")
             elif response.status == HTTPStatus.OK:
                 self._show_lines(title, read_lines(response))
         finally:
@@ -72,17 +84,19 @@ class LogStream:
 
     def _show_lines(self, title: str, lines: Iterator[str]) -> None:
         for number, line in enumerate(lines):
+            if self._stopped:
+                return
             if number == MAX_LINES:
                 self.write_line(f"{title} | more lines are not shown; log() of the trial has them when it has ended")
                 return
             self.write_line(f"{title} | {line}")
 
-    def _refuse(self) -> None:
+    def _refuse(self, missing: str) -> None:
         with self._lock:
             first, self._refused = not self._refused, True
         if first:
             self.write_line(
-                f"Logs are shown when trials have ended: you may not 'get' pods/log in namespace '{self._namespace}'."
+                f"Logs are shown when trials have ended: you may not {missing} in namespace '{self._namespace}'."
             )
 
 
