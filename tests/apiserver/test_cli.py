@@ -412,7 +412,7 @@ def test_who_stops_waiting_is_told_how_to_cancel(flywheel: Flywheel, monkeypatch
 
     code, told = flywheel("run", "monthly", "--wait")
 
-    assert code == 1
+    assert code == 130
     assert "The run continues. To cancel it: flywheel cancel monthly-" in told
 
 

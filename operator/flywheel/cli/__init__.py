@@ -57,12 +57,12 @@ COMMANDS = {
 }
 BY_NAME = {command.name: command for group in COMMANDS.values() for command in group}
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C, 141 the reader of a pipe went away."
-INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the number of the signal, as shells report them
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code (EXIT_CODES)."""
     # Imported here, since modules of commands import this package.
+    from flywheel.cli.errors import INTERRUPTED, PIPE_CLOSED
     from flywheel.cli.output import configure_streams
 
     configure_streams()

@@ -3,6 +3,7 @@
 from flywheel.cluster.errors import ApiError
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the number of the signal, as shells report them
 
 
 class CommandError(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flywheel.cli.connection import Connection, connect
-from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
+from flywheel.cli.errors import DONE, FAILED, INTERRUPTED, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
 from flywheel.cli.output import escape_controls
 from flywheel.cluster.errors import ApiError
@@ -101,7 +101,7 @@ def run(arguments: Namespace) -> int:
         return follow(connection, name, seconds)
     except KeyboardInterrupt:
         print(f"\nThe run continues. To cancel it: flywheel cancel {name} -n {connection.namespace}")
-        return FAILED
+        return INTERRUPTED
 
 
 def run_locally(arguments: Namespace) -> int:

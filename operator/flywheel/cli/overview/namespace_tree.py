@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.cli.connection import Connection
+from flywheel.cli.errors import CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
 from flywheel.cli.overview.upstream import API_BY_KIND, Key, Objects, find_makers, find_upstream, key_of, state_of
 from flywheel.core.resource import api
@@ -43,8 +44,15 @@ class Line:
 
 
 def read_objects(connection: Connection) -> dict[Key, Manifest]:
-    """Returns every object of Flywheel in the namespace."""
-    return {key_of(each): each for one in API_BY_KIND.values() for each in connection.list_objects(one)}
+    """Returns every object of Flywheel in the namespace.
+
+    Raises:
+        CommandError: the cluster does not have its kinds.
+    """
+    found = {key_of(each): each for one in API_BY_KIND.values() for each in connection.list_objects(one)}
+    if not found and not connection.client.serves(api.GROUP):
+        raise CommandError("this cluster does not have the kinds of Flywheel; 'flywheel doctor' says what is missing")
+    return found
 
 
 def build_lines(objects: Objects) -> list[Line]:
