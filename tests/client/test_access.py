@@ -1,5 +1,6 @@
 """Who the reader and the services are shown to be: tokens, addresses, and what a refusal says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,17 @@ def test_a_token_that_is_no_longer_accepted_is_replaced_once(cluster: LocalClust
     cluster.workspace(options=VIA_ACCOUNT).trials()
 
     assert [call.path.rpartition("/")[2] for call in cluster.calls] == ["token", "trials", "token", "trials"]
+
+
+def test_a_busy_reader_is_asked_again(cluster: LocalCluster) -> None:
+    replies = [reader_error(503, "Busy", "too many requests"), EMPTY]
+    cluster.reader[TRIALS] = lambda _call: replies.pop(0)
+    paused: list[float] = []
+
+    found = replace(cluster.workspace().session.reader, sleep=paused.append).get_json(TRIALS)
+
+    assert found["items"] == []
+    assert paused == [1.0]
 
 
 def test_an_expired_token_of_the_user_is_an_error_with_the_reason(cluster: LocalCluster) -> None:

@@ -72,6 +72,15 @@ def test_names_of_python_and_of_yaml_are_the_same() -> None:
     assert from_python.to_manifest()["spec"] == {"model": "m", "maxBodySize": "64Mi", "auth": {"serviceAccount": {}}}
 
 
+def test_a_notebook_shows_a_typed_object_and_a_live_one(cluster: LocalCluster) -> None:
+    typed = fw.Model("<b>", {})
+    live = cluster.workspace().model("missing")
+
+    assert "<b>" not in typed._repr_html_()
+    assert typed._mime_() == ("text/html", typed._repr_html_())
+    assert "does not exist" in live._repr_html_()
+
+
 def test_a_field_that_does_not_exist_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(FlywheelError, match=r"TrainingRun 'a': spec.pipelin") as caught:
         fw.TrainingRun("a", {"pipeline": "p", "pipelin": "q"})

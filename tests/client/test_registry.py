@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from flywheel.client.errors import FlywheelError
 from flywheel.client.predictor import MAX_ROWS, encode_json, to_json_value
 from flywheel.client.session import Options
-from tests.client.local_cluster import Call, LocalCluster, Reply, artifact, reader_error
+from tests.client.local_cluster import Call, LocalCluster, Reply, artifact, reader_error, status
 
 CONTENT = b"an ONNX model"
 DIGEST, FILES = artifact({"model.onnx": CONTENT, "evaluation.json": b"{}"})
@@ -136,6 +137,38 @@ def test_a_refused_prediction_says_why(serving: LocalCluster, reply: Reply, mess
 
     with pytest.raises(FlywheelError, match=message):
         serving.workspace().model("delay").predict([{"month": 3}])
+
+
+def test_a_busy_service_is_asked_again_when_it_says_so(serving: LocalCluster) -> None:
+    busy = Reply({"error": "busy"}, 429, {"Retry-After": "3"})
+    replies = [busy, busy]
+    paused: list[float] = []
+    serving.servers[PREDICT] = lambda call: replies.pop() if replies else predictions(call)
+    session = serving.workspace().session
+    predictor = replace(session.predictor(service({"none": {}})), sleep=paused.append)
+
+    assert predictor.predict([{"month": 3}]) == [{"label": 3, "probabilities": {"0": 0.25, "1": 0.75}}]
+    assert paused == [3.0, 3.0]
+
+
+def test_a_service_that_stays_busy_is_an_error_with_its_message(serving: LocalCluster) -> None:
+    serving.servers[PREDICT] = Reply({"error": "all workers are busy"}, 503, {"Retry-After": "1"})
+    predictor = replace(serving.workspace().session.predictor(service({"none": {}})), sleep=lambda _seconds: None)
+
+    with pytest.raises(FlywheelError, match="all workers are busy"):
+        predictor.predict([{"month": 3}])
+
+
+def test_a_service_without_servers_has_its_condition(serving: LocalCluster) -> None:
+    broken = service({"none": {}})
+    broken["status"]["conditions"] = [condition("ImageNotFound", "The image cannot be pulled.")]
+    serving.add("inferenceservices", broken)
+    serving.servers[PREDICT] = status(503, "ServiceUnavailable", "no endpoints available")
+
+    with pytest.raises(FlywheelError, match=r"no endpoints available.*The image cannot be pulled") as caught:
+        serving.workspace().model("delay").predict([{"month": 3}])
+
+    assert caught.value.condition["reason"] == "ImageNotFound"
 
 
 def test_a_version_that_no_service_serves_is_named(serving: LocalCluster) -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from flywheel.client.errors import MissingExtra
+from flywheel.client.errors import FlywheelError, MissingExtra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,11 @@ class DisplayFields:
         raise NotImplementedError
 
     def _repr_html_(self) -> str:
-        rows = [{"field": name, "value": value} for name, value in self._display_fields().items()]
+        try:
+            fields = self._display_fields()
+        except FlywheelError as error:
+            fields = {"error": error.message}
+        rows = [{"field": name, "value": value} for name, value in fields.items()]
         return render_html(rows, ["field", "value"], repr(self))
 
     def _mime_(self) -> tuple[str, str]:

@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import math
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ Rows = Sequence[Mapping[str, Any]]
 MAX_ROWS = 10_000  # of one request, as the server has it
 MAX_REQUEST_BYTES = 2 << 20  # half of what a server of 512Mi decodes as JSON
 MAX_RESPONSE_BYTES = 256 << 20
+RETRIED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+MAX_RETRIES, MAX_RETRY_SECONDS = 4, 10.0
+UNREACHABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 PREDICT_SECONDS = 90.0  # a computation may take 60 s by default
 
 
@@ -55,11 +59,16 @@ class Body:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A service that is reached at an endpoint. `version` is the ModelVersion that should respond; a rollout may send rows to another."""
+    """A service that is reached at an endpoint. `version` is the ModelVersion that should respond; a rollout may send rows to another.
+
+    `condition` is the service's, which an error has where the service was not ready.
+    """
 
     endpoint: Endpoint
     service: str
     version: str | None = None
+    condition: Mapping[str, Any] = field(default_factory=dict)
+    sleep: Callable[[float], None] = time.sleep
 
     def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
         """Returns one prediction for each row, in their order: a DataFrame with the same index for a DataFrame, else a list of objects.
@@ -90,15 +99,40 @@ class Predictor:
             yield found
 
     def _request(self, body: Body) -> Prediction:
+        for _ in range(MAX_RETRIES):
+            found = self._try_request(body)
+            if isinstance(found, Prediction):
+                return found
+            self.sleep(found)
+        last = self._try_request(body, is_last=True)
+        if isinstance(last, Prediction):
+            return last
+        raise FlywheelError(f"InferenceService '{self.service}' is busy; try again later", reason="Busy", status=503)
+
+    def _try_request(self, body: Body, *, is_last: bool = False) -> Prediction | float:
+        """Returns the predictions, or the seconds after which a service that is busy wants to be asked again."""
         path = f"/v2/models/{quote(self.service, safe='')}/predict"
         headers = {"Content-Type": body.content_type}
         response = self.endpoint.open("POST", path, headers=headers, body=body.content, read_seconds=PREDICT_SECONDS)
         with closing(response):
+            seconds = response.headers.get("Retry-After", "")
+            if response.status in RETRIED and seconds.isdigit() and not is_last:
+                return min(float(seconds), MAX_RETRY_SECONDS)
             if response.status != HTTPStatus.OK:
-                raise response_error(response, self.endpoint.place)
+                raise self._with_condition(response_error(response, self.endpoint.place))
             raw = read_bounded(response, MAX_RESPONSE_BYTES, self.endpoint.place)
-        found = json.loads(raw)
-        return Prediction(str(found.get("model_version", "")), found["predictions"])
+        try:
+            found = json.loads(raw)
+            return Prediction(str(found.get("model_version", "")), list(found["predictions"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise FlywheelError(f"{self.endpoint.place}: the response has no predictions", reason="Garbled") from None
+
+    def _with_condition(self, error: FlywheelError) -> FlywheelError:
+        """Returns the error of a service that cannot be reached with the reason that its condition gives."""
+        if error.status not in UNREACHABLE or self.condition.get("status") in (None, "True"):
+            return error
+        message = f"{error.message}. InferenceService '{self.service}': {self.condition.get('message')}"
+        return FlywheelError(message, reason=error.reason, status=error.status, condition=self.condition)
 
 
 def find_service(services: Sequence[Manifest], version: str | None = None, model: str | None = None) -> Manifest:

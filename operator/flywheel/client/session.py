@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flywheel.client.errors import FlywheelError
+from flywheel.client.errors import FlywheelError, describe_condition
 from flywheel.client.predictor import Predictor, service_audience
 from flywheel.client.transport.endpoints import Endpoint, ProxyEndpoint, UrlEndpoint, check_url
 from flywheel.client.transport.reader import Reader
@@ -127,7 +127,7 @@ class Session:
             endpoint = UrlEndpoint(check_url(str(url), f"status.url of InferenceService '{name}'"), token, self.pool)
         else:
             endpoint = ProxyEndpoint(self.cluster, self.namespace, name, SERVER_PORT, token)
-        return Predictor(endpoint, name, version)
+        return Predictor(endpoint, name, version, describe_condition(service))
 
 
 def open_user_session(

@@ -3,12 +3,14 @@
 The classes of specs are those that the CRDs are generated from, so what is typed here is what the API server takes.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from flywheel.client.display import DisplayFields
 from flywheel.client.errors import FlywheelError
 from flywheel.core.resource import api as apis
 from flywheel.core.resource.api import Api
@@ -25,8 +27,8 @@ from flywheel.kinds.trainingrun.schema.spec import TrainingRunSpec
 S = TypeVar("S", bound=Schema)
 
 
-@dataclass(frozen=True)
-class TypedObject(Generic[S]):
+@dataclass(frozen=True, repr=False)
+class TypedObject(DisplayFields, Generic[S]):
     """An object to apply. `spec` is the kind's class of specs, or the same as a mapping, whose fields have the names of YAML or of Python."""
 
     name: str
@@ -52,6 +54,14 @@ class TypedObject(Generic[S]):
             else {}
         )
         return self.api.manifest(self.name, metadata=given, spec=spec)
+
+    def _display_fields(self) -> Mapping[str, Any]:
+        manifest = self.to_manifest()
+        spec = {f"spec.{name}": json.dumps(value, ensure_ascii=False) for name, value in manifest["spec"].items()}
+        return {**manifest["metadata"], **spec}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
 
     def _parse(self, spec: Any) -> Schema:
         try:

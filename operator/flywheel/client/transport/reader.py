@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -21,6 +22,7 @@ PAGE_SIZE = 1000  # items of one request
 MAX_JSON_BYTES = 256 << 20
 MAX_ERROR_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 20
+MAX_ATTEMPTS, MAX_RETRY_SECONDS = 4, 10.0
 
 
 def path_of(*segments: str) -> str:
@@ -60,6 +62,7 @@ class Reader:
     endpoint: Endpoint
     renew: Callable[[], None] = lambda: None
     notify: Callable[[str], None] = warnings.warn
+    sleep: Callable[[float], None] = time.sleep
 
     def get_json(self, path: str, query: Query = ()) -> dict[str, Any]:
         """Returns the JSON object at a path.
@@ -106,15 +109,22 @@ class Reader:
             yield Download(_chunks(response, self.endpoint.place), first, size)
 
     def _open(self, path: str, query: Query, headers: Mapping[str, str] | None = None) -> "BaseHTTPResponse":
-        response = self.endpoint.open("GET", path, query=query, headers=headers)
-        if response.status == HTTPStatus.UNAUTHORIZED:
-            response.close()
-            self.renew()
+        """Opens a response, once more with a new token where one was not accepted, and again while the reader is busy."""
+        error: FlywheelError | None = None
+        for attempt in range(MAX_ATTEMPTS):
             response = self.endpoint.open("GET", path, query=query, headers=headers)
-        if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            if response.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                return response
             with closing(response):
-                raise response_error(response, self.endpoint.place)
-        return response
+                error = response_error(response, self.endpoint.place)
+                seconds = response.headers.get("Retry-After", "")
+            if error.status == HTTPStatus.UNAUTHORIZED and attempt == 0:
+                self.renew()
+            elif error.reason == "Busy" and attempt < MAX_ATTEMPTS - 1:
+                self.sleep(min(float(seconds), MAX_RETRY_SECONDS) if seconds.isdigit() else 1.0)
+            else:
+                break
+        raise error or FlywheelError(f"{self.endpoint.place} gave no response", reason="Unreachable")
 
 
 def read_bounded(response: "BaseHTTPResponse", max_bytes: int, place: str) -> bytes:
