@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flywheel.cli.doctor.namespace_checks import rbac_subject
 from flywheel.cli.output import render_text
 from flywheel.cli.overview.explanation import causes, follow_causes, next_step
 from flywheel.cli.overview.namespace_tree import build_lines
@@ -185,3 +186,14 @@ def test_a_failed_run_is_bad_though_it_is_no_longer_reconciled() -> None:
     )
 
     assert state_of(run) == ("bad", "StepFailed", "Why.")
+
+
+@pytest.mark.parametrize(
+    ("user", "option"),
+    [
+        ("jane@example.org", "--user='jane@example.org'"),
+        ("system:serviceaccount:shop:ci", "--serviceaccount=shop:ci"),
+    ],
+)
+def test_rights_are_given_to_who_lacks_them(user: str, option: str) -> None:
+    assert rbac_subject(user) == option

@@ -54,13 +54,22 @@ def check_rights(installation: Installation) -> Iterator[Finding]:
     if missing:
         shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
         role = "edit" if any(each.split()[0] in ("create", "patch") for each in missing) else "view"
+        subject = rbac_subject(installation.connection.user_name())
         yield Finding(
             "bad",
-            f"you may not {shown} in namespace '{installation.namespace}'; ask for its role {role}, which the chart's ClusterRole "
-            f"flywheel-{role} is part of: kubectl create rolebinding NAME -n {installation.namespace} --clusterrole={role} --user=YOU",
+            f"you may not {shown} in namespace '{installation.namespace}'; ask an administrator for the role {role}, which the chart's "
+            f"flywheel-{role} is part of: kubectl create rolebinding {role} -n {installation.namespace} --clusterrole={role} {subject}",
         )
     else:
         yield Finding("good", f"you may read and write every kind in namespace '{installation.namespace}'")
+
+
+def rbac_subject(user: str) -> str:
+    """Returns the option of `kubectl create rolebinding` for a user name."""
+    parts = user.split(":")
+    if len(parts) == 4 and parts[:2] == ["system", "serviceaccount"]:
+        return f"--serviceaccount={parts[2]}:{parts[3]}"
+    return f"--user='{user}'"
 
 
 def _is_allowed(installation: Installation, verb: str, api: Api) -> bool:
