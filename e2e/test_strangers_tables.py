@@ -56,6 +56,13 @@ spec:
   model: %(name)s
   auth: {none: {}}
 """
+MODEL_WITHOUT_DEFAULT_GATES = """
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: Model
+metadata: {name: %(name)s}
+spec: {defaultGates: Disabled}
+"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ def apply(namespace: Namespace, table: Table) -> None:
             "target": table.target,
             "columns": json.dumps(table.columns),
         }
-        namespace.apply(MANIFESTS % {**values, "seed": seed, "trials": TRIALS})
+        manifests = MANIFESTS if table.beats_constant else MANIFESTS + MODEL_WITHOUT_DEFAULT_GATES
+        namespace.apply(manifests % {**values, "seed": seed, "trials": TRIALS})
 
 
 @pytest.mark.parametrize("table", CHOSEN, ids=lambda table: table.name)
