@@ -11,7 +11,7 @@ from flywheel.cli.output import render_text
 from flywheel.cli.overview.explanation import causes, follow_causes, next_step
 from flywheel.cli.overview.namespace_tree import build_lines
 from flywheel.cli.overview.status import format_age, make_tree
-from flywheel.cli.overview.upstream import DEGRADED_REASONS, Key, key_of, state_of
+from flywheel.cli.overview.upstream import DEGRADED_REASONS, PROGRESS_REASONS, Key, key_of, state_of
 from flywheel.cli.resource_names import SHORT_NAMES
 from flywheel.core.resource.api import (
     DATASET,
@@ -146,6 +146,11 @@ def test_what_is_well_has_no_cause() -> None:
             thing(DATASET, "flights", "False", "Checking", "It runs.", {}), "none: it goes on by itself", id="work"
         ),
         pytest.param(
+            thing(MODEL, "delay", "False", "GateFailed", "No better than a constant.", {}),
+            "train a better version, or correct spec.gates",
+            id="a gate",
+        ),
+        pytest.param(
             thing(DATASET, "flights", "True", "CheckFailed", NO_SECRET, {}), "do what the message says", id="a fault"
         ),
     ],
@@ -159,6 +164,8 @@ def test_a_cause_has_a_next_step(found: dict[str, Any], step: str) -> None:
 
 def test_degraded_is_what_the_kinds_call_so() -> None:
     assert {reason for kind in discover.kinds() for reason in kind.health.degraded} == DEGRADED_REASONS
+    known = frozenset().union(*(kind.normal_reasons for kind in discover.kinds()))
+    assert known >= PROGRESS_REASONS
     assert {kind.short_name: kind.api for kind in discover.kinds()} == SHORT_NAMES
     assert {"AwaitingApproval", "RolloutPaused"} == {
         each for kind in discover.kinds() for each in kind.health.suspended

@@ -10,8 +10,8 @@ from flywheel.cli.errors import DONE
 from flywheel.cli.fields import drop_empty, get_field, list_objects
 from flywheel.cli.output import STYLES, add_output_option, add_watch_option, escape_controls, print_document, show
 from flywheel.cli.overview.namespace_tree import read_objects
-from flywheel.cli.overview.status import SYMBOLS
-from flywheel.cli.overview.upstream import Key, Objects, find_makers, find_upstream, key_of, state_of
+from flywheel.cli.overview.status import COLOURS, SYMBOLS
+from flywheel.cli.overview.upstream import Key, Objects, find_makers, find_upstream, has_ended, key_of, state_of
 from flywheel.cli.resource_names import find_object
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Manifest
@@ -35,6 +35,10 @@ NEXT_STEPS = {
     "CredentialsRefused": "flywheel doctor -n {namespace}",
     "StoreUnreachable": "flywheel doctor -n {namespace}",
     "ImagePullFailed": "flywheel doctor -n {namespace}",
+    "GateFailed": "train a better version, or correct spec.gates; 'flywheel pin {name} VERSION' serves one all the same",
+    "NoObjective": "name spec.objective, or 'flywheel pin {name} VERSION'",
+    "NotComparable": "add a gate 'champion', which measures both on the same rows, or 'flywheel pin {name} VERSION'",
+    "Unschedulable": "lower spec.resources of {kind} '{name}', or add a node",
     "OOMKilled": "raise spec.resources.limits.memory of {kind} '{name}'",
 }
 
@@ -101,6 +105,8 @@ def _follow(key: Key, objects: Objects, depth: int, seen: set[Key]) -> Iterator[
     ]
     not_yet = "waiting", "NotYet", f"{key} is created when {makers[0].short if makers else ''} registers a version."
     state, reason, message = not_yet if manifest is None else state_of(manifest)
+    if below and manifest is not None and not has_ended(manifest):
+        state = "good" if state == "good" else "waiting"  # for what is below
     yield Finding(key, state, reason, message, depth, is_cause=state != "good" and not below)
     yield from below
 
@@ -144,34 +150,39 @@ def _awaiting(model: Manifest) -> str:
 
 def render(connection: Connection, start: Key) -> Any:
     """Returns the chain, the warnings about its causes, and the next steps, as they are now."""
+    from rich.console import Group
     from rich.text import Text
 
     objects = read_objects(connection)
     chain = follow_causes(start, objects)
-    text = Text()
-    for finding in chain:
-        _append_finding(text, finding)
+    lines: list[Any] = [line for finding in chain for line in _finding_lines(finding)]
     for cause in causes(chain):
-        for line in _warnings(connection, objects.get(cause.key)):
-            text.append(f"\nWarning about {cause.key.short}: ", style=STYLES["waiting"])
-            text.append(escape_controls(line))
-        text.append(f"\nNext step for {escape_controls(cause.key.short)}: ", style=STYLES["header"])
-        text.append(escape_controls(next_step(cause, objects, connection.namespace)))
+        lines.append(Text())
+        for warning in _warnings(connection, objects.get(cause.key)):
+            head = (f"Warning about {escape_controls(cause.key.short)}: ", STYLES["waiting"])
+            lines.append(Text.assemble(head, escape_controls(warning)))
+        head = (f"Next step for {escape_controls(cause.key.short)}: ", STYLES["header"])
+        lines.append(Text.assemble(head, escape_controls(next_step(cause, objects, connection.namespace))))
     if not causes(chain):
-        text.append("\nNothing is wrong with it, nor with what it is made from.")
-    return text
+        lines.append(Text("Nothing is wrong with it, nor with what it is made from."))
+    return Group(*lines)
 
 
-def _append_finding(text: Any, finding: Finding) -> None:
+def _finding_lines(finding: Finding) -> Iterator[Any]:
+    """Yields the object and, indented as far, its message."""
+    from rich.padding import Padding
+    from rich.text import Text
+
     indent = "   " * (finding.depth - 1) + "└─ " if finding.depth else ""
-    colour = STYLES["bad"] if finding.state == "missing" else STYLES[finding.state]
-    text.append("" if not text.plain else "\n")
-    text.append(indent, style=STYLES["faint"])
-    text.append(f"{SYMBOLS[finding.state]} ", style=colour)
-    text.append(escape_controls(f"{finding.key.kind} {finding.key.name}"), style=STYLES["header"])
-    text.append(f"  {escape_controls(finding.reason)}", style=colour)
+    colour = COLOURS[finding.state]
+    yield Text.assemble(
+        (indent, STYLES["faint"]),
+        (f"{SYMBOLS[finding.state]} ", colour),
+        (escape_controls(f"{finding.key.kind} {finding.key.name}"), STYLES["header"]),
+        (f"  {escape_controls(finding.reason)}", colour),
+    )
     if finding.message:
-        text.append(f"\n{' ' * len(indent)}  {escape_controls(finding.message)}")
+        yield Padding(Text(escape_controls(finding.message)), (0, 0, 0, len(indent) + 2), expand=False)
 
 
 def _warnings(connection: Connection, manifest: Manifest | None) -> list[str]:

@@ -8,7 +8,16 @@ from typing import Any
 from flywheel.cli.connection import Connection
 from flywheel.cli.errors import CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
-from flywheel.cli.overview.upstream import API_BY_KIND, Key, Objects, find_makers, find_upstream, key_of, state_of
+from flywheel.cli.overview.upstream import (
+    API_BY_KIND,
+    Key,
+    Objects,
+    find_makers,
+    find_upstream,
+    has_ended,
+    key_of,
+    state_of,
+)
 from flywheel.core.resource import api
 from flywheel.core.resource.api import Manifest
 
@@ -112,6 +121,8 @@ def _line(branch: str, key: Key, objects: Objects) -> Line:
     state, reason, message = state_of(manifest)
     summary = str(get_field(manifest, "status", "summary") or "")
     waits = () if state == "good" else tuple(_waits_for(manifest, objects))
+    if waits and not has_ended(manifest):
+        state = "waiting"  # for what is shown to be broken itself
     shown = summary or message if state == "good" else message
     created = str(manifest["metadata"].get("creationTimestamp") or "")
     return Line(branch, key, state, reason, shown, created, waits)

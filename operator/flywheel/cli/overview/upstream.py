@@ -7,11 +7,19 @@ from typing import Any
 from flywheel.cli.fields import get_field, list_objects
 from flywheel.core.resource import api
 from flywheel.core.resource.api import Api, Manifest
-from flywheel.core.resource.conditions import find_condition
+from flywheel.core.resource.conditions import find_condition, is_true
 
 SUCCEEDED = "Succeeded"
 # Reasons of Ready where it is Ready with what was there before, and what the spec wishes has failed.
 DEGRADED_REASONS = frozenset(("BreakerOpen", "CheckFailed", "EnvNotAllowed", "RolledBack", "TestFailed"))
+# Reasons of work in progress, as each kind's `normal_reasons`; every other reason of an object that is not Ready is a failure.
+PROGRESS_REASONS = frozenset(
+    (
+        "CanaryJudged", "ChallengerStarting", "Checking", "DatasetNotReady", "Finishing", "Measuring", "NoChampion", "NoReplicas",
+        "NoVersion", "NotBetter", "PipelineNotReady", "Planning", "Promoting", "Registering", "RollingOut", "Running", "Scaling",
+        "Scoring", "Searching", "ShadowJudged", "Starting", "Testing", "Verifying", "VersionNotReady", "WaitingForVersion",
+    )
+)  # fmt: skip
 WAITING_FOR_A_PERSON = frozenset(("AwaitingApproval", "RolloutPaused", "Suspended"))
 PENDING_YEAR = "1970"  # of the condition that an object has before the operator has seen it
 API_BY_KIND = {
@@ -68,12 +76,16 @@ def state_of(manifest: Manifest) -> tuple[str, str, str]:
     reason, message = str(shown.get("reason", "")), str(shown.get("message", ""))
     if reason in WAITING_FOR_A_PERSON:
         return "waiting", reason, message
-    stalled = find_condition(manifest, "Stalled").get("status") == "True"
-    if condition.get("status") == "False" or stalled or reason in DEGRADED_REASONS:
+    if has_ended(manifest) or reason in DEGRADED_REASONS:
         return "bad", reason, message
     if ready.get("status") == "True":
         return "good", reason, message
-    return "waiting", reason, message
+    return "waiting" if reason in PROGRESS_REASONS else "bad", reason, message
+
+
+def has_ended(manifest: Manifest) -> bool:
+    """Returns whether an object has failed for good, or until its spec changes, whatever becomes of what it is made from."""
+    return find_condition(manifest, SUCCEEDED).get("status") == "False" or is_true(manifest, "Stalled")
 
 
 def _service(service: Manifest, _objects: Objects) -> Iterator[Key]:
