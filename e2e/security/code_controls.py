@@ -246,4 +246,27 @@ CODE_CONTROLS = (
         "flywheel_runtime.commands.collect.patience:Patience.is_left", property(_returns(False)),
         ("tests/runtime/commands/collect/test_patience.py::test_outputs_wait_for_a_store_that_is_away_and_are_uploaded_when_it_is_back",),
     ),
+    CodeControl(
+        "a download writes below its folder alone",
+        "flywheel.client.downloads:confine", lambda folder, name: folder / name,
+        (
+            "tests/client/test_downloads.py::test_no_name_leaves_the_folder",
+            "tests/client/test_downloads.py::test_no_link_is_followed",
+        ),
+    ),
+    CodeControl(
+        "a list of files has the digest of the status",
+        "flywheel.client.downloads:check_manifest", _returns(None),
+        ("tests/client/test_registry.py::test_a_list_that_is_not_the_artifacts_is_not_read",),
+    ),
+    CodeControl(
+        "a token is sent to private or encrypted addresses alone",
+        "flywheel.client.transport.endpoints:check_url", lambda url, _setting: url,
+        ("tests/client/test_access.py::test_no_token_is_sent_where_others_could_read_it",),
+    ),
+    CodeControl(
+        "control characters do not reach the terminal",
+        "flywheel.cli.output:escape_controls", lambda text: text,
+        ("tests/cli/read/test_list_trials.py::test_hostile_names_do_not_reach_the_terminal",),
+    ),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Who the reader and the services are shown to be: tokens, addresses, and what a refusal says."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,3 +192,32 @@ contexts: [{{name: main, context: {{cluster: local, user: jane, namespace: shop}
 
     assert workspace.namespace == "shop"
     assert cluster.calls[-1].headers["X-Flywheel-Authorization"] == "Bearer from-the-kubeconfig"
+
+
+def test_a_token_of_an_exec_plugin_is_shown_to_the_reader(tmp_path: Path, cluster: LocalCluster) -> None:
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "from-the-plugin"},
+    }
+    plugin = {
+        "apiVersion": credential["apiVersion"],
+        "command": "echo",
+        "args": [json.dumps(credential)],
+        "interactiveMode": "Never",
+    }
+    config = tmp_path / "kubeconfig"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "main",
+        "clusters": [{"name": "local", "cluster": {"server": cluster.url}}],
+        "users": [{"name": "jane", "user": {"exec": plugin}}],
+        "contexts": [{"name": "main", "context": {"cluster": "local", "user": "jane", "namespace": "shop"}}],
+    }
+    config.write_text(json.dumps(document))
+    cluster.reader[TRIALS] = EMPTY
+
+    Workspace(open_user_session(environment={"KUBECONFIG": str(config)})).trials()
+
+    assert cluster.calls[-1].headers["X-Flywheel-Authorization"] == "Bearer from-the-plugin"

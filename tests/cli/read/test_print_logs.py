@@ -61,6 +61,19 @@ def test_a_user_without_the_right_to_pods_reads_what_was_recorded(
     assert capfdbinary.readouterr().out == b"epoch 1\n"
 
 
+def test_a_connection_that_ends_within_the_log_is_a_sentence(
+    cluster: LocalCluster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cluster.add("pods", pod("new", "trial-7"))
+    cluster.api[POD_LOG.format("new")] = Reply(b"epoch 1\n" * 100, cut_at=8)
+
+    assert main(["logs", "flight-delay/7"]) == 1
+
+    found = capfd.readouterr()
+    assert found.out.startswith("epoch 1\n")
+    assert "ended within the log" in found.err
+
+
 def test_a_container_that_has_not_started_is_awaited(
     cluster: LocalCluster, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

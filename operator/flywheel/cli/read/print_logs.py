@@ -212,9 +212,16 @@ def print_chunks(chunks: Iterator[bytes] | Sequence[bytes]) -> None:
 
 
 def _stream(response: Any) -> Iterator[bytes]:
+    from urllib3.exceptions import HTTPError
+
     with closing(response):
-        while chunk := response.read1(CHUNK_BYTES):
-            yield chunk
+        try:
+            while chunk := response.read1(CHUNK_BYTES):
+                yield chunk
+        except HTTPError as error:
+            raise CommandError(
+                f"the connection to the API server ended within the log: {error}; run the command again"
+            ) from None
 
 
 def _labels(kind: str, name: str) -> dict[str, str]:
