@@ -94,7 +94,9 @@ def apply(namespace: Namespace, table: Table) -> None:
 
 
 @pytest.mark.parametrize("table", CHOSEN, ids=lambda table: table.name)
-def test_served_answers_are_as_good_as_default_boosting(namespace: Namespace, table: Table) -> None:
+def test_served_answers_are_as_good_as_default_boosting(
+    namespace: Namespace, table: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
     for each in [table] if ALL else CHOSEN:  # three searches at a time: the splits of one table, or one split of each
         apply(namespace, each)
     found = [quality(namespace, table, f"{table.name}-{seed}") for seed in SEEDS]
@@ -103,7 +105,8 @@ def test_served_answers_are_as_good_as_default_boosting(namespace: Namespace, ta
 
     mean = sum(each.ratio for each in found) / len(found)
     pairs = ", ".join(f"{each.served:.4f} / {each.boosting:.4f}" for each in found)
-    sys.stderr.write(f"\n{table.name:12} {mean:.4f} (served / boosting: {pairs})\n")
+    with capsys.disabled():
+        sys.stderr.write(f"\n{table.name:12} {mean:.4f} (served / boosting: {pairs})\n")
     assert mean >= LEAST, found
 
 
