@@ -52,7 +52,7 @@ def reader_process(
         try:
             wait_until(lambda: is_listening(port) or process.poll() is not None, 60)
             assert process.poll() is None, (folder / "log").read_text()
-            yield RunningReader(port, process.pid, cluster, Seeds.of_server(s3, BUCKET, "shop"), s3)
+            yield RunningReader(port, process.pid, cluster, Seeds.of_server(s3, BUCKET, "shop"), s3, folder / "stores")
         finally:
             process.terminate()
             assert process.wait(20) == 0, (folder / "log").read_text()

@@ -1,6 +1,7 @@
 """A reader in its own process, with its store and the API server's double."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.reader.cluster_double import ClusterDouble
@@ -21,6 +22,7 @@ class RunningReader:
     cluster: ClusterDouble
     seeds: Seeds
     store: s3_server.Server
+    stores: Path  # the folder with the keys of each namespace
 
     def get(self, path: str, token: str | None = TOKEN, *, method: str = "GET", **headers: str) -> Response:
         """The response to a GET."""

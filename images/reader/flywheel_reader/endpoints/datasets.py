@@ -11,7 +11,7 @@ from starlette.responses import Response
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
 from flywheel_reader.endpoints.artifact_files import describe_files, file_response
-from flywheel_reader.errors import NotFound, StoreUnreachable
+from flywheel_reader.errors import NotFound, StoredDataInvalid, StoreUnreachable
 from flywheel_reader.responses import SAFE_HEADERS, json_response
 from flywheel_reader.store.artifacts import File
 from flywheel_reader.tables.rows import MAX_ROWS, Window, encode_rows
@@ -104,7 +104,12 @@ async def _document(call: Call, files: dict[str, File], path: str) -> dict[str, 
     if file is None:
         raise NotFound(f"the version has no {path}")
     content = await call.store().artifacts.read(file, MAX_DOCUMENT_BYTES)
-    document: dict[str, Any] = await run_in_worker(orjson.loads, content)
+    try:
+        document = await run_in_worker(orjson.loads, content)
+    except ValueError as error:
+        raise StoredDataInvalid(f"the version's {path} is no JSON; restore the store from a backup") from error
+    if not isinstance(document, dict):
+        raise StoredDataInvalid(f"the version's {path} is no JSON object; restore the store from a backup")
     return document
 
 

@@ -15,6 +15,8 @@ from flywheel_reader.tracking.nonfinite import without_nonfinite
 MAX_ROWS = 100_000
 MAX_BODY_BYTES = 16 << 20
 BATCH_ROWS = 1024
+PARQUET_MAGIC = b"PAR1"
+MAX_VALUES = 64 << 10  # that are Python objects at a time
 Format = Literal["json", "arrow"]
 
 
@@ -100,6 +102,10 @@ def _batches(files: Iterable[bytes], window: Window) -> Iterator[RecordBatch]:
     skipped = 0
     is_first = True
     for content in files:
+        if not (content.startswith(PARQUET_MAGIC) and content.endswith(PARQUET_MAGIC)):
+            raise StoredDataInvalid(
+                "a file in the store is no Parquet file, which its name says; restore the store from a backup"
+            )
         try:
             for batch in read_parquet(io.BytesIO(content), batch_size=BATCH_ROWS):
                 selected = _select(batch, window.columns)
@@ -107,11 +113,21 @@ def _batches(files: Iterable[bytes], window: Window) -> Iterator[RecordBatch]:
                 skipped += start
                 if start < batch.num_rows or is_first:
                     is_first = False
-                    yield selected.slice(start, batch.num_rows - start)
-        except BadRequest:
+                    yield from _slices(selected.slice(start, batch.num_rows - start))
+        except (BadRequest, GeneratorExit):
             raise
-        except Exception as error:
-            raise StoredDataInvalid(f"a Parquet file in the store cannot be read: {str(error)[:200]}") from error
+        except BaseException as error:
+            # A decoder in another language reports a damaged file by whatever type it has, which need not be an Exception.
+            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+                raise
+            raise StoredDataInvalid(f"a Parquet file in the store cannot be read: {str(error)[:200]}") from None
+
+
+def _slices(batch: RecordBatch) -> Iterator[RecordBatch]:
+    """Parts of a batch with a bounded number of values; the batch itself if it is empty."""
+    rows = max(1, MAX_VALUES // max(1, batch.num_columns))
+    for start in range(0, max(1, batch.num_rows), rows):
+        yield batch.slice(start, min(rows, batch.num_rows - start))
 
 
 def _select(batch: RecordBatch, columns: Sequence[str]) -> RecordBatch:

@@ -112,15 +112,17 @@ def parse_order(text: str) -> tuple[OrderColumn, ...]:
     """The keys of an order such as "metrics.roc_auc DESC, attributes.start_time". Raises BadFilter."""
     tokens = _tokenize(text)
     keys: list[OrderColumn] = []
-    while tokens:
-        column = _parse_column(tokens.pop(0))
+    while tokens or keys:
+        column = _parse_column(_take(tokens, "a column such as metrics.roc_auc"))
         descending = bool(tokens) and tokens[0].keyword == "DESC"
         if tokens and tokens[0].keyword in ("ASC", "DESC"):
             tokens.pop(0)
         keys.append(OrderColumn(column, descending))
         if len(keys) > MAX_ORDER_COLUMNS:
             raise BadFilter(f"the order has more than {MAX_ORDER_COLUMNS} columns; leave some out")
-        if tokens and (mark := tokens.pop(0)).text != ",":
+        if not tokens:
+            break
+        if (mark := tokens.pop(0)).text != ",":
             raise _error(mark, "a comma, ASC or DESC")
     return tuple(keys)
 
@@ -133,6 +135,7 @@ def _tokenize(text: str) -> list[Token]:
     while position < end:
         found = TOKEN.match(text, position)
         if found is None:
+            position += len(text[position:]) - len(text[position:].lstrip())
             raise BadFilter(
                 f"the filter cannot be read from character {position + 1} on: {text[position : position + 40]!r}; {EXAMPLE}"
             )
@@ -144,7 +147,7 @@ def _tokenize(text: str) -> list[Token]:
 
 def _error(token: Token | None, expected: str) -> BadFilter:
     where = "ends" if token is None else f"has {token.text[:40]!r} at character {token.position}"
-    return BadFilter(f"the filter {where} where {expected} is expected; {EXAMPLE}")
+    return BadFilter(f"the filter or the order {where} where {expected} is expected; {EXAMPLE}")
 
 
 def _take(tokens: list[Token], expected: str) -> Token:

@@ -1,6 +1,7 @@
 """The records of one namespace in memory: their JSON, and columns that are extracted when a search first needs them."""
 
 import json
+import sys
 import threading
 from array import array
 from bisect import bisect_right
@@ -43,9 +44,9 @@ class RecordIndex:
         """Adds records as JSON, oldest first, and remembers that all up to `number` were read. What is no record is left out."""
         with self.lock:
             for text in texts:
-                record = parse_record(text)
-                if record is not None:
-                    self._add(record)
+                found = parse_record(text)
+                if found is not None:
+                    self._add(*found)
             self.number = max(self.number, number or 0)
             if self.bytes > self._max_bytes:
                 self._trim()
@@ -104,8 +105,7 @@ class RecordIndex:
         """Kind and uid of the object that the row belongs to."""
         return self._objects[row]
 
-    def _add(self, record: Mapping[str, Any]) -> None:
-        text = orjson.dumps(record)
+    def _add(self, record: Mapping[str, Any], text: bytes) -> None:
         row = len(self._json)
         earlier = self._rows.get(str(record["id"]))
         if earlier is not None:
@@ -115,7 +115,7 @@ class RecordIndex:
         self._numbers.append(max(int(record.get("number") or 0), self._numbers[-1] if self._numbers else 0))
         self._rows[str(record["id"])] = row
         self._expiries.append(expiry(record))
-        self._objects.append((str(record.get("kind")), str(record.get("uid"))))
+        self._objects.append((sys.intern(str(record.get("kind"))), sys.intern(str(record.get("uid")))))
         self.bytes += len(text)
 
     def _trim(self) -> None:
@@ -130,13 +130,14 @@ class RecordIndex:
         self._columns.clear()
 
 
-def parse_record(text: bytes) -> dict[str, Any] | None:
-    """The record, None if the bytes are none. NaN and infinite numbers, which JSON lacks, become their names."""
+def parse_record(text: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """The record and its JSON, None if the bytes are none. NaN and infinite numbers, which JSON lacks, become their names."""
     try:
         record = orjson.loads(text)
     except ValueError:
         try:
             record = without_nonfinite(json.loads(text))
+            text = orjson.dumps(record)
         except (ValueError, RecursionError):
             return None
-    return record if isinstance(record, dict) and isinstance(record.get("id"), str) else None
+    return (record, text) if isinstance(record, dict) and isinstance(record.get("id"), str) else None

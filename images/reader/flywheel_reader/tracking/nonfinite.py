@@ -3,6 +3,9 @@
 import math
 from typing import Any
 
+MAX_INTEGER = 2**63
+MAX_DIGITS = 64
+
 
 def without_nonfinite(value: Any) -> Any:
     """The value with "NaN", "Infinity" and "-Infinity" in place of such numbers."""
@@ -10,6 +13,8 @@ def without_nonfinite(value: Any) -> Any:
         return {key: without_nonfinite(each) for key, each in value.items()}
     if isinstance(value, list):
         return [without_nonfinite(each) for each in value]
+    if isinstance(value, int) and abs(value) >= MAX_INTEGER:
+        return str(value)[:MAX_DIGITS]  # JSON's readers know no larger ones
     return finite_or_name(value) if isinstance(value, float) else value
 
 

@@ -1,0 +1,1 @@
+"""The reader beside MLflow's search of the same runs."""
