@@ -23,10 +23,17 @@ class FakeClient(Client):
         return self._cluster.get(reference)
 
     def apply(
-        self, api: Api, manifest: Manifest, manager: str, subresource: str = "", *, dry_run: bool = False
+        self,
+        api: Api,
+        manifest: Manifest,
+        manager: str,
+        subresource: str = "",
+        *,
+        dry_run: bool = False,
+        force: bool = True,
     ) -> tuple[Any, bool]:
-        if dry_run:
-            raise NotImplementedError("the engine makes no dry runs")
+        if dry_run or not force:
+            raise NotImplementedError("the engine makes no dry runs and takes the fields that it writes")
         metadata = manifest["metadata"]
         verb = subresource or ("create" if metadata.get("resourceVersion") == MUST_BE_MISSING else "update")
         write = f"{'event' if api == EVENT else verb} {api.kind} {metadata['name']}"

@@ -46,7 +46,7 @@ def cases() -> dict[str, tuple[Any, Array, Array]]:
     x = random.normal(size=(ROWS, FEATURES)).astype(np.float32)
     category = random.integers(0, CATEGORIES, ROWS)
     with_category = np.column_stack([x[:, :3], category]).astype(np.float32)
-    between = with_category + np.float32([0, 0, 0, 0.7])
+    between = with_category + np.array([0, 0, 0, 0.7], np.float32)
     score = x[:, 0] + x[:, 1] * x[:, 2]
     effect = np.array([2, -2, 1.5, -1.5, 1, -1, 0.5, -0.5])[category] + x[:, 0] / 2
     by_sign, by_effect = (score > 0).astype(int), (effect > 0).astype(int)
