@@ -1,6 +1,7 @@
 """MLflow finds the plugin, and in a step of Flywheel it is MLflow's default."""
 
 import importlib
+import importlib.metadata
 import os
 import tomllib
 
@@ -20,6 +21,14 @@ def test_the_runtime_image_has_the_entry_points_of_the_distribution() -> None:
     copied = (CHECKOUT / "images" / "runtime" / "flywheel_runtime.dist-info" / "entry_points.txt").read_text()
 
     assert copied.rstrip("\n") == "\n".join(lines).rstrip("\n")
+
+
+def test_the_runtime_image_has_a_distribution_with_name_and_version() -> None:
+    """Without them, whatever lists the packages of a training meets a name that is None."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    found = importlib.metadata.Distribution.at(CHECKOUT / "images" / "runtime" / "flywheel_runtime.dist-info")
+
+    assert (found.metadata["Name"], found.version) == ("flywheel-runtime", project["version"])
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,10 @@ def _sample(data: Data, scored: ScoredRows) -> list[dict[str, Any]]:
 def describe_run(config: TrainConfig, data: Data, exported: ExportedModel, started: float) -> dict[str, Any]:
     """What was run, on what, where, and what it took."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    names = {dist.metadata["Name"]: dist.version for dist in importlib.metadata.distributions()}
+    # A folder of an image may look like a distribution without a name.
+    names = {
+        dist.metadata["Name"]: dist.version for dist in importlib.metadata.distributions() if dist.metadata["Name"]
+    }
     return {
         "v": 1,
         "estimator": config.estimator,
