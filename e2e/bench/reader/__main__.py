@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 from e2e import setup
 from e2e.bench import targets
+from e2e.bench.reader.client_import import measure_import
 from e2e.bench.reader.runs import RUNS, make_runs
 from e2e.bench.targets import Figures, Target
 from e2e.waiting import wait_until
@@ -57,6 +58,7 @@ def main() -> int:
             found["memory"] = {"after_searches_mib": peak_mib(pid)}
             found["curve"] = {"of_a_million_points_seconds": measure_curve(port)}
             found["memory"]["at_the_end_mib"] = peak_mib(pid)
+    found["client"] = measure_import()
     checked = judge(found)
     targets.write_results("reader", COMMAND, found, checked)
     print(targets.format_targets(checked))
@@ -107,6 +109,8 @@ def judge(found: dict[str, Figures]) -> list[Target]:
         Target("the same with a filter", ratio["filtered"], 20, at_least=True),
         Target("peak RSS of the reader with 10,000 trials", found["memory"]["after_searches_mib"], 100, "MiB"),
         Target("peak RSS after the curve of 1,000,000 points too", found["memory"]["at_the_end_mib"], 100, "MiB"),
+        Target("import of the Python client", found["client"]["import_seconds"], 0.5, "s"),
+        Target("the same, and the first function of it", found["client"]["first_name_seconds"], 0.5, "s"),
     ]
 
 
