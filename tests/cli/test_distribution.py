@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flywheel.cli import BY_NAME
 from tests.installed_command import install_distribution, run_alone
 
 pytestmark = pytest.mark.integration
@@ -31,17 +32,20 @@ def test_the_command_has_a_version(programs: Path, tmp_path: Path) -> None:
     assert run_alone(programs / "flywheel", "version", cwd=tmp_path).stdout == "0.1.0\n"
 
 
-def test_every_command_can_be_asked_for_its_help(programs: Path, tmp_path: Path) -> None:
-    listed = run_alone(programs / "flywheel", "--help", cwd=tmp_path).stdout.splitlines()
-    names = [line.split()[0] for line in listed if line.startswith("  ") and line[2].isalpha()]
-    failed = {
-        name: done.stderr
-        for name in names
-        if (done := run_alone(programs / "flywheel", name, "--help", cwd=tmp_path)).returncode != 0
-    }
+EVERY_HELP = """
+from contextlib import suppress
+from flywheel.cli import BY_NAME, main
+for name in BY_NAME:
+    with suppress(SystemExit):
+        main([name, "--help"])
+"""
 
-    assert len(names) > 12
-    assert failed == {}
+
+def test_every_command_can_be_asked_for_its_help(programs: Path, tmp_path: Path) -> None:
+    done = run_alone(programs / "python", "-c", EVERY_HELP, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: flywheel ") == len(BY_NAME)
 
 
 def test_it_brings_nothing_that_only_the_operator_and_pods_need(programs: Path, tmp_path: Path) -> None:
@@ -60,7 +64,7 @@ def test_the_operator_says_which_extra_it_needs(programs: Path, tmp_path: Path) 
 
 
 def test_kubectl_is_given_completions(programs: Path, tmp_path: Path) -> None:
-    done = run_alone(programs / "kubectl_complete-flywheel", "do", cwd=tmp_path)
+    done = run_alone(programs / "kubectl_complete-flywheel", "doc", cwd=tmp_path)
 
     assert done.stdout.splitlines() == ["doctor", ":4"], done.stderr
 
