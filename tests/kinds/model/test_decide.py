@@ -11,7 +11,7 @@ from flywheel.core.resource.plan import Removal
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.schema.status import MAX_HISTORY
+from flywheel.kinds.model.schema.status import MAX_CANDIDATES, MAX_HISTORY
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus
 from tests.kinds.model.situations import OTHER_TEST, model, plan_for, version
 from tests.simulation import NOON
@@ -356,3 +356,14 @@ def test_nothing_is_announced_again_however_long_the_history_is() -> None:
 
     assert plan.events != ()
     assert plan_for(A, B, spec={"champion": "a"}, before=plan).events == ()
+
+
+def test_a_version_that_waits_is_listed_whatever_came_after_it() -> None:
+    later = [version(f"v{number:02d}", "0.60") for number in range(MAX_CANDIDATES + 5)]
+
+    status = plan_for(A, B, *later, spec={"promotion": "Approval"}, before=CHAMPION_A).status
+
+    listed = {each.version: each.verdict for each in status.candidates}  # type: ignore[attr-defined]
+    assert len(listed) == MAX_CANDIDATES
+    assert listed["b"] == "AwaitingApproval"
+    assert next(iter(listed)) == later[-1].name

@@ -136,14 +136,14 @@ def _reason(model: Model, seen: Seen, about: Candidate) -> str:
 def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
     champion, metric = choice.champion, model.spec.objective.metric if model.spec.objective else None
     candidates = [evaluate_candidate(model.spec, version, champion) for version in reversed(seen.versions)]
-    history = history_with(model, seen, choice)
+    challenger, history = _challenger(model, candidates, champion), history_with(model, seen, choice)
     return ModelStatus(
         champion=champion.name if champion else None,
         champion_digest=champion.digest if champion else None,
         champion_metric=champion.metrics.get(metric) if champion and metric else None,
         versions=len(seen.versions),
-        candidates=tuple(candidates[:MAX_CANDIDATES]),
-        challenger=_challenger(model, candidates, champion),
+        candidates=_listed_candidates(candidates, challenger),
+        challenger=challenger,
         promotions=history[-1].number if history else None,
         history=history,
     )
@@ -156,6 +156,14 @@ def _status_without_change(model: Model, seen: Seen) -> ModelStatus:
     status = _status(model, seen, Choice(None if champion is None or is_replaced(model, champion) else champion))
     stays = ("champion", "champion_digest", "champion_metric")
     return status.model_copy(update={field: getattr(old, field) for field in stays})
+
+
+def _listed_candidates(candidates: list[Candidate], challenger: Challenger | None) -> tuple[Candidate, ...]:
+    """The newest versions, newest first. One that waits for its gates or for approval takes the place of one that does not."""
+    always = {candidates[0].version if candidates else None, challenger.version if challenger else None}
+    by_need = sorted(candidates, key=lambda each: (each.version not in always, each.verdict not in WAITING_VERDICTS))
+    listed = {each.version for each in by_need[:MAX_CANDIDATES]}
+    return tuple(each for each in candidates if each.version in listed)
 
 
 def _challenger(model: Model, candidates: list[Candidate], champion: Version | None) -> Challenger | None:

@@ -83,7 +83,7 @@ class ModelStatus(Status):
     candidates: tuple[Candidate, ...] = Field(
         (),
         max_length=MAX_CANDIDATES,
-        description="The newest versions, with the reason why each is or is not champion.",
+        description="The newest versions, with the reason why each is or is not champion. Versions that wait for their gates or for approval are listed before others.",
     )
     challenger: Challenger | None = Field(None, description="The version whose gates are being measured.")
     promotions: int | None = Field(None, description="Number of changes of champion. Each has an audit record.")
