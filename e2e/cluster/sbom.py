@@ -25,6 +25,7 @@ from e2e.cluster.progress import Failure, step
 
 DPKG_STATUS = "var/lib/dpkg/status"
 PYTHON_PACKAGES = "usr/local/lib/python3.11/dist-packages"
+OUR_OWN = "flywheel_runtime.dist-info"  # code of this repository, which the image itself is the version of
 METADATA = re.compile(rf"^\.?/?{PYTHON_PACKAGES}/[^/]+\.dist-info/METADATA$")
 RELEASE = "bookworm"
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)((?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE)
@@ -71,7 +72,8 @@ def image_components(image: Image, name: str, *, docker: bool) -> list[Component
     lock = (CHECKOUT / "requirements" / f"{image.name}.txt").read_text()
     with docker_root(name) if docker else buildah.mounted(name) as root:
         status = (root / DPKG_STATUS).read_text()
-        metadata = [path.read_text() for path in sorted((root / PYTHON_PACKAGES).glob("*.dist-info/METADATA"))]
+        found = sorted((root / PYTHON_PACKAGES).glob("*.dist-info/METADATA"))
+        metadata = [path.read_text() for path in found if path.parent.name != OUR_OWN]
     return [*debian_components(status), *python_components(metadata, lock)]
 
 

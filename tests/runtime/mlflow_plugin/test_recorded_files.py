@@ -101,7 +101,9 @@ def test_a_second_end_replaces_the_metrics_of_the_first(tmp_path: Path) -> None:
 
 
 def test_lines_of_other_writers_are_no_points_of_a_run(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "name": "gpu0_memory_bytes", "value": 1, "time": "…"}\n')
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 0, "name": "gpu0_memory_bytes", "value": 1, "time": "…"}\nno JSON\n[]\n'
+    )
     run, curves = a_run("a"), Curves(tmp_path)
 
     log(curves, run, "loss", 0.5)

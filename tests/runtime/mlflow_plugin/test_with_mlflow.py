@@ -21,6 +21,7 @@ def test_autolog_of_scikit_learn_is_recorded_with_what_is_logged_after_its_run(r
     assert done.read("parameters.json")["C"] == "0.5"
     assert done.read("tags.json")["estimator_name"] == "LogisticRegression"
     assert "model/MLmodel" in done.artifacts
+    assert not (done.outputs / "model").exists()  # a pickle is no model that Flywheel serves
 
 
 def test_everything_that_a_run_logs_has_its_place(real_mlflow: MLflow) -> None:

@@ -10,7 +10,6 @@ from mlflow.utils.name_utils import _generate_random_name
 from mlflow.utils.search_utils import SearchLoggedModelsUtils
 from mlflow.utils.validation import _validate_logged_model_name
 
-from flywheel_runtime import run as helper
 from flywheel_runtime.mlflow_plugin.entities import model_entity
 from flywheel_runtime.mlflow_plugin.onnx_output import publish_onnx_model
 from flywheel_runtime.mlflow_plugin.run_state import DEFAULT_EXPERIMENT, State
@@ -65,7 +64,7 @@ class LoggedModelStore(StepStore):
         model = state.models[model_id]
         nested = model.run in state.runs and state.runs[model.run].prefix
         if status == LoggedModelStatus.READY and not nested:
-            publish_onnx_model(self._folder / "artifacts" / model.folder, helper.output("model"))
+            publish_onnx_model(self._folder / "artifacts" / model.folder, self._folder / "model")
         return model_entity(model)
 
     def set_logged_model_tags(self, model_id: str, tags: Sequence[Any]) -> None:

@@ -16,7 +16,7 @@ def publish_onnx_model(logged: Path, output: Path) -> None:
     source = _onnx_file(logged)
     if source is None:
         return
-    if any(output.iterdir()):
+    if output.is_dir() and any(output.iterdir()):
         _logger.warning(
             "The output 'model' has files already, so '%s' is an artifact of the run, and not the model that Flywheel verifies and serves.",
             logged.name,
@@ -24,6 +24,7 @@ def publish_onnx_model(logged: Path, output: Path) -> None:
         return
     import onnx
 
+    output.mkdir(parents=True, exist_ok=True)
     unfinished = output / f".{MODEL_FILE}.part"
     onnx.save(onnx.load(str(source)), str(unfinished))
     unfinished.replace(output / MODEL_FILE)

@@ -8,9 +8,11 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from flywheel_runtime.contract.step import replace_file
@@ -40,6 +42,7 @@ class Curves:
         self._path = folder / "metrics.jsonl"
         self._read_bytes = 0
         self._last: dict[tuple[str, str], Point] = {}
+        self._lock = Lock()  # MLflow logs from threads of its own, too
 
     def append(self, run: Run, points: list[Point]) -> None:
         """Append points of one run. A value that is not finite is written as null."""
@@ -54,12 +57,13 @@ class Curves:
 
     def last(self) -> Mapping[tuple[str, str], Point]:
         """The last point by (run, name in the file), in the order of the first ones: that of the greatest step, and of these the latest."""
-        points, self._read_bytes = self._read(self._read_bytes)
-        for point in points:
-            before = self._last.get((point.run, point.name))
-            if before is None or (before.step, before.time) <= (point.step, point.time):
-                self._last[point.run, point.name] = point
-        return self._last
+        with self._lock:
+            points, self._read_bytes = self._read(self._read_bytes)
+            for point in points:
+                before = self._last.get((point.run, point.name))
+                if before is None or (before.step, before.time) <= (point.step, point.time):
+                    self._last[point.run, point.name] = point
+            return dict(self._last)
 
     def _read(self, start: int) -> tuple[list[Point], int]:
         try:
@@ -80,12 +84,12 @@ def _line(run: Run, point: Point) -> dict[str, Any]:
 
 def _parse(text: bytes) -> Iterator[Point]:
     for line in text.splitlines():
-        document = json.loads(line)
-        if "run" not in document:  # of flywheel_runtime.run
-            continue
-        time = int(datetime.fromisoformat(document["time"]).timestamp() * 1000)
-        value = math.nan if document["value"] is None else document["value"]
-        yield Point(document["run"], document["name"], value, document["step"], time)
+        # Lines of other writers, such as flywheel_runtime.run, have no run.
+        with suppress(ValueError, KeyError, TypeError):
+            document = json.loads(line)
+            time = int(datetime.fromisoformat(document["time"]).timestamp() * 1000)
+            value = math.nan if document["value"] is None else document["value"]
+            yield Point(document["run"], document["name"], value, document["step"], time)
 
 
 def parameters_text(state: State) -> bytes:
