@@ -82,7 +82,7 @@ def test_init_writes_what_the_cluster_accepts(
 
 def test_explain_follows_a_service_to_the_data_that_is_missing(flywheel: Flywheel, namespace: Namespace) -> None:
     wait_until(
-        lambda: kube.condition(namespace.get("fwds", NAME)).get("reason") == "SourceMissing",
+        lambda: kube.condition(namespace.get("fwds", NAME)).get("reason") in ("EmptySource", "SourceMissing"),
         120,
         lambda: f"the data is missing, and the Dataset has {kube.condition(namespace.get('fwds', NAME))}",
     )
@@ -122,9 +122,10 @@ def champion(namespace: Namespace) -> str:
 
 def test_a_file_of_rows_is_predicted(flywheel: Flywheel, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("island,mass,wing\na,5.4,20.1\nc,3.5,19.8\n")
-    printed = flywheel("predict", NAME, "-f", tmp_path / "rows.csv")
+    predictions = json.loads(flywheel("predict", NAME, "-f", tmp_path / "rows.csv", "-o", "json"))["predictions"]
 
-    assert printed.index("Gentoo") < printed.index("Adelie")
+    labels = [next(value for value in each.values() if value in ("Gentoo", "Adelie")) for each in predictions]
+    assert labels == ["Gentoo", "Adelie"]
 
 
 def test_names_of_the_cluster_are_completed(namespace: Namespace) -> None:
