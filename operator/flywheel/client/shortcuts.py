@@ -1,9 +1,9 @@
 """The functions of `import flywheel as fw`: those of a workspace that is connected when the first one is called."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from flywheel.client.session import Options, open_user_session
 from flywheel.client.trial_list import Trial, Trials
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flywheel.client.objects.live_objects import LiveObject, Run
     from flywheel.client.objects.resources import TypedObject
     from flywheel.client.registry import LiveModel
+    from flywheel.client.training.experiment_manifest import TrainingOptions
     from flywheel.client.training.function_training import Training
 
 # A notebook that changes one of these gets another connection.
@@ -85,38 +86,33 @@ def run(pipeline: str, /, **parameters: Any) -> "Run":
 def train(
     function: Callable[..., Any],
     *,
-    data: "str | LiveDataset",
-    objective: str | tuple[str, str],
-    search: Mapping[str, Any] | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    image: str | None = None,
-    packages: Sequence[str] | None = None,
-    trials: int | None = None,
-    parallelism: int = 2,
-    resources: Mapping[str, Any] | None = None,
-    register: str | None = None,
-    name: str | None = None,
     namespace: str | None = None,
     wait: bool = True,
     timeout: float | None = None,
+    **options: "Unpack[TrainingOptions]",
 ) -> "Training":
     """Trains a function on the cluster: each trial calls it with other parameters. Returns the Training: `.best`, `.trials`, `.table`.
 
+        fw.train(score, data="flights", objective="roc_auc", search={"learning_rate": (1e-3, 0.3, "log"), "depth": [2, 4, 8]})
+
     The function gets `data` (paths of Parquet files, `target`, `features`) and `run` (`log`, `output`) if it has parameters of these names,
     and returns the objective, or a dictionary of metrics. It may use only its parameters, its own imports and Python's builtins, which is
-    checked before anything starts. `TrainingRequest` has the other arguments. `wait` prints progress and logs for at most `timeout` seconds.
+    checked before anything starts. `wait` prints its progress and the logs of its trials, for at most `timeout` seconds.
+
+    Options, of which data and objective are required:
+        data: the Dataset. objective: the metric, or ("my_loss", "Minimize") where Flywheel does not know the direction.
+        search: parameters to search: (low, high) or (low, high, "log") is a range, of whole numbers if both are; a list is a choice.
+        parameters: fixed parameters.
+        image: an image with python3; by default Flywheel's runtime image, with scikit-learn, NumPy, DuckDB and ONNX.
+        packages: the modules that `image` has, where the function imports any beside Python's own.
+        trials: their number (12). parallelism: how many run at a time (2). resources: of each, as in a pod.
+        register: the Model of which the best trial becomes a version; the function writes run.output("model") / "model.onnx".
+        name: of the Experiment. By default it follows from function, data, objective and search.
 
     Raises:
         FlywheelError: the function cannot run on the cluster, and nothing was started; or no trial succeeded.
     """
-    from flywheel.client.training.experiment_manifest import TrainingRequest
-
-    dataset = data if isinstance(data, str) else data.name
-    request = TrainingRequest(
-        *(dataset, objective, search or {}, parameters or {}, image, packages),
-        *(trials, parallelism, resources, register, name),
-    )
-    return _workspace(namespace).train(function, request, wait=wait, timeout=timeout)
+    return _workspace(namespace).train(function, wait=wait, timeout=timeout, **options)
 
 
 def apply(given: "TypedObject[Any] | Manifest", *, namespace: str | None = None, force: bool = False) -> "LiveObject":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from flywheel.client.errors import FlywheelError
 from flywheel.client.session import Session
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flywheel.client.objects.live_objects import LiveObject, Run
     from flywheel.client.objects.resources import TypedObject
     from flywheel.client.registry import LiveModel
-    from flywheel.client.training.experiment_manifest import TrainingRequest
+    from flywheel.client.training.experiment_manifest import TrainingOptions
     from flywheel.client.training.function_training import Training
 
 
@@ -82,15 +82,15 @@ class Workspace:
     def train(
         self,
         function: Callable[..., Any],
-        request: "TrainingRequest",
         *,
         wait: bool = True,
         timeout: float | None = None,
+        **options: "Unpack[TrainingOptions]",
     ) -> "Training":
-        """Trains a function on the cluster; `flywheel.train` documents it."""
+        """Trains a function on the cluster; `flywheel.train` has the same arguments and documents them."""
         from flywheel.client.training.function_training import train_function
 
-        return train_function(self.session, function, request, wait=wait, timeout=timeout)
+        return train_function(self.session, function, options, wait=wait, timeout=timeout)
 
     def apply(self, given: "TypedObject[Any] | Manifest", *, force: bool = False) -> "LiveObject":
         """Applies a typed object or a manifest of one of Flywheel's kinds, server-side, and returns the live object.

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from flywheel.client.errors import FlywheelError
-from flywheel.client.training.experiment_manifest import TrainingRequest
+from flywheel.client.training.experiment_manifest import TrainingOptions
 from flywheel.client.training.function_training import Training
 from flywheel.client.training.log_stream import clean_line
 from flywheel.core.resource.api import EXPERIMENT
 from tests.client.local_cluster import Call, LocalCluster, Reply, status
 from tests.client.sample_records import record
 
-REQUEST = TrainingRequest(data="flights", objective="f1", search={"rate": (0.1, 1.0)})
+REQUEST = TrainingOptions(data="flights", objective="f1", search={"rate": (0.1, 1.0)})
 FLIGHTS = {"metadata": {"name": "flights", "namespace": "shop"}, "spec": {}}
 POD_LOG = "/api/v1/namespaces/shop/pods/score-trial-1/log"
 
@@ -55,7 +55,7 @@ def follow(cluster: LocalCluster) -> list[str]:
 def test_the_function_becomes_an_experiment(cluster: LocalCluster) -> None:
     cluster.add("datasets", FLIGHTS)
 
-    training = cluster.workspace().train(score, REQUEST, wait=False)
+    training = cluster.workspace().train(score, wait=False, **REQUEST)
 
     applied = next(call for call in cluster.calls if call.method == "PATCH")
     container = applied.body["spec"]["trainer"]["container"]
@@ -67,14 +67,14 @@ def test_the_function_becomes_an_experiment(cluster: LocalCluster) -> None:
 
 def test_nothing_is_sent_for_a_function_that_cannot_run(cluster: LocalCluster) -> None:
     with pytest.raises(FlywheelError, match="nothing was started"):
-        cluster.workspace().train(lambda rate: rate, REQUEST)
+        cluster.workspace().train(lambda rate: rate, **REQUEST)
 
     assert cluster.calls == []
 
 
 def test_a_dataset_that_does_not_exist_is_named_before_anything_starts(cluster: LocalCluster) -> None:
     with pytest.raises(FlywheelError, match="Dataset 'flights' in namespace 'shop' does not exist"):
-        cluster.workspace().train(score, REQUEST)
+        cluster.workspace().train(score, **REQUEST)
 
     assert {call.method for call in cluster.calls} == {"GET"}
 

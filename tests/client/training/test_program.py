@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flywheel.client.errors import FlywheelError
-from flywheel.client.training.experiment_manifest import TrainingRequest, experiment_manifest
+from flywheel.client.training.experiment_manifest import TrainingOptions, experiment_manifest
 from flywheel.client.training.search_format import format_parameters, format_search
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
 from flywheel.kinds.experiment.search.literals import parse_literal
@@ -52,7 +52,7 @@ def long(rate: float) -> float:
     return rate
 
 
-REQUEST = TrainingRequest(data="flights", objective="f1", search={"rate": (0.1, 1.0)})
+REQUEST = TrainingOptions(data="flights", objective="f1", search={"rate": (0.1, 1.0)})
 
 
 def trained(folder: Path, function: Callable[..., Any], parameters: dict[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -110,7 +110,7 @@ def test_a_trial_that_fails_says_why_last(tmp_path: Path, function: Callable[...
 
 
 def refusal(function: Callable[..., Any] = number, **changes: Any) -> str:
-    request = TrainingRequest(**{"data": "flights", "objective": "f1", "search": {"rate": (0.1, 1.0)}, **changes})
+    request: Any = {"data": "flights", "objective": "f1", "search": {"rate": (0.1, 1.0)}, **changes}
     with pytest.raises(FlywheelError) as refused:
         experiment_manifest(function, request)
     return refused.value.message
@@ -136,10 +136,10 @@ def test_refused_before_anything_starts(changes: dict[str, Any], sentence: str) 
 
 
 def test_the_same_training_has_the_same_name_and_another_one_another() -> None:
-    trainings: list[tuple[Callable[..., Any], TrainingRequest]] = [
+    trainings: list[tuple[Callable[..., Any], TrainingOptions]] = [
         (score, REQUEST),
-        (score, TrainingRequest(data="flights", objective="f1", search={"rate": (0.1, 1.0)}, trials=40)),
-        (score, TrainingRequest(data="flights", objective="f1", search={"rate": (0.1, 2.0)})),
+        (score, TrainingOptions(data="flights", objective="f1", search={"rate": (0.1, 1.0)}, trials=40)),
+        (score, TrainingOptions(data="flights", objective="f1", search={"rate": (0.1, 2.0)})),
         (number, REQUEST),
     ]
     names = [experiment_manifest(function, request)["metadata"]["name"] for function, request in trainings]
@@ -150,7 +150,7 @@ def test_the_same_training_has_the_same_name_and_another_one_another() -> None:
 
 
 def test_the_experiment_is_one_that_the_schema_takes() -> None:
-    request = TrainingRequest(
+    request = TrainingOptions(
         data="flights",
         objective=("brier_of_mine", "minimize"),
         search={"rate": (1e-3, 0.3, "log"), "depth": [2, 4]},

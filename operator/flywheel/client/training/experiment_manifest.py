@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Required, TypedDict
 
+from flywheel.client.datasets import LiveDataset
 from flywheel.client.errors import FlywheelError
 from flywheel.client.training.function_source import FunctionSource, read_function
 from flywheel.client.training.image_imports import check_imports
@@ -18,96 +18,92 @@ MAX_NAME_CHARACTERS = 40  # of the function's part
 IDENTITY = ("dataset", "objective", "trainer")
 
 
-@dataclass(frozen=True)
-class TrainingRequest:
-    """What a training is asked for.
+class TrainingOptions(TypedDict, total=False):
+    """What a training is asked for; `flywheel.train` documents each option."""
 
-    `data`: the Dataset. `objective`: the metric, such as "roc_auc", or ("my_loss", "Minimize") where Flywheel does not know the direction.
-    `search`: parameters to search: `(low, high)` or `(low, high, "log")` is a range, of whole numbers if both are; `[…]` is a choice.
-    `parameters`: fixed parameters.
-    `image`: an image with python3; by default Flywheel's runtime image, with scikit-learn, NumPy, DuckDB and ONNX.
-    `packages`: the modules that `image` has, where the function imports any beside Python's own.
-    `trials`: their number (12); `parallelism`: how many run at a time; `resources`: of each, as in a pod.
-    `register`: the Model of which the best trial becomes a version; the function writes `run.output("model") / "model.onnx"`.
-    `name`: of the Experiment. By default it follows from function, data, objective and search, so the same cell shows the same Experiment.
-    """
-
-    data: str
-    objective: str | tuple[str, str]
-    search: Mapping[str, Any] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    image: str | None = None
-    packages: Sequence[str] | None = None
-    trials: int | None = None
-    parallelism: int = 2
-    resources: Mapping[str, Any] | None = None
-    register: str | None = None
-    name: str | None = None
+    data: Required[str | LiveDataset]
+    objective: Required[str | tuple[str, str]]
+    search: Mapping[str, Any] | None
+    parameters: Mapping[str, Any] | None
+    image: str | None
+    packages: Sequence[str] | None
+    trials: int | None
+    parallelism: int
+    resources: Mapping[str, Any] | None
+    register: str | None
+    name: str | None
 
 
-def experiment_manifest(function: Callable[..., Any], request: TrainingRequest) -> dict[str, Any]:
+def experiment_manifest(function: Callable[..., Any], options: TrainingOptions) -> dict[str, Any]:
     """Returns the Experiment, after all checks that need no cluster.
 
     Raises:
         FlywheelError: the function, its imports or its parameters do not fit; nothing was started.
     """
     source = read_function(function)
-    check_parameters(source, request)
-    check_imports(source, request.image, request.packages)
-    spec = _spec(source, request)
+    check_parameters(source, options)
+    check_imports(source, options.get("image"), options.get("packages"))
+    spec = _spec(source, options)
     digest = names.digest({name: spec[name] for name in IDENTITY})[:8]
     slug = re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-")[:MAX_NAME_CHARACTERS].strip("-")
-    name = request.name or "-".join(part for part in (slug, digest) if part)
+    name = options.get("name") or "-".join(part for part in (slug, digest) if part)
     return EXPERIMENT.manifest(name, spec=spec)
 
 
-def check_parameters(source: FunctionSource, request: TrainingRequest) -> None:
+def check_parameters(source: FunctionSource, options: TrainingOptions) -> None:
     """Checks that each parameter of the function has a value, and that no other one has.
 
     Raises:
         FlywheelError: one is missing, unknown, or given twice.
     """
     takes = [*source.required, *source.optional]
-    for name in request.search:
-        if name in request.parameters:
+    searched, fixed = options.get("search") or {}, options.get("parameters") or {}
+    for name in searched:
+        if name in fixed:
             raise _refusal(f"parameter '{name}' is in search= and in parameters=; give it once")
-    for name in (*request.search, *request.parameters):
+    for name in (*searched, *fixed):
         if name not in takes:
             raise _refusal(
                 f"function '{source.name}' has no parameter '{name}'; it has {', '.join(takes) or 'none'}. Correct the name, or add the parameter"
             )
     for name in source.required:
-        if name not in (*request.search, *request.parameters, *SPECIAL):
+        if name not in (*searched, *fixed, *SPECIAL):
             raise _refusal(
                 f"parameter '{name}' of function '{source.name}' has no value; give it in search= or parameters=, or a default"
             )
 
 
-def _spec(source: FunctionSource, request: TrainingRequest) -> dict[str, Any]:
-    metric, *direction = (request.objective,) if isinstance(request.objective, str) else request.objective
-    given = (*request.search, *request.parameters)
+def _spec(source: FunctionSource, options: TrainingOptions) -> dict[str, Any]:
+    objective, trials = options["objective"], options.get("trials")
+    metric, *direction = (objective,) if isinstance(objective, str) else objective
+    searched, fixed = options.get("search") or {}, options.get("parameters") or {}
     optional = {
-        "image": request.image,
-        "parameters": format_parameters(request.parameters) or None,
-        "search": format_search(request.search) or None,
-        "model": {"path": "model.onnx"} if request.register else None,
+        "image": options.get("image"),
+        "parameters": format_parameters(fixed) or None,
+        "search": format_search(searched) or None,
+        "model": {"path": "model.onnx"} if options.get("register") else None,
     }
     container = {
-        "source": write_program(source, given, metric),
+        "source": write_program(source, (*searched, *fixed), metric),
         **{name: value for name, value in optional.items() if value is not None},
     }
     more = {
-        "budget": {"maxTrials": request.trials} if request.trials is not None else None,
-        "resources": dict(request.resources) if request.resources is not None else None,
-        "register": request.register,
+        "budget": {"maxTrials": trials} if trials is not None else None,
+        "resources": options.get("resources"),
+        "register": options.get("register"),
     }
     return {
-        "dataset": request.data,
+        "dataset": dataset_name(options["data"]),
         "objective": {"metric": metric, **({"direction": direction[0].capitalize()} if direction else {})},
         "trainer": {"container": container},
-        "parallelism": request.parallelism,
+        "parallelism": options.get("parallelism", 2),
         **{name: value for name, value in more.items() if value is not None},
     }
+
+
+def dataset_name(data: str | LiveDataset) -> str:
+    """Returns the name of a Dataset that is given by its name or as `fw.dataset(name)`."""
+    return data if isinstance(data, str) else data.name
 
 
 def _refusal(message: str) -> FlywheelError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flywheel.client.errors import FlywheelError
 from flywheel.client.objects.live_objects import POLL_SECONDS, LiveObject
-from flywheel.client.training.experiment_manifest import TrainingRequest, experiment_manifest
+from flywheel.client.training.experiment_manifest import TrainingOptions, experiment_manifest
 from flywheel.client.training.log_stream import LogStream, clean_line
 from flywheel.client.trial_list import Trial, Trials, find_trial, list_trials
 from flywheel.core.resource.api import DATASET, EXPERIMENT, Manifest
@@ -147,14 +147,14 @@ def describe_trial(trial: Mapping[str, Any], metric: str) -> str:
 def train_function(
     session: "Session",
     function: Callable[..., Any],
-    request: TrainingRequest,
+    options: TrainingOptions,
     *,
     wait: bool = True,
     timeout: float | None = None,
 ) -> Training:
     """Returns the training of a function in a namespace; `flywheel.train` documents it."""
-    manifest = experiment_manifest(function, request)
-    session.require(DATASET, request.data)
+    manifest = experiment_manifest(function, options)
+    session.require(DATASET, manifest["spec"]["dataset"])
     named = {**manifest, "metadata": {**manifest["metadata"], "namespace": session.namespace}}
     applied = session.apply(EXPERIMENT, named, force=False)
     training = Training(session, EXPERIMENT, str(applied["metadata"]["name"]))
