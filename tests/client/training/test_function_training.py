@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.client.errors import FlywheelError
-from flywheel.client.training.experiment_manifest import TrainingOptions
+from flywheel.client.training.experiment_manifest import TrainingOptions, experiment_manifest
 from flywheel.client.training.function_training import Training
 from flywheel.client.training.log_stream import clean_line
 from flywheel.core.resource.api import EXPERIMENT
@@ -48,18 +48,21 @@ def follow(cluster: LocalCluster) -> list[str]:
     """What is shown of the Experiment as it is."""
     lines: list[str] = []
     session = cluster.workspace().session
-    Training(session, EXPERIMENT, "score").wait(show=lines.append)
+    Training(session, EXPERIMENT, "score", "u-1").wait(show=lines.append)
     return lines
 
 
 def test_the_function_becomes_an_experiment(cluster: LocalCluster) -> None:
     cluster.add("datasets", FLIGHTS)
+    name = experiment_manifest(score, REQUEST)["metadata"]["name"]
+    made = Reply({"metadata": {"name": name, "uid": "u-1"}})
+    cluster.api[f"/apis/flywheel.ml/v1alpha1/namespaces/shop/experiments/{name}"] = made
 
     training = cluster.workspace().train(score, wait=False, **REQUEST)
 
     applied = next(call for call in cluster.calls if call.method == "PATCH")
     container = applied.body["spec"]["trainer"]["container"]
-    assert applied.path.endswith(f"/namespaces/shop/experiments/{training.name}")
+    assert (training.name, training.uid) == (name, "u-1")
     assert ("force", "false") in applied.query
     assert "def score(rate: float) -> float:\n    return rate\n" in container["source"]
     assert container["search"] == {"rate": {"float": {"min": "0.1", "max": "1.0"}}}
@@ -124,7 +127,7 @@ def test_an_interrupt_leaves_the_search_running_and_says_so(
 
     monkeypatch.setattr(time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        Training(cluster.workspace().session, EXPERIMENT, "score").wait(show=lines.append)
+        Training(cluster.workspace().session, EXPERIMENT, "score", "u-1").wait(show=lines.append)
 
     assert lines == ["Experiment 'score' continues; the same cell, or wait(), follows it again."]
 
@@ -133,7 +136,7 @@ def test_a_timeout_leaves_the_search_running(cluster: LocalCluster) -> None:
     cluster.add("experiments", experiment(None, "Searching", "1 of 4 trials run."))
 
     with pytest.raises(FlywheelError, match="has not ended in time; it continues: 1 of 4 trials run"):
-        Training(cluster.workspace().session, EXPERIMENT, "score").wait(timeout=0, show=lambda _line: None)
+        Training(cluster.workspace().session, EXPERIMENT, "score", "u-1").wait(timeout=0, show=lambda _line: None)
 
 
 def test_a_search_that_found_nothing_raises_with_its_condition_and_shows_the_recorded_log(
@@ -141,41 +144,41 @@ def test_a_search_that_found_nothing_raises_with_its_condition_and_shows_the_rec
 ) -> None:
     failed = [trial(1, "Failed", message="exit code 1")]
     cluster.add("experiments", experiment("False", "TrialsFailed", "All trials failed.", lastTrials=failed))
-    found = record(1, name="score")
+    found = record(1, name="score", id="u-1.trial-1")
     cluster.reader["/v1/namespaces/shop/trials"] = Reply({"items": [found], "next": None, "total": 1})
     cluster.reader[f"/v1/namespaces/shop/trials/{found['id']}/log"] = Reply(b"ValueError: rate is wrong\n")
     lines: list[str] = []
 
     with pytest.raises(FlywheelError) as raised:
-        Training(cluster.workspace().session, EXPERIMENT, "score").wait(show=lines.append)
+        Training(cluster.workspace().session, EXPERIMENT, "score", "u-1").wait(show=lines.append)
 
     assert raised.value.condition["reason"] == "TrialsFailed"
     assert lines[-1] == "trial 1 | ValueError: rate is wrong"
 
 
-def test_the_best_trial_is_read_by_its_number(cluster: LocalCluster) -> None:
+def test_the_best_trial_is_that_of_this_experiment_and_not_of_a_deleted_one(cluster: LocalCluster) -> None:
     cluster.add("experiments", experiment("True", "Trained", "Trained.", best=trial(7, "Succeeded", value="0.5")))
     asked: list[Call] = []
 
     def trials(call: Call) -> Reply:
         asked.append(call)
-        return Reply({"items": [record(7, name="score")], "next": None, "total": 1})
+        return Reply({"items": [record(7, id="u-0.trial-7"), record(7, id="u-1.trial-7")], "next": None, "total": 2})
 
     cluster.reader["/v1/namespaces/shop/trials"] = trials
-    training = Training(cluster.workspace().session, EXPERIMENT, "score")
+    training = Training(cluster.workspace().session, EXPERIMENT, "score", "u-1")
 
     best = training.best
 
     assert best is not None
-    assert best.record["trial"] == 7
-    assert ("filter", "attributes.trial = 7") in asked[0].query
+    assert best.id == "u-1.trial-7"
+    assert ("experiment", "score") in asked[0].query
     assert len(training.trials) == 1
 
 
 def test_a_training_without_a_trial_has_no_best(cluster: LocalCluster) -> None:
     cluster.add("experiments", experiment(None, "Searching", "Searching."))
 
-    assert Training(cluster.workspace().session, EXPERIMENT, "score").best is None
+    assert Training(cluster.workspace().session, EXPERIMENT, "score", "u-1").best is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from flywheel.client.errors import FlywheelError
 from flywheel.client.objects.live_objects import POLL_SECONDS, LiveObject
 from flywheel.client.training.experiment_manifest import TrainingOptions, experiment_manifest
 from flywheel.client.training.log_stream import LogStream, clean_line
-from flywheel.client.trial_list import Trial, Trials, find_trial, list_trials
+from flywheel.client.trial_list import Trial, Trials, list_trials
 from flywheel.core.resource.api import DATASET, EXPERIMENT, Manifest
 from flywheel.core.resource.conditions import find_condition
 
@@ -25,7 +25,12 @@ QUIET_REASONS = ("Pending", "Searching", "Registering")  # what the lines of tri
 
 @dataclass(frozen=True, repr=False)
 class Training(LiveObject):
-    """The Experiment of a function: `best`, `trials`, `table`, `curves()`, `log()`, `wait()`."""
+    """The Experiment of a function: `best`, `trials`, `table`, `curves()`, `log()`, `wait()`.
+
+    `uid` tells its trials from those of deleted Experiments of the same name, which the reader has, too.
+    """
+
+    uid: str
 
     @property
     def best(self) -> Trial | None:
@@ -38,7 +43,8 @@ class Training(LiveObject):
         """All trials that have ended, newest first."""
         reader, namespace = self.session.reader, self.session.namespace
         records = list_trials(reader, namespace, experiment=self.name, order_by="attributes.start_time DESC")
-        return Trials(list(records), reader, namespace, f"trials of {self}")
+        own = [record for record in records if str(record["id"]).startswith(f"{self.uid}.")]
+        return Trials(own, reader, namespace, f"trials of {self}")
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -46,8 +52,17 @@ class Training(LiveObject):
         return self.trials.to_pandas()
 
     def trial(self, number: int) -> Trial:
-        """Returns a trial that has ended, with its log and curves."""
-        return find_trial(self.session.reader, self.session.namespace, f"{self.name}/{number}")
+        """Returns a trial that has ended, with its log and curves.
+
+        Raises:
+            FlywheelError: no trial of that number is recorded.
+        """
+        found = self.trials
+        for index, record in enumerate(found.records):
+            if record.get("trial") == number:
+                return found.trial(index)
+        message = f"no trial {number} of {self} is recorded; its status lists those that ended"
+        raise FlywheelError(message, reason="NotFound", status=404)
 
     def log(self, trial: int) -> str:
         """Returns the log of a trial that has ended."""
@@ -64,7 +79,7 @@ class Training(LiveObject):
             FlywheelError: it found no model, or `timeout` seconds were over; the error has the condition.
         """
         write = show or _print_line
-        stream = LogStream(self.session.cluster, self.session.namespace, self._uid(), write)
+        stream = LogStream(self.session.cluster, self.session.namespace, self.uid, write)
         progress = _Progress(stream)
         ends = None if timeout is None else time.monotonic() + timeout
         try:
@@ -88,9 +103,6 @@ class Training(LiveObject):
             if ends is not None and time.monotonic() >= ends:
                 raise self.timeout_error()
             time.sleep(POLL_SECONDS)
-
-    def _uid(self) -> str:
-        return str(self.manifest["metadata"]["uid"])
 
 
 class _Progress:
@@ -157,7 +169,7 @@ def train_function(
     session.require(DATASET, manifest["spec"]["dataset"])
     named = {**manifest, "metadata": {**manifest["metadata"], "namespace": session.namespace}}
     applied = session.apply(EXPERIMENT, named, force=False)
-    training = Training(session, EXPERIMENT, str(applied["metadata"]["name"]))
+    training = Training(session, EXPERIMENT, applied["metadata"]["name"], applied["metadata"]["uid"])
     if not wait:
         return training
     _print_line(f"Experiment '{training.name}' in namespace '{session.namespace}'")
