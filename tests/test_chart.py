@@ -222,7 +222,7 @@ def test_the_servers_one_right_beyond_a_namespace_can_be_withheld() -> None:
     objects = template(*SCENARIOS["production"], "--set", "serving.tokenReviews=false")
 
     bound = [each["metadata"]["name"] for each in objects if each["kind"] == "ClusterRoleBinding"]
-    assert bound == ["flywheel-operator-policies"]
+    assert bound == ["flywheel-operator-policies", "flywheel-reader-reviews"]
 
 
 def store_keys(objects: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
@@ -257,7 +257,10 @@ def test_a_rotated_key_leaves_the_one_before_valid() -> None:
 
     assert store_keys(objects)["shop"] == ("shop.2", users["shop.2"]["secret"])
     assert before["shop"] == ("shop.1", users["shop.1"]["secret"])
-    assert {tuple(each["Principal"]["AWS"]) for each in policy["Statement"]} == {("shop.1", "shop.2")}
+    assert {tuple(each["Principal"]["AWS"]) for each in policy["Statement"]} == {
+        ("shop.1", "shop.2"),
+        ("shop.reader.1", "shop.reader.2"),
+    }
 
 
 def test_the_folder_of_an_account_has_the_namespaces_own_prefix() -> None:
@@ -273,7 +276,11 @@ def test_the_folder_of_an_account_has_the_namespaces_own_prefix() -> None:
     assert folders == {
         ("shop.1", "arn:aws:s3:::flywheel/ml/shop/*"),
         ("flights.1", "arn:aws:s3:::flywheel/all/flights/*"),
+        ("shop.reader.1", "arn:aws:s3:::flywheel/ml/shop/*"),
+        ("flights.reader.1", "arn:aws:s3:::flywheel/all/flights/*"),
     }
+    writers = [each for each in policy["Statement"] if "s3:PutObject" in each["Action"]]
+    assert [each["Principal"]["AWS"] for each in writers] == [["shop.1"], ["flights.1"]]
 
 
 def test_a_bucket_that_the_embedded_store_does_not_have_is_refused() -> None:
@@ -297,7 +304,9 @@ def test_one_key_for_all_is_named_what_it_is() -> None:
     objects = template(*KEY, "--set", "namespaces={shop,flights}", "--set", "store.shared=true")
 
     assert set(store_keys(objects).values()) == {("flywheel", "not-a-secret")}
-    assert json.loads(one(objects, "ConfigMap", "flywheel-store-policy")["data"]["policy.json"])["Statement"] == []
+    statements = json.loads(one(objects, "ConfigMap", "flywheel-store-policy")["data"]["policy.json"])["Statement"]
+    accounts = {account for each in statements for account in each["Principal"]["AWS"]}
+    assert accounts == {"shop.reader.1", "flights.reader.1"}
 
 
 def test_one_key_of_an_external_store_for_several_namespaces_is_refused_unless_it_is_named() -> None:
@@ -352,7 +361,7 @@ def test_a_store_of_ones_own_leaves_out_what_was_not_given() -> None:
 def test_values_are_short_and_each_is_explained() -> None:
     text = (CHART / "values.yaml").read_text()
 
-    assert len(text.splitlines()) <= 170
+    assert len(text.splitlines()) <= 200
     assert text.count("# -- ") >= 30
 
 
@@ -430,7 +439,10 @@ def test_the_operator_gives_the_accounts_of_services_the_identity_of_their_names
 
 
 def test_an_image_with_a_digest_is_named_by_it_in_every_pod() -> None:
-    digests = {name: f"sha256:{number:064x}" for number, name in enumerate(("operator", "runtime", "serving", "store"))}
+    digests = {
+        name: f"sha256:{number:064x}"
+        for number, name in enumerate(("operator", "runtime", "serving", "reader", "store"))
+    }
     values = [word for name, digest in digests.items() for word in ("--set", f"images.{name}.digest={digest}")]
     objects = template(*values, "--set", "images.operator.tag=not-used")
     operator = one(objects, "Deployment", "flywheel-operator")["spec"]["template"]["spec"]["containers"][0]
@@ -454,7 +466,7 @@ def test_the_values_that_make_images_writes_name_images_by_digest(
     rendered = template("--values", str(tmp_path / "values.json"))
 
     assert {container["image"] for pod in pods(rendered) for container in pod["containers"]} == {
-        f"flywheel.local/{name}@sha256:{'1' * 64}" for name in ("operator", "store")
+        f"flywheel.local/{name}@sha256:{'1' * 64}" for name in ("operator", "reader", "store")
     }
 
 

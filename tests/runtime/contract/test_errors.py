@@ -19,6 +19,8 @@ from flywheel_runtime.contract import errors
 def exception_classes() -> set[type[BaseException]]:
     """The exception classes that the package's modules define."""
     names = [each.name for each in pkgutil.walk_packages(flywheel_runtime.__path__, "flywheel_runtime.")]
+    # Modules of the plugin need MLflow, which is not installed here; it raises MLflow's own errors.
+    names = [name for name in names if not name.startswith("flywheel_runtime.mlflow_plugin.")]
     modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
     classes = {value for module in modules for value in vars(module).values() if inspect.isclass(value)}
     return {

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from flywheel_runtime.commands.collect.outputs import read_metrics
-from tests.runtime.mlflow_plugin.conftest import MLflow
+from tests.runtime.mlflow_plugin.mlflow_process import MLflow
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
