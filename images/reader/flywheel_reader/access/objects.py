@@ -19,7 +19,7 @@ class Objects:
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
-        self._uids: ExpiringCache[tuple[str, str], frozenset[str]] = ExpiringCache(MAX_LISTS)
+        self._names: ExpiringCache[tuple[str, str], dict[str, str]] = ExpiringCache(MAX_LISTS)
 
     async def get(self, resource: str, namespace: str, name: str) -> dict[str, Any]:
         """The object. Raises NotFound, ApiServerUnreachable."""
@@ -35,27 +35,26 @@ class Objects:
             )
         return content
 
-    async def list_uids(self, resource: str, namespace: str) -> frozenset[str]:
-        """The uids of all objects of a resource, at most half a minute old. Raises ApiServerUnreachable."""
+    async def list_names(self, resource: str, namespace: str) -> dict[str, str]:
+        """The names of all objects of a resource by their uid, at most half a minute old. Raises ApiServerUnreachable."""
         key = (resource, namespace)
-        known = self._uids.get(key)
+        known = self._names.get(key)
         if known is not None:
             return known
-        uids: set[str] = set()
+        names: dict[str, str] = {}
         token = ""
         while True:
-            path = (
-                f"{BASE.format(quote(namespace, safe=''), resource)}?limit={PAGE_SIZE}&continue={quote(token, safe='')}"
-            )
+            base = BASE.format(quote(namespace, safe=""), resource)
+            path = f"{base}?limit={PAGE_SIZE}&continue={quote(token, safe='')}"
             code, content = await self._api.request("GET", path, accept=METADATA_LIST)
             if code != 200:
                 raise ApiServerUnreachable(
                     f"the API server responds HTTP {code} on the list of {resource} in namespace '{namespace}'"
                 )
-            uids.update(str(item["metadata"]["uid"]) for item in content.get("items") or ())
+            metadata = [item["metadata"] for item in content.get("items") or ()]
+            names |= {str(each["uid"]): str(each["name"]) for each in metadata}
             token = str((content.get("metadata") or {}).get("continue") or "")
             if not token:
                 break
-        found = frozenset(uids)
-        self._uids.put(key, found, LISTED_SECONDS)
-        return found
+        self._names.put(key, names, LISTED_SECONDS)
+        return names

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import orjson
 from starlette.responses import Response
 
 from flywheel_reader.call import Call
@@ -12,6 +13,7 @@ from flywheel_reader.errors import BadRequest, Forbidden, NotFound, StoreUnreach
 from flywheel_reader.responses import json_response
 from flywheel_reader.store.artifacts import File
 from flywheel_reader.tracking.columns import Column
+from flywheel_reader.tracking.earlier_results import read_earlier_trials
 from flywheel_reader.tracking.filters import parse_filter, parse_order
 from flywheel_reader.tracking.paging import Position, decode_token, encode_token
 from flywheel_reader.tracking.search import Found, Search, find_records, has_expired
@@ -37,6 +39,8 @@ async def list_trials(call: Call) -> Response:
         if log.read_at is None:
             raise
         unreachable = error
+    if query["experiment"] and unreachable is None:
+        await add_earlier_trials(call, query["experiment"])
     now_ms = time.time() * 1000
     existing = await _existing(call, kinds) if has_expired(log.index, now_ms) else None
     search = Search(
@@ -79,7 +83,8 @@ async def _readable(call: Call) -> tuple[frozenset[str], tuple[tuple[Column, str
 
 
 async def _existing(call: Call, kinds: frozenset[str]) -> dict[str, frozenset[str]]:
-    return {kind: await call.services.objects.list_uids(RESOURCES[kind], call.namespace) for kind in kinds}
+    names = {kind: await call.services.objects.list_names(RESOURCES[kind], call.namespace) for kind in kinds}
+    return {kind: frozenset(found) for kind, found in names.items()}
 
 
 async def find_trial(call: Call) -> dict[str, Any]:
@@ -118,7 +123,31 @@ async def _find_record(call: Call) -> dict[str, Any] | None:
         if known is None:
             raise
         return known
-    return log.index.get(call.path["id"])
+    record = log.index.get(call.path["id"])
+    return record if record is not None else await _find_earlier_trial(call)
+
+
+async def _find_earlier_trial(call: Call) -> dict[str, Any] | None:
+    """A trial that has no record, whose Experiment exists."""
+    uid, _, step = call.path["id"].rpartition(".")
+    name = (await call.services.objects.list_names("experiments", call.namespace)).get(uid)
+    if name is None or not step.startswith("trial-"):
+        return None
+    await add_earlier_trials(call, name)
+    return call.store().log.index.get(call.path["id"])
+
+
+async def add_earlier_trials(call: Call, name: str) -> None:
+    """Adds the trials of an existing Experiment that a release before the records ran to the index. Raises StoreUnreachable."""
+    store = call.store()
+    if not store.log.may_miss_trials(name):
+        return
+    try:
+        experiment = await call.object("experiments", name)
+    except NotFound:
+        return
+    records = await read_earlier_trials(store.bucket, store.artifacts, experiment, store.log.index)
+    await run_in_worker(store.log.index.add, [orjson.dumps(record) for record in records])
 
 
 async def get_trial(call: Call) -> Response:

@@ -40,6 +40,9 @@ class RecordIndex:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, record_id: object) -> bool:
+        return record_id in self._rows
+
     def add(self, texts: Iterable[bytes], number: int | None = None) -> None:
         """Adds records as JSON, oldest first, and remembers that all up to `number` were read. What is no record is left out."""
         with self.lock:

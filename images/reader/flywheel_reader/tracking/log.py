@@ -3,6 +3,7 @@
 import asyncio
 import time
 import zlib
+from collections import OrderedDict
 
 import orjson
 
@@ -18,6 +19,8 @@ MAX_HEAD_BYTES = 4096
 PARALLEL_SEGMENTS = 4
 PARALLEL_RECORDS = 16
 FRESH_SECONDS = 0.5
+COMPARED_SECONDS = 15.0
+MAX_COMPARED = 1000
 
 
 class TrackingLog:
@@ -30,6 +33,7 @@ class TrackingLog:
         self._max_bytes = max_bytes
         self._refreshing: asyncio.Task[None] | None = None
         self._fresh_until = 0.0
+        self._compared_until: OrderedDict[str, float] = OrderedDict()  # Experiments, by when they are compared again
 
     async def refresh(self) -> None:
         """Reads all records up to now, or up to half a second ago. Raises StoreUnreachable."""
@@ -39,6 +43,16 @@ class TrackingLog:
             self._refreshing = asyncio.create_task(self._read_new())
             self._refreshing.add_done_callback(self._finish)
         await asyncio.shield(self._refreshing)
+
+    def may_miss_trials(self, experiment: str) -> bool:
+        """Whether the Experiment's history was not compared with the records for some time; from now on it was."""
+        if self._compared_until.get(experiment, 0.0) > time.monotonic():
+            return False
+        self._compared_until[experiment] = time.monotonic() + COMPARED_SECONDS
+        self._compared_until.move_to_end(experiment)
+        while len(self._compared_until) > MAX_COMPARED:
+            self._compared_until.popitem(last=False)
+        return True
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._refreshing = None

@@ -1,0 +1,142 @@
+"""Trials of Experiments that a release before the records ran: read from their results, parameters from their tracking output."""
+
+import asyncio
+import re
+from collections.abc import Container, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from flywheel_reader.errors import ReaderError
+from flywheel_reader.store.artifacts import Artifacts
+from flywheel_reader.store.bucket import Bucket, ObjectMissing
+
+MAX_RESULT_BYTES = 4 << 20
+MAX_PARAMS_BYTES = 1 << 20
+PARALLEL_TRIALS = 16
+# results/<uid>/<step>/<attempt>[/<Job's uid>[/<rank>]].json
+RESULT_KEY = re.compile(r"results/[^/]+/(?P<step>[^/]+)/(?P<attempt>\d{1,6})(?:/[^/]+(?:/(?P<rank>\d{1,6}))?)?\.json")
+ENDED = frozenset({"Succeeded", "Failed", "Pruned", "Invalid"})
+
+
+async def read_earlier_trials(
+    bucket: Bucket, artifacts: Artifacts, experiment: Mapping[str, Any], known: Container[str]
+) -> list[dict[str, Any]]:
+    """Records of the trials in the Experiment's history whose ids are not in `known`, with `"recorded": false`.
+
+    Raises StoreUnreachable.
+    """
+    uid, status = str(experiment["metadata"]["uid"]), experiment.get("status") or {}
+    trials = [
+        trial
+        for trial in status.get("history") or ()
+        if trial.get("state") in ENDED and f"{uid}.trial-{trial.get('trial')}" not in known
+    ]
+    if not trials:
+        return []
+    keys = newest_results(await bucket.list(f"results/{uid}/"))
+    described = {each.get("trial"): each for each in (*(status.get("lastTrials") or ()), status.get("best") or {})}
+    slots = asyncio.Semaphore(PARALLEL_TRIALS)
+
+    async def read(trial: Mapping[str, Any]) -> dict[str, Any]:
+        async with slots:
+            step = f"trial-{trial['trial']}"
+            result = await _read_result(bucket, keys.get(step))
+            parameters = await _read_parameters(artifacts, result)
+        return build_record(experiment, trial, described.get(trial["trial"]) or {}, result, parameters)
+
+    return list(await asyncio.gather(*map(read, trials)))
+
+
+def newest_results(objects: Iterable[tuple[str, datetime]]) -> dict[str, str]:
+    """The key of the result that counts, by step: of the last attempt the one that was written last, of a group rank 0."""
+    found: dict[str, tuple[tuple[int, int, datetime], str]] = {}
+    for key, written in objects:
+        parts = RESULT_KEY.fullmatch(key)
+        if parts is None:
+            continue
+        rank = (int(parts["attempt"]), -int(parts["rank"] or 0), written)
+        if parts["step"] not in found or rank > found[parts["step"]][0]:
+            found[parts["step"]] = (rank, key)
+    return {step: key for step, (_, key) in found.items()}
+
+
+def build_record(
+    experiment: Mapping[str, Any],
+    trial: Mapping[str, Any],
+    described: Mapping[str, Any],
+    result: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The record of a trial from its line in the history, what the status says of the best and the last ones, and its result."""
+    metadata, status = experiment["metadata"], experiment.get("status") or {}
+    data, step = status.get("data") or {}, f"trial-{trial['trial']}"
+    metric = status.get("metric")
+    value = _number(trial.get("value"))
+    metrics = result.get("metrics") or ({metric: value} if metric and value is not None else {})
+    objective = {"metric": metric, "maximize": status.get("direction") == "Maximize"} if metric else None
+    trained = parameters.get("parameters")
+    given = trained if isinstance(trained, dict) else {k: v for k, v in parameters.items() if k != "objective"}
+    return {
+        "v": 1,
+        "recorded": False,
+        "id": f"{metadata['uid']}.{step}",
+        "kind": "Experiment",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "step": step,
+        "trial": trial["trial"],
+        "repeat": None,
+        "dataset": ((experiment.get("spec") or {}).get("dataset")),
+        "datasetVersion": data.get("version"),
+        "datasetDigest": data.get("digest"),
+        "state": "Failed" if trial.get("state") == "Invalid" else trial.get("state"),
+        "reason": described.get("reason"),
+        "message": described.get("message"),
+        "estimator": parameters.get("estimator") or described.get("estimator"),
+        "parameters": given or described.get("parameters") or {},
+        "loggedParameters": {},
+        "metrics": metrics,
+        "tags": {},
+        "objective": objective,
+        "seed": parameters.get("seed"),
+        "image": described.get("image"),
+        "node": described.get("node"),
+        **{name: result.get(name) for name in ("usage", "startedAt", "finishedAt")},
+        "outputs": result.get("outputs") or {},
+        "log": False,
+        "logMessage": "it was trained by a release that stored no logs",
+        "retention": None,
+    }
+
+
+async def _read_result(bucket: Bucket, key: str | None) -> dict[str, Any]:
+    if key is None:
+        return {}
+    try:
+        result = orjson.loads(await bucket.get(key, MAX_RESULT_BYTES))
+    except (ObjectMissing, ValueError):
+        return {}
+    return result if isinstance(result, dict) else {}
+
+
+async def _read_parameters(artifacts: Artifacts, result: Mapping[str, Any]) -> dict[str, Any]:
+    """params.json of the tracking output; nothing if it is gone or damaged, since the other fields stay readable."""
+    outputs = result.get("outputs")
+    digest = ((outputs if isinstance(outputs, dict) else {}).get("tracking") or {}).get("digest")
+    if not isinstance(digest, str):
+        return {}
+    try:
+        file = await artifacts.file(digest, "params.json")
+        found = orjson.loads(await artifacts.read(file, MAX_PARAMS_BYTES))
+    except (ReaderError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(text: object) -> float | None:
+    try:
+        return float(str(text))
+    except ValueError:
+        return None
