@@ -104,7 +104,7 @@ def test_every_link_leads_to_a_file(name: str) -> None:
 
 
 # Where a path of the architecture's page may begin.
-IMAGE_FOLDERS = {"runtime/": "images/runtime/flywheel_runtime/", "serving/": "images/serving/flywheel_serving/"}
+IMAGE_FOLDERS = {f"{name}/": f"images/{name}/flywheel_{name}/" for name in ("reader", "runtime", "serving")}
 
 
 def test_every_module_that_the_page_on_architecture_names_exists() -> None:

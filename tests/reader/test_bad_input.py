@@ -42,7 +42,8 @@ def seeded(reader_process: RunningReader) -> None:
         seeds.trial(3, {"main.log.gz": b"no gzip", HOSTILE: b"x"}, metrics=names, tags={HOSTILE: HOSTILE}),
         new_record(4, outputs={"tracking": {"digest": "sha256:" + "0" * 64}}),
         new_record(5, outputs={"tracking": {"digest": "../../head.json"}}, parameters="none", metrics=None, tags=[1]),
-        new_record(6, outputs="none", startedAt=7, finishedAt={}, code="x", name={"a": 1}),
+        seeds.trial(6, {"metrics.jsonl": curve[:1_000_000]}),
+        new_record(7, outputs="none", startedAt=7, finishedAt={}, code="x", name={"a": 1}),
     ]
     seeds.records(records)
     _spoil(seeds, records[2]["outputs"]["tracking"]["digest"])
@@ -56,10 +57,10 @@ def _spoil(seeds: Seeds, digest: str) -> None:
     """One more trial whose manifest and blob have other bytes than their digests."""
     other = seeds.artifact({"a": b"right"})
     seeds.put(f"manifests/sha256/{other.removeprefix('sha256:')}.json", b'{"files":[],"v":1}')
-    spoiled = seeds.trial(7, {"b": b"good"})
+    spoiled = seeds.trial(8, {"b": b"good"})
     sha256 = "770e607624d689265ca6c44884d0807d9b054d23c473c106c72be9de08b7376c"
     seeds.put(f"blobs/sha256/{sha256[:2]}/{sha256}", b"evil")
-    for record in (spoiled, new_record(8, outputs={"tracking": {"digest": other}})):
+    for record in (spoiled, new_record(9, outputs={"tracking": {"digest": other}})):
         seeds.put(f"tracking/log/{record['number']:010d}.json", canonical(record))
 
 
@@ -101,9 +102,9 @@ def test_two_thousand_columns(reader: RunningReader) -> None:
         (f"{TRIALS}/uid-1.trial-3/log", 502, "StoredDataInvalid"),
         (f"{TRIALS}/uid-1.trial-4", 404, "NotFound"),
         (f"{TRIALS}/uid-1.trial-5", 502, "StoredDataInvalid"),
-        (f"{TRIALS}/uid-1.trial-6/log", 404, "NotFound"),
-        (f"{TRIALS}/uid-1.trial-7/files/b", 502, "StoredDataInvalid"),
-        (f"{TRIALS}/uid-1.trial-8", 502, "StoredDataInvalid"),
+        (f"{TRIALS}/uid-1.trial-7/log", 404, "NotFound"),
+        (f"{TRIALS}/uid-1.trial-8/files/b", 502, "StoredDataInvalid"),
+        (f"{TRIALS}/uid-1.trial-9", 502, "StoredDataInvalid"),
         (f"{VERSION}/profile", 502, "StoredDataInvalid"),
         (f"{VERSION}/rows?split=test", 502, "StoredDataInvalid"),
         (f"{VERSION}/rows?columns=absent", 400, "BadRequest"),
@@ -147,7 +148,7 @@ def test_hostile_names_are_json_and_files_are_no_pages(reader: RunningReader) ->
 
 def test_a_flood_is_told_that_the_reader_is_busy_and_memory_stays_bounded(reader: RunningReader) -> None:
     def fetch(number: int) -> Response:
-        path = f"{TRIALS}/uid-1.trial-1/curves?maxPoints={100 + number}" if number % 50 == 0 else TRIALS
+        path = f"{TRIALS}/uid-1.trial-6/curves?maxPoints={100 + number}" if number % 10 == 0 else TRIALS
         return get(reader.port, path, {"Authorization": f"Bearer {TOKEN}"})
 
     with ThreadPoolExecutor(100) as pool:

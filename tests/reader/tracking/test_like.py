@@ -3,12 +3,14 @@
 import re
 import time
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel_reader.tracking.like import like_matcher
+from tests.examples import examples
 
 
+@settings(max_examples=examples(200, ci=100), deadline=None)
 @given(st.text("ab%_", max_size=8), st.text("abc\n", max_size=10))
 def test_like_is_the_regular_expression(pattern: str, text: str) -> None:
     expression = "".join({"%": ".*", "_": "."}.get(each, re.escape(each)) for each in pattern)

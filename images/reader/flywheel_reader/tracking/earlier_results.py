@@ -17,6 +17,10 @@ MAX_PARAMS_BYTES = 1 << 20
 PARALLEL_TRIALS = 16
 # results/<uid>/<step>/<attempt>[/<Job's uid>[/<rank>]].json
 RESULT_KEY = re.compile(r"results/[^/]+/(?P<step>[^/]+)/(?P<attempt>\d{1,6})(?:/[^/]+(?:/(?P<rank>\d{1,6}))?)?\.json")
+UNKNOWN = {
+    "v": 1, "recorded": False, "kind": "Experiment", "repeat": None, "loggedParameters": {}, "tags": {}, "retention": None,
+    "log": False, "logMessage": "it was trained by a release that stored no logs",
+}  # fmt: skip
 ENDED = frozenset({"Succeeded", "Failed", "Pruned", "Invalid"})
 
 
@@ -72,43 +76,37 @@ def build_record(
     """The record of a trial from its line in the history, what the status says of the best and the last ones, and its result."""
     metadata, status = experiment["metadata"], experiment.get("status") or {}
     data, step = status.get("data") or {}, f"trial-{trial['trial']}"
-    metric = status.get("metric")
-    value = _number(trial.get("value"))
-    metrics = result.get("metrics") or ({metric: value} if metric and value is not None else {})
-    objective = {"metric": metric, "maximize": status.get("direction") == "Maximize"} if metric else None
     trained = parameters.get("parameters")
     given = trained if isinstance(trained, dict) else {k: v for k, v in parameters.items() if k != "objective"}
     return {
-        "v": 1,
-        "recorded": False,
+        **UNKNOWN,
         "id": f"{metadata['uid']}.{step}",
-        "kind": "Experiment",
         "name": metadata["name"],
         "uid": metadata["uid"],
         "step": step,
         "trial": trial["trial"],
-        "repeat": None,
-        "dataset": ((experiment.get("spec") or {}).get("dataset")),
+        "dataset": (experiment.get("spec") or {}).get("dataset"),
         "datasetVersion": data.get("version"),
         "datasetDigest": data.get("digest"),
         "state": "Failed" if trial.get("state") == "Invalid" else trial.get("state"),
-        "reason": described.get("reason"),
-        "message": described.get("message"),
         "estimator": parameters.get("estimator") or described.get("estimator"),
         "parameters": given or described.get("parameters") or {},
-        "loggedParameters": {},
-        "metrics": metrics,
-        "tags": {},
-        "objective": objective,
         "seed": parameters.get("seed"),
-        "image": described.get("image"),
-        "node": described.get("node"),
+        **_objective_and_metrics(status, trial, result),
+        **{name: described.get(name) for name in ("reason", "message", "image", "node")},
         **{name: result.get(name) for name in ("usage", "startedAt", "finishedAt")},
         "outputs": result.get("outputs") or {},
-        "log": False,
-        "logMessage": "it was trained by a release that stored no logs",
-        "retention": None,
     }
+
+
+def _objective_and_metrics(
+    status: Mapping[str, Any], trial: Mapping[str, Any], result: Mapping[str, Any]
+) -> dict[str, Any]:
+    metric, value = status.get("metric"), _number(trial.get("value"))
+    if not metric:
+        return {"objective": None, "metrics": result.get("metrics") or {}}
+    objective = {"metric": metric, "maximize": status.get("direction") == "Maximize"}
+    return {"objective": objective, "metrics": result.get("metrics") or ({} if value is None else {metric: value})}
 
 
 async def _read_result(bucket: Bucket, key: str | None) -> dict[str, Any]:
@@ -122,7 +120,7 @@ async def _read_result(bucket: Bucket, key: str | None) -> dict[str, Any]:
 
 
 async def _read_parameters(artifacts: Artifacts, result: Mapping[str, Any]) -> dict[str, Any]:
-    """params.json of the tracking output; nothing if it is gone or damaged, since the other fields stay readable."""
+    """The params.json of the tracking output; nothing if it is gone or damaged, since the other fields stay readable."""
     outputs = result.get("outputs")
     digest = ((outputs if isinstance(outputs, dict) else {}).get("tracking") or {}).get("digest")
     if not isinstance(digest, str):
