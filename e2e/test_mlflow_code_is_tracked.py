@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from sklearn.datasets import load_breast_cancer
 
+import flywheel as fw
 from e2e.artifacts import read_artifact, read_object
-from e2e.cluster import extra_images
+from e2e.cluster import cluster, extra_images
 from e2e.namespace import Namespace
+from e2e.reader_access import bind, give_reader_a_key, wait_for_reader
 
 DATASET = """
 apiVersion: flywheel.ml/v1alpha1
@@ -45,6 +47,8 @@ spec: {promotion: Auto}
 @pytest.fixture(scope="module")
 def trained(namespace: Namespace) -> Namespace:
     image = extra_images.ensure_image("mlflow")
+    give_reader_a_key()
+    bind(namespace, "science", "view")
     frame = load_breast_cancer(as_frame=True).data.rename(columns=lambda name: name.replace(" ", "_"))
     frame["malignant"] = 1 - load_breast_cancer().target
     namespace.apply(DATASET % namespace.upload("patients.csv", frame.to_csv(index=False)))
@@ -65,7 +69,7 @@ def test_metrics_parameters_and_tags_are_those_that_the_code_logged(record: dict
     assert record["state"] == "Succeeded"
     assert record["metrics"]["roc_auc"] > 0.9
     assert record["metrics"]["training_accuracy_score"] > 0.9  # of autolog
-    assert record["parameters"] == {"C": "0.1"}
+    assert record["parameters"] == {"C": 0.1}
     assert record["loggedParameters"]["max_iter"] == "5000"  # of autolog
     assert record["tags"]["team"] == "oncology"
     assert record["tags"]["estimator_name"] == "LogisticRegression"  # of autolog
@@ -76,7 +80,7 @@ def test_curves_and_files_stay(trained: Namespace, record: dict[str, Any]) -> No
     files = read_artifact(trained, record["outputs"]["tracking"]["digest"])
 
     points = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
-    assert [point["step"] for point in points if point["name"] == "log_loss"] == [0, 1, 2]
+    assert [point["step"] for point in points if point["name"] == "loss"] == [0, 1, 2]
     assert files["artifacts/features.txt"].startswith(b"mean_radius\n")
     assert "artifacts/classifier/MLmodel" in files
 
@@ -85,5 +89,18 @@ def test_the_onnx_model_is_verified_and_becomes_champion(trained: Namespace) -> 
     trained.apply(MODEL)
     trained.wait("fwmodel", "patients", seconds=90)
 
-    champion = (trained.get("fwmodel", "patients") or {})["status"]["champion"]
-    assert champion["version"].startswith("patients-")
+    assert (trained.get("fwmodel", "patients") or {})["status"]["champion"].startswith("patients-")
+
+
+def test_the_trial_is_found_by_what_the_code_logged(trained: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
+    workspace = fw.connect(trained.name, service_account="science")
+    wait_for_reader(workspace)
+
+    found = workspace.trials(
+        "tags.estimator_name = 'LogisticRegression' and tags.team = 'oncology' and metrics.roc_auc > 0.9"
+    )
+
+    assert len(found.records) == 1
+    assert found.trial(0).parameters["max_iter"] == "5000"
+    assert workspace.trials("tags.team = 'another'").records == []

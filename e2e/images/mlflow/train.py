@@ -25,7 +25,7 @@ with mlflow.start_run(run_name="logistic regression", tags={"team": "oncology"})
     for step, share in enumerate((0.25, 0.5, 1.0)):
         rows = int(len(validation) * share)
         mlflow.log_metric(
-            "log_loss", log_loss(validation["malignant"][:rows], probability[:rows], labels=[0, 1]), step=step
+            "loss", log_loss(validation["malignant"][:rows], probability[:rows], labels=[0, 1]), step=step
         )
     mlflow.log_text("\n".join(features), "features.txt")
     onnx = to_onnx(model, train[features][:1].to_numpy(np.float32), options={"zipmap": False})
