@@ -6,6 +6,7 @@ python3 -m e2e.setup store     build the S3 server that the tests of the runtime
 python3 -m e2e.setup clients   build the clients that the tests of the model server use: h2spec and grpcurl
 python3 -m e2e.setup mutants   make .venv/mutants hold what requirements/mutants.txt says
 python3 -m e2e.setup mlflow    make .venv/mlflow hold what requirements/mlflow.txt says
+python3 -m e2e.setup notebooks make .venv/notebooks hold what requirements/notebooks.txt says
 python3 -m e2e.setup tables    make .venv/tables hold what requirements/tables.txt says
 python3 -m e2e.setup peers     make .venv/flaml and .venv/autogluon hold what their requirements/*.txt say
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
@@ -33,6 +34,7 @@ LOCKED = {
     # The extra `mlflow` is not among them: it is tested in an environment of its own.
     "dev": (*PROJECT, "--extra", "client", "--extra", "operator", "--group", "dev"),
     **{name: ("--group", name) for name in ("reader", "runtime", "serving", "mutants", "mlflow", "flaml", "autogluon")},
+    "notebooks": (*PROJECT, "--extra", "client", "--group", "notebooks"),
     "tables": ("--group", "tables", "--no-deps"),
 }
 
@@ -51,6 +53,11 @@ def mutants() -> None:
 def mlflow() -> None:
     """Make .venv/mlflow from requirements/mlflow.txt: the MLflow that the plugin is tested with."""
     install(ENVIRONMENT / "mlflow", "mlflow", "MLflow")
+
+
+def notebooks() -> None:
+    """Make .venv/notebooks from requirements/notebooks.txt: the Python client, and what executes notebooks."""
+    install(ENVIRONMENT / "notebooks", "notebooks", "notebooks")
 
 
 def tables() -> None:
@@ -143,6 +150,7 @@ VERBS = {
     "lock": lock,
     "mutants": mutants,
     "mlflow": mlflow,
+    "notebooks": notebooks,
     "tables": tables,
     "peers": peers,
     "programs": programs,

@@ -1,17 +1,59 @@
-"""A function of a notebook becomes trials on the cluster; its progress and logs are shown while it runs, and what cannot run starts nothing."""
+"""A function of a notebook becomes trials on the cluster; its progress and logs are shown while it runs, and what cannot run starts nothing.
 
+The three notebooks run as a user would run them, with a kubeconfig that has a token and the rights to edit one namespace and read its data.
+"""
+
+import gzip
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import flywheel as fw
+from demo.flights import flights_folder
 from e2e import kube
 from e2e.cluster import cluster
+from e2e.cluster.paths import CHECKOUT
 from e2e.namespace import Namespace
 
 ROWS = 400
+FLIGHTS = 6000  # rows of the demo's data, from January on
+NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
+USER = "analyst"
+DEMO = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Dataset
+metadata: {name: flights}
+spec:
+  source: {s3: {uri: "%s"}}
+  target: late
+  keys: [flight_id]
+  eventTime: time_hour
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: Experiment
+metadata: {name: flight-delay}
+spec:
+  dataset: flights
+  objective: {metric: roc_auc}
+  trainer: {sklearn: {estimators: [{name: HistGradientBoostingClassifier, parameters: {max_iter: 40}}]}}
+  register: flight-delay
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: flight-delay}
+spec:
+  model: flight-delay
+  resources: {requests: {cpu: 50m, memory: 128Mi}}
+  auth: {none: {}}
+"""
 
 
 def rides() -> str:
@@ -69,6 +111,59 @@ def shop(namespace: Namespace) -> Namespace:
 @pytest.fixture(autouse=True)
 def kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
+
+
+@pytest.fixture(scope="module")
+def served(namespace: Namespace) -> Namespace:
+    """The demo's objects, of fewer rows."""
+    first = next(iter(sorted(flights_folder().glob("*.gz"))))
+    with gzip.open(first, "rt") as file:
+        rows = "".join(line for _, line in zip(range(FLIGHTS + 1), file, strict=False))
+    namespace.apply(DEMO % namespace.upload("flights.csv", rows))
+    namespace.wait("fwsvc", "flight-delay", seconds=400)
+    return namespace
+
+
+@pytest.fixture(scope="module")
+def user_kubeconfig(served: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubeconfig of a user who may edit the namespace and read its data."""
+    served.kubectl("create", "serviceaccount", USER)
+    account = f"--serviceaccount={served.name}:{USER}"
+    for role in ("edit", "flywheel-data-reader"):
+        served.kubectl("create", "rolebinding", f"{USER}-{role}", f"--clusterrole={role}", account)
+    config = yaml.safe_load(cluster.chosen().kubeconfig.read_text())
+    token = served.kubectl("create", "token", USER, "--duration=1h").strip()
+    config["users"] = [{"name": USER, "user": {"token": token}}]
+    used = {"cluster": config["clusters"][0]["name"], "user": USER, "namespace": served.name}
+    config |= {"contexts": [{"name": USER, "context": used}], "current-context": USER}
+    file = tmp_path_factory.mktemp("user") / "kubeconfig"
+    file.write_text(json.dumps(config))
+    return file
+
+
+@pytest.fixture(scope="module")
+def notebook_python() -> Path:
+    """The Python of .venv/notebooks."""
+    subprocess.run([sys.executable, "-m", "e2e.setup", "notebooks"], cwd=CHECKOUT, check=True, timeout=600)
+    return CHECKOUT / ".venv" / "notebooks" / "bin" / "python"
+
+
+@pytest.mark.parametrize("notebook", [pytest.param(path, id=path.stem) for path in NOTEBOOKS])
+def test_a_notebook_runs_from_its_first_cell_to_its_last(
+    user_kubeconfig: Path, notebook_python: Path, notebook: Path
+) -> None:
+    executed = CHECKOUT / ".cluster" / "notebooks"
+    executed.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "HOME": str(user_kubeconfig.parent),
+        "KUBECONFIG": str(user_kubeconfig),
+        "PATH": f"{notebook_python.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(CHECKOUT / "operator"),
+    }
+    words = [notebook_python, CHECKOUT / "e2e" / "execute_notebook.py", notebook, executed / notebook.name]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=900)
+
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def train(shop: Namespace, function: Callable[..., Any], **more: Any) -> Any:
