@@ -22,6 +22,7 @@ from e2e import kube
 from e2e.cluster import cluster
 from e2e.cluster.paths import CHECKOUT
 from e2e.namespace import Namespace
+from flywheel.cli import main
 
 ROWS = 400
 EVERY = 40  # of so many flights of the demo's data there is one
@@ -53,6 +54,20 @@ spec:
   model: flight-delay
   resources: {requests: {cpu: 50m, memory: 128Mi}}
   auth: {none: {}}
+"""
+
+PIPELINE = """
+apiVersion: flywheel.ml/v1alpha1
+kind: TrainingPipeline
+metadata: {name: counted}
+spec:
+  inputs: [{name: flights, dataset: flights}]
+  steps:
+  - name: count
+    container:
+      image: %s
+      command: [python3, -c, "import duckdb; from flywheel_runtime import run; run.finish({'rows': duckdb.sql(f\\"SELECT count(*) FROM '{run.input('data')}/*.parquet'\\").fetchone()[0]})"]
+      inputs: [{name: data, from: flights}]
 """
 
 
@@ -166,6 +181,23 @@ def test_a_notebook_runs_from_its_first_cell_to_its_last(
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=900)
 
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_a_step_runs_on_this_machine(
+    served: Namespace,
+    user_kubeconfig: Path,
+    image: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    served.apply(PIPELINE % image)
+    monkeypatch.setenv("KUBECONFIG", str(user_kubeconfig))
+
+    code = main(["run", "counted", "--local", "--step", "count", "--rows", "50"])
+
+    output = capfd.readouterr()
+    assert code == 0, output.err
+    assert "rows = 150" in output.out
 
 
 def train(shop: Namespace, function: Callable[..., Any], **more: Any) -> Any:
