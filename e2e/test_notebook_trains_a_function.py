@@ -66,7 +66,7 @@ spec:
   - name: count
     container:
       image: %s
-      command: [python3, -c, "import duckdb; from flywheel_runtime import run; run.finish({'rows': duckdb.sql(f\\"SELECT count(*) FROM '{run.input('data')}/*.parquet'\\").fetchone()[0]})"]
+      command: [python3, -c, "import duckdb; from flywheel_runtime import run; run.finish({'rows': duckdb.sql(f\\"SELECT count(*) FROM '{run.input('data')}/*.parquet'\\").fetchall()[0][0]})"]
       inputs: [{name: data, from: flights}]
 """
 
