@@ -21,8 +21,23 @@ def execute(notebook: Path, executed: Path) -> None:
     try:
         NotebookClient(document, timeout=CELL_SECONDS, kernel_name="python3").execute()
     finally:
+        join_streams(document)
         remove_paths(document, notebook.resolve().parents[1])
         nbformat.write(document, executed)
+
+
+def join_streams(document: Any) -> None:
+    """Join the lines of a stream, each of which is an output of its own where threads print them."""
+    for cell in document["cells"]:
+        joined: list[Any] = []
+        for output in cell.get("outputs", ()):
+            last = joined[-1] if joined else {}
+            if output["output_type"] == "stream" and last.get("name") == output["name"]:
+                last["text"] += output["text"]
+            else:
+                joined.append(output)
+        if "outputs" in cell:
+            cell["outputs"] = joined
 
 
 def remove_paths(document: Any, checkout: Path) -> None:
