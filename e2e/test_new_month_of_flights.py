@@ -1,14 +1,19 @@
 """February's flights arrive: the pipeline retrains by itself, the new model beats January's on February's rows, and its server takes over
-without a failed request."""
+and answers rows as the files have them."""
 
+import csv
 import gzip
+import io
+import json
+import urllib.request
+from itertools import islice
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from demo import flights
-from e2e import pipelines
+from e2e import kube, pipelines
 from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
@@ -36,13 +41,13 @@ metadata: {name: monthly}
 spec:
   inputs: [{name: flights, dataset: flights}]
   steps:
-  - name: busy
+  - name: within-reach
     prepare:
       from: [flights]
-      sql: SELECT *, count(*) OVER (PARTITION BY origin, time_hour) AS leaving FROM flights
+      sql: SELECT * FROM flights WHERE distance < 3000
   - name: fit
     train:
-      from: busy
+      from: within-reach
       objective: {metric: roc_auc}
       trainer: {sklearn: {estimators: [{name: HistGradientBoostingClassifier, parameters: {max_iter: 40}}]}}
       budget: {maxTrials: 1}
@@ -110,6 +115,21 @@ def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
     january.wait("fwsvc", "late")
     said = (january.get("fwpipe", "monthly") or {})["status"]["triggers"][0]["fired"]["cause"]
     assert "more than at the last run" in said
+
+
+def test_the_champion_answers_rows_of_the_raw_file(january: Namespace, tmp_path: Path) -> None:
+    content = gzip.decompress(until(2, tmp_path)).decode()
+    rows = list(islice(csv.DictReader(io.StringIO(content)), 5))
+    with kube.port_forward("service/late", 8080, january.name) as port:
+        url = f"http://127.0.0.1:{port}/v2/models/late"
+        with urllib.request.urlopen(url, timeout=30) as response:
+            inputs = [each["name"] for each in json.load(response)["inputs"]]
+        body = [",".join(inputs), *(",".join(row[name] for name in inputs) for row in rows)]
+        request = urllib.request.Request(f"{url}/predict", "\n".join(body).encode(), {"Content-Type": "text/csv"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answers = json.load(response)["predictions"]
+
+    assert [0 < answer["probabilities"]["1"] < 1 for answer in answers] == [True] * 5
 
 
 def test_the_version_has_the_numbers_of_its_promotion(january: Namespace) -> None:
