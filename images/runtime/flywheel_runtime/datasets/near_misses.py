@@ -117,7 +117,7 @@ def _warn(
     count, examples = count_violations(connection, "raw", name, rest)
     times = [_times(connection, name, example, rest) for example in examples]
     values = ": " + ", ".join(f"'{value}' ({number:,} times)" for value, number in zip(examples, times, strict=True))
-    other = f"; the rest is {count:,} rows of other text{VALUES}" if count else ""
+    other = f"; the rest is {count:,} {'row' if count == 1 else 'rows'} of other text{VALUES}" if count else ""
     text = "text in its file" if is_stated else "text"
     message = (
         f"Column '{name}' is {text}: {found.what}{other}; {_cure(found, is_stated=is_stated, has_rest=count > 0)}."

@@ -10,6 +10,7 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import SourceFile, TableForm, csv, json, parquet
+from flywheel_runtime.datasets.formats.signatures import advise_on_suffix
 from flywheel_runtime.datasets.sql import count_rows
 
 FORMAT_OF_SUFFIX = {
@@ -64,13 +65,12 @@ def detect_format(names: Iterable[str], declared: str | None, field: str) -> str
     """The format that `field` of the spec declares, or the one that the files' names agree on. Failure FormatUnknown or FormatMixed."""
     if declared is not None:
         return declared
-    formats = {name: FORMAT_OF_SUFFIX.get(Path(name.lower().removesuffix(".gz")).suffix) for name in names}
+    suffixes = {name: Path(name.lower().removesuffix(".gz")).suffix for name in names}
+    formats = {name: FORMAT_OF_SUFFIX.get(suffix) for name, suffix in suffixes.items()}
     unknown = next((name for name, format_ in formats.items() if format_ is None), None)
     if unknown is not None:
-        message = (
-            f"The format of file '{unknown}' cannot be derived from its name; set {field} to CSV, Parquet or JSONL."
-        )
-        raise Failure("FormatUnknown", message)
+        cure = advise_on_suffix(suffixes[unknown]) or f"set {field} to CSV, Parquet or JSONL"
+        raise Failure("FormatUnknown", f"The format of file '{unknown}' cannot be derived from its name; {cure}.")
     found = sorted({name for name in formats.values() if name is not None})
     if len(found) > 1:
         raise Failure("FormatMixed", f"The source mixes {' and '.join(found)} files; keep one format in its folder.")

@@ -1,5 +1,9 @@
 """Files that people bring and no table can be made of: the message says where and what to do."""
 
+import bz2
+import gzip
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +94,41 @@ def test_a_column_may_be_called_like_the_hint(run_check: Check, name: str) -> No
     assert run_check({"a.csv": f"{name},late\n{rows}"}, target="late").code == 0
 
 
+TABLE = b"id,late\n" + b"".join(b"%d,%d\n" % (n, n % 2) for n in ROWS)
+OBJECTS = b"".join(b'{"id": %d, "late": %d}\n' % (n, n % 2) for n in ROWS)
+
+
+def zipped(name: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, TABLE)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason", "finding"),
+    [
+        pytest.param("a.csv", TABLE.decode().encode("utf-16"), "NotUTF8", "is UTF-16, not UTF-8; convert it, for example with iconv -f utf-16", id="UTF-16"),
+        pytest.param("a.jsonl", OBJECTS.decode().encode("utf-16"), "NotUTF8", "iconv -f utf-16 -t utf-8.", id="JSON in UTF-16"),
+        pytest.param("a.csv", zipped("xl/workbook.xml"), "FormatUnknown", "save the sheet as CSV.", id="a workbook called CSV"),
+        pytest.param("a.xlsx", zipped("xl/workbook.xml"), "FormatUnknown", "from its name; save the sheet as CSV.", id="a workbook"),
+        pytest.param("a.csv.zip", zipped("a.csv"), "FormatUnknown", "unpack it, or pack it by gzip.", id="an archive"),
+        pytest.param("a.csv", bz2.compress(TABLE), "FormatUnknown", "is packed by bzip2; unpack it", id="bzip2"),
+        pytest.param("a.csv.gz", gzip.compress(gzip.compress(TABLE)), "FormatUnknown", "by gzip twice", id="gzip twice"),
+        pytest.param("a.csv", b"PAR1\x15\x04", "FormatUnknown", "is Parquet; name it .parquet", id="Parquet called CSV"),
+        pytest.param("a.jsonl", b"[" + OBJECTS.replace(b"}\n", b"},\n") + b"{}]", "BrokenJSONL", "jq -c '.[]'", id="an array"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_named(
+    run_check: Check, name: str, content: bytes, reason: str, finding: str
+) -> None:
+    result = run_check({name: content}, target="late")
+
+    assert (result.code, result.failure["reason"]) == (2, reason)
+    assert f"'{name}'" in result.failure["message"]
+    assert finding in result.failure["message"]
+
+
 WIDE = "9007199254740993"  # beyond 2^53: neighbours become one Float
 
 
@@ -128,3 +167,10 @@ def test_decimal_numbers_that_float_holds_are_keys(run_check: Check, tmp_path: P
     result = run_check({"a.parquet": path.read_bytes()}, target="late", keys=["k"])
 
     assert result.code == 0, result.failure
+
+
+@pytest.mark.parametrize("name", ["PAR1", "PK", "BZh9"])
+def test_a_column_may_be_called_like_the_first_bytes_of_another_kind(run_check: Check, name: str) -> None:
+    rows = "".join(f"{n},{n % 2}\n" for n in ROWS)
+
+    assert run_check({"a.csv": f"{name},late\n{rows}"}, target="late").code == 0

@@ -3,6 +3,7 @@
 dialect        how a CSV file is written
 text_records   text cut where its rows end
 column_names   the names in a file, and what its folders give
+signatures     what a file is that is not the text it should be
 csv, json, parquet   each turns a file, or a piece of one, into SQL for its rows: cells of text, or of the types that the file states
 """
 

@@ -20,6 +20,7 @@ from flywheel_runtime.datasets.formats.column_names import (
     read_folders,
 )
 from flywheel_runtime.datasets.formats.dialect import CsvOptions, Dialect, detect_dialect, read_rows
+from flywheel_runtime.datasets.formats.signatures import check_text
 from flywheel_runtime.datasets.formats.text_records import split_records
 from flywheel_runtime.datasets.sql import quote_column, quote_literal, translate_errors
 
@@ -78,7 +79,8 @@ def select_folders(folders: Mapping[str, str | None]) -> list[str]:
 
 
 def read_dialect(start: bytes, options: CsvOptions, name: str, *, is_whole: bool) -> Dialect:
-    """The dialect of a file from its first bytes. Failure NotUTF8 or HeaderInvalid."""
+    """The dialect of a file from its first bytes. Failure NotUTF8, FormatUnknown or HeaderInvalid."""
+    check_text(start, name)
     text = codecs.getincrementaldecoder("utf-8-sig")("replace").decode(start)
     if hint := SEPARATOR_HINT.match(text):
         message = f"The first line of file '{name}' is {hint[0].strip()}, a hint for Excel that names no column; remove the line."
@@ -103,6 +105,7 @@ def read_dialect(start: bytes, options: CsvOptions, name: str, *, is_whole: bool
 def _detect(file: SourceFile, form: TableForm) -> Dialect:
     with file.open() as stream:
         start = stream.read(CHUNK_BYTES)
+    check_text(start, file.name)
     try:
         return read_dialect(start, form.csv, file.name, is_whole=len(start) < CHUNK_BYTES)
     except Failure as failure:

@@ -19,6 +19,7 @@ from flywheel_runtime.datasets.formats.column_names import (
 )
 from flywheel_runtime.datasets.formats.csv import differs_from_folder, select_folders
 from flywheel_runtime.datasets.formats.parquet import unsupported_type
+from flywheel_runtime.datasets.formats.signatures import check_text
 from flywheel_runtime.datasets.formats.text_records import BYTE_ORDER_MARK
 from flywheel_runtime.datasets.sql import quote_column, quote_identifier, quote_literal, translate_errors
 from flywheel_runtime.datasets.types import parse_text
@@ -156,9 +157,14 @@ def _column_type(name: str, kinds: frozenset[str], *, is_time: bool) -> str | No
 
 def _check_first_line(file: SourceFile) -> None:
     with file.open() as stream:
-        start = stream.read(4096).removeprefix(BYTE_ORDER_MARK).lstrip()
+        start = stream.read(4096)
+    check_text(start, file.name)
+    start = start.removeprefix(BYTE_ORDER_MARK).lstrip()
     if not start:
         raise Failure("NoRows", f"File '{file.name}' has only blank lines; write rows or remove it.")
+    if start[:1] == b"[":
+        message = f"Line 1 of file '{file.name}' begins a JSON array; write one object {{…}} on every line, for example with jq -c '.[]'."
+        raise Failure("BrokenJSONL", message)
     if start[:1] != b"{":
         message = f"Line 1 of file '{file.name}' is not a JSON object; JSONL needs one object {{…}} on every line."
         raise Failure("BrokenJSONL", message)

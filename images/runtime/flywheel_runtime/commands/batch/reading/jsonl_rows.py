@@ -12,15 +12,18 @@ from flywheel_runtime.commands.batch.reading.text_rows import TextFormat, conten
 from flywheel_runtime.commands.batch.storage.locations import File, Source
 from flywheel_runtime.datasets.formats import TableForm
 from flywheel_runtime.datasets.formats.json import find_fault, read_keys, select_json
+from flywheel_runtime.datasets.formats.signatures import check_text
 from flywheel_runtime.datasets.formats.text_records import split_records
 from flywheel_runtime.datasets.sql import connect
 
 
 def head(source: Source, file: File, form: TableForm) -> Head:
-    """The keys of all lines, in the order in which they come. Failure RepeatedColumn."""
+    """The keys of all lines, in the order in which they come. Failure RepeatedColumn, HeaderInvalid, NotUTF8 or FormatUnknown."""
     found: dict[str, None] = {}
     with connect(threads=1) as connection:
         for records in split_records(content(source, file), file.path, None):
+            if not found:
+                check_text(records.text[:8], file.path)
             with tempfile.NamedTemporaryFile() as lines:
                 lines.write(records.canonical())
                 lines.flush()
