@@ -58,7 +58,11 @@ def accounts() -> list[Row]:
     for number in range(ROWS):
         signup = FIRST + timedelta(seconds=chance.randrange(366 * 86_400))
         left = (signup.month <= 6) == (chance.random() < 0.9)
-        row = {"account": f"a-{number}", "signup": f"{signup:%Y-%m-%dT%H:%M:%SZ}", "plan": "pro" if number % 3 else ""}
+        row = {
+            "account": f"a-{number}",
+            "signup": f"{signup:%Y-%m-%dT%H:%M:%SZ}",
+            "plan": ("pro", "free", "")[number % 3],
+        }
         found.append(row | {"left": str(int(left))})
     return found
 

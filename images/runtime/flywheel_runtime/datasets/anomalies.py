@@ -152,9 +152,10 @@ def find_column_anomalies(
         found += _not_finite(connection, column) if column.name != schema.target else []  # refused there
         found += _categories(connection, column, before)
         if (constant or filled == 0) and column.name != schema.target:
-            value = "no value" if filled == 0 else "the same value"
-            message = f"Column '{column.name}' has {value} in all {rows:,} rows; a model learns nothing from it."
-            found.append(Anomaly("Constant", "Warning", column.name, message, rows))
+            finding = f"has {'no value' if filled == 0 else 'the same value'} in all {rows:,} rows; a model learns nothing from it"
+            if 0 < filled < rows:
+                finding = f"has one value in {filled:,} of {rows:,} rows and none in the others; a model learns only whether it is there"
+            found.append(Anomaly("Constant", "Warning", column.name, f"Column '{column.name}' {finding}.", rows))
     return found
 
 

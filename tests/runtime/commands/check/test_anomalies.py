@@ -94,6 +94,13 @@ WARNINGS = [
         orders(carrier=lambda i: "UA"), {}, "Constant", ["the same value", "200 rows"], id="a column of one value"
     ),
     pytest.param(
+        orders(carrier=lambda i: "UA" if i % 2 else ""),
+        {},
+        "Constant",
+        ["one value in 100 of 200 rows", "only whether it is there"],
+        id="a column of one value that some rows lack",
+    ),
+    pytest.param(
         orders(late=lambda i: "" if i < 5 else i * 7 % 3 % 2),
         {},
         "TargetNull",

@@ -203,11 +203,18 @@ def test_the_baseline_is_counts_on_the_datasets_bins(run_train: Any, dataset: An
     assert len(baseline["predictions"]["edges"]) == 51
 
 
-def test_the_run_is_recorded_without_asking(run_train: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_is_recorded_without_asking(
+    run_train: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("FLYWHEEL_NODE", "node-1")
     monkeypatch.setenv("FLYWHEEL_IMAGE", "runtime@sha256:1")
     monkeypatch.setenv("FLYWHEEL_GIT_REVISION", "abc")
     data = dataset()
+
+    interrupted = tmp_path / "broken-1.0.dist-info"  # as an interrupted pip leaves it
+    interrupted.mkdir()
+    (interrupted / "METADATA").write_text("Metadata-Version: 2.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
 
     run = model(run_train(data, features=FEATURES, parameters={"C": "0.5"}), "run")
 
