@@ -88,3 +88,19 @@ def test_bash_completes_a_command(programs: Path, tmp_path: Path) -> None:
     done = run_alone("bash", "-c", script, cwd=tmp_path, PATH=f"{programs}:/usr/bin:/bin")
 
     assert done.stdout.split() == ["rollback"], done.stderr
+
+
+STORE = "from importlib.metadata import entry_points; [each] = entry_points(group='mlflow.tracking_store'); print(each.load())"
+
+
+def test_a_trainers_image_with_it_has_the_plugin_for_mlflow(programs: Path, tmp_path: Path) -> None:
+    done = run_alone(programs / "python", "-c", STORE, cwd=tmp_path)
+
+    assert done.stdout.startswith("<function tracking_store"), done.stderr
+
+
+def test_an_import_from_mlflow_says_which_extra_it_needs(programs: Path, tmp_path: Path) -> None:
+    done = run_alone(programs / "flywheel", "import", "mlflow", "--tracking-uri", "x", "--to", "y", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "pip install 'flywheel-operator[mlflow]'" in done.stderr
