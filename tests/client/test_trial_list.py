@@ -8,7 +8,7 @@ import pytest
 
 from flywheel.client.errors import FlywheelError
 from flywheel.client.transport.reader import PAGE_SIZE
-from flywheel.client.trial_list import COLUMNS
+from flywheel.client.trial_list import COLUMNS, short_reference
 from tests.client.local_cluster import READER, USER_TOKEN, Call, LocalCluster, Reply, reader_error
 from tests.client.sample_records import record
 
@@ -114,6 +114,47 @@ def test_a_trial_is_found_by_id_and_by_number(cluster: LocalCluster, reference: 
     assert trial.parameters == {"alpha": 0.1}
     assert trial.metrics == {"roc_auc": 0.61}
     assert "flight-delay" in trial._repr_html_()
+
+
+def test_a_repeat_of_a_trial_has_a_reference_of_its_own(cluster: LocalCluster) -> None:
+    cluster.reader[TRIALS] = page(record(7, repeat=2))
+
+    trial = cluster.workspace().trial("flight-delay/7-r2")
+
+    assert dict(cluster.calls[-1].query)["filter"] == "attributes.trial = 7 and attributes.repeat = 2"
+    assert repr(trial) == "<Trial flight-delay/7-r2: Succeeded>"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reference"),
+    [
+        ({"repeat": 1}, "flight-delay/7"),
+        ({"kind": "TrainingRun", "name": "monthly", "step": "window", "trial": None}, "monthly/window"),
+        ({"kind": "TrainingRun", "trial": None, "item": 3}, record(7)["id"]),
+        ({"trial": None}, record(7)["id"]),
+    ],
+)
+def test_short_reference(changed: dict[str, Any], reference: str) -> None:
+    assert short_reference(record(7, **changed)) == reference
+
+
+def test_a_step_of_a_run_is_found_by_its_name(cluster: LocalCluster) -> None:
+    cluster.reader[TRIALS] = page(record(7, kind="TrainingRun", name="monthly", step="window", trial=None, run=None))
+    workspace = cluster.workspace()
+
+    assert repr(workspace.trial("monthly/window")) == "<Trial monthly/window: Succeeded>"
+    asked = dict(cluster.calls[-1].query)["filter"]
+    assert asked == "attributes.kind = 'TrainingRun' and attributes.name = 'monthly' and attributes.step = 'window'"
+    (row,) = workspace.trials()
+    assert (row["experiment"], row["run"], row["step"]) == (None, "monthly", "window")
+
+
+def test_experiments_are_trials_alone(cluster: LocalCluster) -> None:
+    cluster.reader[TRIALS] = page()
+
+    cluster.workspace().experiments()
+
+    assert dict(cluster.calls[-1].query)["filter"] == "attributes.kind = 'Experiment'"
 
 
 def test_a_trial_that_is_not_recorded_is_named(cluster: LocalCluster) -> None:

@@ -13,7 +13,9 @@ from flywheel.client.transport.reader import Query, Reader, file_path, path_of
 if TYPE_CHECKING:
     import pandas as pd
 
-SHORT_REFERENCE = re.compile(r"([a-z0-9][a-z0-9.-]{0,252})/([0-9]{1,9})")  # EXPERIMENT/NUMBER
+# EXPERIMENT/NUMBER, and -rN for a repeat of the trial with another seed.
+SHORT_REFERENCE = re.compile(r"([a-z0-9][a-z0-9.-]{0,252})/([0-9]{1,9})(?:-r([0-9]{1,3}))?")
+STEP_REFERENCE = re.compile(r"([a-z0-9][a-z0-9.-]{0,252})/([a-z][a-z0-9-]{0,62})")  # RUN/STEP
 # Of a record, by the column's name, which is what a filter calls it where it has a name there.
 COLUMNS = {
     "id": ("id",),
@@ -142,41 +144,51 @@ def list_trials(
 
 
 def find_trial(reader: Reader, namespace: str, reference: str) -> Trial:
-    """Returns a trial by its id, or by EXPERIMENT/NUMBER: the newest trial of that number.
+    """Returns a trial by its id, by EXPERIMENT/NUMBER (-rN for a repeat), or a step of a TrainingRun by RUN/STEP: the newest one.
 
     Raises:
         FlywheelError: there is none, or the reader refuses.
     """
-    parts = SHORT_REFERENCE.fullmatch(reference)
-    if parts is None:
+    experiment = None
+    if parts := SHORT_REFERENCE.fullmatch(reference):
+        experiment = parts[1]
+        match = f"attributes.trial = {parts[2]}" + (f" and attributes.repeat = {parts[3]}" if parts[3] else "")
+    elif parts := STEP_REFERENCE.fullmatch(reference):
+        match = f"attributes.kind = 'TrainingRun' and attributes.name = '{parts[1]}' and attributes.step = '{parts[2]}'"
+    else:
         return Trial(reader.get_json(path_of(namespace, "trials", reference)), reader, namespace)
-    found = list_trials(
-        reader,
-        namespace,
-        experiment=parts[1],
-        filter=f"attributes.trial = {parts[2]}",
-        order_by="attributes.start_time DESC",
-        limit=1,
-    )
+    order = "attributes.repeat, attributes.start_time DESC"
+    found = list_trials(reader, namespace, experiment=experiment, filter=match, order_by=order, limit=1)
     record = next(iter(found), None)
     if record is None:
         raise FlywheelError(
             f"no trial '{reference}' is recorded in namespace '{namespace}'; 'flywheel trials' lists what is",
             reason="NotFound",
+            status=404,
         )
     return Trial(record, reader, namespace)
 
 
 def short_reference(record: Mapping[str, Any]) -> str:
-    """Returns EXPERIMENT/NUMBER where the record has both, else its id."""
-    name, number = record.get("name"), record.get("trial")
-    is_short = record.get("kind", "Experiment") == "Experiment" and name and number is not None
-    return f"{name}/{number}" if is_short else str(record.get("id"))
+    """Returns what `find_trial` takes: EXPERIMENT/NUMBER, with -rN for a repeat, or RUN/STEP, else the id."""
+    name, number, repeat = record.get("name"), record.get("trial"), record.get("repeat")
+    if is_trial(record) and name and number is not None:
+        return f"{name}/{number}" if repeat in (None, 1) else f"{name}/{number}-r{repeat}"
+    if not is_trial(record) and record.get("item") is None:
+        return f"{name}/{record.get('step')}"
+    return str(record.get("id"))
+
+
+def is_trial(record: Mapping[str, Any]) -> bool:
+    """Returns whether a record is of an Experiment's trial, and not of a step of a TrainingRun."""
+    return bool(record.get("kind", "Experiment") == "Experiment")
 
 
 def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a record as one row: the keys of COLUMNS, then `params.<name>`, `metrics.<name>` and `tags.<name>`."""
     row = {column: _get(record, path) for column, path in COLUMNS.items()}
+    if not is_trial(record):
+        row |= {"experiment": None, "run": row["run"] or row["experiment"]}
     for name in TIMES:
         row[name] = parse_time(row[name])
     for group, fields in GROUPS.items():

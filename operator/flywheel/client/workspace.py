@@ -31,7 +31,8 @@ class Workspace:
 
     def experiments(self, name: str | None = None, *, limit: int | None = None) -> Trials:
         """Returns the trials of all Experiments of the namespace, or of one, newest first."""
-        return self.trials(experiment=name, order_by="attributes.start_time DESC", limit=limit)
+        trials_alone = None if name else "attributes.kind = 'Experiment'"
+        return self.trials(trials_alone, "attributes.start_time DESC", experiment=name, limit=limit)
 
     def trials(
         self,
@@ -42,7 +43,7 @@ class Workspace:
         pipeline: str | None = None,
         limit: int | None = None,
     ) -> Trials:
-        """Returns the trials that a filter matches, such as `metrics.roc_auc > 0.7 and params.estimator = 'Ridge'`, in an order.
+        """Returns the trials, and steps of TrainingRuns, that a filter matches, such as `metrics.roc_auc > 0.7 and params.estimator = 'Ridge'`, in an order.
 
         The filter is MLflow's filter string. Trials without the metric or parameter of the order, or with NaN, come last in both directions.
         """
@@ -58,7 +59,7 @@ class Workspace:
         return Trials(list(records), self.session.reader, self.namespace, f"trials of namespace '{self.namespace}'")
 
     def trial(self, reference: str) -> Trial:
-        """Returns a trial by its id, or by EXPERIMENT/NUMBER."""
+        """Returns a trial by its id or by EXPERIMENT/NUMBER, or a step of a TrainingRun by RUN/STEP."""
         return find_trial(self.session.reader, self.namespace, reference)
 
     def model(self, name: str) -> "LiveModel":

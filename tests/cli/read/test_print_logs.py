@@ -151,6 +151,7 @@ def test_a_log_that_the_user_may_not_read_says_nothing_else(
     ("text", "step", "labels", "found"),
     [
         ("flight-delay/7", None, "flywheel.ml/kind=Experiment,flywheel.ml/name=flight-delay", "trial-7"),
+        ("flight-delay/7-r2", None, "flywheel.ml/kind=Experiment,flywheel.ml/name=flight-delay", "trial-7-r2"),
         ("run/monthly", "window", "flywheel.ml/kind=TrainingRun,flywheel.ml/name=monthly", "window"),
         ("Datasets/flights", None, "flywheel.ml/kind=Dataset,flywheel.ml/name=flights", None),
         ("0c7a5f0e-6f6d.trial-3", None, "flywheel.ml/uid=0c7a5f0e-6f6d", "trial-3"),

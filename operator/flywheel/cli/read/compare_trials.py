@@ -16,7 +16,7 @@ examples:
   flywheel compare flight-delay/7 flight-delay/9 flight-delay/11 --differences
   flywheel compare flight-delay/7 0c7a5f0e-6f6d-4c8f-9d8e-3a1b5c7d9e0f.trial-3 -o json
 
-A trial is EXPERIMENT/NUMBER, or its id, which 'flywheel trials -o wide' shows.
+A trial is EXPERIMENT/NUMBER, RUN/STEP, or its id, which 'flywheel trials -o wide' shows.
 """
 MAX_TRIALS = 20
 # The order of the groups; a field of none of them is not compared, such as its times.

@@ -100,7 +100,8 @@ def parse_target(text: str, step: str | None) -> Target:
     if parts := SHORT_REFERENCE.fullmatch(text):
         if step is not None:
             raise CommandError("--step is for a TrainingRun, as in run/NAME; a trial has one step", WRONG_USAGE)
-        return Target(_labels("Experiment", parts[1]), f"trial {text}", f"trial-{parts[2]}", text, name=parts[1])
+        own_step = f"trial-{parts[2]}" + (f"-r{parts[3]}" if parts[3] else "")
+        return Target(_labels("Experiment", parts[1]), f"trial {text}", own_step, text, name=parts[1])
     kind, slash, name = text.partition("/")
     if slash and kind.lower().rstrip("s") in KINDS and name:
         found = KINDS[kind.lower().rstrip("s")].kind
