@@ -9,6 +9,7 @@ from e2e import kube
 from e2e.waiting import wait_until
 
 STORE_SECRET, ROOT_SECRET, RUNNER = "flywheel-store", "flywheel-store-server", "flywheel-runner"
+LOG_READER = "flywheel-runner-logs"
 KINDS = ("fwds", "fwexp", "fwpipe", "fwrun", "fwmodel", "fwver", "fwsvc", "fwbatch")
 
 
@@ -42,7 +43,18 @@ class Namespace:
             "automountServiceAccountToken": False,
         }
         kube.apply(runner, self.name)
+        kube.apply(self._log_reader(), self.name)
         kube.apply(self.store_secret(), self.name)
+
+    def _log_reader(self) -> dict[str, Any]:
+        """The right of step pods to read the log of their main container."""
+        return {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": LOG_READER},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": LOG_READER},
+            "subjects": [{"kind": "ServiceAccount", "name": RUNNER, "namespace": self.name}],
+        }
 
     def empty_folder(self) -> None:
         """Remove what an earlier run left in the store, such as a spoiled blob."""

@@ -1,6 +1,7 @@
 """Step pods as the contract wants them."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from flywheel.core.pods.distributed import Checkpoint
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import ItemSet
 from flywheel.core.pods.job import Step
+from flywheel.core.pods.sidecar_config import TrackConfig
 from flywheel.core.resource.schema import Placement, PullSecret, Resources, SecretKey, Toleration, Variable
 from flywheel.core.resource.values import Duration, ObjectName
 from flywheel.core.settings import Settings
@@ -187,9 +189,32 @@ def test_a_foreign_secret_is_mounted_into_fetch_alone() -> None:
     assert "acme" not in json.dumps([containers()["collect"], containers()["main"]])
 
 
-def test_no_pod_has_a_token() -> None:
-    assert pod()["automountServiceAccountToken"] is False
-    assert pod()["serviceAccountName"] == "flywheel-runner"
+TRACKED = replace(STEP, track=TrackConfig(kind="Experiment", name="delays"))
+
+
+def test_only_collect_of_a_tracked_step_has_a_token() -> None:
+    mounted = [
+        each["name"]
+        for step in (STEP, TRACKED)
+        for each in [*pod(step)["initContainers"], *pod(step)["containers"]]
+        if any(mount["name"] == "account" for mount in each["volumeMounts"])
+    ]
+    projected = [volume for step in (STEP, TRACKED) for volume in pod(step)["volumes"] if "projected" in volume]
+
+    assert mounted == ["collect"]
+    assert [volume["name"] for volume in projected] == ["account"]
+    assert pod(TRACKED)["automountServiceAccountToken"] is False
+    assert pod(TRACKED)["serviceAccountName"] == "flywheel-runner"
+
+
+def test_collect_has_the_values_that_it_masks_and_main_alone_needs_them() -> None:
+    collect = pod(TRACKED)["initContainers"][0]
+    mask = {"secretKeyRef": {"name": "hf", "key": "token", "optional": True}}
+    config = next(json.loads(each["value"]) for each in collect["env"] if each["name"] == "FLYWHEEL_COLLECT")
+
+    assert {"name": "FLYWHEEL_MASK_0", "valueFrom": mask} in collect["env"]
+    assert config["track"]["logs"] == {"maskedVariables": ["FLYWHEEL_MASK_0"]}
+    assert not any(each["name"].startswith("FLYWHEEL_MASK") for each in pod(TRACKED)["containers"][0]["env"])
 
 
 @pytest.mark.parametrize("name", ["collect", "fetch", "main", "watch"])

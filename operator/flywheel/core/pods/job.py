@@ -34,7 +34,15 @@ from flywheel.core.pods.pod_spec import (
     upgrade_env,
     user_env,
 )
-from flywheel.core.pods.sidecar_config import CollectConfig, TrackConfig, WatchConfig
+from flywheel.core.pods.sidecar_config import (
+    CollectConfig,
+    TrackConfig,
+    WatchConfig,
+    account_mounts,
+    account_volumes,
+    log_env,
+    track_document,
+)
 from flywheel.core.pods.source_file import source_mounts, source_volumes
 from flywheel.core.pods.store_secret import identity_annotations, store_env, store_mount, store_volume
 from flywheel.core.resource import names
@@ -145,6 +153,7 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
             {"name": "outputs", **outputs},
             {"name": "tmp", **bound_volume(step.resources, settings.tmp_limit)},
             store_volume(settings),
+            *account_volumes(step.track),
             *([{"name": "shared-memory", "emptyDir": shared_memory}] if step.shared_memory else []),
             *([{"name": "checkpoints", **outputs}] if step.checkpoint else []),
             *source_volumes(resource, step.source),
@@ -189,7 +198,7 @@ def _collect(resource: AnyResource, step: Step, settings: Settings, env: Mapping
         "keep": step.keep or None,
         "leader": names.LEADER_RANK if isinstance(step.indexed, Distributed) else None,
         "checkpoint": {"everySeconds": step.checkpoint.every.seconds} if step.checkpoint else None,
-        "track": step.track and step.track.document(),
+        "track": track_document(step.track, step.env),
     }
     config = CollectConfig.model_validate(
         {
@@ -204,7 +213,7 @@ def _collect(resource: AnyResource, step: Step, settings: Settings, env: Mapping
     container = runtime_container("collect", settings, {**variables, **upgrade_env(resource, settings)})
     return {
         **container,
-        "env": [*container["env"], job_variable()],
+        "env": [*container["env"], job_variable(), *log_env(step.track, step.env)],
         "restartPolicy": "Always",
         "resources": SIDECAR_RESOURCES,
         # No neighbour starts before collect has made itself unreadable to it. The kubelet would act on a probe a second later.
@@ -213,6 +222,7 @@ def _collect(resource: AnyResource, step: Step, settings: Settings, env: Mapping
             {"name": "flywheel", "mountPath": ROOT},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
             store_mount(),
+            *account_mounts(step.track),
             {"name": "tmp", "mountPath": "/tmp", "subPath": "collect"},
             *_optional_mounts(step),
         ],

@@ -1,10 +1,19 @@
-"""The configuration of the containers beside main, `collect` and `watch`, in FLYWHEEL_COLLECT and FLYWHEEL_WATCH."""
+"""The configuration of the containers beside main, `collect` and `watch`, in FLYWHEEL_COLLECT and FLYWHEEL_WATCH.
 
+And what `collect` alone has to read the log of main: a token, and the values to mask (decision 32).
+"""
+
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from flywheel.core.pods.step_config import StepConfig
+from flywheel.core.resource.schema import Variable
+
+ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN_SECONDS = 3600  # the kubelet renews it
+MASK_PREFIX = "FLYWHEEL_MASK_"
 
 
 class OutputConfig(StepConfig):
@@ -102,3 +111,41 @@ class WatchConfig(StepConfig):
     timeout_seconds: int | None
     grace_seconds: int
     hold_seconds: int
+
+
+def track_document(track: TrackConfig | None, variables: Sequence[Variable]) -> dict[str, Any] | None:
+    """Returns the field `track` of FLYWHEEL_COLLECT for a step whose main has these variables."""
+    logs = LogConfig(masked_variables=tuple(_masked_secrets(variables)))
+    return track.model_copy(update={"logs": logs}).document() if track else None
+
+
+def _masked_secrets(variables: Sequence[Variable]) -> dict[str, tuple[str, str]]:
+    """Returns the variables of collect whose values are masked in main's log, with the Secret and key of each: those that main is given."""
+    found = sorted({(str(each.secret.name), each.secret.key) for each in variables if each.secret is not None})
+    return {f"{MASK_PREFIX}{number}": secret for number, secret in enumerate(found)}
+
+
+def log_env(track: TrackConfig | None, variables: Sequence[Variable]) -> list[dict[str, Any]]:
+    """Returns the variables with which collect reads and masks the log of its pod's main, which has these variables."""
+    if track is None:
+        return []
+    pod = {"name": "FLYWHEEL_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    masks = [
+        # Optional: main, which needs the key, says that it is missing; collect starts before main.
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+        for name, (secret, key) in _masked_secrets(variables).items()
+    ]
+    return [pod, *masks]
+
+
+def account_volumes(track: TrackConfig | None) -> list[dict[str, Any]]:
+    """Returns the volume with the token of the runner's ServiceAccount, and the certificate of the API server."""
+    token = {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}}
+    items = [{"key": "ca.crt", "path": "ca.crt"}]
+    certificate = {"configMap": {"name": "kube-root-ca.crt", "items": items, "optional": True}}
+    return [{"name": "account", "projected": {"sources": [token, certificate]}}] if track else []
+
+
+def account_mounts(track: TrackConfig | None) -> list[dict[str, Any]]:
+    """Returns the mount of `account_volumes`, for collect alone."""
+    return [{"name": "account", "mountPath": ACCOUNT_FOLDER, "readOnly": True}] if track else []

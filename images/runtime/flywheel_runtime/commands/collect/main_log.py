@@ -149,7 +149,7 @@ def _problem(response: urllib3.BaseHTTPResponse) -> str:
     except (ValueError, KeyError, TypeError):
         message = response.reason or ""
     if response.status == 403:
-        cure = "bind Role flywheel-runner-logs to its ServiceAccount, as the chart does for its namespaces"
+        cure = "bind ClusterRole flywheel-runner-logs to ServiceAccount flywheel-runner, as the chart does in its namespaces"
         return f"the pod may not read its log; {cure} ({message})"
     return f"the API server responded {response.status} ({message})"
 
