@@ -114,6 +114,19 @@ def test_rights_are_the_generated_ones(kind: str, name: str, table: str) -> None
     assert one(template(), kind, name)["rules"] == generated[table]
 
 
+def test_a_step_pod_may_read_logs_of_its_namespace_alone() -> None:
+    objects = template(*SCENARIOS["team"])
+    bound = [each for each in objects if any(s.get("name") == "flywheel-runner" for s in each.get("subjects") or ())]
+    runners = [each["metadata"]["namespace"] for each in objects if each["metadata"]["name"] == "flywheel-runner"]
+
+    assert one(objects, "ClusterRole", "flywheel-runner-logs")["rules"] == [
+        {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]}
+    ]
+    assert [(each["kind"], each["metadata"]["namespace"], each["roleRef"]["name"]) for each in bound] == [
+        ("RoleBinding", namespace, "flywheel-runner-logs") for namespace in runners
+    ]
+
+
 def test_crds_are_the_generated_ones_and_stay_when_the_chart_goes() -> None:
     rendered = {each["metadata"]["name"]: each for each in template() if each["kind"] == "CustomResourceDefinition"}
     generated = {path.stem: yaml.safe_load(path.read_text()) for path in (CHECKOUT / "crds").glob("*.yaml")}

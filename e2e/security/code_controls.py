@@ -34,6 +34,11 @@ def _open_whatever_is_there(path: object) -> BufferedReader:
 
 CODE_CONTROLS = (
     CodeControl(
+        "values of Secrets are masked in the log of main",
+        "flywheel_runtime.commands.collect.main_log:mask_text", lambda text, _masked: text,
+        ("tests/runtime/commands/collect/test_main_log.py::test_values_of_secrets_are_masked",),
+    ),
+    CodeControl(
         "the operator refuses another namespace's folder",
         "flywheel.core.pods.store_access:source_refusal", _returns(None),
         ("tests/kinds/dataset/test_decide.py::test_a_check_of_what_is_not_the_namespaces_own_starts_no_pod",),

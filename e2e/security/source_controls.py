@@ -121,6 +121,20 @@ SOURCE_CONTROLS = (
         ("tests/core/pods/test_job.py::test_the_kubelet_ends_a_main_that_watch_could_not_stop",),
     ),
     SourceControl(
+        "main does not mount the token with which collect reads its log",
+        "operator/flywheel/core/pods/job.py",
+        '            {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},\n',
+        '            {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},\n            *account_mounts(step.track),\n',
+        ("tests/core/pods/test_job.py::test_only_collect_of_a_tracked_step_has_a_token",),
+    ),
+    SourceControl(
+        "step pods may read logs and nothing else",
+        "charts/flywheel/templates/namespaces/runner.yaml",
+        "resources: [pods/log], verbs: [get]",
+        "resources: [pods, pods/log], verbs: [get]",
+        ("tests/test_chart.py::test_a_step_pod_may_read_logs_of_its_namespace_alone",),
+    ),
+    SourceControl(
         "collect keeps the port of main's probe",
         "images/runtime/flywheel_runtime/commands/collect/main_observer.py",
         "        server.detach()\n",

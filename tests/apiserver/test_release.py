@@ -218,7 +218,9 @@ def test_an_upgrade_from_all_namespaces_asks_which_to_watch(release: Kubectl, he
             SERVER, "create", "subjectaccessreviews.authorization.k8s.io", "shop", "no", id="nor about the cluster"
         ),
         pytest.param(SERVER, "get", "inferenceservices.flywheel.ml", "shop", "no", id="and reads no service"),
-        pytest.param(RUNNER, "get", "pods", "shop", "no", id="a step pod may do nothing"),
+        pytest.param(RUNNER, "get", "pods/log", "shop", "yes", id="a step pod reads its log"),
+        pytest.param(RUNNER, "get", "pods/log", "flywheel-system", "no", id="and none in another namespace"),
+        pytest.param(RUNNER, "get", "pods", "shop", "no", id="and may do nothing else"),
         pytest.param(RUNNER, "get", "datasets.flywheel.ml", "shop", "no", id="not even read its Dataset"),
     ],
 )

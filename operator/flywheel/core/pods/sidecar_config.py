@@ -1,6 +1,6 @@
 """The configuration of the containers beside main, `collect` and `watch`, in FLYWHEEL_COLLECT and FLYWHEEL_WATCH.
 
-And what `collect` alone has to read the log of main: a token, and the values to mask (decision 32).
+And what `collect` alone has to read the log of main: a token, and the values to mask (decision 30).
 """
 
 from collections.abc import Sequence

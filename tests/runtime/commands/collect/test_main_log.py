@@ -49,7 +49,7 @@ class ApiServer:
     """A server on loopback, and the environment of a collect that asks it."""
 
     def __init__(self, folder: Path) -> None:
-        self.handler = type("Own", (Handler,), {"seen": []})
+        self.handler: Any = type("Own", (Handler,), {"seen": []})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         (folder / "token").write_text("t0k3n\n")
