@@ -5,9 +5,9 @@ Requests run in threads of the event loop's executor, so the loop is never block
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from flywheel.client import shortcuts
 from flywheel.client.datasets import LiveDataset, Split
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from flywheel.client.objects.resources import TypedObject
+    from flywheel.client.training.experiment_manifest import TrainingOptions
+    from flywheel.client.training.function_training import Training
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,17 @@ class AsyncWorkspace:
     async def run(self, pipeline: str, /, **parameters: Any) -> AsyncObject:
         """Starts a TrainingPipeline now, and returns the run."""
         return AsyncObject(await asyncio.to_thread(self.sync.run, pipeline, **parameters))
+
+    async def train(
+        self,
+        function: Callable[..., Any],
+        *,
+        wait: bool = True,
+        timeout: float | None = None,
+        **options: "Unpack[TrainingOptions]",
+    ) -> "Training":
+        """Trains a function on the cluster; `flywheel.train` has the same arguments and documents them."""
+        return await asyncio.to_thread(lambda: self.sync.train(function, wait=wait, timeout=timeout, **options))
 
     async def apply(self, given: "TypedObject[Any] | Manifest", *, force: bool = False) -> AsyncObject:
         """Applies a typed object or a manifest, and returns the live object."""

@@ -1,10 +1,12 @@
 """A training is applied, followed and read, on an API server and a reader on loopback."""
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 
+from flywheel.client.aio import AsyncWorkspace
 from flywheel.client.errors import FlywheelError
 from flywheel.client.training.experiment_manifest import TrainingOptions, experiment_manifest
 from flywheel.client.training.function_training import Training
@@ -66,6 +68,17 @@ def test_the_function_becomes_an_experiment(cluster: LocalCluster) -> None:
     assert ("force", "false") in applied.query
     assert "def score(rate: float) -> float:\n    return rate\n" in container["source"]
     assert container["search"] == {"rate": {"float": {"min": "0.1", "max": "1.0"}}}
+
+
+def test_a_function_is_trained_from_asyncio(cluster: LocalCluster) -> None:
+    cluster.add("datasets", FLIGHTS)
+    name = experiment_manifest(score, REQUEST)["metadata"]["name"]
+    made = Reply({"metadata": {"name": name, "uid": "u-1"}})
+    cluster.api[f"/apis/flywheel.ml/v1alpha1/namespaces/shop/experiments/{name}"] = made
+
+    training = asyncio.run(AsyncWorkspace(cluster.workspace()).train(score, wait=False, **REQUEST))
+
+    assert training.name == name
 
 
 def test_nothing_is_sent_for_a_function_that_cannot_run(cluster: LocalCluster) -> None:
