@@ -1,9 +1,13 @@
 """A function that cannot run on the cluster is refused with one sentence, and one that can is taken as it is written."""
 
+import builtins
 import functools
+import importlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from json import dumps as to_json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +52,11 @@ def with_a_constant() -> int:
 
 def with_a_function() -> Any:
     return alone(None, 1.0)
+
+
+def with_a_display(value: int) -> int:
+    display(value)  # type: ignore[name-defined]  # noqa: F821
+    return value
 
 
 def with_nothing() -> Any:
@@ -134,6 +143,7 @@ def unsourced() -> Any:
         pytest.param(with_a_constant, "uses 'FACTOR', which is a value defined outside of it; make it a", id="value"),
         pytest.param(with_a_default_of_outside, "uses 'FACTOR'", id="default"),
         pytest.param(with_a_function, "write 'from ", id="function of a module"),
+        pytest.param(with_a_display, "uses 'display', which only a notebook has", id="what IPython adds"),
         pytest.param(with_nothing, "uses 'missing_name', which is defined nowhere", id="no such name"),
     ],
 )
@@ -143,6 +153,33 @@ def test_refused(function: Callable[..., Any], sentence: str) -> None:
 
     assert sentence in refused.value.message
     assert refused.value.message.startswith("nothing was started: ")
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of the user's, which is imported when its name is."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return tmp_path / "users_code.py"
+
+
+def test_a_file_that_changed_after_its_import_is_not_taken(module: Path) -> None:
+    module.write_text("def train(rate):\n    return rate\n")
+    imported = importlib.import_module("users_code").train
+    assert read_function(imported).name == "train"
+
+    module.write_text("def train(rate):\n    return rate * 2\n")
+
+    with pytest.raises(FlywheelError, match="source of function 'train' is no longer what was run"):
+        read_function(imported)
+    del sys.modules["users_code"]
+
+
+def test_a_name_that_ipython_adds_is_refused_where_it_is_a_builtin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtins, "display", print, raising=False)
+
+    with pytest.raises(FlywheelError, match="uses 'display', which only a notebook has"):
+        read_function(with_a_display)
 
 
 def test_a_function_that_stands_alone_is_taken_with_its_parameters() -> None:

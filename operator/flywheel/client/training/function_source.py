@@ -1,8 +1,12 @@
 """The source of a function, and the checks that it runs anywhere: it may use its parameters, its own imports and Python's builtins alone."""
 
+import __future__
+
 import ast
 import builtins
+import functools
 import inspect
+import operator
 import symtable
 import textwrap
 import types
@@ -12,6 +16,10 @@ from typing import Any
 
 from flywheel.client.errors import FlywheelError
 
+NOTEBOOK_NAMES = frozenset(("display", "get_ipython"))  # IPython adds them to Python's builtins
+FUTURE_FLAGS = functools.reduce(
+    operator.or_, (getattr(__future__, each).compiler_flag for each in __future__.all_feature_names)
+)
 FUTURE = "from __future__ import annotations\n"  # annotations are not evaluated, so they may name anything
 
 
@@ -53,6 +61,8 @@ def read_function(function: Callable[..., Any]) -> FunctionSource:
     if tree.decorator_list:
         decorator = ast.unparse(tree.decorator_list[0])
         raise _refusal(f"function '{name}' has the decorator @{decorator}; remove it, or call it inside the function")
+    if not _is_its_source(function, text):
+        raise _refusal(_changed(name))
     if inspect.isgeneratorfunction(function):
         raise _refusal(f"function '{name}' is a generator; return the metrics instead of yielding them")
     check_globals(name, text, function.__globals__)
@@ -66,7 +76,8 @@ def check_globals(name: str, text: str, defined: Mapping[str, Any]) -> None:
         FlywheelError: it uses one; the message says what the name is in `defined`, the globals of the function.
     """
     table = symtable.symtable(FUTURE + text, f"<{name}>", "exec")
-    found = {each for each in _global_names(table) if each != name and not hasattr(builtins, each)}
+    known = {name, *vars(builtins)} - NOTEBOOK_NAMES
+    found = {each for each in _global_names(table) if each not in known}
     for each in sorted(found):
         raise _refusal(f"function '{name}' uses '{each}', {_advice(each, defined)}")
 
@@ -99,10 +110,48 @@ def _parse(name: str, text: str) -> ast.FunctionDef:
     if len(body) == 1 and isinstance(body[0], ast.AsyncFunctionDef):
         raise _refusal(f"function '{name}' is asynchronous; write it with def, and asyncio.run inside")
     if len(body) != 1 or not isinstance(body[0], ast.FunctionDef) or body[0].name != name:
-        raise _refusal(
-            f"the source of function '{name}' is no longer what was run; run its cell again, or reload its module"
-        )
+        raise _refusal(_changed(name))
     return body[0]
+
+
+def _changed(name: str) -> str:
+    return f"the source of function '{name}' is no longer what was run; run its cell again, or reload its module"
+
+
+def _is_its_source(function: types.FunctionType, text: str) -> bool:
+    """Returns whether the function is what this text makes: a file may have changed since it was imported."""
+    if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(text))):
+        return True  # test runners compile assert statements otherwise
+    flags = function.__code__.co_flags & FUTURE_FLAGS | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    # IPython compiles the function alone, Python its file: imports of the file change how it is compiled.
+    for candidate in (text, "".join(inspect.findsource(function)[0])):
+        try:
+            module = compile(candidate, "<source>", "exec", flags=flags, dont_inherit=True)
+        except SyntaxError:
+            continue
+        if any(_is_same_code(each, function.__code__) for each in _nested_code(module)):
+            return True
+    return False
+
+
+def _nested_code(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yields the code of all functions inside."""
+    for each in code.co_consts:
+        if isinstance(each, types.CodeType):
+            yield each
+            yield from _nested_code(each)
+
+
+def _is_same_code(one: types.CodeType, other: types.CodeType) -> bool:
+    """Returns whether two code objects do the same, whatever files and lines they are of."""
+    if any(getattr(one, each) != getattr(other, each) for each in ("co_name", "co_code", "co_names", "co_varnames")):
+        return False
+    return len(one.co_consts) == len(other.co_consts) and all(
+        _is_same_code(left, right)
+        if isinstance(left, types.CodeType) and isinstance(right, types.CodeType)
+        else repr(left) == repr(right)
+        for left, right in zip(one.co_consts, other.co_consts, strict=True)
+    )
 
 
 def _parameters(name: str, tree: ast.FunctionDef) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -129,6 +178,8 @@ def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
 
 def _advice(name: str, defined: Mapping[str, Any]) -> str:
     value = defined.get(name)
+    if name in NOTEBOOK_NAMES:
+        return "which only a notebook has (a line that begins with % or ! needs it, too); remove it, or use print"
     if isinstance(value, types.ModuleType):
         statement = f"import {value.__name__}" + (f" as {name}" if value.__name__ != name else "")
         return f"which is imported outside of it; write '{statement}' inside the function"
