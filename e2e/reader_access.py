@@ -1,5 +1,7 @@
 """What a story needs to read back what was tracked: a key of the reader for its namespace, and a ServiceAccount with rights."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from e2e import kube
@@ -9,6 +11,7 @@ from flywheel.client.errors import FlywheelError
 from flywheel.client.workspace import Workspace
 
 RELEASE, SECRET = "flywheel-system", "flywheel-reader-store"
+SERVER = "flywheel-server"
 MOUNT_SECONDS = 150  # the kubelet brings a new Secret within about a minute
 
 
@@ -23,6 +26,21 @@ def give_reader_a_key() -> None:
         "AWS_SECRET_ACCESS_KEY": root["data"]["ROOT_SECRET_KEY"],
     }
     kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "data": data}, RELEASE)
+
+
+@contextmanager
+def token_reviews(namespace: Namespace) -> Iterator[None]:
+    """What the chart gives to servers with auth.serviceAccount in a namespace that it knows; one of the rights is the cluster's."""
+    account = f"--serviceaccount={namespace.name}:{SERVER}"
+    namespace.kubectl("create", "serviceaccount", SERVER)
+    namespace.kubectl("create", "rolebinding", SERVER, "--clusterrole=flywheel-server-access", account)
+    binding = f"{SERVER}-{namespace.name}"
+    kube.kubectl("delete", "clusterrolebinding", binding, "--ignore-not-found")
+    kube.kubectl("create", "clusterrolebinding", binding, "--clusterrole=flywheel-server-tokens", account)
+    try:
+        yield
+    finally:
+        kube.kubectl("delete", "clusterrolebinding", binding, "--ignore-not-found")
 
 
 def bind(namespace: Namespace, account: str, *roles: str) -> None:

@@ -1,5 +1,6 @@
 """The Python client after a search: trials as a DataFrame, predictions, the model on the laptop, the data; and nothing without rights."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ from sklearn.datasets import load_breast_cancer
 import flywheel as fw
 from e2e.cluster import cluster
 from e2e.namespace import Namespace
-from e2e.reader_access import bind, give_reader_a_key, wait_for_reader
+from e2e.reader_access import bind, give_reader_a_key, token_reviews, wait_for_reader
 from flywheel.cli import main
 from flywheel.client.errors import FlywheelError
 from flywheel.client.workspace import Workspace
@@ -49,15 +50,16 @@ def frame() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def served(namespace: Namespace, frame: pd.DataFrame) -> Namespace:
+def served(namespace: Namespace, frame: pd.DataFrame) -> Iterator[Namespace]:
     give_reader_a_key()
     bind(namespace, "science", "view", "flywheel-data-reader")
     bind(namespace, "nobody")
-    namespace.apply(MANIFESTS % namespace.upload("patients.csv", frame.to_csv(index=False)))
-    namespace.wait("fwexp", "malignant", seconds=300)
-    namespace.wait("fwmodel", "malignant")
-    namespace.wait("fwsvc", "malignant")
-    return namespace
+    with token_reviews(namespace):
+        namespace.apply(MANIFESTS % namespace.upload("patients.csv", frame.to_csv(index=False)))
+        namespace.wait("fwexp", "malignant", seconds=300)
+        namespace.wait("fwmodel", "malignant")
+        namespace.wait("fwsvc", "malignant")
+        yield namespace
 
 
 def connect(namespace: Namespace, account: str, monkeypatch: pytest.MonkeyPatch) -> Workspace:
