@@ -3,6 +3,7 @@
 python -m e2e.bench.operator           restart, memory, latency and silence, on an API server of its own
 python -m e2e.bench.operator trial     a trial's and a server's start, on the development cluster ('make up images deploy')
 python -m e2e.bench.operator trial --before a9eee5f     a step's start with that revision and with this one, as processes of this machine
+python -m e2e.bench.operator tracking  what records, curves and logs cost a trial, on stores of its own
 """
 
 import argparse
@@ -90,10 +91,17 @@ def trial(options: argparse.Namespace) -> dict[str, Figures]:
     return cluster.measure_startup()
 
 
+def tracking(options: argparse.Namespace) -> dict[str, Figures]:
+    """As processes of this machine."""
+    from e2e.bench.operator import tracking_cost
+
+    return tracking_cost.measure(options.pairs)
+
+
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m e2e.bench.operator", description=__doc__.partition("\n")[0])
-    parser.add_argument("what", nargs="?", choices=("operator", "trial"), default="operator")
+    parser.add_argument("what", nargs="?", choices=("operator", "trial", "tracking"), default="operator")
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[1000, 10_000], help="resources at each restart, growing"
     )
@@ -103,7 +111,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=20, help="changes per second")
     parser.add_argument("--no-latency", action="store_true", help="leave the latency out")
     parser.add_argument("--before", metavar="REVISION", help="for trial: compare with this revision, without a cluster")
-    parser.add_argument("--pairs", type=int, default=20, help="for trial --before: starts of each revision, in turn")
+    parser.add_argument("--pairs", type=int, default=20, help="for trial --before and tracking: of each sort, in turn")
     return parser.parse_args()
 
 
@@ -111,7 +119,7 @@ def main() -> int:
     """Return 0 if every target is met."""
     options = parsed()
     try:
-        found = measured(options) if options.what == "operator" else trial(options)
+        found = {"operator": measured, "trial": trial, "tracking": tracking}[options.what](options)
     except Failure as failure:
         sys.stderr.write(f"{failure.report()}\n")
         return 1

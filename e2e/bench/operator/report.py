@@ -28,6 +28,11 @@ def targets(found: Mapping[str, Figures]) -> list[Target]:
         checked.append(Target(f"writes in {quiet['seconds'] / 60:g} idle minutes", quiet["writes"], 0))
     if trial := found.get("trial"):
         checked.append(Target("trial overhead over a pod that does nothing", trial["overhead_seconds"], 2, "s"))
+    if tracking := found.get("tracking"):
+        checked += [
+            Target("tracking of a trial with a short log", tracking["with_log_costs_seconds"], 0.2, "s"),
+            Target("tracking of a trial with a log of 10 MiB", tracking["with_longest_log_costs_seconds"], 0.2, "s"),
+        ]
     if saved := found.get("saved"):
         after = found["after"]
         checked += [
