@@ -20,6 +20,7 @@ VALUE_FREE_ERRORS = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException, duckdb.PermissionException,
     duckdb.NotImplementedException, duckdb.IOException, ValueError,
 )  # fmt: skip
+DIVISION_BY_ZERO = "Invalid Input Error: Division by zero in expression"
 PARQUET_ERRORS = (duckdb.IOException, duckdb.InvalidInputException)  # of a file that cannot be read
 
 
@@ -91,8 +92,11 @@ def describe_error(error: duckdb.Error | ValueError, *, show_values: bool = Fals
     """What is wrong with a user's SQL, for a message. An error that comes while it runs may quote values, so that only the log has them."""
     # Without DuckDB's drawing of the line, which shows our names of the values.
     finding = " ".join(str(error).partition("\nLINE ")[0].split())
+    finding = finding.partition(", or SET ")[0]  # which a step cannot have
     if not (show_values or isinstance(error, VALUE_FREE_ERRORS)):
         log_line(f"the SQL failed: {finding}")
+        if finding.startswith(DIVISION_BY_ZERO):
+            return "division by zero; write TRY(…) around the expression, which is NULL then"
         return f"{type(error).__name__} while it ran; the log of the pod has DuckDB's message"
     return finding if len(finding) <= MAX_FINDING_CHARACTERS else finding[: MAX_FINDING_CHARACTERS - 1] + "…"
 

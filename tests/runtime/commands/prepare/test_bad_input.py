@@ -54,6 +54,16 @@ def orders(checked: Any) -> Path:
         pytest.param(
             "SELECT city::INTEGER AS n FROM orders", "ConversionException while it ran", id="a cast that fails"
         ),
+        pytest.param(
+            "SELECT *, 1 // (size - size) AS n FROM orders",
+            "division by zero; write TRY(…) around the expression",
+            id="a division by zero",
+        ),
+        pytest.param(
+            "SELECT *, size % (size - size) AS n FROM orders",
+            "division by zero; write TRY(…) around the expression",
+            id="a remainder by zero",
+        ),
         pytest.param("SELECT * FROM orders WHERE size = $1", "", id="a parameter of DuckDB's own"),
         pytest.param("SELECT 'x", "unterminated", id="an open quote"),
     ],
@@ -64,6 +74,7 @@ def test_sql_that_cannot_run(run_prepare: Any, orders: Path, sql: str, finding: 
     assert (result.code, result.failure["reason"]) == (2, "SqlInvalid")
     assert finding in result.failure["message"]
     assert "flywheel_value_" not in result.failure["message"]
+    assert "SET error_on" not in result.failure["message"]
     assert not (result.root / "outputs" / "metrics.json").exists()
 
 
