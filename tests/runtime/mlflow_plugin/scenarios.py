@@ -21,6 +21,7 @@ from mlflow.tracking import MlflowClient
 from skl2onnx import to_onnx
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 
 from flywheel_runtime import run
 
@@ -37,6 +38,12 @@ def autolog_of_scikit_learn() -> None:
     model = LogisticRegression(max_iter=300, C=0.5).fit(features, target)
     # No run is active any more, so MLflow begins another one for this metric.
     mlflow.log_metric("accuracy", model.score(features, target))
+
+
+def a_search_of_scikit_learn() -> None:
+    features, target = load_iris(return_X_y=True)
+    mlflow.autolog()
+    GridSearchCV(LogisticRegression(max_iter=300), {"C": [0.1, 1, 10]}, cv=2).fit(features, target)
 
 
 def everything_in_one_run() -> None:

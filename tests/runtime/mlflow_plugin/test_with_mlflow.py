@@ -24,6 +24,16 @@ def test_autolog_of_scikit_learn_is_recorded_with_what_is_logged_after_its_run(r
     assert not (done.outputs / "model").exists()  # a pickle is no model that Flywheel serves
 
 
+def test_candidates_of_a_search_are_nested_runs(real_mlflow: MLflow) -> None:
+    done = real_mlflow.run("a_search_of_scikit_learn")
+
+    metrics, parameters = read_metrics(done.outputs / "metrics.json"), done.read("parameters.json")
+    assert metrics["best_cv_score"] > 0.9
+    assert parameters["best_C"] in ("1", "10")
+    assert sorted(value for name, value in parameters.items() if name.endswith("/C")) == ["0.1", "1", "10"]
+    assert len([name for name in metrics if name.endswith("/mean_test_score")]) == 3
+
+
 def test_everything_that_a_run_logs_has_its_place(real_mlflow: MLflow) -> None:
     done = real_mlflow.run("everything_in_one_run")
 
