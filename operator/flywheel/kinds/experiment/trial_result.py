@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flywheel.core.diagnosis.indexed_outcome import mean_metrics
@@ -10,6 +10,8 @@ from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.kinds.experiment.schema.constraints import total_violation
 from flywheel.kinds.experiment.schema.status import State
 from flywheel.kinds.experiment.search.defaults import Setup
+
+MAX_LISTED_METRICS = 8
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,15 @@ def result_of(outcome: Outcome, setup: Setup) -> TrialResult:
         message = f"It cannot be the best: {findings}."
         return replace(success, reason="Infeasible", message=message, violation=violation)
     return success
+
+
+def listed_metrics(metrics: Mapping[str, str], objective: str) -> dict[str, str]:
+    """The metrics of a trial among the last ones of a status, which is bounded in size: the objective, what is derived from it, then others.
+
+    The records in the store have all of them.
+    """
+    names = sorted(metrics, key=lambda name: (name != objective, objective not in name, name))
+    return {name: metrics[name] for name in names[:MAX_LISTED_METRICS]}
 
 
 def mean_result(outcomes: Sequence[Outcome], setup: Setup) -> tuple[TrialResult, int]:

@@ -34,7 +34,7 @@ from flywheel.kinds.experiment.schema.status import (
 )
 from flywheel.kinds.experiment.search.defaults import Setup
 from flywheel.kinds.experiment.search.space import PastTrial, Point, parameters_of
-from flywheel.kinds.experiment.trial_result import TrialResult, mean_result, result_of
+from flywheel.kinds.experiment.trial_result import TrialResult, listed_metrics, mean_result, result_of
 
 # The store is at fault, not the trial: it heals without a change of the spec.
 RETRIED_REASONS = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
@@ -236,12 +236,13 @@ def _with_result(
     changes = {"state": trial.state, "value": trial.value, "step": result.step, "over": over}
     may_be_best = trial.state == "Succeeded" and not over
     better = may_be_best and is_better(trial, trials.best, maximize=setup.maximize)
+    listed = listed_metrics(trial.metrics, setup.metric)
     return replace(
         trials,
         records={**trials.records, number: trials.records[number].model_copy(update=changes)},
         attempts={key: each for key, each in trials.attempts.items() if each.trial != number},
         best=trial if better else trials.best,
-        last=(trial.model_copy(update={"metrics": {}}), *trials.last)[:MAX_LISTED],
+        last=(trial.model_copy(update={"metrics": listed}), *trials.last)[:MAX_LISTED],
         just_ended=(*trials.just_ended, *(job.name for job, _ in ended)),
     )
 

@@ -192,7 +192,9 @@ class ExperimentStatus(Status):
         description="Whether the best trial learned something that holds. Absent if its trainer does not report it.",
     )
     last_trials: tuple[Trial, ...] = Field(
-        (), max_length=MAX_LISTED, description="Most recently finished trials, newest first."
+        (),
+        max_length=MAX_LISTED,
+        description="Most recently finished trials, newest first, each with at most 8 of its metrics.",
     )
     running: tuple[Attempt, ...] = Field((), max_length=100, description="Trials that are running or will be retried.")
     history: tuple[TrialRecord, ...] = Field((), max_length=MAX_HISTORY, description="Every trial, for the sampler.")
