@@ -20,6 +20,7 @@ from e2e.waiting import wait_until
 from flywheel.client.workspace import Workspace
 
 SECRET = "pa55word-of-the-registry"
+CODE = {"revision": "4f3c2b1", "repository": None}
 # Logs for long enough that the API server knows its container, prints its Secret, and fails where its parameter says so.
 TRAINER = """
 import json, os, pathlib, sys, time
@@ -66,7 +67,7 @@ def experiment(image: str) -> dict[str, Any]:
         "search": {"algorithm": "Grid"},
         "budget": {"maxTrials": 2, "maxFailedTrials": 2},
         "parallelism": 1,
-        "code": {"revision": "4f3c2b1"},
+        "code": {"revision": CODE["revision"]},
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
     }
     found = resource("Experiment", "delays", spec)
@@ -106,7 +107,7 @@ def test_the_records_of_both_trials_stay(records: list[dict[str, Any]]) -> None:
     good, bad = by_state(records, "Succeeded"), by_state(records, "Failed")
 
     assert (good["metrics"], good["dataset"]) == ({"loss": 0.6, "train_loss": 0.5}, "rows")
-    assert (good["tags"], good["code"]) == ({"author": "ada", "team": "risk"}, {"revision": "4f3c2b1"})
+    assert (good["tags"], good["code"]) == ({"author": "ada", "team": "risk"}, CODE)
     assert (good["parameters"]["outcome"], bad["parameters"]["outcome"]) == ("pass", "fail")
     assert (bad["reason"], bad["metrics"]) == ("MetricsMissing", {"loss": 0.6})
     assert good["node"]
