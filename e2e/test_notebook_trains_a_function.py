@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,11 +188,13 @@ def test_a_step_runs_on_this_machine(
     served: Namespace,
     user_kubeconfig: Path,
     image: str,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     served.apply(PIPELINE % image)
     monkeypatch.setenv("KUBECONFIG", str(user_kubeconfig))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the step's files stay where the command says
 
     code = main(["run", "counted", "--local", "--step", "count", "--rows", "50"])
 
