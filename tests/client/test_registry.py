@@ -139,6 +139,12 @@ def test_a_refused_prediction_says_why(serving: LocalCluster, reply: Reply, mess
         serving.workspace().model("delay").predict([{"month": 3}])
 
 
+@pytest.mark.parametrize("rows", ["month", [[1, 2]], np.zeros((2, 2)), 7])
+def test_rows_without_names_are_refused(serving: LocalCluster, rows: Any) -> None:
+    with pytest.raises(FlywheelError, match="rows must be a DataFrame or a list of objects"):
+        serving.workspace().model("delay").predict(rows)
+
+
 def test_a_busy_service_is_asked_again_when_it_says_so(serving: LocalCluster) -> None:
     busy = Reply({"error": "busy"}, 429, {"Retry-After": "3"})
     replies = [busy, busy]

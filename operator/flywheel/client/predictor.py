@@ -75,8 +75,13 @@ class Predictor:
 
         Rows are sent in requests of at most 10,000 rows and 2 MiB. `attrs["model_versions"]` of a DataFrame has the versions that responded.
         """
-        if isinstance(rows, Sequence):
+        if isinstance(rows, Sequence) and all(isinstance(each, Mapping) for each in rows):
             return self.predict_rows(rows)
+        if isinstance(rows, Sequence) or not hasattr(rows, "to_dict"):
+            raise FlywheelError(
+                f"rows must be a DataFrame or a list of objects such as [{{'month': 1}}], not {type(rows).__name__}",
+                reason="BadRow",
+            )
         records = rows.to_dict(orient="records")
         found = list(self._request_all(records))
         return _to_frame(found, rows.index)
