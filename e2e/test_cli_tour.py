@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import flywheel as fw
 from e2e import kube, pipelines
 from e2e.cluster import cluster
 from e2e.namespace import Namespace
+from e2e.reader_access import bind, give_reader_a_key, wait_for_reader
 from e2e.waiting import wait_until
 from flywheel.cli import main
 
@@ -126,6 +128,24 @@ def test_a_file_of_rows_is_predicted(flywheel: Flywheel, tmp_path: Path) -> None
 
     labels = [next(value for value in each.values() if value in ("Gentoo", "Adelie")) for each in predictions]
     assert labels == ["Gentoo", "Adelie"]
+
+
+def test_what_was_tracked_is_read_with_the_rights_of_an_account(
+    flywheel: Flywheel, namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_reader_a_key()
+    bind(namespace, "visitor", "view", "flywheel-data-reader")
+    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
+    monkeypatch.setenv("FLYWHEEL_SERVICE_ACCOUNT", "visitor")
+    wait_for_reader(fw.connect(namespace.name, service_account="visitor"))
+
+    assert (
+        len(flywheel("trials", "--experiment", NAME, "--order-by", "metrics.roc_auc DESC", "-o", "name").split()) == 8
+    )
+    assert len(json.loads(flywheel("trials", "--experiment", NAME, "-o", "json"))["items"]) == 8
+    assert "roc_auc" in flywheel("compare", f"{NAME}/1", f"{NAME}/2")
+    flywheel("download", "model", NAME, "--file", "model.onnx", "--to", tmp_path)
+    assert (tmp_path / "model.onnx").stat().st_size > 0
 
 
 def test_names_of_the_cluster_are_completed(namespace: Namespace) -> None:
