@@ -208,6 +208,7 @@ def weights_of_a_megabyte() -> Any:
 
 def an_onnx_model_is_logged() -> None:
     with mlflow.start_run():
+        mlflow.log_metric("loss", 0.5, step=0)
         mlflow.onnx.log_model(iris_as_onnx(), name="classifier", pip_requirements=[])
         mlflow.log_metric("roc_auc", 0.9)
 

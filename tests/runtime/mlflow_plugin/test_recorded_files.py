@@ -112,6 +112,16 @@ def test_lines_of_other_writers_are_no_points_of_a_run(tmp_path: Path) -> None:
     assert [point.value for point in curves.points(run, "loss")] == [0.5]
 
 
+def test_a_point_that_is_there_already_is_not_new(tmp_path: Path) -> None:
+    run, curves = a_run("a", "fold/"), Curves(tmp_path)
+    log(curves, run, "loss", 0.5, 0.25)
+    again, later = Point("a", "loss", 0.25, 1, NOON + 1), Point("a", "loss", 0.25, 1, NOON + 2)
+
+    assert curves.new_points(run, [again, later]) == [later]
+    curves.append(run, [later])
+    assert curves.new_points(run, [later]) == []
+
+
 def test_texts_have_the_names_of_nested_runs_and_no_tags_of_the_machine() -> None:
     own = a_run("a", params={"rate": "0.1"}, tags={"mlflow.user": "root", "mlflow.runName": "first"})
     nested = a_run("b", "fold/", params={"rate": "0.2"}, tags={"mlflow.parentRunId": "a"})

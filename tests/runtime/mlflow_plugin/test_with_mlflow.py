@@ -171,6 +171,7 @@ def test_a_logged_onnx_model_becomes_the_output_model(real_mlflow: MLflow) -> No
     session = onnxruntime.InferenceSession(done.outputs / "model" / "model.onnx")
     assert session.run(["label"], {"X": np.zeros((2, 4), np.float32)})[0].shape == (2,)
     assert "classifier/MLmodel" in done.artifacts
+    assert done.points == [("loss", 0, 0.5), ("roc_auc", 0, 0.9)]  # MLflow logs the first one again with the model
 
 
 def test_weights_beside_a_model_are_put_into_it_and_the_first_model_of_the_step_counts(real_mlflow: MLflow) -> None:

@@ -7,7 +7,7 @@ later run counts. A nested run's names begin with its prefix.
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +42,8 @@ class Curves:
         self._path = folder / "metrics.jsonl"
         self._read_bytes = 0
         self._last: dict[tuple[str, str], Point] = {}
+        self._seen: set[int] = set()  # hashes of points, once somebody asked for new ones
+        self._seen_bytes = 0
         self._lock = Lock()  # MLflow logs from threads of its own, too
 
     def append(self, run: Run, points: list[Point]) -> None:
@@ -50,6 +52,17 @@ class Curves:
         # One write to a file opened for appending: lines of several processes never mix.
         with self._path.open("a", encoding="utf-8") as file:
             file.write("".join(lines))
+
+    def new_points(self, run: Run, points: Iterable[Point]) -> list[Point]:
+        """Those points that the file does not have. MLflow repeats points that a run has already, to link them to a logged model."""
+        with self._lock:
+            found, self._seen_bytes = self._read(self._seen_bytes)
+            self._seen.update(hash((point.run, point.name, point.step, point.time)) for point in found)
+            return [
+                point
+                for point in points
+                if hash((run.id, run.prefix + point.name, point.step, point.time)) not in self._seen
+            ]
 
     def points(self, run: Run, name: str) -> list[Point]:
         """All points of one metric of a run, in the order in which they were logged."""

@@ -125,7 +125,10 @@ class FlywheelTrackingStore(ExperimentStore, LoggedModelStore, AbstractStore):  
         if params or tags:
             self._log_texts(run_id, {each.key: each.value for each in params}, {each.key: each.value for each in tags})
         if points:
-            self._curves.append(find_run(self._journal.read(), run_id), points)
+            run = find_run(self._journal.read(), run_id)
+            if any(metric.model_id for metric in metrics):
+                points = self._curves.new_points(run, points)
+            self._curves.append(run, points)
 
     def _log_texts(self, run_id: str, params: dict[str, str], tags: dict[str, str]) -> None:
         with self._journal.update() as update:
