@@ -86,7 +86,7 @@ def test_it_is_for_the_pods_of_jobs_and_for_no_server(installed: Kubectl, pods: 
 
 def test_step_pods_reach_each_other_the_servers_and_the_charts_store(installed: Kubectl, pods: dict[str, str]) -> None:
     egress = POLICY["spec"]["egress"]
-    _, store, flywheel, _ = egress
+    _, store, _, flywheel, _ = egress
     deployment = one(template(*KEY), "Deployment", "flywheel-store")
     pod = deployment["spec"]["template"]
 
@@ -107,4 +107,4 @@ def test_everything_else_is_denied() -> None:
     assert all(rule.get("to") for rule in spec["egress"])
     assert all(rule.get("from") for rule in spec["ingress"])
     open_blocks = [to["ipBlock"]["cidr"] for rule in spec["egress"] for to in rule["to"] if "ipBlock" in to]
-    assert open_blocks == ["203.0.113.0/24"]
+    assert open_blocks == ["10.96.0.1/32", "203.0.113.0/24"]  # the API server, and what the user declares
