@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from flywheel.core.resource.api import Manifest
-from flywheel.core.resource.conditions import READY, SUCCEEDED, find_condition
 
 
 class FlywheelError(Exception):
@@ -43,4 +42,7 @@ class MissingExtra(FlywheelError, ImportError):
 
 def describe_condition(manifest: Manifest) -> Mapping[str, Any]:
     """Returns the condition that says most about an object: Succeeded where it has one, else Ready, else an empty mapping."""
+    # It brings pydantic, which no function needs before it has read an object.
+    from flywheel.core.resource.conditions import READY, SUCCEEDED, find_condition
+
     return find_condition(manifest, SUCCEEDED) or find_condition(manifest, READY)
