@@ -9,6 +9,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
+import flywheel
 from e2e import deploy, earlier_release, kube
 from e2e.bad_input import dataset, resource, trial
 from e2e.cluster import cluster
@@ -16,6 +17,7 @@ from e2e.cluster.progress import Failure
 from e2e.manifests import GOOD_ROWS
 from e2e.namespace import Namespace, store_account
 from e2e.onnx_models import linear
+from e2e.reader_access import bind, wait_for_reader
 from e2e.traffic import Traffic
 from e2e.waiting import wait_until
 
@@ -286,6 +288,21 @@ def test_data_that_the_new_rules_refuse_stays_and_says_so_at_the_next_check(upgr
 
     assert version in condition["message"]
     assert (team.get("fwds", "borrowed") or {})["status"]["version"] == version
+
+
+def test_a_trial_that_was_tracked_by_the_last_build_is_read_through_the_reader(
+    upgrade: Upgrade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
+    bind(upgrade.team, "scientist", "flywheel-view")
+    workspace = flywheel.connect(upgrade.team.name, service_account="scientist")
+    wait_for_reader(workspace)
+
+    [record] = workspace.trials(experiment="late").records
+
+    assert (record["recorded"], record["state"], record["trial"]) == (False, "Succeeded", 1)
+    assert record["estimator"] == "LogisticRegression"
+    assert record["metrics"]["roc_auc"] > 0.5
 
 
 def test_new_work_is_done_with_the_new_key(upgrade: Upgrade) -> None:
