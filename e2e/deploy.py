@@ -48,13 +48,13 @@ def deploy(picked: Cluster) -> None:
 
 
 def install(picked: Cluster, chart: Path, given: dict[str, Any], *options: str) -> None:
-    """Install or upgrade a chart, wait until operator and store are ready, and write .cluster/store.env."""
+    """Install or upgrade a chart, wait until its Deployments are ready, and write .cluster/store.env."""
     with step("chart"):
         picked.helm(
             "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE, "--create-namespace",
             "--values", "-", *options, given=json.dumps(given),
         )  # fmt: skip
-    for deployment in ("flywheel-store", "flywheel-operator", "flywheel-reader"):
+    for deployment in deployments(picked):
         with step(f"{deployment} ready"):
             wait_for_deployment(picked, deployment)
     endpoint = picked.store_endpoint()
@@ -68,6 +68,12 @@ def install(picked: Cluster, chart: Path, given: dict[str, Any], *options: str) 
         secret["FLYWHEEL_BUCKET"],
         secret["AWS_REGION"],
     )
+
+
+def deployments(picked: Cluster) -> list[str]:
+    """The Deployments of the release: a chart of an earlier build has no reader."""
+    found = picked.kubectl("--namespace", NAMESPACE, "get", "deployments", "--output", "name")
+    return sorted((name.rpartition("/")[2] for name in found.split()), reverse=True)  # the store first
 
 
 def is_reached(endpoint: str) -> bool:
