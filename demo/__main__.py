@@ -7,6 +7,8 @@ same champion whichever is first.
 """
 
 import json
+import shlex
+import shutil
 import sys
 import time
 import urllib.request
@@ -15,12 +17,16 @@ from typing import Any
 
 from demo import flights
 from e2e import kube
+from e2e.cluster import cluster
 from e2e.cluster.progress import announce
 from e2e.waiting import wait_until
 
 HERE = Path(__file__).parent
 NAMESPACE = "flights"
 PREFIX = "flights/raw/"  # in the folder of the namespace, where the credentials of its pods may read
+ACCOUNT = "analyst"  # shows a token to the reader, since a kubeconfig with a client certificate has none
+ACCOUNT_ROLES = ("edit", "flywheel-data-reader")
+COMMAND = ".venv/bin/flywheel"  # of the checkout; make setup writes it
 KINDS = "fwds,fwexp,fwpipe,fwrun,fwver,fwsvc,fwbatch"
 PRELIMINARY = ("NotReady", "Measuring")  # verdicts on a version that are not final
 PREDICT = "/v2/models/flight-delay/predict"
@@ -35,6 +41,7 @@ def main() -> int:
     """Upload data, apply manifests, wait, predict, and print a table. Returns the exit code."""
     begin = time.monotonic()
     upload_data()
+    create_account()
     for manifest in sorted(HERE.glob("[1-4]-*.yaml")):
         apply(manifest)
     for kind, name, seconds in (
@@ -56,7 +63,7 @@ def main() -> int:
     show_versions(versions)
     show_prediction()
     announce(f"The demo took {time.monotonic() - begin:.0f} s.")
-    print(HOW_TO_GO_ON)
+    print(how_to_go_on(cluster.chosen().kubeconfig, None if shutil.which("kubectl") else cluster.kubectl_path().parent))
     return 0
 
 
@@ -80,6 +87,28 @@ def upload_data() -> None:
             continue
         store.upload_file(str(path), bucket, key)
         announce(f"uploaded {path.name} ({path.stat().st_size / 1e6:.1f} MB) to s3://{bucket}/{key}")
+
+
+def create_account() -> None:
+    """Create a ServiceAccount that may edit the namespace and read its data."""
+    announce(f"ServiceAccount {ACCOUNT} reads what is tracked and stored")
+    for manifest in account_manifests():
+        kube.apply(manifest, NAMESPACE)
+
+
+def account_manifests() -> list[kube.Object]:
+    """Return what `kubectl create serviceaccount` and two `kubectl create rolebinding` make (docs/client.md, "Access")."""
+    bindings: list[kube.Object] = [
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": f"{ACCOUNT}-{role}"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+        }
+        for role in ACCOUNT_ROLES
+    ]
+    return [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT}}, *bindings]
 
 
 def wait_for(kind: str, name: str, seconds: float) -> None:
@@ -203,13 +232,21 @@ def predict_delay(address: str, inputs: list[dict[str, Any]]) -> float:
         client.close()
 
 
-HOW_TO_GO_ON = f"""Go on:
-  export KUBECONFIG=$PWD/.cluster/kubeconfig
+def how_to_go_on(kubeconfig: Path, kubectl_folder: Path | None) -> str:
+    """Return the commands that go on from here. `kubectl_folder` is where kubectl lies that no PATH has."""
+    path = f"\n  export PATH=$PATH:{shlex.quote(str(kubectl_folder))}" if kubectl_folder else ""
+    return f"""Go on:
+  export KUBECONFIG={shlex.quote(str(kubeconfig))} FLYWHEEL_SERVICE_ACCOUNT={NAMESPACE}/{ACCOUNT}{path}
   kubectl get flywheel -A                                  # everything, in four columns
   kubectl -n {NAMESPACE} describe fwexp flight-delay           # every condition with its reason and message
+  {COMMAND} status -n {NAMESPACE}                     # the namespace as one tree, from data to services
+  {COMMAND} trials -n {NAMESPACE} --experiment flight-delay --order-by 'metrics.roc_auc DESC'   # what was tracked
+  {COMMAND} compare -n {NAMESPACE} flight-delay/1 flight-delay/2   # what two trials differ in
+  {COMMAND} logs -n {NAMESPACE} flight-delay/1        # what a trial printed, also when its pod is gone
   kubectl -n {NAMESPACE} patch fwexp flight-delay --type merge -p '{{"spec":{{"budget":{{"maxTrials":16}}}}}}'   # four trials more
   kubectl explain experiment.spec --api-version flywheel.ml/v1alpha1
   make down                                                # leaves nothing behind"""
+
 
 if __name__ == "__main__":
     sys.exit(main())

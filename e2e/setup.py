@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from e2e.cluster import golang
+from e2e.cluster.files import write_if_changed
 from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, step
 
@@ -38,11 +39,28 @@ LOCKED = {
     "tables": ("--group", "tables", "--no-deps"),
 }
 
+COMMAND = """\
+#!{python}
+import sys
+
+sys.path[:0] = {folders}
+from flywheel.cli import main
+
+sys.exit(main())
+"""
+
 
 def setup() -> None:
     """Make .venv from requirements/dev.txt."""
     check_commit_messages()
     install(ENVIRONMENT, "dev", "Python packages")
+    write_command(ENVIRONMENT / "bin" / "flywheel", ENVIRONMENT / "bin" / "python")
+
+
+def write_command(path: Path, python: Path) -> None:
+    """Write the command `flywheel` of this checkout, which the demo names; what it runs is the checkout's code."""
+    folders = [str(CHECKOUT / folder) for folder in ("operator", "images/runtime", "images/serving")]
+    write_if_changed(path, COMMAND.format(python=python, folders=folders), mode=0o755)
 
 
 def mutants() -> None:

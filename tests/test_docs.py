@@ -103,6 +103,18 @@ def test_every_link_leads_to_a_file(name: str) -> None:
     assert [link for link in links(page(name)) if not (folder / link).exists()] == []
 
 
+# The distribution is in no index: what has its name there would be somebody else's code.
+FROM_INDEX = re.compile(r"pip install[^\n`]*flywheel-operator")
+SHIPPED = ("README.md", "CHANGELOG.md", "docs/**/*.md", "images/**/*.md", "operator/**/*.py", "images/**/*.py")
+
+
+def test_nobody_is_sent_to_an_index_for_the_distribution() -> None:
+    paths = [path for pattern in SHIPPED for path in CHECKOUT.glob(pattern)]
+
+    assert len(paths) > 100, "this test finds no file any more"
+    assert [str(path.relative_to(CHECKOUT)) for path in paths if FROM_INDEX.search(path.read_text())] == []
+
+
 # Where a path of the architecture's page may begin.
 IMAGE_FOLDERS = {f"{name}/": f"images/{name}/flywheel_{name}/" for name in ("reader", "runtime", "serving")}
 

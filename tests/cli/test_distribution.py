@@ -1,4 +1,4 @@
-"""`pip install flywheel-operator` is the command and the client, small, and works without a checkout beside it."""
+"""`pip install .` is the command and the client, small, and works without a checkout beside it."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_the_operator_says_which_extra_it_needs(programs: Path, tmp_path: Path) 
     done = run_alone(programs / "flywheel", "operator", cwd=tmp_path)
 
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert "pip install 'flywheel-operator[operator]'" in done.stderr
+    assert "pip install '.[operator]'" in done.stderr
 
 
 def test_kubectl_is_given_completions(programs: Path, tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_an_import_from_mlflow_says_which_extra_it_needs(programs: Path, tmp_pat
     done = run_alone(programs / "flywheel", "import", "mlflow", "--tracking-uri", "x", "--to", "y", cwd=tmp_path)
 
     assert done.returncode == 1
-    assert "pip install 'flywheel-operator[mlflow]'" in done.stderr
+    assert "pip install '.[mlflow]'" in done.stderr

@@ -7,7 +7,7 @@ from flywheel.cli.errors import WRONG_USAGE, CommandError
 
 DESCRIPTION = "Run the operator in this process, as its Deployment does. Its settings are environment variables."
 EXAMPLES = """\
-It needs the extra 'operator': pip install 'flywheel-operator[operator]'
+It needs the extra 'operator', in a checkout: pip install '.[operator]'
 """
 
 
@@ -22,7 +22,8 @@ def run(_arguments: Namespace) -> int:
         from flywheel.engine.process import run as run_operator
     except ModuleNotFoundError as error:
         raise CommandError(
-            f"the operator needs the Python package '{error.name}'; pip install 'flywheel-operator[operator]' brings it"
+            f"the operator needs the Python package '{error.name}'; install the extra 'operator', "
+            "in a checkout of Flywheel with: pip install '.[operator]'"
         ) from None
     try:
         return run_operator(discover.kinds(), os.environ)

@@ -35,7 +35,8 @@ class MissingExtra(FlywheelError, ImportError):
 
     def __init__(self, package: str, purpose: str) -> None:
         message = (
-            f"{purpose} needs the package '{package}', which is not installed; pip install 'flywheel-operator[client]'"
+            f"{purpose} needs the package '{package}', which is not installed; install the extra 'client', "
+            "in a checkout of Flywheel with: pip install '.[client]'"
         )
         super().__init__(message, reason="PackageMissing")
 

@@ -26,7 +26,7 @@ examples:
   flywheel import mlflow --tracking-uri sqlite:///mlflow.db --experiment delays --to imported --source s3://models/imported/ --secret acme
   kubectl apply -f imported/manifests
 
-It needs the extra 'mlflow': pip install 'flywheel-operator[mlflow]'. MLflow's own variables, such as MLFLOW_TRACKING_TOKEN, are its credentials.
+It needs the extra 'mlflow', in a checkout: pip install '.[mlflow]'. MLflow's own variables, such as MLFLOW_TRACKING_TOKEN, are its credentials.
 DIR/runs.csv has one row for each run. DIR/models has each ONNX file, and DIR/manifests a Model and ModelVersions with their SHA-256.
 """
 
@@ -58,7 +58,8 @@ def run(arguments: Namespace) -> int:
         from flywheel.cli.mlflow_import.server import Server
     except ImportError as error:
         raise CommandError(
-            f"module '{error.name}' is not installed; install it with: pip install 'flywheel-operator[mlflow]'"
+            f"module '{error.name}' is not installed; install the extra 'mlflow', "
+            "in a checkout of Flywheel with: pip install '.[mlflow]'"
         ) from None
     server = Server(arguments.tracking_uri, arguments.registry_uri)
     arguments.to.mkdir(parents=True, exist_ok=True)
