@@ -17,6 +17,7 @@ from tests.reader.seeds import Seeds
 EXPERIMENT, RUN, PIPELINE, DATASET, VERSION, SERVICE = "delay", "nightly-1", "nightly", "flights", "delay-1", "delays"
 DATASET_VERSION = "flights-0123abcd"
 TRIAL, STEP = "uid-delay.trial-1", "uid-nightly.fit"
+GONE_RUN, EVALUATION = "nightly-0", "uid-gone.evaluate"  # a run that was deleted, and the record of its step
 BASE = "/v1/namespaces/{namespace}"
 SECRET = "TheSecretOfTheTenant"  # a part of all names and values that only those with the right may learn
 
@@ -50,6 +51,8 @@ ROUTES = (
     _trial("log"),
     _trial("curves"),
     _trial("files/curve.txt"),
+    Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{TRIAL}/outputs/model/evaluation.json", ("get", "experiments", EXPERIMENT)),
+    Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{EVALUATION}/outputs/evaluation/report.md", ("get", "trainingruns", GONE_RUN)),
     Route("/modelversions/{name}", f"/modelversions/{VERSION}", ("get", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/evaluation.json", ("get", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/model.onnx", ("read-data", "modelversions", VERSION)),
@@ -61,6 +64,7 @@ ROUTES = (
     Route(f"{_TEMPLATE}/files", f"{_VERSIONS}/files", READ_DATASET, "train.parquet"),
     Route(f"{_TEMPLATE}/files/{{path}}", f"{_VERSIONS}/files/schema.json", READ_DATASET),
     Route("/trainingruns/{name}/steps/{step}/report", f"/trainingruns/{RUN}/steps/evaluate/report", ("get", "trainingruns", RUN)),
+    Route("/trainingruns/{name}/steps/{step}/report", f"/trainingruns/{GONE_RUN}/steps/evaluate/report", ("get", "trainingruns", GONE_RUN)),
     Route(
         "/inferenceservices/{name}/predictions",
         f"/inferenceservices/{SERVICE}/predictions?from=2026-11-01T10:00:00Z&to=2026-11-01T12:00:00Z",
@@ -115,10 +119,14 @@ def seed_store(seeds: Seeds) -> dict[str, str]:
     step = seeds.trial(
         2, {}, id=STEP, uid="uid-nightly", kind="TrainingRun", name=RUN, step="fit", pipeline=PIPELINE, **of_data
     )
-    seeds.records([trial, step])
-    seeds.put("predictions/delays/rows/dt=2026-11-01/hour=11/pod=a/a-0-0.parquet", rows)
     model = seeds.artifact(dict.fromkeys(("evaluation.json", "model.onnx", "golden.json", f"{SECRET}.txt"), secret))
-    return {"model": model, "evaluation": seeds.artifact({"report.json": secret, "report.md": secret})}
+    report_files = seeds.artifact({"report.json": secret, "report.md": secret})
+    trial["outputs"]["model"] = {"digest": model}
+    gone = seeds.trial(3, {}, id=EVALUATION, uid="uid-gone", kind="TrainingRun", name=GONE_RUN, step="evaluate")
+    gone["outputs"]["evaluation"] = {"digest": report_files}
+    seeds.records([trial, step, gone])
+    seeds.put("predictions/delays/rows/dt=2026-11-01/hour=11/pod=a/a-0-0.parquet", rows)
+    return {"model": model, "evaluation": report_files}
 
 
 def objects(digests: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ import pytest
 
 from flywheel_reader.app import ENDPOINTS
 from flywheel_reader.openapi import openapi_path
-from tests.reader.routes import BASE, ROUTES, SECRET, Route, objects, seed_store
+from tests.reader.routes import BASE, ROUTES, SECRET, TRIAL, Route, objects, seed_store
 from tests.reader.running_reader import RunningReader
 
 pytestmark = pytest.mark.integration
@@ -85,6 +85,16 @@ def test_values_of_the_data_in_documents_need_read_data(reader: RunningReader, d
 
     assert VALUE not in without
     assert VALUE in with_data
+
+
+@pytest.mark.parametrize(
+    "path", ["model/model.onnx", "model/golden.json", "tracking/curve.txt", "evaluation/report.json"]
+)
+def test_outputs_of_a_trial_open_reports_alone(reader: RunningReader, path: str) -> None:
+    response = reader.get(f"{BASE.format(namespace='shop')}/trials/{TRIAL}/outputs/{path}")
+
+    assert (response.status, response.reason) == (404, "NotFound")
+    assert SECRET.encode() not in response.body
 
 
 def test_a_right_that_is_withdrawn_ends_within_seconds(reader: RunningReader) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from flywheel_reader.call import Call, Services
 from flywheel_reader.endpoint import Endpoint, parse_query
-from flywheel_reader.endpoints import datasets, logs, model_versions, predictions, training_runs, trials
+from flywheel_reader.endpoints import datasets, logs, model_versions, predictions, training_runs, trial_outputs, trials
 from flywheel_reader.errors import BadRequest, Busy, NotFound, ReaderError
 from flywheel_reader.metrics import Metrics
 from flywheel_reader.openapi import openapi_document, openapi_path
@@ -22,6 +22,7 @@ from flywheel_reader.responses import error_response, json_response
 ENDPOINTS: tuple[Endpoint, ...] = (
     *trials.ENDPOINTS,
     *logs.ENDPOINTS,
+    *trial_outputs.ENDPOINTS,
     *model_versions.ENDPOINTS,
     *datasets.ENDPOINTS,
     *training_runs.ENDPOINTS,

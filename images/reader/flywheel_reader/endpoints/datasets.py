@@ -11,7 +11,8 @@ from starlette.responses import Response
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
 from flywheel_reader.endpoints.artifact_files import describe_files, file_response
-from flywheel_reader.errors import NotFound, StoredDataInvalid, StoreUnreachable
+from flywheel_reader.endpoints.records import newest_record
+from flywheel_reader.errors import NotFound, StoredDataInvalid
 from flywheel_reader.responses import SAFE_HEADERS, json_response
 from flywheel_reader.store.artifacts import File
 from flywheel_reader.tables.rows import MAX_ROWS, Window, encode_rows
@@ -132,24 +133,9 @@ async def _files(call: Call) -> dict[str, File]:
 
 async def _digest_of_records(call: Call, name: str, version: str) -> str | None:
     """The digest of a version that the Dataset no longer lists, if a trial was trained on it."""
-    log = call.store().log
-    try:
-        await log.refresh()
-    except StoreUnreachable:
-        if log.read_at is None:
-            raise
-    wanted = [Column("dataset", key) for key in ("name", "version", "digest")]
-
-    def find() -> str | None:
-        with log.index.lock:
-            log.index.extract(wanted)
-            names, versions, digests = (log.index.column(column) for column in wanted)
-            rows = log.index.rows_until(None)
-            return next(
-                (str(digests[row]) for row in reversed(rows) if names[row] == name and versions[row] == version), None
-            )
-
-    return await run_in_worker(find)
+    record = await newest_record(call, {Column("dataset", "name"): name, Column("dataset", "version"): version})
+    digest = (record or {}).get("datasetDigest")
+    return digest if isinstance(digest, str) else None
 
 
 ROWS = (

@@ -1,11 +1,16 @@
 """Reports of the steps of TrainingRuns."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.responses import Response
 
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
 from flywheel_reader.endpoints.artifact_files import file_response
+from flywheel_reader.endpoints.records import is_hidden, newest_record, output_digest
 from flywheel_reader.errors import NotFound
+from flywheel_reader.tracking.columns import Column
 
 REPORT_FILES = {"json": ("report.json", "application/json"), "md": ("report.md", "text/markdown; charset=utf-8")}
 OUTPUT = "evaluation"
@@ -15,15 +20,32 @@ async def get_report(call: Call) -> Response:
     """The report of an evaluate step."""
     name, step = call.path["name"], call.path["step"]
     await call.require("trainingruns", name)
-    steps = ((await call.object("trainingruns", name)).get("status") or {}).get("steps") or ()
-    found = next((each for each in steps if each.get("name") == step), None)
-    digest = ((found or {}).get("outputs") or {}).get(OUTPUT)
+    try:
+        digest = _digest_of_status(await call.object("trainingruns", name), step)
+    except NotFound:
+        digest = await _digest_of_records(call, name, step)
+        if digest is None:
+            raise
     if digest is None:
         raise NotFound(
             f"step '{step[:120]}' of TrainingRun '{name}' has no evaluation yet; a step of kind evaluate writes one when it succeeds"
         )
     path, media_type = REPORT_FILES[call.query["format"]]
     return await file_response(call, await call.store().artifacts.file(digest, path), media_type)
+
+
+def _digest_of_status(run: Mapping[str, Any], step: str) -> str | None:
+    steps = (run.get("status") or {}).get("steps") or ()
+    found = next((each for each in steps if each.get("name") == step), None)
+    digest: str | None = ((found or {}).get("outputs") or {}).get(OUTPUT)
+    return digest
+
+
+async def _digest_of_records(call: Call, name: str, step: str) -> str | None:
+    """The digest of the evaluation of a run that is gone, which the record of its step has until its retention is over."""
+    wanted = {"kind": "TrainingRun", "name": name, "step": step}
+    record = await newest_record(call, {Column("attributes", key): value for key, value in wanted.items()})
+    return None if record is None or await is_hidden(call, record) else output_digest(record, OUTPUT)
 
 
 ENDPOINTS = (

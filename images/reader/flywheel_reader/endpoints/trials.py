@@ -9,6 +9,7 @@ from starlette.responses import Response
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
 from flywheel_reader.endpoints.artifact_files import describe_files, file_response
+from flywheel_reader.endpoints.records import RESOURCES, existing_objects, is_hidden, output_digest
 from flywheel_reader.errors import BadRequest, Forbidden, NotFound, StoreUnreachable
 from flywheel_reader.responses import json_response
 from flywheel_reader.store.artifacts import File
@@ -20,7 +21,6 @@ from flywheel_reader.tracking.search import Found, Search, find_records, has_exp
 from flywheel_reader.workers import run_in_worker
 
 MAX_LIMIT = 1000
-RESOURCES = {"Experiment": "experiments", "TrainingRun": "trainingruns"}
 TRIAL = "/v1/namespaces/{namespace}/trials/{id}"
 
 
@@ -42,7 +42,7 @@ async def list_trials(call: Call) -> Response:
     if query["experiment"] and unreachable is None:
         await add_earlier_trials(call, query["experiment"])
     now_ms = time.time() * 1000
-    existing = await _existing(call, kinds) if has_expired(log.index, now_ms) else None
+    existing = await existing_objects(call, kinds) if has_expired(log.index, now_ms) else None
     search = Search(
         kinds, scope, comparisons, order, position.offset, query["limit"], position.until or None, now_ms, existing
     )
@@ -82,11 +82,6 @@ async def _readable(call: Call) -> tuple[frozenset[str], tuple[tuple[Column, str
     return frozenset(kinds), ()
 
 
-async def _existing(call: Call, kinds: frozenset[str]) -> dict[str, frozenset[str]]:
-    names = {kind: await call.services.objects.list_names(RESOURCES[kind], call.namespace) for kind in kinds}
-    return {kind: frozenset(found) for kind, found in names.items()}
-
-
 async def find_trial(call: Call) -> dict[str, Any]:
     """The record in the path, if the caller may get its object.
 
@@ -122,9 +117,11 @@ async def _find_record(call: Call) -> dict[str, Any] | None:
         known = log.index.get(call.path["id"])
         if known is None:
             raise
-        return known
+        return None if await is_hidden(call, known) else known
     record = log.index.get(call.path["id"])
-    return record if record is not None else await _find_earlier_trial(call)
+    if record is None:
+        return await _find_earlier_trial(call)
+    return None if await is_hidden(call, record) else record
 
 
 async def _find_earlier_trial(call: Call) -> dict[str, Any] | None:
@@ -177,10 +174,7 @@ async def _tracking_files(call: Call, record: dict[str, Any]) -> dict[str, File]
 
 def tracking_digest(record: dict[str, Any]) -> str | None:
     """The digest of the record's tracking output, None if it has none."""
-    outputs = record.get("outputs")
-    output = outputs.get("tracking") if isinstance(outputs, dict) else None
-    digest = output.get("digest") if isinstance(output, dict) else None
-    return digest if isinstance(digest, str) else None
+    return output_digest(record, "tracking")
 
 
 ENDPOINTS = (

@@ -86,12 +86,13 @@ def _select_rows(index: RecordIndex, search: Search) -> list[int]:
         rows = [row for row in rows if holds(values[row])]
     expired = index.expired_rows(rows, search.now_ms)
     if expired and search.existing is not None:
-        gone = {row for row in expired if not _exists(index.object_of(row), search.existing)}
+        gone = {row for row in expired if not object_exists(index.object_of(row), search.existing)}
         rows = [row for row in rows if row not in gone]
     return rows
 
 
-def _exists(owner: tuple[str, str], existing: Mapping[str, frozenset[str]]) -> bool:
+def object_exists(owner: tuple[str, str], existing: Mapping[str, frozenset[str]]) -> bool:
+    """Whether the object, a kind and a uid, is among those that exist; of a kind that is not listed, every one does."""
     kind, uid = owner
     return kind not in existing or uid in existing[kind]
 
