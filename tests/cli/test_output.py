@@ -64,6 +64,23 @@ def test_a_table_on_a_terminal_is_as_wide_as_that(
     assert "\\x1b[31m\\u202egnp.exe" in printed
 
 
+@pytest.mark.parametrize("terminal", [False, True], ids=["a pipe", "a terminal"])
+def test_a_title_is_no_markup(
+    terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    titles = ["a[/b]", "w[i]", ":smile:", "[red]x"]
+    output.print_objects([{"name": "x"}], [Column(title, "name") for title in titles])
+    printed = capsys.readouterr().out
+
+    assert all(title in printed for title in titles)
+
+
+def test_a_text_in_a_pipe_is_no_markup() -> None:
+    assert output.render_text("a[/b] w[i] :smile:") == "a[/b] w[i] :smile:\n"
+
+
 @pytest.mark.parametrize("format_", ["table", "wide", "json", "yaml", "name"])
 def test_no_format_prints_a_control_character(format_: str, capsys: pytest.CaptureFixture[str]) -> None:
     output.print_objects([{**ROWS[1], "name": f"{HOSTILE}\x9b\x07\u2028\ud800"}], COLUMNS, output=format_)

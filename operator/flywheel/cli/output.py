@@ -110,7 +110,7 @@ def make_table(rows: Sequence[Row], columns: Sequence[Column], *, wide: bool = F
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style=STYLES["header"])
     for column in shown:
         table.add_column(
-            escape_controls(column.title),
+            Text(escape_controls(column.title)),  # not markup: a title may be the name of somebody's metric
             justify="right" if column.right else "left",
             no_wrap=not column.wrap,
             overflow="fold" if column.wrap else "ellipsis",
@@ -134,7 +134,16 @@ def render_text(renderable: "RenderableType") -> str:
     from rich.console import Console
 
     stream = io.StringIO()
-    Console(file=stream, width=UNLIMITED_WIDTH, color_system=None, force_terminal=False).print(renderable)
+    whole = Console(
+        file=stream,
+        width=UNLIMITED_WIDTH,
+        color_system=None,
+        force_terminal=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    whole.print(renderable)
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 

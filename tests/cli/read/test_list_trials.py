@@ -104,13 +104,14 @@ def test_json_has_the_whole_records(cluster: LocalCluster, capsys: pytest.Captur
 
 
 def test_hostile_names_do_not_reach_the_terminal(cluster: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
-    cluster.reader[TRIALS] = page(record(7, name="a\x1b]0;x\x07", estimator="\u202eevil", metrics={"\x1b[2J": 1.0}))
+    metrics = {"\x1b[2J": 1.0, "a[/b]": 1.0, "w[i]": 1.0, ":smile:": 1.0}
+    cluster.reader[TRIALS] = page(record(7, name="a\x1b]0;x\x07", estimator="\u202eevil", metrics=metrics))
 
     main(["trials", "-o", "wide"])
 
     printed = capsys.readouterr().out
     assert not {"\x1b", "\x07", "\u202e"} & set(printed)
-    assert "a\\x1b]0;x\\x07" in printed
+    assert all(name in printed for name in ("a\\x1b]0;x\\x07", "a[/b]", "w[i]", ":smile:"))
 
 
 def test_without_trials_there_is_a_sentence(cluster: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
