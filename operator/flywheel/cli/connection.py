@@ -1,17 +1,24 @@
-"""The connection of a command to a cluster: by the user's kubeconfig, with the user's permissions."""
+"""The connection of a command to a cluster: by the user's kubeconfig, with the user's permissions; and to the reader and the model servers."""
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from flywheel.cli.errors import CommandError
+from flywheel.cli.output import escape_controls
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import NoKubeconfig, user_configuration
 from flywheel.core.resource.api import Api, Manifest, Reference
 
+if TYPE_CHECKING:
+    from flywheel.client.workspace import Workspace
+
 SELF_SUBJECT_REVIEW = Api("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews")
 FIELD_MANAGER = "flywheel-cli"
+READER_OPTIONS = ("reader_url", "flywheel_namespace", "service_account")
 
 
 @dataclass(frozen=True)
@@ -75,3 +82,49 @@ def add_options(parser: ArgumentParser) -> None:
     """Adds the options of every command that connects to a cluster."""
     parser.add_argument("-n", "--namespace", help="the namespace (default: that of the kubeconfig's context)")
     parser.add_argument("--context", help="the kubeconfig's context (default: the current one)")
+
+
+def add_reader_options(parser: ArgumentParser, title: str = "the reader") -> None:
+    """Adds the options of every command that uses the reader, in a group with that title."""
+    group = parser.add_argument_group(title)
+    group.add_argument(
+        "--reader-url",
+        metavar="URL",
+        help="its address (FLYWHEEL_READER_URL; default: through the API server's proxy)",
+    )
+    group.add_argument(
+        "--flywheel-namespace",
+        metavar="NAME",
+        help="where Flywheel is installed (FLYWHEEL_NAMESPACE_OF_RELEASE; default: flywheel-system)",
+    )
+    group.add_argument(
+        "--service-account",
+        metavar="[NS/]NAME",
+        help="whose token is requested where yours does not do, as with a client certificate (FLYWHEEL_SERVICE_ACCOUNT)",
+    )
+
+
+def open_workspace(arguments: Namespace) -> "Workspace":
+    """Connects by the options.
+
+    Raises:
+        CommandError: there is no kubeconfig.
+        FlywheelError: the address of the reader cannot be used.
+    """
+    # Imported here, since the other commands need no client.
+    from flywheel.client.session import Options, open_session
+    from flywheel.client.workspace import Workspace
+
+    connection = connect(arguments)
+    given = Options(
+        arguments.reader_url,
+        arguments.flywheel_namespace,
+        arguments.service_account,
+        getattr(arguments, "token_file", None),
+    )
+    session = open_session(connection.client, connection.namespace, given.with_environment())
+    return Workspace(replace(session, reader=replace(session.reader, notify=_print_note)))
+
+
+def _print_note(text: str) -> None:
+    print(f"flywheel: {escape_controls(text)}", file=sys.stderr)

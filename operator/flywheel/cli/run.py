@@ -1,6 +1,5 @@
 """`flywheel run`: starts a TrainingPipeline now, and follows the run with --wait; with --local it runs one step on this machine."""
 
-import os
 import re
 import time
 from argparse import ArgumentParser, Namespace
@@ -9,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flywheel.cli.connection import Connection, connect
+from flywheel.cli.connection import READER_OPTIONS, Connection, add_reader_options, connect, open_workspace
 from flywheel.cli.errors import DONE, FAILED, INTERRUPTED, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
 from flywheel.cli.output import escape_controls
@@ -70,6 +69,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a folder as an input of the step, such as one that another step makes; may be repeated",
     )
     group.add_argument("--code", type=Path, metavar="FILE", help="a Python file in place of the step's command")
+    add_reader_options(parser, "the reader, which gives --local the rows of Datasets")
 
 
 def run(arguments: Namespace) -> int:
@@ -78,6 +78,8 @@ def run(arguments: Namespace) -> int:
         return run_locally(arguments)
     if arguments.step is not None or arguments.input or arguments.code is not None:
         raise CommandError("--step, --input and --code need --local", WRONG_USAGE)
+    if any(getattr(arguments, option) is not None for option in READER_OPTIONS):
+        raise CommandError("the options of the reader need --local", WRONG_USAGE)
     given, seconds = parse_parameters(arguments.parameter), _seconds(arguments)
     if arguments.reproduce_of is not None and given:
         raise CommandError("--reproduce-of takes the parameters of that run; leave -p out", WRONG_USAGE)
@@ -106,9 +108,7 @@ def run(arguments: Namespace) -> int:
 
 def run_locally(arguments: Namespace) -> int:
     """Runs one step of the pipeline on this machine."""
-    # Imported here, since the other runs need no reader.
-    from flywheel.client.errors import FlywheelError
-    from flywheel.client.session import Options, open_session
+    # Imported here, since the other runs need no step of a pipeline.
     from flywheel.client.training.local_run import run_local_step
     from flywheel.client.training.local_step import LocalFiles, plan_local_step
     from flywheel.kinds.trainingpipeline.schema.spec import TrainingPipelineSpec
@@ -119,15 +119,11 @@ def run_locally(arguments: Namespace) -> int:
             WRONG_USAGE,
         )
     files = LocalFiles(parse_folders(arguments.input), arguments.code)
-    connection = connect(arguments)
-    pipeline = TrainingPipelineSpec.model_validate(connection.require(TRAINING_PIPELINE, arguments.pipeline)["spec"])
+    session = open_workspace(arguments).session
+    pipeline = TrainingPipelineSpec.model_validate(session.require(TRAINING_PIPELINE, arguments.pipeline)["spec"])
     today = datetime.now(UTC).date()
-    session = open_session(connection.client, connection.namespace, Options().with_environment(os.environ))
-    try:
-        step = plan_local_step(pipeline, arguments.step, parse_parameters(arguments.parameter), files, today)
-        ended = run_local_step(session, step, arguments.rows, lambda line: print(escape_controls(line), flush=True))
-    except FlywheelError as error:
-        raise CommandError(error.message) from error
+    step = plan_local_step(pipeline, arguments.step, parse_parameters(arguments.parameter), files, today)
+    ended = run_local_step(session, step, arguments.rows, lambda line: print(escape_controls(line), flush=True))
     for name, value in sorted((ended.metrics or {}).items()):
         print(f"{escape_controls(name)} = {value}")
     print(f"The step's files are in {ended.folder}")

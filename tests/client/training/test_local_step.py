@@ -190,9 +190,20 @@ def test_the_command_prints_the_metrics_and_where_the_files_are(
     assert "The step's files are in " in shown
 
 
+def test_the_command_reads_with_the_token_of_a_service_account(
+    flywheel: Callable[..., int], shop: LocalCluster
+) -> None:
+    assert flywheel("--local", "--step", "features", "--rows", "5", "--service-account", "analyst") == 0
+
+    rows = [call for call in shop.calls if call.path.endswith("/rows")]
+    assert rows
+    assert {call.headers["X-Flywheel-Authorization"] for call in rows} == {"Bearer shop/analyst for flywheel-reader"}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
+        pytest.param(["--service-account", "x"], 2, "the options of the reader need --local", id="a cluster's run"),
         pytest.param(["--local"], 2, "--local needs --step NAME", id="no step"),
         pytest.param(["--step", "features"], 2, "--step, --input and --code need --local", id="not local"),
         pytest.param(["--local", "--step", "program"], 1, "step 'program' wrote no metrics.json", id="no metrics"),

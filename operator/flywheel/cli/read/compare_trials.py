@@ -4,9 +4,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.output import Column, add_output_option, print_objects
-from flywheel.cli.read.reader_access import add_reader_options, open_workspace
 from flywheel.client.trial_list import flatten, short_reference
 
 DESCRIPTION = "Compare recorded trials: parameters, metrics, data and code side by side, what differs first."

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.output import escape_controls
 from flywheel.cli.read.download_progress import show_progress
-from flywheel.cli.read.reader_access import add_reader_options, open_workspace
 from flywheel.client.downloads import RemoteFile, remote_file, save_files
 from flywheel.client.registry import LiveModelVersion
 from flywheel.client.transport.reader import path_of

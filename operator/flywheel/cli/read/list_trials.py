@@ -5,9 +5,9 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE
 from flywheel.cli.output import Column, Row, add_output_option, print_objects
-from flywheel.cli.read.reader_access import add_reader_options, open_workspace
 from flywheel.client.errors import FlywheelError
 from flywheel.client.trial_list import flatten, list_trials, order_columns, short_reference
 

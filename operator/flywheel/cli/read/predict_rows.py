@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.output import Column, print_objects
-from flywheel.cli.read.reader_access import add_reader_options, open_workspace
 from flywheel.client.predictor import CsvRows, Predictor, Rows, find_service, flatten_prediction
 from flywheel.core.resource.api import INFERENCE_SERVICE
 

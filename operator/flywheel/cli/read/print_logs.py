@@ -12,9 +12,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.output import escape_lines
-from flywheel.cli.read.reader_access import add_reader_options, open_workspace
 from flywheel.client.trial_list import SHORT_REFERENCE, Trial, find_trial, list_trials
 from flywheel.client.workspace import Workspace
 from flywheel.cluster.errors import ApiError
