@@ -1,6 +1,7 @@
 """`flywheel init`: what it sees in a table, and the manifests that it writes."""
 
 import gzip
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,66 @@ def test_a_file_is_not_overwritten(
 
     assert main(["init", "table.csv", "--namespace", "shop"]) == 0
     assert "kubectl apply -f table.yaml -n shop" in capsys.readouterr().out
-    assert main(["init", "table.csv"]) == 1
+    assert main(["init", "table.csv", "-n", "shop"]) == 1
     assert "overwrite it with --force" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a table, and a kubeconfig that is not there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    for name in ("KUBERNETES_SERVICE_HOST", "FLYWHEEL_NAMESPACE_OF_RELEASE"):
+        monkeypatch.delenv(name, raising=False)
+    Path("Sales 2024.csv").write_text(TABLE)
+    return tmp_path
+
+
+def test_without_a_namespace_it_is_that_of_the_kubeconfig(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}
+    context = {"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "bakery"}}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [cluster],
+        "contexts": [context],
+    }
+    (folder / "kubeconfig").write_text(yaml.safe_dump({**config, "users": [{"name": "u", "user": {"token": "t"}}]}))
+
+    assert main(["init", "Sales 2024.csv", "--to", "-"]) == 0
+
+    dataset, *_others = yaml.safe_load_all(capsys.readouterr().out)
+    assert dataset["spec"]["source"] == {"s3": {"uri": "s3://flywheel/bakery/sales-2024/"}}
+
+
+def test_without_any_namespace_nothing_is_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "Sales 2024.csv"]) == 2
+    assert "name the namespace with -n" in capsys.readouterr().err
+    assert not (folder / "sales-2024.yaml").exists()
+
+    assert main(["init", "Sales 2024.csv", "--uri", "https://data.example.org/s.csv"]) == 0
+    assert "kubectl apply -f sales-2024.yaml\n" in capsys.readouterr().out
+
+
+def test_the_next_commands_reach_the_embedded_store_and_end_with_a_prediction(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "Sales 2024.csv", "-n", "shop", "--to", "my sales.yaml"]) == 0
+
+    _head, *lines = capsys.readouterr().out.splitlines()
+    assert [shlex.split(line.replace("$(", "").replace(")", ""), comments=True)[:3] for line in lines] == [
+        ["export", "AWS_ACCESS_KEY_ID=kubectl -n shop get secret flywheel-store -o jsonpath='{.data.AWS_ACCESS_KEY_ID}' | base64 -d"],
+        ["export", "AWS_SECRET_ACCESS_KEY=kubectl -n shop get secret flywheel-store -o jsonpath='{.data.AWS_SECRET_ACCESS_KEY}' | base64 -d"],
+        ["kubectl", "-n", "flywheel-system"],
+        ["aws", "--endpoint-url", "http://127.0.0.1:7070"],
+        ["flywheel", "test", "-f"],
+        ["kubectl", "apply", "-f"],
+        ["flywheel", "status", "-n"],
+        ["flywheel", "predict", "sales-2024"],
+    ]  # fmt: skip
+    assert shlex.split(lines[3])[-2:] == ["Sales 2024.csv", "s3://flywheel/shop/sales-2024/Sales 2024.csv"]
+    assert "-f 'my sales.yaml' -n shop" in lines[5]
 
 
 def test_an_http_source_has_the_digest_of_the_file(tmp_path: Path) -> None:

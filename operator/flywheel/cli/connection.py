@@ -78,6 +78,14 @@ def connect(arguments: Namespace, environment: Mapping[str, str] | None = None) 
     return Connection(Client(settings), arguments.namespace or namespace)
 
 
+def default_namespace(environment: Mapping[str, str]) -> str | None:
+    """Returns the namespace of the kubeconfig's current context; None without a kubeconfig."""
+    try:
+        return user_configuration(environment, None)[1]
+    except NoKubeconfig:
+        return None
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Adds the options of every command that connects to a cluster."""
     parser.add_argument("-n", "--namespace", help="the namespace (default: that of the kubeconfig's context)")

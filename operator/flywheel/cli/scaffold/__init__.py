@@ -1,11 +1,14 @@
 """`flywheel init`: looks at a table, and writes commented manifests from its data to a service."""
 
 import hashlib
+import os
 import re
+import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
+from flywheel.cli.connection import default_namespace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.scaffold.csv_columns import TableSample, read_table
 from flywheel.cli.scaffold.manifests import Draft, write_manifests
@@ -20,7 +23,9 @@ examples:
 
 Only the first 20,000 rows are looked at, on this machine. The check of the Dataset has the last word on types and task.
 """
-BUCKET = "flywheel"  # of the chart's default values
+# Of the embedded store, which the chart's default values have.
+BUCKET = "flywheel"
+STORE, STORE_PORT = "flywheel-store", 7070
 MAX_NAME_CHARACTERS = 40
 
 
@@ -30,11 +35,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--target", metavar="COLUMN", help="the column to predict (default: guessed)")
     parser.add_argument("--name", help="the name of all four objects (default: that of the file)")
     parser.add_argument(
-        "--uri", help="where the cluster finds the file: s3://… or https://… (default: the namespace's folder)"
+        "--uri",
+        help=f"where the cluster finds the file: s3://… or https://… (default: s3://{BUCKET}/NAMESPACE/NAME/, in the embedded store)",
     )
     parser.add_argument("--to", metavar="FILE", help="the file to write; - prints it (default: NAME.yaml)")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
-    parser.add_argument("-n", "--namespace", default="NAMESPACE", help="the namespace whose folder has the data")
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        help="the namespace whose folder has the data (default: that of the kubeconfig's current context)",
+    )
 
 
 def run(arguments: Namespace) -> int:
@@ -45,7 +55,10 @@ def run(arguments: Namespace) -> int:
             f"--name {name}: use at most {MAX_NAME_CHARACTERS} of a-z, 0-9 and '-', with a letter or digit at both ends",
             WRONG_USAGE,
         )
-    uri = arguments.uri or f"s3://{BUCKET}/{arguments.namespace}/{name}/"
+    namespace, uri = arguments.namespace, arguments.uri
+    if uri is None:
+        namespace = namespace or _kubeconfig_namespace()
+        uri = f"s3://{BUCKET}/{namespace}/{name}/"
     text = write_manifests(draft_manifests(arguments.file, name, uri, arguments.target))
     if arguments.to == "-":
         print(text, end="")
@@ -53,7 +66,10 @@ def run(arguments: Namespace) -> int:
     path = Path(arguments.to or f"{name}.yaml")
     write_file(path, text, force=arguments.force)
     print(f"{path} was written. Next:")
-    for step in next_steps(arguments.file, path, uri, arguments.namespace):
+    upload = (
+        upload_to_store(arguments.file, uri, namespace) if arguments.uri is None else upload_to(arguments.file, uri)
+    )
+    for step in (*upload, *next_steps(name, path, namespace)):
         print(f"  {step}")
     return DONE
 
@@ -107,14 +123,46 @@ def write_file(path: Path, text: str, *, force: bool) -> None:
         raise CommandError(f"'{path}' cannot be written: {error.strerror}; choose another with --to") from None
 
 
-def next_steps(file: Path, path: Path, uri: str, namespace: str) -> list[str]:
-    """Returns the commands from here to a prediction."""
-    upload = (
-        [f"aws s3 cp '{file}' {uri if not uri.endswith('/') else uri + file.name}"] if uri.startswith("s3://") else []
-    )
+def upload_to_store(file: Path, uri: str, namespace: str) -> list[str]:
+    """Returns the commands that upload the file to the namespace's folder of the embedded store, with the namespace's own key."""
+    from flywheel.client.session import Options
+
+    release = shlex.quote(str(Options().with_environment(os.environ).release_namespace))
+    secret = f"kubectl -n {shlex.quote(namespace)} get secret {STORE}"
     return [
-        *upload,
-        f"flywheel test -f {path} -n {namespace}",
-        f"kubectl apply -f {path} -n {namespace}",
-        f"flywheel status -n {namespace} --watch",
+        *(
+            f"export {name}=\"$({secret} -o jsonpath='{{.data.{name}}}' | base64 -d)\""
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        ),
+        f"kubectl -n {release} port-forward service/{STORE} {STORE_PORT} &",
+        *upload_to(file, uri, f"--endpoint-url http://127.0.0.1:{STORE_PORT} "),
     ]
+
+
+def upload_to(file: Path, uri: str, endpoint: str = "") -> list[str]:
+    """Returns the command that uploads the file to a place in S3, or none for another place."""
+    if not uri.startswith("s3://"):
+        return []
+    target = uri + file.name if uri.endswith("/") else uri
+    return [f"aws {endpoint}s3 cp {shlex.quote(str(file))} {shlex.quote(target)}"]
+
+
+def next_steps(name: str, path: Path, namespace: str | None) -> list[str]:
+    """Returns the commands from the manifests to a prediction."""
+    quoted, scope = shlex.quote(str(path)), f" -n {shlex.quote(namespace)}" if namespace else ""
+    return [
+        f"flywheel test -f {quoted}{scope}",
+        f"kubectl apply -f {quoted}{scope}",
+        f"flywheel status{scope} --watch",
+        f"flywheel predict {name} -f rows.csv{scope}  # rows with the file's columns but the target and the keys",
+    ]
+
+
+def _kubeconfig_namespace() -> str:
+    namespace = default_namespace(os.environ)
+    if namespace is None:
+        raise CommandError(
+            "there is no kubeconfig whose namespace could be taken; name the namespace with -n, or the place of the file with --uri",
+            WRONG_USAGE,
+        )
+    return namespace
