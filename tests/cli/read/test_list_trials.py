@@ -59,6 +59,17 @@ def test_wide_has_every_metric_and_parameter_and_the_id(
     assert record(7)["id"] in line
 
 
+def test_a_metric_and_a_parameter_of_one_name_have_two_titles(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.reader[TRIALS] = page(record(7, metrics={"alpha": 0.9, "roc_auc": 0.6}, parameters={"alpha": 1, "beta": 2}))
+
+    main(["trials", "-o", "wide"])
+
+    titles = capsys.readouterr().out.splitlines()[0].split()
+    assert titles[3:7] == ["roc_auc", "metrics.alpha", "params.alpha", "beta"]
+
+
 def test_options_become_the_request(cluster: LocalCluster) -> None:
     cluster.reader[TRIALS] = page()
 

@@ -102,21 +102,27 @@ def trial_columns(
     first = [name for name in dict.fromkeys(objectives) if name in metrics]
     shown = [*first, *(name for name in metrics if name not in first)]
     parameters = [name for name in every if name.startswith("params.")]
+    in_both = {_short(name) for name in shown} & {_short(name) for name in parameters}
+    titles = {name: name if _short(name) in in_both else _short(name) for name in (*shown, *parameters)}
     return [
         reference,
         Column("STATE", "state", style=lambda row: STATE_STYLES.get(str(row["state"]), "")),
         Column("ESTIMATOR", "estimator"),
         *(
-            Column(name.partition(".")[2], name, right=True, wide=index >= max(len(first), 1))
+            Column(titles[name], name, right=True, wide=index >= max(len(first), 1))
             for index, name in enumerate(shown[:40])
         ),
-        *(Column(name.partition(".")[2], name, wide=True) for name in parameters[:40]),
+        *(Column(titles[name], name, wide=True) for name in parameters[:40]),
         Column("DATA", "dataset_version"),
         Column("CODE", lambda row: str(row["revision"])[:12] if row["revision"] else None),
         Column("ENDED", lambda row: row["end_time"].strftime("%Y-%m-%d %H:%M") if row["end_time"] else None),
         Column("ID", "id", wide=True),
         Column("REASON", "reason", wide=True),
     ]
+
+
+def _short(name: str) -> str:
+    return name.partition(".")[2]
 
 
 def parse_columns(text: str) -> list[str]:
