@@ -21,12 +21,16 @@ SHORT_NAMES = {
 APIS = tuple(SHORT_NAMES.values())
 _BY_WORD = {word: each for short, each in SHORT_NAMES.items() for word in (short, each.kind.lower(), each.plural)}
 _BY_WORD |= {
-    "service": api.INFERENCE_SERVICE,
-    "run": api.TRAINING_RUN,
-    "pipeline": api.TRAINING_PIPELINE,
-    "version": api.MODEL_VERSION,
+    f"{word}{ending}": each
+    for word, each in {
+        "service": api.INFERENCE_SERVICE,
+        "run": api.TRAINING_RUN,
+        "pipeline": api.TRAINING_PIPELINE,
+        "version": api.MODEL_VERSION,
+    }.items()
+    for ending in ("", "s")
 }
-_BY_WORD |= {"batch": api.BATCH_INFERENCE}
+_BY_WORD |= {"batch": api.BATCH_INFERENCE, "batches": api.BATCH_INFERENCE}
 
 
 def parse_kind(word: str) -> Api:

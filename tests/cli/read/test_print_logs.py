@@ -7,6 +7,7 @@ import pytest
 from flywheel.cli import main
 from flywheel.cli.errors import CommandError
 from flywheel.cli.read.print_logs import parse_target
+from flywheel.client.trial_list import short_reference
 from tests.client.local_cluster import LocalCluster, Reply, reader_error, status
 from tests.client.sample_records import record
 
@@ -120,6 +121,17 @@ def test_a_recorded_step_of_a_run_is_found(cluster: LocalCluster, capfdbinary: p
     )
 
 
+def test_what_trials_prints_of_a_step_is_a_target(
+    cluster: LocalCluster, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    step = record(7, kind="TrainingRun", name="monthly-x7k2p", step="window")
+    cluster.add("pods", pod("other", "window-report"))
+    cluster.reader |= {TRIALS: Reply({"items": [step], "next": None}), LOG: Reply(b"rows: 9\n")}
+
+    assert main(["logs", short_reference(step)]) == 0
+    assert capfdbinary.readouterr().out == b"rows: 9\n"
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
@@ -153,6 +165,11 @@ def test_a_log_that_the_user_may_not_read_says_nothing_else(
         ("flight-delay/7", None, "flywheel.ml/kind=Experiment,flywheel.ml/name=flight-delay", "trial-7"),
         ("flight-delay/7-r2", None, "flywheel.ml/kind=Experiment,flywheel.ml/name=flight-delay", "trial-7-r2"),
         ("run/monthly", "window", "flywheel.ml/kind=TrainingRun,flywheel.ml/name=monthly", "window"),
+        ("runs/monthly", None, "flywheel.ml/kind=TrainingRun,flywheel.ml/name=monthly", None),
+        ("monthly-x7k2p/window", None, "flywheel.ml/kind=TrainingRun,flywheel.ml/name=monthly-x7k2p", "window"),
+        ("version/a-1", None, "flywheel.ml/kind=ModelVersion,flywheel.ml/name=a-1", None),
+        ("fwexp/a", None, "flywheel.ml/kind=Experiment,flywheel.ml/name=a", None),
+        ("experiments.flywheel.ml/a", None, "flywheel.ml/kind=Experiment,flywheel.ml/name=a", None),
         ("Datasets/flights", None, "flywheel.ml/kind=Dataset,flywheel.ml/name=flights", None),
         ("0c7a5f0e-6f6d.trial-3", None, "flywheel.ml/uid=0c7a5f0e-6f6d", "trial-3"),
     ],
@@ -164,7 +181,17 @@ def test_parse_target(text: str, step: str | None, labels: str, found: str | Non
     assert target.step == found
 
 
-@pytest.mark.parametrize(("text", "step"), [("flight-delay", None), ("flight-delay/7", "window"), ("pod/a", None)])
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("flight-delay", None),
+        ("flight-delay/7", "window"),
+        ("monthly/window", "window"),
+        ("service/a", None),
+        ("pipeline/a", None),
+        ("Pod/A", None),
+    ],
+)
 def test_another_target_is_refused(text: str, step: str | None) -> None:
     with pytest.raises(CommandError) as caught:
         parse_target(text, step)

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -15,33 +16,25 @@ from urllib.parse import quote
 from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.output import escape_lines
-from flywheel.client.trial_list import SHORT_REFERENCE, Trial, find_trial, list_trials
+from flywheel.cli.resource_names import parse_kind
+from flywheel.client.trial_list import SHORT_REFERENCE, STEP_REFERENCE, Trial, find_trial, list_trials
 from flywheel.client.workspace import Workspace
 from flywheel.cluster.errors import ApiError
-from flywheel.core.resource import api, names
-from flywheel.core.resource.api import POD, Manifest
+from flywheel.core.resource import names
+from flywheel.core.resource.api import INFERENCE_SERVICE, POD, TRAINING_PIPELINE, Api, Manifest
 
 DESCRIPTION = "Print the log of a trial or a step: live while its pod exists, else what was recorded of it."
 EXAMPLES = """\
 examples:
   flywheel logs flight-delay/7                          trial 7 of an Experiment
   flywheel logs flight-delay/7 -f                       goes on until it ends
-  flywheel logs run/flight-delay-monthly-x7k2p --step window
+  flywheel logs flight-delay-monthly-x7k2p/window       a step of a TrainingRun; or run/NAME --step STEP
   flywheel logs dataset/flights                         its check, while the pod exists
   flywheel logs 0c7a5f0e-6f6d-4c8f-9d8e-3a1b5c7d9e0f.trial-3
 
 A live log needs the right to get pods/log; a recorded one the right to get the Experiment or the TrainingRun.
 """
-KINDS = {
-    "dataset": api.DATASET,
-    "experiment": api.EXPERIMENT,
-    "modelversion": api.MODEL_VERSION,
-    "model": api.MODEL,
-    "trainingrun": api.TRAINING_RUN,
-    "run": api.TRAINING_RUN,
-    "batchinference": api.BATCH_INFERENCE,
-    "batch": api.BATCH_INFERENCE,
-}
+WITHOUT_STEPS = (TRAINING_PIPELINE, INFERENCE_SERVICE)
 RECORDED = ("Experiment", "TrainingRun")
 POLL_SECONDS = 1.0
 CHUNK_BYTES = 64 << 10
@@ -61,12 +54,12 @@ class Target:
 
     def has_step(self, step: str) -> bool:
         """Returns whether a step is this one, or a repeat of this trial."""
-        return self.step is None or step == self.step or step.startswith(f"{self.step}-r")
+        return self.step is None or re.fullmatch(rf"{re.escape(self.step)}(-r\d+)?", step) is not None
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel logs`."""
-    parser.add_argument("target", metavar="TARGET", help="EXPERIMENT/NUMBER, KIND/NAME, or the id of a trial")
+    parser.add_argument("target", metavar="TARGET", help="EXPERIMENT/NUMBER, RUN/STEP, KIND/NAME, or the id of a trial")
     parser.add_argument("--step", help="the step, for a TrainingRun")
     parser.add_argument("-f", "--follow", action="store_true", help="print what is added, until the container ends")
     parser.add_argument("--tail", type=int, metavar="N", help="the last N lines alone")
@@ -103,15 +96,41 @@ def parse_target(text: str, step: str | None) -> Target:
         own_step = f"trial-{parts[2]}" + (f"-r{parts[3]}" if parts[3] else "")
         return Target(_labels("Experiment", parts[1]), f"trial {text}", own_step, text, name=parts[1])
     kind, slash, name = text.partition("/")
-    if slash and kind.lower().rstrip("s") in KINDS and name:
-        found = KINDS[kind.lower().rstrip("s")].kind
-        return Target(_labels(found, name), f"{found} '{name}'", step, kind=found, name=name)
+    if slash and name and (found := _kind_with_steps(kind)) is not None:
+        return Target(_labels(found.kind, name), f"{found.kind} '{name}'", step, kind=found.kind, name=name)
+    if parts := STEP_REFERENCE.fullmatch(text):
+        run, own_step = parts.groups()
+        if step is not None:
+            raise CommandError(f"'{text}' names the step '{own_step}'; leave --step out", WRONG_USAGE)
+        title = f"step '{own_step}' of TrainingRun '{run}'"
+        return Target(_labels("TrainingRun", run), title, own_step, text, "TrainingRun", run)
     uid, dot, own_step = text.partition(".")
     if dot and not slash and step is None:
         return Target({names.UID_LABEL: uid}, f"trial {text}", own_step, text)
     raise CommandError(
-        f"'{text}' must be EXPERIMENT/NUMBER, KIND/NAME such as run/monthly-x7k2p, or the id of a trial", WRONG_USAGE
+        f"'{text}' must be EXPERIMENT/NUMBER, RUN/STEP, KIND/NAME such as run/monthly-x7k2p, or the id of a trial",
+        WRONG_USAGE,
     )
+
+
+def _kind_with_steps(word: str) -> Api | None:
+    """Returns the kind that a word means, or None where it is the name of a TrainingRun.
+
+    Raises:
+        CommandError: objects of that kind have no steps.
+    """
+    try:
+        found = parse_kind(word)
+    except CommandError:
+        return None
+    if found in WITHOUT_STEPS:
+        instead = (
+            "name one of its runs, as in run/NAME"
+            if found is TRAINING_PIPELINE
+            else "'kubectl logs' prints the logs of its pods"
+        )
+        raise CommandError(f"a {found.kind} has no steps; {instead}", WRONG_USAGE)
+    return found
 
 
 def find_pod(workspace: Workspace, target: Target) -> Manifest | None:
