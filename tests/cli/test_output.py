@@ -12,6 +12,7 @@ import yaml
 
 from flywheel.cli import COMMANDS, main, output
 from flywheel.cli.output import Column
+from flywheel.cluster.errors import ApiError
 
 PATH = {"PYTHONPATH": os.pathsep.join(sys.path)}
 HOSTILE = "evil\x1b[31m\u202egnp.exe"
@@ -79,6 +80,35 @@ def test_a_title_is_no_markup(
 
 def test_a_text_in_a_pipe_is_no_markup() -> None:
     assert output.render_text("a[/b] w[i] :smile:") == "a[/b] w[i] :smile:\n"
+
+
+AWAY = ApiError(0, "Unreachable", "connection refused")
+
+
+@pytest.mark.parametrize(
+    ("results", "printed"),
+    [
+        pytest.param(["a", AWAY, AWAY, "b"], "a\n\nb\n", id="an API server that restarts"),
+        pytest.param(["a", *[AWAY] * 9, "b"], "a\n\nb\n", id="nine errors in a row"),
+        pytest.param(["a", *[AWAY] * 10, "b"], "a\n", id="ten errors in a row"),
+        pytest.param(["a", ApiError(403, "Forbidden", "no"), "b"], "a\n", id="no right any more"),
+        pytest.param([AWAY, "b"], "", id="nothing to show"),
+    ],
+)
+def test_watch_survives_errors_of_the_api_server(
+    results: list[str | ApiError], printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remaining = iter(results)
+
+    def render() -> str:
+        found = next(remaining, AWAY)
+        if isinstance(found, ApiError):
+            raise found
+        return found
+
+    with pytest.raises(ApiError):
+        output.watch(render, seconds=0)
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize("format_", ["table", "wide", "json", "yaml", "name"])

@@ -4,6 +4,7 @@ from flywheel.cluster.errors import ApiError
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the number of the signal, as shells report them
+MAX_FAILED_POLLS = 10  # in a row, before --wait and --watch give up
 
 
 class CommandError(Exception):

@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flywheel.cli.errors import MAX_FAILED_POLLS
 from flywheel.cli.yaml_text import dump_yaml
+from flywheel.cluster.errors import ApiError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -155,8 +157,12 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def watch(render: Callable[[], "RenderableType"], seconds: float = WATCH_SECONDS) -> None:
-    """Shows what `render` returns until Ctrl-C: on a terminal in place, in a pipe once for each change."""
-    terminal = console()
+    """Shows what `render` returns until Ctrl-C: on a terminal in place, in a pipe once for each change.
+
+    Raises:
+        ApiError: the first request failed, or MAX_FAILED_POLLS in a row; until then what was shown last stays.
+    """
+    terminal, render = console(), _tolerate_errors(render)
     if terminal.is_terminal:
         from rich.live import Live
 
@@ -171,6 +177,25 @@ def watch(render: Callable[[], "RenderableType"], seconds: float = WATCH_SECONDS
             print(text if not printed else f"\n{text}", end="", flush=True)
             printed = text
         time.sleep(seconds)
+
+
+def _tolerate_errors(render: Callable[[], "RenderableType"]) -> Callable[[], "RenderableType"]:
+    """Returns the same function, with its last result where requests fail, as they do while an API server restarts."""
+    last: list[RenderableType] = []
+    failures = 0
+
+    def tolerant() -> "RenderableType":
+        nonlocal failures
+        try:
+            last[:] = [render()]
+            failures = 0
+        except ApiError as error:
+            failures += 1
+            if not last or failures >= MAX_FAILED_POLLS or error.forbidden:
+                raise
+        return last[0]
+
+    return tolerant
 
 
 def show(render: Callable[[], "RenderableType"], arguments: Namespace) -> None:

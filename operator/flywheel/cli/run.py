@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flywheel.cli.connection import READER_OPTIONS, Connection, add_reader_options, connect, open_workspace
-from flywheel.cli.errors import DONE, FAILED, INTERRUPTED, WRONG_USAGE, CommandError
+from flywheel.cli.errors import DONE, FAILED, INTERRUPTED, MAX_FAILED_POLLS, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
 from flywheel.cli.output import escape_controls
 from flywheel.cluster.errors import ApiError
@@ -35,7 +35,6 @@ With --wait or --local, the exit code is 0 if the run succeeded, 1 if it failed.
 """
 PARAMETER = re.compile(r"([a-z][A-Za-z0-9_]{0,39})=(.*)", re.DOTALL)
 POLL_SECONDS = 1.0
-MAX_FAILED_POLLS = 10  # in a row, before --wait gives up
 
 
 def add_arguments(parser: ArgumentParser) -> None:
