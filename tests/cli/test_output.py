@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 import yaml
 
+import flywheel
 from flywheel.cli import COMMANDS, main, output
 from flywheel.cli.output import Column
 from flywheel.cluster.errors import ApiError
@@ -190,3 +191,12 @@ def test_nothing_typed_prints_the_help() -> None:
     done = run([])
 
     assert (done.returncode, done.stdout.splitlines()[0]) == (2, b"usage: flywheel COMMAND [OPTIONS]")
+
+
+@pytest.mark.parametrize("words", [["--version"], ["version"]])
+def test_python_runs_commands_as_a_module(words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flywheel", *words], capture_output=True, env={**os.environ, **PATH}, check=False
+    )
+
+    assert (done.returncode, done.stdout.decode()) == (0, f"{flywheel.__version__}\n")

@@ -89,6 +89,7 @@ def make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         epilog=f"'flywheel COMMAND --help' has the options of a command and examples.\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=flywheel.__version__, help="print the version, and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS)
     for command in BY_NAME.values():
         module = importlib.import_module(command.module) if command.name in words else None
