@@ -3,10 +3,11 @@
 import re
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel_reader.tracking.like import like_matcher
+from flywheel_reader.tracking.like import MAX_COMPARED_CHARACTERS, like_matcher
 from tests.examples import examples
 
 
@@ -18,9 +19,17 @@ def test_like_is_the_regular_expression(pattern: str, text: str) -> None:
     assert like_matcher(pattern, ignore_case=False)(text) == bool(re.fullmatch(expression, text, re.DOTALL))
 
 
-def test_many_wildcards_over_a_long_text_take_no_time() -> None:
+@pytest.mark.parametrize("pattern", ["%" + "_" * 3000 + "b%", "%" + "a_" * 1500 + "b%", "%a" * 1000 + "b"])
+def test_many_wildcards_over_a_long_text_take_no_time(pattern: str) -> None:
     started = time.process_time()
 
-    assert not like_matcher("%a" * 1000 + "b", ignore_case=True)("a" * 5000)
+    assert not like_matcher(pattern, ignore_case=True)("a" * 120_000)
 
     assert time.process_time() - started < 0.5
+
+
+def test_a_long_value_is_compared_by_its_first_characters() -> None:
+    matches = like_matcher("%b%", ignore_case=False)
+
+    assert matches("a" * (MAX_COMPARED_CHARACTERS - 1) + "b")
+    assert not matches("a" * MAX_COMPARED_CHARACTERS + "b")

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from flywheel_reader.errors import BadFilter
+from flywheel_reader.tracking import search as search_module
 from flywheel_reader.tracking.columns import Column
 from flywheel_reader.tracking.filters import parse_filter, parse_order
 from flywheel_reader.tracking.index import MAX_COLUMNS, RecordIndex
@@ -147,3 +149,10 @@ def test_only_the_kinds_and_the_scope_are_found() -> None:
     assert ids(find_records(index, Search(BOTH, scope))) == ["r1"]
     assert sorted(ids(find_records(index, Search(BOTH)))) == ["r1", "r2", "r3"]
     assert ids(find_records(index, Search(BOTH, comparisons=parse_filter("name = 'b'")))) == ["r2"]
+
+
+def test_a_filter_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "MAX_FILTER_SECONDS", -1.0)
+
+    with pytest.raises(BadFilter, match="more than"):
+        search(index_of({}), comparisons=parse_filter("name LIKE '%a%'"))

@@ -1,5 +1,6 @@
 """Logged predictions of an InferenceService (images/README.md, "Logged predictions")."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,8 @@ from flywheel_reader.workers import run_in_worker
 
 MAX_HOURS = 31 * 24
 MAX_FILE_BYTES = 16 << 20
-MAX_BYTES = 24 << 20  # of all files of one response
+MAX_BYTES = 16 << 20  # of the files of one response; the one that exceeds it is the last
+FILE = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/[^/]+/[^/]+\.parquet")
 DEFAULT_PERIOD = timedelta(hours=24)
 
 
@@ -25,19 +27,20 @@ async def get_predictions(call: Call) -> Response:
     """Rows of the hours from `from` to `to`, oldest first."""
     await call.require_data("inferenceservices", call.path["name"])
     start, end = _period(call.query["from"], call.query["to"])
+    after = _file_name(call.query["after"])
     bucket = call.store().bucket
     folder = f"predictions/{call.path['name']}/rows/"
     limit = call.query["limit"]
     async with call.services.heavy:
-        files, complete_until = await _read_files(bucket, folder, start, end)
+        files, last = await _read_files(bucket, folder, start, end, after)
         body = await run_in_worker(encode_rows, files, Window((), call.query["offset"], limit), "json")
     rest: dict[str, object] = {"total": None, "next": body.next_offset, "from": _text(start), "to": _text(end)}
     if body.next_offset is not None:
         rest["message"] = f"there are more rows; go on with offset={body.next_offset}"
-    elif complete_until is not None:
+    elif last is not None:
         rest |= {
-            "to": _text(complete_until),
-            "message": f"rows until {_text(complete_until)} exceed {MAX_BYTES:,} bytes; go on with from={_text(complete_until)}",
+            "after": last,
+            "message": f"the rows so far have {MAX_BYTES:,} bytes or more; go on with after={last}, the same 'from' and 'to', and offset=0",
         }
     return Response(
         b'{"items":' + body.content + b"," + orjson.dumps(rest)[1:], headers=SAFE_HEADERS, media_type="application/json"
@@ -45,20 +48,30 @@ async def get_predictions(call: Call) -> Response:
 
 
 async def _read_files(
-    bucket: Bucket, folder: str, start: datetime, end: datetime
-) -> tuple[list[bytes], datetime | None]:
-    """The files of the hours, and the hour at which they exceeded the bound; None if they did not."""
+    bucket: Bucket, folder: str, start: datetime, end: datetime, after: str | None
+) -> tuple[list[bytes], str | None]:
+    """The files of the hours that follow `after`, and the name of the one that exceeded the bound; None if none did."""
     files: list[bytes] = []
     size = 0
     for hour in _hours(start, end):
-        keys = await bucket.list(f"{folder}dt={hour:%Y-%m-%d}/hour={hour:%H}/")
-        for key, _ in keys:
-            if key.endswith(".parquet"):
-                files.append(await bucket.get(key, MAX_FILE_BYTES))
-                size += len(files[-1])
-        if size > MAX_BYTES:
-            return files, hour + timedelta(hours=1)
+        hour_folder = f"dt={hour:%Y-%m-%d}/hour={hour:%H}/"
+        if after is not None and hour_folder < after[: len(hour_folder)]:
+            continue
+        for key, _ in await bucket.list(folder + hour_folder):
+            name = key.removeprefix(folder)
+            if not name.endswith(".parquet") or (after is not None and name <= after):
+                continue
+            files.append(await bucket.get(key, MAX_FILE_BYTES))
+            size += len(files[-1])
+            if size >= MAX_BYTES:
+                return files, name
     return files, None
+
+
+def _file_name(after: str | None) -> str | None:
+    if after is not None and not FILE.fullmatch(after):
+        raise BadRequest(f"'after' is {after[:120]!r}, and must be the 'after' of the response before")
+    return after
 
 
 def _hours(start: datetime, end: datetime) -> Iterator[datetime]:
@@ -97,7 +110,8 @@ ENDPOINTS = (
             Parameter("from", "The first hour, a time in ISO 8601; 24 hours before 'to' by default"),
             Parameter("to", "The end; now by default"),
             Parameter("limit", "The most rows", "integer", 1000, 1, MAX_ROWS),
-            Parameter("offset", "The first row of the period, from 0", "integer", 0),
+            Parameter("offset", "The first row of the period, or of what follows 'after', from 0", "integer", 0),
+            Parameter("after", "The 'after' of the response before, where one does not take all rows of the period"),
         ),
     ),
 )
