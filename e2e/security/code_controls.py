@@ -270,6 +270,16 @@ CODE_CONTROLS = (
         ("tests/client/test_access.py::test_no_token_is_sent_where_others_could_read_it",),
     ),
     CodeControl(
+        "a token that opens the cluster is not sent to a model server",
+        "flywheel.client.transport.tokens:Tokens._check_file_token", _returns(None),
+        ("tests/client/test_service_tokens.py::test_a_token_of_a_file_that_opens_the_cluster_is_not_sent",),
+    ),
+    CodeControl(
+        "servers of an earlier spec get no token that others accept",
+        "flywheel.client.transport.model_services:_describe_change", _returns(""),
+        ("tests/client/test_service_tokens.py::test_servers_of_an_earlier_spec_get_no_token_that_others_accept",),
+    ),
+    CodeControl(
         "control characters do not reach the terminal",
         "flywheel.cli.output:escape_controls", lambda text: text,
         ("tests/cli/read/test_list_trials.py::test_hostile_names_do_not_reach_the_terminal",),

@@ -86,6 +86,30 @@ SOURCE_CONTROLS = (
         ("tests/reader/test_bad_input.py::test_is_an_error_with_a_sentence",),
     ),
     SourceControl(
+        "a service does not choose the audience of its tokens",
+        "operator/flywheel/client/transport/tokens.py",
+        "wanted.own if wanted.is_own else self._trusted_audience(wanted, service, is_named)",
+        "wanted.own if wanted.is_own else wanted.declared[0]",
+        (
+            "tests/client/test_service_tokens.py::test_no_token_is_requested_for_an_audience_that_the_service_chose",
+            "tests/client/test_service_tokens.py::test_an_audience_of_the_cluster_is_refused_also_where_the_user_gives_it",
+        ),
+    ),
+    SourceControl(
+        "where several services serve a model the user names one",
+        "operator/flywheel/client/transport/model_services.py",
+        "    if len(ours) > 1:\n",
+        "    if False:\n",
+        ("tests/client/test_service_tokens.py::test_two_services_of_a_model_are_told_apart_by_the_user",),
+    ),
+    SourceControl(
+        "the address of a service in the cluster is built from its name",
+        "operator/flywheel/client/session.py",
+        'UrlEndpoint(f"http://{host}:{SERVER_PORT}", token, self.pool)',
+        'UrlEndpoint(str(service["status"]["url"]), token, self.pool)',
+        ("tests/client/test_service_tokens.py::test_in_a_pod_a_token_goes_where_the_name_leads_and_not_where_the_status_says",),
+    ),
+    SourceControl(
         "a field for a Secret that the policy does not know is noticed",
         "crds/inferenceservices.flywheel.ml.yaml",
         "                  hmac:\n",

@@ -9,6 +9,7 @@ import pytest
 import flywheel as fw
 from flywheel.client.errors import FlywheelError
 from flywheel.client.session import Options, open_session
+from flywheel.client.transport.model_services import ServiceAudience
 from flywheel.client.workspace import Workspace
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
@@ -81,7 +82,7 @@ def test_a_token_has_the_audience_of_the_reader_and_of_a_service(workspace: Work
 
     for token, audience in (
         (tokens.reader_token(), "flywheel-reader"),
-        (tokens.service_token("delay.shop.svc", "it"), "delay.shop.svc"),
+        (tokens.service_token(ServiceAudience("delay", "delay.shop.svc")), "delay.shop.svc"),
     ):
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

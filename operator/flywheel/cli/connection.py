@@ -129,6 +129,7 @@ def open_workspace(arguments: Namespace) -> "Workspace":
         arguments.flywheel_namespace,
         arguments.service_account,
         getattr(arguments, "token_file", None),
+        getattr(arguments, "audience", None),
     )
     session = open_session(connection.client, connection.namespace, given.with_environment())
     return Workspace(replace(session, reader=replace(session.reader, notify=_print_note)))

@@ -34,9 +34,11 @@ class AsyncModelVersion:
 
     sync: LiveModelVersion
 
-    async def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
+    async def predict(
+        self, rows: "Rows | pd.DataFrame", *, service: str | None = None
+    ) -> "list[Mapping[str, Any]] | pd.DataFrame":
         """Returns one prediction for each row by the service that serves this version."""
-        return await asyncio.to_thread(self.sync.predict, rows)
+        return await asyncio.to_thread(self.sync.predict, rows, service=service)
 
     async def load(self, **options: Any) -> "onnxruntime.InferenceSession":
         """Returns an ONNX Runtime session on the model's verified bytes."""
@@ -61,9 +63,11 @@ class AsyncModel:
         """Returns the versions, newest first."""
         return await asyncio.to_thread(self.sync.versions)
 
-    async def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
+    async def predict(
+        self, rows: "Rows | pd.DataFrame", *, service: str | None = None
+    ) -> "list[Mapping[str, Any]] | pd.DataFrame":
         """Returns the predictions of the service that serves the champion."""
-        return await asyncio.to_thread(self.sync.predict, rows)
+        return await asyncio.to_thread(self.sync.predict, rows, service=service)
 
 
 @dataclass(frozen=True)

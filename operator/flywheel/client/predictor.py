@@ -1,4 +1,4 @@
-"""Predictions by a service: which one serves a version, how it is reached, and rows to and from its format."""
+"""Predictions by a service, and rows to and from its format."""
 
 import csv
 import io
@@ -14,10 +14,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flywheel.client.errors import FlywheelError, describe_condition
+from flywheel.client.errors import FlywheelError
 from flywheel.client.transport.endpoints import Endpoint
 from flywheel.client.transport.reader import read_bounded, response_error
-from flywheel.core.resource.api import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,41 +139,6 @@ class Predictor:
         return FlywheelError(message, reason=error.reason, status=error.status, condition=self.condition)
 
 
-def find_service(services: Sequence[Manifest], version: str | None = None, model: str | None = None) -> Manifest:
-    """Returns the InferenceService that serves a version, or the champion of a model: a ready one before others, then by name.
-
-    Raises:
-        FlywheelError: none does, or only by another runtime than Flywheel's own server.
-    """
-    serving = [each for each in services if _serves(each, version, model)]
-    subject = f"ModelVersion '{version}'" if version is not None else f"the champion of Model '{model}'"
-    if not serving:
-        raise FlywheelError(
-            f"no InferenceService of the namespace serves {subject}; create one with spec.model or spec.version, or use .load()",
-            reason="NotServed",
-        )
-    own = [each for each in serving if not each["spec"].get("runtime")]
-    if not own:
-        name = serving[0]["metadata"]["name"]
-        raise FlywheelError(
-            f"InferenceService '{name}' serves {subject} by spec.runtime, whose API has no rows by column names; call it as its own documentation says",
-            reason="OtherRuntime",
-        )
-    return min(own, key=lambda each: (describe_condition(each).get("status") != "True", each["metadata"]["name"]))
-
-
-def service_audience(service: Manifest) -> tuple[bool, str | None]:
-    """Returns whether a service wants a token, and for which audience; None for a token of an identity provider."""
-    auth = service["spec"].get("auth") or {}
-    if auth.get("jwt") is not None:
-        return True, None
-    if auth.get("serviceAccount") is None:
-        return False, None
-    metadata = service["metadata"]
-    audiences = auth["serviceAccount"].get("audiences") or [f"{metadata['name']}.{metadata['namespace']}.svc"]
-    return True, str(audiences[0])
-
-
 def encode_json(rows: Rows) -> Iterator[Body]:
     """Yields requests with these rows as JSON, each within the limits of a server."""
     texts = (
@@ -233,14 +197,6 @@ def flatten_prediction(prediction: Mapping[str, Any]) -> dict[str, Any]:
         else:
             row[name] = value
     return row
-
-
-def _serves(service: Manifest, version: str | None, model: str | None) -> bool:
-    if "deletionTimestamp" in service["metadata"]:
-        return False
-    if version is not None:
-        return (service.get("status") or {}).get("version") == version
-    return bool(service["spec"].get("model") == model)
 
 
 def _to_frame(found: Sequence[Prediction], index: Any) -> "pd.DataFrame":

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flywheel.client.display import DisplayFields, DisplayTable
 from flywheel.client.downloads import RemoteFile, list_files, read_verified, save_files
 from flywheel.client.errors import FlywheelError, MissingExtra, describe_condition
-from flywheel.client.predictor import Predictor, Rows, find_service
+from flywheel.client.predictor import Predictor, Rows
+from flywheel.client.transport.model_services import find_service
 from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, Manifest
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ class LiveModel(DisplayFields):
             [_version_row(each, champion) for each in found], caption=f"versions of Model '{self.name}'"
         )
 
-    def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
-        """Returns the predictions of the service that serves the champion."""
-        service = find_service(self.session.list_objects(INFERENCE_SERVICE), model=self.name)
-        return self.session.predictor(service).predict(rows)
+    def predict(
+        self, rows: "Rows | pd.DataFrame", *, service: str | None = None
+    ) -> "list[Mapping[str, Any]] | pd.DataFrame":
+        """Returns the predictions of the service that serves the champion; `service` names it where several do."""
+        found = find_service(self.session.list_objects(INFERENCE_SERVICE), model=self.name, name=service)
+        return self.session.predictor(found, is_named=service is not None).predict(rows)
 
     def _display_fields(self) -> Mapping[str, Any]:
         status = self.manifest.get("status") or {}
@@ -129,14 +132,16 @@ class LiveModelVersion(DisplayFields):
             name: float(value) for name, value in ((self.manifest.get("status") or {}).get("metrics") or {}).items()
         }
 
-    def predictor(self) -> Predictor:
-        """Returns the service that serves this version, as what predicts."""
-        service = find_service(self.session.list_objects(INFERENCE_SERVICE), version=self.name)
-        return self.session.predictor(service, self.name)
+    def predictor(self, *, service: str | None = None) -> Predictor:
+        """Returns the service that serves this version, as what predicts; `service` names it where several do."""
+        found = find_service(self.session.list_objects(INFERENCE_SERVICE), version=self.name, name=service)
+        return self.session.predictor(found, self.name, is_named=service is not None)
 
-    def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
+    def predict(
+        self, rows: "Rows | pd.DataFrame", *, service: str | None = None
+    ) -> "list[Mapping[str, Any]] | pd.DataFrame":
         """Returns one prediction for each row by the service that serves this version: a DataFrame for a DataFrame, else a list."""
-        return self.predictor().predict(rows)
+        return self.predictor(service=service).predict(rows)
 
     def files(self) -> list[RemoteFile]:
         """Returns the artifact's files. Their list has the digest that the ModelVersion's status states.

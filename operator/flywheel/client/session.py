@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flywheel.client.errors import FlywheelError, describe_condition
-from flywheel.client.predictor import Predictor, service_audience
+from flywheel.client.predictor import Predictor
 from flywheel.client.transport.endpoints import Endpoint, ProxyEndpoint, UrlEndpoint, check_url
+from flywheel.client.transport.model_services import check_runtime, service_audience, service_host
 from flywheel.client.transport.reader import Reader
 from flywheel.client.transport.tokens import Tokens
 from flywheel.core.resource.api import Api, Manifest, Reference
@@ -34,12 +35,14 @@ class Options:
     `release_namespace` is where Flywheel is installed (FLYWHEEL_NAMESPACE_OF_RELEASE, flywheel-system).
     `service_account` is NAME or NAMESPACE/NAME, whose tokens are requested where yours does not do (FLYWHEEL_SERVICE_ACCOUNT).
     `token_file` holds a token for model servers (FLYWHEEL_TOKEN_FILE).
+    `audience` is one that services share, and that tokens are requested for; without it they are for the service's own alone.
     """
 
     reader_url: str | None = None
     release_namespace: str | None = None
     service_account: str | None = None
     token_file: str | None = None
+    audience: str | None = None
 
     def with_environment(self, environment: Mapping[str, str] = os.environ) -> "Options":
         """Returns the options with what the environment says where nothing is given."""
@@ -48,6 +51,7 @@ class Options:
             self.release_namespace or environment.get("FLYWHEEL_NAMESPACE_OF_RELEASE") or DEFAULT_RELEASE_NAMESPACE,
             self.service_account or environment.get("FLYWHEEL_SERVICE_ACCOUNT") or None,
             self.token_file or environment.get("FLYWHEEL_TOKEN_FILE") or None,
+            self.audience or None,
         )
 
 
@@ -113,20 +117,25 @@ class Session:
             live = self.require(api, name)
             self.cluster.merge(live, api, {"spec": spec}, FIELD_MANAGER)
 
-    def predictor(self, service: Manifest, version: str | None = None) -> Predictor:
-        """Returns a service as what predicts: by its address in the cluster, else through the API server's proxy."""
-        name = str(service["metadata"]["name"])
-        wants_token, audience = service_audience(service)
+    def predictor(self, service: Manifest, version: str | None = None, *, is_named: bool = False) -> Predictor:
+        """Returns a service as what predicts: by its address in the cluster, else through the API server's proxy. `is_named`: the user chose it.
+
+        Raises:
+            FlywheelError: another runtime than Flywheel's own server serves the model.
+        """
+        check_runtime(service)
+        name, wanted = str(service["metadata"]["name"]), service_audience(service, self.namespace)
+        host = service_host(service, self.namespace)
 
         def token() -> str | None:
-            return self.tokens.service_token(audience, f"InferenceService '{name}'") if wants_token else None
+            return self.tokens.service_token(wanted, is_named=is_named) if wanted is not None else None
 
-        url = (service.get("status") or {}).get("url")
         endpoint: Endpoint
-        if self.in_cluster and url:
-            endpoint = UrlEndpoint(check_url(str(url), f"status.url of InferenceService '{name}'"), token, self.pool)
+        if self.in_cluster:
+            # Not by status.url, since a token goes where the name leads, whatever the status says.
+            endpoint = UrlEndpoint(f"http://{host}:{SERVER_PORT}", token, self.pool)
         else:
-            endpoint = ProxyEndpoint(self.cluster, self.namespace, name, SERVER_PORT, token)
+            endpoint = ProxyEndpoint(self.cluster, self.namespace, host.partition(".")[0], SERVER_PORT, token)
         return Predictor(endpoint, name, version, describe_condition(service))
 
 
@@ -161,9 +170,8 @@ def open_session(cluster: "Client", namespace: str, options: Options, *, in_clus
     """Returns a session over a connection to the API server."""
     from urllib3 import PoolManager
 
-    tokens = Tokens(
-        cluster, namespace, options.service_account, Path(options.token_file) if options.token_file else None
-    )
+    token_file = Path(options.token_file) if options.token_file else None
+    tokens = Tokens(cluster, namespace, options.service_account, token_file, options.audience)
     pool = PoolManager(num_pools=8, maxsize=8)
     release = options.release_namespace or DEFAULT_RELEASE_NAMESPACE
     endpoint: Endpoint

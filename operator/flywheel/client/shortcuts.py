@@ -36,12 +36,13 @@ def connect(
     release_namespace: str | None = None,
     service_account: str | None = None,
     token_file: str | None = None,
+    audience: str | None = None,
 ) -> Workspace:
     """Returns one namespace of the cluster of KUBECONFIG; by default the namespace and cluster of its current context.
 
     The other arguments are those of `flywheel.client.session.Options`.
     """
-    options = Options(reader_url, release_namespace, service_account, token_file)
+    options = Options(reader_url, release_namespace, service_account, token_file, audience)
     return Workspace(open_user_session(namespace, context=context, options=options))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.output import Column, print_objects
-from flywheel.client.predictor import CsvRows, Predictor, Rows, find_service, flatten_prediction
+from flywheel.client.predictor import CsvRows, Predictor, Rows, flatten_prediction
+from flywheel.client.transport.model_services import find_service
 from flywheel.core.resource.api import INFERENCE_SERVICE
 
 DESCRIPTION = "Predict the rows of a JSON or CSV file by the service that serves a model."
@@ -39,12 +40,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         "-f", "--filename", required=True, metavar="FILE", help="a .json, .jsonl or .csv file; - is standard input"
     )
     parser.add_argument(
-        "--service", metavar="NAME", help="this InferenceService (default: the one that serves the model)"
+        "--service", metavar="NAME", help="this InferenceService (default: the only one that serves the model)"
     )
     parser.add_argument(
         "--format", choices=("json", "csv"), help="of the file (default: by its name, JSON for standard input)"
     )
     parser.add_argument("--token-file", metavar="FILE", help="a token for the service (FLYWHEEL_TOKEN_FILE)")
+    parser.add_argument(
+        "--audience",
+        metavar="NAME",
+        help="of the token of --service-account, where the service shares one with others (default: the service's own)",
+    )
     parser.add_argument(
         "-o", "--output", choices=FORMATS, default=FORMATS[0], help=f"how to print (default: {FORMATS[0]})"
     )
@@ -72,7 +78,8 @@ def find_predictor(arguments: Namespace) -> Predictor:
     """Returns the service that predicts."""
     workspace = open_workspace(arguments)
     if arguments.service is not None:
-        return workspace.session.predictor(workspace.session.require(INFERENCE_SERVICE, arguments.service))
+        service = workspace.session.require(INFERENCE_SERVICE, arguments.service)
+        return workspace.session.predictor(service, is_named=True)
     services = workspace.session.list_objects(INFERENCE_SERVICE)
     return workspace.session.predictor(find_service(services, model=arguments.model))
 
