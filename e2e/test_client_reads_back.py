@@ -76,7 +76,7 @@ def workspace(served: Namespace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def test_trials_are_a_dataframe(workspace: Workspace) -> None:
-    trials = workspace.experiments("malignant").to_pandas()
+    trials = workspace.experiments(name="malignant").to_pandas()
 
     assert len(trials) == 3
     assert trials["metrics.roc_auc"].notna().all()

@@ -1,14 +1,19 @@
 """Trials: searched through the reader, as rows, as a DataFrame and in a notebook."""
 
+import inspect
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+import flywheel as fw
+from flywheel.client.aio import AsyncWorkspace
 from flywheel.client.errors import FlywheelError
 from flywheel.client.transport.reader import PAGE_SIZE
 from flywheel.client.trial_list import COLUMNS, short_reference
+from flywheel.client.workspace import Workspace
 from tests.client.local_cluster import READER, USER_TOKEN, Call, LocalCluster, Reply, reader_error
 from tests.client.sample_records import record
 
@@ -196,3 +201,8 @@ def test_a_store_that_is_away_leaves_what_is_known_in_the_error(cluster: LocalCl
 
     assert caught.value.reason == "StoreUnreachable"
     assert caught.value.details["items"][0]["trial"] == 1
+
+
+@pytest.mark.parametrize("function", [fw.experiments, Workspace.experiments, AsyncWorkspace.experiments])
+def test_the_name_of_an_experiment_is_never_taken_for_a_namespace(function: Callable[..., Any]) -> None:
+    assert inspect.signature(function).parameters["name"].kind is inspect.Parameter.KEYWORD_ONLY

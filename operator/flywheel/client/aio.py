@@ -112,9 +112,9 @@ class AsyncWorkspace:
 
     sync: Workspace
 
-    async def experiments(self, name: str | None = None, *, limit: int | None = None) -> Trials:
+    async def experiments(self, *, name: str | None = None, limit: int | None = None) -> Trials:
         """Returns the trials of all Experiments of the namespace, or of one, newest first."""
-        return await asyncio.to_thread(self.sync.experiments, name, limit=limit)
+        return await asyncio.to_thread(self.sync.experiments, name=name, limit=limit)
 
     async def trials(
         self, filter: str | None = None, order_by: str | Sequence[str] | None = None, **options: Any

@@ -46,9 +46,9 @@ def connect(
     return Workspace(open_user_session(namespace, context=context, options=options))
 
 
-def experiments(namespace: str | None = None, name: str | None = None, *, limit: int | None = None) -> Trials:
+def experiments(namespace: str | None = None, *, name: str | None = None, limit: int | None = None) -> Trials:
     """Returns the trials of all Experiments of a namespace, or of the one with that name, newest first."""
-    return _workspace(namespace).experiments(name, limit=limit)
+    return _workspace(namespace).experiments(name=name, limit=limit)
 
 
 def trials(

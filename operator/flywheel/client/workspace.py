@@ -29,7 +29,7 @@ class Workspace:
         """The namespace's name."""
         return self.session.namespace
 
-    def experiments(self, name: str | None = None, *, limit: int | None = None) -> Trials:
+    def experiments(self, *, name: str | None = None, limit: int | None = None) -> Trials:
         """Returns the trials of all Experiments of the namespace, or of one, newest first."""
         trials_alone = None if name else "attributes.kind = 'Experiment'"
         return self.trials(trials_alone, "attributes.start_time DESC", experiment=name, limit=limit)
