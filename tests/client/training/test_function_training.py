@@ -95,6 +95,29 @@ def test_a_dataset_that_does_not_exist_is_named_before_anything_starts(cluster: 
     assert {call.method for call in cluster.calls} == {"GET"}
 
 
+@pytest.mark.parametrize("token", [None, "user-token"], ids=["a client certificate", "a token"])
+def test_trials_that_cannot_be_read_are_named_before_anything_starts(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str], token: str | None
+) -> None:
+    cluster.add("datasets", FLIGHTS)
+    name = experiment_manifest(score, REQUEST)["metadata"]["name"]
+    printed: list[str] = []
+
+    def applied(_call: Call) -> Reply:
+        printed.append(capsys.readouterr().out)
+        return Reply({"metadata": {"name": name, "uid": "u-1"}})
+
+    cluster.api[f"/apis/flywheel.ml/v1alpha1/namespaces/shop/experiments/{name}"] = applied
+    if token:
+        cluster.reader["/v1/namespaces/shop/trials"] = Reply({"items": [], "next": None})
+
+    cluster.workspace(token=token).train(score, wait=False, **REQUEST)
+
+    assert [line.partition(": ")[2].partition(" (")[0] for line in printed[0].splitlines()] == (
+        [] if token else ["your kubeconfig has no token"]
+    )
+
+
 def test_progress_and_logs_are_shown_line_by_line(cluster: LocalCluster) -> None:
     last = [trial(2, "Failed", message="exit code 1"), trial(1, "Succeeded", value="0.5")]
     cluster.add("experiments", experiment("True", "BudgetSpent", "The search is over.", lastTrials=last, best=last[1]))

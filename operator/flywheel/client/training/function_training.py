@@ -167,6 +167,7 @@ def train_function(
     """Returns the training of a function in a namespace; `flywheel.train` documents it."""
     manifest = experiment_manifest(function, options)
     session.require(DATASET, manifest["spec"]["dataset"])
+    _check_reader(session, manifest["metadata"]["name"])
     named = {**manifest, "metadata": {**manifest["metadata"], "namespace": session.namespace}}
     applied = session.apply(EXPERIMENT, named, force=False)
     training = Training(session, EXPERIMENT, applied["metadata"]["name"], applied["metadata"]["uid"])
@@ -174,6 +175,16 @@ def train_function(
         return training
     _print_line(f"Experiment '{training.name}' in namespace '{session.namespace}'")
     return training.wait(timeout)
+
+
+def _check_reader(session: "Session", name: str) -> None:
+    """Prints a line if the reader refuses the trials of an Experiment, which one would otherwise see after minutes, when they are read."""
+    try:
+        next(iter(list_trials(session.reader, session.namespace, experiment=name, limit=1)), None)
+    except FlywheelError as error:
+        _print_line(
+            f"The search starts, and its logs are shown, but trials and table cannot be read: {clean_line(error.message.encode())}"
+        )
 
 
 def _print_line(line: str) -> None:
