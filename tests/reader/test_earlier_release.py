@@ -57,6 +57,17 @@ def experiment(reader_process: RunningReader) -> Iterator[None]:
 
 @pytest.mark.integration
 @pytest.mark.usefixtures("experiment")
+def test_results_are_not_read_for_a_caller_without_the_right(reader: RunningReader) -> None:
+    reader.cluster.tokens["token-of-eve"] = ("eve", "flywheel-reader")
+    reader.cluster.requests.clear()
+
+    assert reader.get(f"{TRIALS}/{UID}.trial-1", "token-of-eve").status == 403
+
+    assert not any(path.endswith("/experiments/old") for _, path in reader.cluster.requests)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("experiment")
 def test_one_trial_is_found_before_any_list(reader: RunningReader) -> None:
     found = reader.get(f"{TRIALS}/{UID}.trial-1").json
 

@@ -125,10 +125,10 @@ async def _find_record(call: Call) -> dict[str, Any] | None:
 
 
 async def _find_earlier_trial(call: Call) -> dict[str, Any] | None:
-    """A trial that has no record, whose Experiment exists."""
+    """A trial that has no record, whose Experiment exists and may be read by the caller: its results are not read for others."""
     uid, _, step = call.path["id"].rpartition(".")
     name = (await call.services.objects.list_names("experiments", call.namespace)).get(uid)
-    if name is None or not step.startswith("trial-"):
+    if name is None or not step.startswith("trial-") or not await call.is_allowed("get", "experiments", name):
         return None
     await add_earlier_trials(call, name)
     return call.store().log.index.get(call.path["id"])
@@ -145,6 +145,7 @@ async def add_earlier_trials(call: Call, name: str) -> None:
         return
     records = await read_earlier_trials(store.bucket, store.artifacts, experiment, store.log.index)
     await run_in_worker(store.log.index.add, [orjson.dumps(record) for record in records])
+    store.log.mark_compared(name)
 
 
 async def get_trial(call: Call) -> Response:

@@ -15,13 +15,15 @@ from flywheel_reader.tracking.columns import Column, Value, expiry, extract_valu
 from flywheel_reader.tracking.nonfinite import without_nonfinite
 
 MAX_COLUMNS = 48
+ROW_BYTES = 320  # of memory that each row takes beside its JSON
+MAX_NUMBER = 2**62
 TRIMMED_SHARE = 0.9  # of the bound, after records were left out
 
 
 class RecordIndex:
     """Rows in the order of their numbers. An id that comes again replaces its earlier row. Safe for several threads.
 
-    `max_bytes` bounds the JSON; beyond it the oldest records are left out, and `left_out` counts them.
+    `max_bytes` bounds the JSON and what each row takes beside it; beyond it the oldest records are left out, and `left_out` counts them.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -115,16 +117,18 @@ class RecordIndex:
             self.bytes -= len(self._json[earlier])
             self._json[earlier] = b""
         self._json.append(text)
-        self._numbers.append(max(int(record.get("number") or 0), self._numbers[-1] if self._numbers else 0))
+        number = record.get("number")
+        known = number if isinstance(number, int) and number < MAX_NUMBER else 0
+        self._numbers.append(max(known, self._numbers[-1] if self._numbers else 0))
         self._rows[str(record["id"])] = row
         self._expiries.append(expiry(record))
         self._objects.append((sys.intern(str(record.get("kind"))), sys.intern(str(record.get("uid")))))
-        self.bytes += len(text)
+        self.bytes += len(text) + ROW_BYTES
 
     def _trim(self) -> None:
         first, removed = 0, 0
         while self.bytes - removed > self._max_bytes * TRIMMED_SHARE:
-            removed += len(self._json[first])
+            removed += len(self._json[first]) + ROW_BYTES
             self.left_out += bool(self._json[first])
             first += 1
         self.bytes -= removed

@@ -4,19 +4,22 @@ import asyncio
 import time
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 
 import orjson
 
-from flywheel_reader.errors import StoredDataInvalid, TooLarge
+from flywheel_reader.errors import StoredDataInvalid, StoreUnreachable, TooLarge
 from flywheel_reader.store.bucket import Bucket, ObjectMissing
-from flywheel_reader.tracking.index import RecordIndex
+from flywheel_reader.tracking.index import ROW_BYTES, RecordIndex
 from flywheel_reader.workers import run_in_worker
 
 SEGMENT_RECORDS = 256
-MAX_RECORD_BYTES = 1 << 20
-MAX_SEGMENT_BYTES = 64 << 20  # unpacked: 256 records of at most 128 KiB, and some more
+MAX_RECORD_BYTES = 256 << 10  # writers keep to 128 KiB
+MAX_SEGMENT_BYTES = 16 << 20  # unpacked; the records of a larger one are read one by one
 MAX_HEAD_BYTES = 4096
-PARALLEL_SEGMENTS = 4
+PARALLEL_SEGMENTS = 2
+REFRESH_SECONDS = 60.0
+RETRY_SECONDS = 60.0  # after a refresh that took longer
 PARALLEL_RECORDS = 16
 FRESH_SECONDS = 0.5
 COMPARED_SECONDS = 15.0
@@ -24,15 +27,23 @@ MAX_COMPARED = 1000
 
 
 class TrackingLog:
-    """The records of one namespace. `refresh` reads those that were written since, once for all who wait."""
+    """The records of one namespace. `refresh` reads those that were written since, once for all who wait.
 
-    def __init__(self, bucket: Bucket, max_bytes: int) -> None:
+    `loads` bounds how many namespaces read segments at a time, and `after_refresh` is called when records were read.
+    """
+
+    def __init__(
+        self, bucket: Bucket, max_bytes: int, loads: asyncio.Semaphore, after_refresh: Callable[[], None]
+    ) -> None:
         self.index = RecordIndex(max_bytes)
         self.read_at: float | None = None  # seconds since 1970 of the last successful refresh
         self._bucket = bucket
         self._max_bytes = max_bytes
+        self._loads = loads
+        self._after_refresh = after_refresh
         self._refreshing: asyncio.Task[None] | None = None
         self._fresh_until = 0.0
+        self._refused_until = 0.0  # after one that took too long
         self._compared_until: OrderedDict[str, float] = OrderedDict()  # Experiments, by when they are compared again
 
     async def refresh(self) -> None:
@@ -40,36 +51,51 @@ class TrackingLog:
         if self._refreshing is None:
             if time.monotonic() < self._fresh_until:
                 return
+            if time.monotonic() < self._refused_until:
+                raise self._too_slow()
             self._refreshing = asyncio.create_task(self._read_new())
             self._refreshing.add_done_callback(self._finish)
         await asyncio.shield(self._refreshing)
 
     def may_miss_trials(self, experiment: str) -> bool:
-        """Whether the Experiment's history was not compared with the records for some time; from now on it was."""
-        if self._compared_until.get(experiment, 0.0) > time.monotonic():
-            return False
+        """Whether the Experiment's history was not compared with the records for some time."""
+        return self._compared_until.get(experiment, 0.0) <= time.monotonic()
+
+    def mark_compared(self, experiment: str) -> None:
+        """Remembers that the Experiment's history was compared with the records now."""
         self._compared_until[experiment] = time.monotonic() + COMPARED_SECONDS
         self._compared_until.move_to_end(experiment)
         while len(self._compared_until) > MAX_COMPARED:
             self._compared_until.popitem(last=False)
-        return True
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._refreshing = None
         if not task.cancelled() and task.exception() is None:
             self._fresh_until, self.read_at = time.monotonic() + FRESH_SECONDS, time.time()
+            self._after_refresh()
 
     async def _read_new(self) -> None:
         number = self.index.number
-        texts = await self._read_records(number + 1, number + 1)
-        if not texts:
-            return
-        head = await self._read_head()
-        if head - number > SEGMENT_RECORDS:
-            await self._read_segments(number, head)
-        else:
-            await self._add(texts, number + 1)
-        await self._read_forward()
+        try:
+            async with asyncio.timeout(REFRESH_SECONDS):
+                texts = await self._read_records(number + 1, number + 1)
+                head = await self._read_head() if texts else 0
+            if head - number > SEGMENT_RECORDS:
+                async with self._loads, asyncio.timeout(REFRESH_SECONDS):
+                    await self._read_segments(number, head)
+            async with asyncio.timeout(REFRESH_SECONDS):
+                if self.index.number == number:
+                    await self._add(texts, number + 1)
+                if texts:
+                    await self._read_forward()
+        except TimeoutError as error:
+            self._refused_until = time.monotonic() + RETRY_SECONDS
+            raise self._too_slow() from error
+
+    def _too_slow(self) -> StoreUnreachable:
+        return StoreUnreachable(
+            f"the records of namespace '{self._bucket.namespace}' were not read within {REFRESH_SECONDS:g} seconds; retry in a minute"
+        )
 
     async def _read_forward(self) -> None:
         """Reads on by number until there is no further record."""
@@ -83,18 +109,23 @@ class TrackingLog:
             parallel = min(2 * parallel, PARALLEL_RECORDS)
 
     async def _read_segments(self, number: int, head: int) -> None:
-        """Reads whole segments from the newest back to record `number`, or until the index is full; then those of the last one."""
+        """Reads whole segments from the newest back to record `number`, or until the index is full; then those of the last one.
+
+        It ends at a segment without any record: a head that is wrong leads to no others, and older ones are gone.
+        """
         newest, oldest = head // SEGMENT_RECORDS, number // SEGMENT_RECORDS + 1
         segments: list[list[bytes]] = []
         size = 0
-        for last in range(newest, oldest - 1, -PARALLEL_SEGMENTS):
+        last = newest
+        while last >= oldest and size <= self._max_bytes and all(segments):
             wanted = range(last, max(last - PARALLEL_SEGMENTS, oldest - 1), -1)
-            for texts in await asyncio.gather(*(self._read_segment(each) for each in wanted)):
-                segments.append(texts)
-                size += sum(map(len, texts))
-            if size > self._max_bytes:
-                self.index.left_out += (min(wanted) - oldest) * SEGMENT_RECORDS
-                break
+            segments += await asyncio.gather(*map(self._read_segment, wanted))
+            size = sum(len(text) + ROW_BYTES for texts in segments for text in texts)
+            last = wanted[-1] - 1
+        found = segments.index([]) if [] in segments else len(segments)
+        del segments[found:]
+        if segments:
+            self.index.left_out += (newest - found + 1 - oldest) * SEGMENT_RECORDS
         last_number = number
         for k, texts in zip(range(newest - len(segments) + 1, newest + 1), reversed(segments), strict=True):
             first = (k - 1) * SEGMENT_RECORDS + 1
