@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from demo import __main__ as demo
+from flywheel.client.transport.endpoints import check_url
 from flywheel.engine import discover
 from tests.documents import BLOCK, CHECKOUT, documents, texts
 
@@ -113,6 +114,14 @@ def test_nobody_is_sent_to_an_index_for_the_distribution() -> None:
 
     assert len(paths) > 100, "this test finds no file any more"
     assert [str(path.relative_to(CHECKOUT)) for path in paths if FROM_INDEX.search(path.read_text())] == []
+
+
+def test_the_client_takes_the_reader_s_addresses_that_pages_name() -> None:
+    pages = "".join(path.read_text() for path in (CHECKOUT / "docs").glob("*.md"))
+    addresses = re.findall(r"http://flywheel-reader[\w.:-]*", pages)
+
+    assert addresses
+    assert [check_url(each, "the page") for each in addresses] == addresses
 
 
 # Where a path of the architecture's page may begin.

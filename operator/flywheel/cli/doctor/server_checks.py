@@ -6,12 +6,16 @@ from http import HTTPStatus
 
 from flywheel.cli.doctor.inspection import OPERATOR, Finding, Installation, is_available
 from flywheel.cli.fields import get_field
+from flywheel.client.errors import FlywheelError
+from flywheel.client.session import Options, open_session
+from flywheel.client.transport.reader import path_of
 from flywheel.core.diagnosis.workload_diagnosis import diagnose
-from flywheel.core.resource.api import DEPLOYMENT, LEASE, POD, Manifest, Reference
+from flywheel.core.resource.api import DEPLOYMENT, LEASE, POD, SERVICE, Manifest, Reference
 
 MAX_LEASE_AGE_SECONDS = 60.0  # four times the Lease's duration
 STORE, READER = "flywheel-store", "flywheel-reader"
 READER_PORT = 8080
+UNREADABLE = "trials, logs and data cannot be read"
 
 
 def check_operator(installation: Installation) -> Iterator[Finding]:
@@ -61,26 +65,36 @@ def check_store(installation: Installation) -> Iterator[Finding]:
 
 
 def check_reader(installation: Installation) -> Iterator[Finding]:
-    """Looks for an available pod of the reader, and asks it through the API server's proxy whether it is ready."""
+    """Looks for an available pod of the reader, and asks it for a trial of the namespace, as the commands do that read."""
+    options = Options(release_namespace=installation.release).with_environment()
     reader = installation.client.get(Reference(DEPLOYMENT, installation.release, READER))
-    if reader is None:
-        yield Finding(
-            "bad",
-            f"Deployment '{READER}' does not exist in namespace '{installation.release}', so trials, logs and data cannot be read; "
-            "set the chart's value reader.enabled=true and upgrade",
-        )
+    if reader is None and not options.reader_url:
+        yield _missing_reader(installation)
         return
-    found = _deployment_finding(installation, reader, "the reader", "trials, logs and data cannot be read")
-    yield found if found.state != "good" else _reader_response(installation)
+    found = _deployment_finding(installation, reader, "the reader", UNREADABLE) if reader else None
+    if found is None or found.state == "good":
+        found = None if options.reader_url else _proxy_failure(installation)
+    yield found or _trials_finding(installation, options)
 
 
-def _reader_response(installation: Installation) -> Finding:
+def _missing_reader(installation: Installation) -> Finding:
+    if installation.client.get(Reference(SERVICE, installation.release, READER)) is None:
+        return Finding("good", f"the chart's value reader.enabled is false, so {UNREADABLE}")
+    return Finding(
+        "bad",
+        f"Deployment '{READER}' does not exist in namespace '{installation.release}', though its Service does, so {UNREADABLE}; "
+        "upgrade the chart, which creates it",
+    )
+
+
+def _proxy_failure(installation: Installation) -> Finding | None:
+    """What is wrong on the way through the API server's proxy, which needs no token of the reader; None if nothing is."""
     path = f"/api/v1/namespaces/{installation.release}/services/http:{READER}:{READER_PORT}/proxy/readyz"
     response = installation.client.open("GET", path)
     body = response.read().decode(errors="replace").strip()[:200]
     response.release_conn()
     if response.status == HTTPStatus.OK:
-        return Finding("good", "the reader responds through the API server's proxy")
+        return None
     if response.status == HTTPStatus.FORBIDDEN:
         return Finding(
             "bad",
@@ -90,6 +104,27 @@ def _reader_response(installation: Installation) -> Finding:
     return Finding(
         "bad", f"the reader is not ready (HTTP {response.status}): {body}; see the log of Deployment '{READER}'"
     )
+
+
+def _trials_finding(installation: Installation, options: Options) -> Finding:
+    """Whether the reader lets this user list the trials of the namespace."""
+    namespace = installation.namespace
+    try:
+        session = open_session(installation.client, namespace, options)
+        session.reader.get_json(path_of(namespace, "trials"), [("limit", "1")])
+    except FlywheelError as error:
+        if error.reason != "NoToken":
+            return Finding("bad", f"you cannot read what was tracked in namespace '{namespace}': {error.message}")
+        account = f"--serviceaccount={namespace}:NAME -n {namespace}"
+        return Finding(
+            "unknown",
+            "the reader responds, but your kubeconfig has no token to show it. A ServiceAccount has one: "
+            f"'kubectl create serviceaccount NAME -n {namespace}', "
+            f"'kubectl create rolebinding NAME-edit --clusterrole=edit {account}', "
+            f"'kubectl create rolebinding NAME-data --clusterrole=flywheel-data-reader {account}', "
+            f"'export FLYWHEEL_SERVICE_ACCOUNT={namespace}/NAME'",
+        )
+    return Finding("good", f"the reader responds, and you may list the trials of namespace '{namespace}'")
 
 
 def _deployment_finding(installation: Installation, deployment: Manifest, subject: str, effect: str) -> Finding:
