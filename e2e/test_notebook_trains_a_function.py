@@ -196,7 +196,7 @@ def test_a_step_runs_on_this_machine(
     monkeypatch.setenv("KUBECONFIG", str(user_kubeconfig))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the step's files stay where the command says
 
-    code = main(["run", "counted", "--local", "--step", "count", "--rows", "50"])
+    code = main(["run", "counted", "--local", "--step", "count", "--rows", "50", "--yes"])
 
     output = capfd.readouterr()
     assert code == 0, output.err

@@ -280,6 +280,11 @@ CODE_CONTROLS = (
         ("tests/client/test_service_tokens.py::test_servers_of_an_earlier_spec_get_no_token_that_others_accept",),
     ),
     CodeControl(
+        "no variable of a pipeline loads other code here",
+        "flywheel.client.training.local_step:_is_unsafe", _returns(False),
+        ("tests/client/training/test_local_step.py::test_no_variable_of_a_pipeline_loads_other_code_here",),
+    ),
+    CodeControl(
         "control characters do not reach the terminal",
         "flywheel.cli.output:escape_controls", lambda text: text,
         ("tests/cli/read/test_list_trials.py::test_hostile_names_do_not_reach_the_terminal",),

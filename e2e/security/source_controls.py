@@ -110,6 +110,20 @@ SOURCE_CONTROLS = (
         ("tests/client/test_service_tokens.py::test_in_a_pod_a_token_goes_where_the_name_leads_and_not_where_the_status_says",),
     ),
     SourceControl(
+        "a program of the cluster runs here only if the user says so",
+        "operator/flywheel/cli/run.py",
+        "    if step.is_own_code:\n        return\n",
+        "    return\n",
+        ("tests/client/training/test_local_step.py::test_a_program_of_the_cluster_runs_only_if_the_user_says_so",),
+    ),
+    SourceControl(
+        "a program of the cluster gets no credentials of the environment",
+        "operator/flywheel/client/training/local_run.py",
+        "if step.is_own_code or name in step.secret_variables or",
+        "if True or",
+        ("tests/client/training/test_local_step.py::test_a_program_of_the_cluster_gets_no_credential_of_the_users_environment",),
+    ),
+    SourceControl(
         "a field for a Secret that the policy does not know is noticed",
         "crds/inferenceservices.flywheel.ml.yaml",
         "                  hmac:\n",

@@ -1,6 +1,7 @@
 """`flywheel run`: starts a TrainingPipeline now, and follows the run with --wait; with --local it runs one step on this machine."""
 
 import re
+import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flywheel.cli.connection import READER_OPTIONS, Connection, add_reader_options, connect, open_workspace
 from flywheel.cli.errors import DONE, FAILED, INTERRUPTED, MAX_FAILED_POLLS, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
-from flywheel.cli.output import escape_controls
+from flywheel.cli.output import escape_controls, escape_lines
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
 from flywheel.core.resource.conditions import find_condition
@@ -19,6 +20,7 @@ from flywheel.core.resource.values import Duration
 
 if TYPE_CHECKING:
     from flywheel.client.training.local_run import LocalRun
+    from flywheel.client.training.local_step import LocalStep
 
 DESCRIPTION = """\
 Start a TrainingPipeline now: creates a TrainingRun, and with --wait follows it to its end.
@@ -68,6 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a folder as an input of the step, such as one that another step makes; may be repeated",
     )
     group.add_argument("--code", type=Path, metavar="FILE", help="a Python file in place of the step's command")
+    group.add_argument("--yes", action="store_true", help="run the pipeline's program without asking, as in a script")
     add_reader_options(parser, "the reader, which gives --local the rows of Datasets")
 
 
@@ -75,8 +78,8 @@ def run(arguments: Namespace) -> int:
     """Creates the TrainingRun, or runs a step here."""
     if arguments.local:
         return run_locally(arguments)
-    if arguments.step is not None or arguments.input or arguments.code is not None:
-        raise CommandError("--step, --input and --code need --local", WRONG_USAGE)
+    if arguments.step is not None or arguments.input or arguments.code is not None or arguments.yes:
+        raise CommandError("--step, --input, --code and --yes need --local", WRONG_USAGE)
     if any(getattr(arguments, option) is not None for option in READER_OPTIONS):
         raise CommandError("the options of the reader need --local", WRONG_USAGE)
     given, seconds = parse_parameters(arguments.parameter), _seconds(arguments)
@@ -122,6 +125,7 @@ def run_locally(arguments: Namespace) -> int:
     pipeline = TrainingPipelineSpec.model_validate(session.require(TRAINING_PIPELINE, arguments.pipeline)["spec"])
     today = datetime.now(UTC).date()
     step = plan_local_step(pipeline, arguments.step, parse_parameters(arguments.parameter), files, today)
+    confirm_program(step, arguments)
     ended = run_local_step(session, step, arguments.rows, lambda line: print(escape_controls(line), flush=True))
     for name, value in sorted((ended.metrics or {}).items()):
         print(f"{escape_controls(name)} = {value}")
@@ -129,6 +133,25 @@ def run_locally(arguments: Namespace) -> int:
     if not ended.succeeded:
         raise CommandError(describe_end(arguments.step, ended))
     return DONE
+
+
+def confirm_program(step: "LocalStep", arguments: Namespace) -> None:
+    """Shows a program that comes from the cluster, and asks whether it may run here. A file of --code is the user's own.
+
+    Raises:
+        CommandError: it may not, or nobody can be asked.
+    """
+    if step.is_own_code:
+        return
+    print(f"Step '{step.name}' of TrainingPipeline '{arguments.pipeline}' would run on this machine, as you:")
+    print(*(f"  {line}" for each in step.describe() for line in escape_lines(each).splitlines()), sep="\n", flush=True)
+    if arguments.yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError("this program comes from the cluster; repeat with --yes if it may run here, or give --code")
+    print("Run it? [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandError("nothing was run")
 
 
 def describe_end(step: str, ended: "LocalRun") -> str:

@@ -1,8 +1,10 @@
 """`flywheel run --local`: a step runs on this machine with the first rows of its Dataset, or one sentence says why it cannot."""
 
+import io
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +17,8 @@ import yaml
 from flywheel.cli import main
 from flywheel.client.errors import FlywheelError
 from flywheel.client.training.local_run import LocalRun, run_local_step
-from flywheel.client.training.local_step import LocalFiles, LocalStep, plan_local_step
+from flywheel.client.training.local_step import LocalFiles, LocalStep, _variables, plan_local_step
+from flywheel.core.resource.schema import Variable
 from flywheel.kinds.trainingpipeline.schema.spec import TrainingPipelineSpec
 from tests.client.local_cluster import Call, LocalCluster, Reply
 
@@ -42,7 +45,11 @@ steps:
     command: [/usr/bin/python3, -c, "PROGRAM"]
     args: ["--months=$(params.months)"]
     parameters: {months: $(params.months), scale: "0.5"}
-    env: [{name: MODE, value: "of $(params.months)"}, {name: TOKEN, secret: {name: hf, key: token}}]
+    env:
+    - {name: MODE, value: "of $(params.months)"}
+    - {name: TOKEN, secret: {name: hf, key: token}}
+    - {name: PYTHONPATH, value: /planted}
+    - {name: LD_PRELOAD, value: /planted.so}
     inputs: [{name: data, from: flights}]
     outputs: [features]
 - name: late
@@ -181,7 +188,7 @@ def flywheel(shop: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_command_prints_the_metrics_and_where_the_files_are(
     flywheel: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code = flywheel("--local", "--step", "features", "--rows", "5", "-p", "months=6")
+    code = flywheel("--local", "--step", "features", "--rows", "5", "-p", "months=6", "--yes")
 
     shown = capfd.readouterr().out
     assert code == 0
@@ -193,7 +200,7 @@ def test_the_command_prints_the_metrics_and_where_the_files_are(
 def test_the_command_reads_with_the_token_of_a_service_account(
     flywheel: Callable[..., int], shop: LocalCluster
 ) -> None:
-    assert flywheel("--local", "--step", "features", "--rows", "5", "--service-account", "analyst") == 0
+    assert flywheel("--local", "--step", "features", "--rows", "5", "--service-account", "analyst", "--yes") == 0
 
     rows = [call for call in shop.calls if call.path.endswith("/rows")]
     assert rows
@@ -205,8 +212,10 @@ def test_the_command_reads_with_the_token_of_a_service_account(
     [
         pytest.param(["--service-account", "x"], 2, "the options of the reader need --local", id="a cluster's run"),
         pytest.param(["--local"], 2, "--local needs --step NAME", id="no step"),
-        pytest.param(["--step", "features"], 2, "--step, --input and --code need --local", id="not local"),
-        pytest.param(["--local", "--step", "program"], 1, "step 'program' wrote no metrics.json", id="no metrics"),
+        pytest.param(["--step", "features"], 2, "--step, --input, --code and --yes need --local", id="not local"),
+        pytest.param(
+            ["--local", "--step", "program", "--yes"], 1, "step 'program' wrote no metrics.json", id="no metrics"
+        ),
         pytest.param(["--local", "--step", "shell"], 1, "which is not Python here", id="not Python"),
         pytest.param(
             ["--local", "--step", "features", "--input", "data=/nowhere"], 2, "write NAME=FOLDER", id="no folder"
@@ -221,3 +230,90 @@ def test_the_command_fails_with_a_sentence(
 ) -> None:
     assert flywheel(*words) == code
     assert sentence in capfd.readouterr().err
+
+
+class Terminal(io.StringIO):
+    """Standard input where somebody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stdin", "sentence"),
+    [
+        pytest.param(io.StringIO("y\n"), "this program comes from the cluster; repeat with --yes", id="nobody to ask"),
+        pytest.param(Terminal("n\n"), "nothing was run", id="no"),
+        pytest.param(Terminal(""), "nothing was run", id="the end of the input"),
+    ],
+)
+def test_a_program_of_the_cluster_runs_only_if_the_user_says_so(
+    flywheel: Callable[..., int],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    stdin: io.StringIO,
+    sentence: str,
+) -> None:
+    monkeypatch.setattr("sys.stdin", stdin)
+
+    assert flywheel("--local", "--step", "features") == 1
+
+    shown = capfd.readouterr()
+    assert sentence in shown.err
+    assert "would run on this machine, as you:\n  python3 -c \n" in shown.out
+    assert "  with MODE=of 3\n  with TOKEN of your environment\n" in shown.out
+    assert "mode of 3" not in shown.out, "the program did not run"
+
+
+def test_a_program_of_the_cluster_runs_after_a_yes(
+    flywheel: Callable[..., int], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+
+    assert flywheel("--local", "--step", "features") == 0
+    assert "mode of 3" in capfd.readouterr().out
+
+
+def test_a_file_of_the_user_runs_without_a_question(
+    flywheel: Callable[..., int], capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(PROGRAM)
+
+    assert flywheel("--local", "--step", "features", "--code", str(tmp_path / "own.py")) == 0
+    assert "would run on this machine" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("code", [None, "own.py"], ids=["of the cluster", "of the user"])
+def test_no_variable_of_a_pipeline_loads_other_code_here(tmp_path: Path, code: str | None) -> None:
+    step = planned("features", code=tmp_path / code if code else None)
+
+    assert step.variables == {"MODE": "of 3"}
+    assert any(
+        each == "PYTHONPATH, LD_PRELOAD are left out, which could run other code here." for each in step.differences
+    )
+
+
+@pytest.mark.parametrize(("is_unsafe", "names"), [
+    (True, ["LD_PRELOAD", "PYTHONSTARTUP", "pythonpath", "https_proxy", "PATH", "KUBECONFIG", "BASH_ENV", "GIT_SSH_COMMAND", "NODE_OPTIONS"]),
+    (False, ["PIPELINE", "LDAP_HOST", "GIT_COMMIT", "NODE_COUNT", "PYTHONUNBUFFERED", "ENVIRONMENT", "WANDB_API_KEY", "OMP_NUM_THREADS"]),
+])  # fmt: skip
+def test_which_variables_could_run_other_code(is_unsafe: bool, names: list[str]) -> None:
+    found, _notes = _variables([Variable(name=name, value="x") for name in names], None)
+
+    assert list(found) == ([] if is_unsafe else names)
+
+
+def test_a_program_of_the_cluster_gets_no_credential_of_the_users_environment(
+    shop: LocalCluster, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CLOUD_KEY", "TOKEN", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "mine")
+    step = replace(
+        planned("features"),
+        program=("-c", "import os; print(*sorted(name for name in os.environ if os.environ[name] == 'mine'))"),
+    )
+
+    ran(shop, step)
+    ran(shop, replace(step, is_own_code=True))
+
+    assert capfd.readouterr().out == "OMP_NUM_THREADS TOKEN\nCLOUD_KEY OMP_NUM_THREADS TOKEN\n"

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from flywheel.client.session import Session
 
 SPLITS = ("train", "validation", "test")
+# What a program of the cluster gets of the user's environment: how things are found and reached, and no credentials.
+PASSED_VARIABLE = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TERM|TZ|LANG|LC_.*|TMPDIR|TEMP|TMP|SYSTEMROOT|VIRTUAL_ENV|CONDA_PREFIX|XDG_.*_(HOME|DIRS)"
+    r"|PYTHON(PATH|HOME|UTF8|IOENCODING)|(DY)?LD_LIBRARY_PATH|(CUDA|OMP|MKL|OPENBLAS|NVIDIA)_.*"
+    r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|(HTTPS?|ALL|NO)_PROXY",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -121,4 +129,9 @@ def _environment(step: LocalStep, folder: Path, namespace: str) -> dict[str, str
         "FLYWHEEL_NAMESPACE": namespace,
         "FLYWHEEL_TEST": "true",
     }
-    return {**os.environ, **ours, **step.variables}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if step.is_own_code or name in step.secret_variables or PASSED_VARIABLE.fullmatch(name)
+    }
+    return {**inherited, **step.variables, **ours}

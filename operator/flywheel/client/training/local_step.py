@@ -18,6 +18,14 @@ from flywheel.kinds.trainingpipeline.schema.steps import Container, Step
 from flywheel.kinds.trainingrun.parameters import InvalidInput, Values, resolve_parameters
 
 PYTHON = re.compile(r"python(\d(\.\d+)?)?")
+# Variables by which a pipeline would have this machine load other code, or send traffic elsewhere.
+UNSAFE_VARIABLE = re.compile(
+    r"PYTHON.*|(LD|DYLD|BASH|OPENSSL|SSL|SSH|PIP|UV|CONDA|XDG|FLYWHEEL)_.*|GIT_(SSH|CONFIG|EXEC|EDITOR|PAGER|ASKPASS|EXTERNAL).*"
+    r"|PERL5(LIB|OPT|DB)|RUBY(OPT|LIB)|NODE_(OPTIONS|PATH)|(_JAVA|JDK_JAVA|JAVA_TOOL)_OPTIONS|GCONV_PATH|KUBECONFIG"
+    r"|.*_PROXY|(REQUESTS|CURL)_CA_BUNDLE|PATH|HOME|ENV|SHELL|IFS|EDITOR|BROWSER|TMPDIR",
+    re.IGNORECASE,
+)
+HARMLESS_VARIABLES = ("PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "PYTHONWARNINGS")
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,8 @@ class LocalInput:
 class LocalStep:
     """A step as it runs here. `program` are the arguments of Python, or `source` is the program itself, with `arguments`.
 
-    `differences` are sentences about what is other than on the cluster.
+    `differences` are sentences about what is other than on the cluster. `is_own_code`: the program is a file that the user gave;
+    else it is the cluster's, and gets of the user's environment only the usual variables and `secret_variables`.
     """
 
     name: str
@@ -46,6 +55,15 @@ class LocalStep:
     inputs: tuple[LocalInput, ...] = ()
     outputs: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
+    secret_variables: tuple[str, ...] = ()
+    is_own_code: bool = False
+
+    def describe(self) -> list[str]:
+        """Returns lines that show what would run here."""
+        program = [self.source, *self.arguments] if self.source is not None else [*self.program]
+        variables = [f"{name}={value}" for name, value in sorted(self.variables.items())]
+        given = [f"{name} of your environment" for name in self.secret_variables]
+        return [f"python3 {' '.join(program)}", *(f"with {each}" for each in (*variables, *given))]
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,7 @@ def _container_step(
     command = [values.fill(each) for each in container.command]
     arguments = [values.fill(each) for each in container.args]
     variables, notes = _variables(container.env, values)
+    secrets = _secret_variables(container.env)
     if items:
         notes.append(f"only the first of {len(items)} items runs.")
     return LocalStep(
@@ -118,6 +137,8 @@ def _container_step(
         inputs=tuple(_local_input(pipeline, step, str(each.name), each.from_, files) for each in container.inputs),
         outputs=tuple(map(str, container.outputs)),
         differences=(f"on the cluster the image is {container.image}.", *notes),
+        secret_variables=secrets,
+        is_own_code=files.code is not None,
     )
 
 
@@ -143,6 +164,8 @@ def _train_step(step: Step, trainer: ContainerTrainer, inputs: tuple[LocalInput,
             f"on the cluster the image is {trainer.image or 'the runtime image of the installation'}.",
             *notes,
         ),
+        secret_variables=_secret_variables(trainer.env),
+        is_own_code=files.code is not None,
     )
 
 
@@ -164,15 +187,24 @@ def _python_arguments(step: Step, command: Sequence[str], files: LocalFiles) -> 
 
 
 def _variables(given: Sequence[Variable], values: Values | None) -> tuple[dict[str, str], list[str]]:
-    """Returns the variables that have a value, and a sentence about the others, which come from the user's own environment."""
+    """Returns the variables that have a value, and sentences about the others: the user's own environment has them, or they could run other code."""
     known = {
         each.name: values.fill(each.value) if values is not None else each.value
         for each in given
-        if each.value is not None
+        if each.value is not None and not _is_unsafe(each.name)
     }
-    secret = [each.name for each in given if each.secret is not None]
-    note = f"{', '.join(secret)} come from Secrets there, and from your environment here." if secret else ""
-    return known, [note] if note else []
+    unsafe = [each.name for each in given if _is_unsafe(each.name)]
+    secret = ", ".join(_secret_variables(given))
+    notes = [f"{secret} come from Secrets there, and from your environment here."] if secret else []
+    return known, [*notes, *([f"{', '.join(unsafe)} are left out, which could run other code here."] if unsafe else [])]
+
+
+def _secret_variables(given: Sequence[Variable]) -> tuple[str, ...]:
+    return tuple(each.name for each in given if each.secret is not None and not _is_unsafe(each.name))
+
+
+def _is_unsafe(name: str) -> bool:
+    return name not in HARMLESS_VARIABLES and UNSAFE_VARIABLE.fullmatch(name) is not None
 
 
 def _local_input(pipeline: TrainingPipelineSpec, step: Step, name: str, source: str, files: LocalFiles) -> LocalInput:
