@@ -151,7 +151,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a table, and a kubeconfig that is not there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    for name in ("KUBERNETES_SERVICE_HOST", "FLYWHEEL_NAMESPACE_OF_RELEASE"):
+    for name in ("KUBERNETES_SERVICE_HOST", "FLYWHEEL_RELEASE_NAMESPACE", "FLYWHEEL_NAMESPACE_OF_RELEASE"):
         monkeypatch.delenv(name, raising=False)
     Path("Sales 2024.csv").write_text(TABLE)
     return tmp_path

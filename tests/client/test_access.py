@@ -173,7 +173,10 @@ def test_without_a_kubeconfig_the_error_says_so(tmp_path: Path) -> None:
         open_user_session(environment={"KUBECONFIG": str(tmp_path / "missing")})
 
 
-def test_a_kubeconfig_gives_the_namespace_and_the_environment_the_rest(tmp_path: Path, cluster: LocalCluster) -> None:
+@pytest.mark.parametrize("variable", ["FLYWHEEL_RELEASE_NAMESPACE", "FLYWHEEL_NAMESPACE_OF_RELEASE"])
+def test_a_kubeconfig_gives_the_namespace_and_the_environment_the_rest(
+    tmp_path: Path, cluster: LocalCluster, variable: str
+) -> None:
     config = tmp_path / "kubeconfig"
     config.write_text(
         f"""apiVersion: v1
@@ -185,7 +188,7 @@ contexts: [{{name: main, context: {{cluster: local, user: jane, namespace: shop}
 """
     )
     cluster.api["/api/v1/namespaces/ml/services/http:flywheel-reader:8080/proxy" + TRIALS] = EMPTY
-    environment = {"KUBECONFIG": str(config), "FLYWHEEL_NAMESPACE_OF_RELEASE": "ml"}
+    environment = {"KUBECONFIG": str(config), variable: "ml"}
     workspace = Workspace(open_user_session(environment=environment))
 
     workspace.trials()

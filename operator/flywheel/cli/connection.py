@@ -2,7 +2,7 @@
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace, _ActionsContainer
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SELF_SUBJECT_REVIEW = Api("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews")
 FIELD_MANAGER = "flywheel-cli"
-READER_OPTIONS = ("reader_url", "flywheel_namespace", "service_account")
+READER_OPTIONS = ("reader_url", "release_namespace", "service_account")
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,16 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--context", help="the kubeconfig's context (default: the current one)")
 
 
+def add_release_option(parser: _ActionsContainer) -> None:
+    """Adds `--release-namespace`, and its earlier name, which help does not show."""
+    parser.add_argument(
+        "--release-namespace",
+        metavar="NAME",
+        help="where Flywheel is installed (FLYWHEEL_RELEASE_NAMESPACE; default: flywheel-system)",
+    )
+    parser.add_argument("--flywheel-namespace", dest="release_namespace", help=SUPPRESS)
+
+
 def add_reader_options(parser: ArgumentParser, title: str = "the reader") -> None:
     """Adds the options of every command that uses the reader, in a group with that title."""
     group = parser.add_argument_group(title)
@@ -100,11 +110,7 @@ def add_reader_options(parser: ArgumentParser, title: str = "the reader") -> Non
         metavar="URL",
         help="its address (FLYWHEEL_READER_URL; default: through the API server's proxy)",
     )
-    group.add_argument(
-        "--flywheel-namespace",
-        metavar="NAME",
-        help="where Flywheel is installed (FLYWHEEL_NAMESPACE_OF_RELEASE; default: flywheel-system)",
-    )
+    add_release_option(group)
     group.add_argument(
         "--service-account",
         metavar="[NS/]NAME",
@@ -126,7 +132,7 @@ def open_workspace(arguments: Namespace) -> "Workspace":
     connection = connect(arguments)
     given = Options(
         arguments.reader_url,
-        arguments.flywheel_namespace,
+        arguments.release_namespace,
         arguments.service_account,
         getattr(arguments, "token_file", None),
         getattr(arguments, "audience", None),

@@ -32,7 +32,7 @@ class Options:
     """How the reader and the services are reached. What is None is taken from the environment, else the default.
 
     `reader_url` is the address of the reader's Ingress (FLYWHEEL_READER_URL); without it the reader is reached through the API server's proxy.
-    `release_namespace` is where Flywheel is installed (FLYWHEEL_NAMESPACE_OF_RELEASE, flywheel-system).
+    `release_namespace` is where Flywheel is installed (FLYWHEEL_RELEASE_NAMESPACE, flywheel-system).
     `service_account` is NAME or NAMESPACE/NAME, whose tokens are requested where yours does not do (FLYWHEEL_SERVICE_ACCOUNT).
     `token_file` holds a token for model servers (FLYWHEEL_TOKEN_FILE).
     `audience` is one that services share, and that tokens are requested for; without it they are for the service's own alone.
@@ -48,7 +48,10 @@ class Options:
         """Returns the options with what the environment says where nothing is given."""
         return Options(
             self.reader_url or environment.get("FLYWHEEL_READER_URL") or None,
-            self.release_namespace or environment.get("FLYWHEEL_NAMESPACE_OF_RELEASE") or DEFAULT_RELEASE_NAMESPACE,
+            self.release_namespace
+            or environment.get("FLYWHEEL_RELEASE_NAMESPACE")
+            or environment.get("FLYWHEEL_NAMESPACE_OF_RELEASE")  # its earlier name
+            or DEFAULT_RELEASE_NAMESPACE,
             self.service_account or environment.get("FLYWHEEL_SERVICE_ACCOUNT") or None,
             self.token_file or environment.get("FLYWHEEL_TOKEN_FILE") or None,
             self.audience or None,

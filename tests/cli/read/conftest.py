@@ -25,6 +25,7 @@ contexts: [{{name: main, context: {{cluster: local, user: jane, namespace: shop}
         "FLYWHEEL_READER_URL",
         "FLYWHEEL_SERVICE_ACCOUNT",
         "FLYWHEEL_TOKEN_FILE",
+        "FLYWHEEL_RELEASE_NAMESPACE",
         "FLYWHEEL_NAMESPACE_OF_RELEASE",
     ):
         monkeypatch.delenv(name, raising=False)

@@ -106,6 +106,13 @@ def test_chosen_columns(cluster: LocalCluster, capsys: pytest.CaptureFixture[str
     ]
 
 
+@pytest.mark.parametrize("option", ["--release-namespace", "--flywheel-namespace"])
+def test_the_reader_of_another_installation_is_reached(cluster: LocalCluster, option: str) -> None:
+    cluster.api["/api/v1/namespaces/ml/services/http:flywheel-reader:8080/proxy" + TRIALS] = page()
+
+    assert main(["trials", option, "ml"]) == 0
+
+
 def test_json_has_the_whole_records(cluster: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.reader[TRIALS] = page(record(7), record(8))
 

@@ -1,25 +1,24 @@
 """`flywheel doctor`: checks an installation and a namespace, and names what is broken and what to do."""
 
-import os
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from flywheel.cli.connection import connect
+from flywheel.cli.connection import add_release_option, connect
 from flywheel.cli.doctor import cluster_checks, namespace_checks, server_checks
 from flywheel.cli.doctor.inspection import Check, Installation, run_check
 from flywheel.cli.errors import DONE, FAILED
 from flywheel.cli.output import Column, add_output_option, print_objects
+from flywheel.client.session import Options
 
 DESCRIPTION = "Check an installation and a namespace: what is broken, and what to do about it. It changes nothing."
 EXAMPLES = """\
 examples:
   flywheel doctor -n shop
-  flywheel doctor -n shop --flywheel-namespace ml-platform
+  flywheel doctor -n shop --release-namespace ml-platform
   flywheel doctor -n shop -o json | jq '.items[] | select(.state == "bad")'
 
 The exit code is 1 if something is broken. What you may not read is not checked, and the line says so.
 """
-DEFAULT_RELEASE_NAMESPACE = "flywheel-system"
 CHECKS: dict[str, Check] = {
     "clock": cluster_checks.check_clock,
     "CRDs": cluster_checks.check_crds,
@@ -47,20 +46,14 @@ COLUMNS = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments of `flywheel doctor`."""
-    parser.add_argument(
-        "--flywheel-namespace",
-        metavar="NAMESPACE",
-        help=f"where Flywheel is installed (default: FLYWHEEL_NAMESPACE_OF_RELEASE, or {DEFAULT_RELEASE_NAMESPACE})",
-    )
+    add_release_option(parser)
     add_output_option(parser, ("table", "json", "yaml"))
 
 
 def run(arguments: Namespace) -> int:
     """Runs all checks."""
-    release = (
-        arguments.flywheel_namespace or os.environ.get("FLYWHEEL_NAMESPACE_OF_RELEASE") or DEFAULT_RELEASE_NAMESPACE
-    )
-    rows = inspect(Installation(connect(arguments), release))
+    release = Options(release_namespace=arguments.release_namespace).with_environment().release_namespace
+    rows = inspect(Installation(connect(arguments), str(release)))
     print_objects(rows, COLUMNS, output=arguments.output)
     bad = sum(row["state"] == "bad" for row in rows)
     if arguments.output == "table":

@@ -24,7 +24,7 @@ def check_operator(installation: Installation) -> Iterator[Finding]:
         yield Finding(
             "bad",
             f"Deployment '{OPERATOR}' does not exist in namespace '{installation.release}': no operator reconciles; install the "
-            "chart, or name its namespace with --flywheel-namespace",
+            "chart, or name its namespace with --release-namespace",
         )
         return
     yield _deployment_finding(installation, installation.operator, "the operator", "nothing is reconciled")
