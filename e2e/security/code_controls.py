@@ -35,7 +35,7 @@ def _open_whatever_is_there(path: object) -> BufferedReader:
 CODE_CONTROLS = (
     CodeControl(
         "values of Secrets are masked in the log of main",
-        "flywheel_runtime.commands.collect.main_log:mask_text", lambda text, _masked: text,
+        "flywheel_runtime.commands.collect.main_log:mask_text", lambda text, _masked, _deadline: text,
         ("tests/runtime/commands/collect/test_main_log.py::test_values_of_secrets_are_masked",),
     ),
     CodeControl(

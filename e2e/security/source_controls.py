@@ -124,6 +124,13 @@ SOURCE_CONTROLS = (
         ("tests/client/training/test_local_step.py::test_a_program_of_the_cluster_gets_no_credential_of_the_users_environment",),
     ),
     SourceControl(
+        "no log is stored with a Secret that cannot be masked",
+        "images/runtime/flywheel_runtime/commands/collect/main_log.py",
+        "[name for name in names if name not in env]:\n",
+        "[name for name in names if False]:\n",
+        ("tests/runtime/commands/collect/test_main_log.py::test_a_log_is_not_stored_if_a_secret_of_main_is_unknown",),
+    ),
+    SourceControl(
         "a field for a Secret that the policy does not know is noticed",
         "crds/inferenceservices.flywheel.ml.yaml",
         "                  hmac:\n",

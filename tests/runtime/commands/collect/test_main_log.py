@@ -63,6 +63,7 @@ class ApiServer:
             "AWS_ACCESS_KEY_ID": "id",
             "AWS_SECRET_ACCESS_KEY": "the-key-of-the-store",
             "FLYWHEEL_MASK_0": SECRET,
+            "FLYWHEEL_MASK_1": "",
         }
 
     def log(self, respond: Respond | bytes, **env: str) -> bytes:
@@ -191,3 +192,39 @@ def test_a_pod_without_a_token_says_so(api_server: ApiServer, tmp_path: Path) ->
 
 def test_longer_values_are_masked_before_those_that_they_contain() -> None:
     assert mask_text(b"abcdefgh abcd", masked_texts(["abcd", "abcdefgh"])) == b"*** ***"
+
+
+def test_a_log_is_not_stored_if_a_secret_of_main_is_unknown(api_server: ApiServer) -> None:
+    del api_server.env["FLYWHEEL_MASK_1"]
+
+    with pytest.raises(LogUnavailable, match="1 of 2 values of Secrets that main has could not be masked"):
+        api_server.log(b"the late secret\n")
+    assert api_server.seen == []
+    assert not api_server.file.exists()
+
+
+def test_secrets_of_too_many_lines_leave_no_log(api_server: ApiServer) -> None:
+    lines = "\n".join(f"line-{number:06}" for number in range(main_log.MAX_MASKED_TEXTS))
+
+    with pytest.raises(LogUnavailable, match="too many lines to mask"):
+        api_server.log(b"epoch 1\n", FLYWHEEL_MASK_0=lines)
+    assert not api_server.file.exists()
+
+
+def test_masking_counts_into_the_time(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def masked(_values: object) -> Iterator[bytes]:
+        while True:
+            time.sleep(0.05)
+            yield b"line-1"
+
+    monkeypatch.setattr(main_log, "TOTAL_SECONDS", 0.5)
+    monkeypatch.setattr(main_log, "masked_texts", masked)
+
+    with pytest.raises(LogUnavailable, match=r"longer than 0\.5 s to read the log and to mask"):
+        api_server.log(b"epoch 1\n")
+    assert not api_server.file.exists()
+
+
+def test_masking_ends_at_its_deadline() -> None:
+    with pytest.raises(TimeoutError):
+        mask_text(b"abcd", [b"abcd"], time.monotonic() - 1)

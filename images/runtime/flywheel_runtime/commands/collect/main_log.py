@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ MAX_ERROR_BYTES = 4096
 CONNECT_SECONDS = 1.0
 TOTAL_SECONDS = 3.0  # for everything, however slow the API server is
 RETRY_SECONDS = 0.2
+MAX_MASKED_TEXTS = 4096  # each is searched for in the whole log
 MIN_MASKED_BYTES = 4  # a shorter value would be masked in unrelated text, and hides nothing
 MASK = b"***"
 STORE_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -58,15 +60,36 @@ def store_log(file: Path, env: Mapping[str, str], masked_variables: Iterable[str
     """Write the last 10 MiB of main's log to a gzip file. It takes at most 3 s.
 
     Raises:
-        LogUnavailable: the API server cannot be reached, or refuses; the message says why.
+        LogUnavailable: the API server cannot be reached, or refuses, or a Secret cannot be masked; the message says why.
     """
-    masked = masked_texts([env[name] for name in masked_variables if env.get(name)] + _store_values(env))
+    values = _masked_values(env, masked_variables)
     try:
-        text, missing = run_within(TOTAL_SECONDS, lambda: read_log(LogSource.from_env(env)))
+        text, missing = run_within(TOTAL_SECONDS, lambda: _read_masked(LogSource.from_env(env), values))
     except TimeoutError:
-        raise LogUnavailable(f"the API server took longer than {TOTAL_SECONDS:g} s to send the log") from None
-    text, cut = last_lines(mask_text(text, masked), MAX_LOG_BYTES)
+        raise LogUnavailable(
+            f"it took longer than {TOTAL_SECONDS:g} s to read the log and to mask its Secrets"
+        ) from None
+    text, cut = last_lines(text, MAX_LOG_BYTES)
     file.write_bytes(gzip.compress(_heading(missing + cut) + text, 1, mtime=0))
+
+
+def _masked_values(env: Mapping[str, str], variables: Iterable[str]) -> list[str]:
+    """The values to mask. A Secret that was created after collect had started is unknown here, while main has it."""
+    names = list(variables)
+    if unknown := [name for name in names if name not in env]:
+        raise LogUnavailable(
+            f"{len(unknown)} of {len(names)} values of Secrets that main has could not be masked, "
+            "since their Secrets were created after this pod; the next one has them"
+        )
+    return [env[name] for name in names] + _store_values(env)
+
+
+def _read_masked(source: LogSource, values: Iterable[str]) -> tuple[bytes, int]:
+    """The end of the log with `***` for the values, and how many bytes before it are missing."""
+    deadline = time.monotonic() + TOTAL_SECONDS
+    masked = masked_texts(values)
+    text, missing = read_log(source)
+    return mask_text(text, masked, deadline), missing
 
 
 def read_log(source: LogSource) -> tuple[bytes, int]:
@@ -92,19 +115,27 @@ def read_log(source: LogSource) -> tuple[bytes, int]:
 
 
 def masked_texts(values: Iterable[str]) -> list[bytes]:
-    """What to replace for these values, longest first: each as it is, its lines, and its usual encodings."""
+    """What to replace for these values, longest first: each as it is, its lines, and its usual encodings.
+
+    Raises:
+        LogUnavailable: there are too many to search for.
+    """
     found: set[bytes] = set()
     for value in values:
         for text in (value, *value.splitlines()):
             raw = text.strip().encode(errors="surrogateescape")
             forms = (raw, base64.b64encode(raw), quote(raw, safe="").encode(), _json_escaped(text.strip()))
             found.update(form for form in forms if len(raw) >= MIN_MASKED_BYTES)
+            if len(found) > MAX_MASKED_TEXTS:
+                raise LogUnavailable(f"its Secrets have too many lines to mask (more than {MAX_MASKED_TEXTS} texts)")
     return sorted(found, key=lambda text: (-len(text), text))
 
 
-def mask_text(text: bytes, masked: Iterable[bytes]) -> bytes:
-    """The text with `***` for each of the masked ones."""
+def mask_text(text: bytes, masked: Iterable[bytes], deadline: float = math.inf) -> bytes:
+    """The text with `***` for each of the masked ones. Raises TimeoutError at `deadline`, of the monotonic clock."""
     for value in masked:
+        if time.monotonic() > deadline:
+            raise TimeoutError
         text = text.replace(value, MASK)
     return text
 
