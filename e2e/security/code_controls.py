@@ -285,6 +285,16 @@ CODE_CONTROLS = (
         ("tests/client/training/test_local_step.py::test_no_variable_of_a_pipeline_loads_other_code_here",),
     ),
     CodeControl(
+        "a file of an imported model is one of the model's",
+        "flywheel.cli.mlflow_import.model_manifests:confine_file", lambda folder, name, _model: folder / name,
+        ("tests/cli/mlflow_import/test_model_manifests.py::test_a_file_that_is_not_the_models_is_refused",),
+    ),
+    CodeControl(
+        "an error of the client has no control characters",
+        "flywheel.client.errors:_escape_controls", lambda text: text,
+        ("tests/client/test_access.py::test_the_text_of_an_error_does_not_control_the_terminal",),
+    ),
+    CodeControl(
         "control characters do not reach the terminal",
         "flywheel.cli.output:escape_controls", lambda text: text,
         ("tests/cli/read/test_list_trials.py::test_hostile_names_do_not_reach_the_terminal",),

@@ -224,3 +224,10 @@ def test_a_token_of_an_exec_plugin_is_shown_to_the_reader(tmp_path: Path, cluste
     Workspace(open_user_session(environment={"KUBECONFIG": str(config)})).trials()
 
     assert cluster.calls[-1].headers["X-Flywheel-Authorization"] == "Bearer from-the-plugin"
+
+
+def test_the_text_of_an_error_does_not_control_the_terminal() -> None:
+    error = FlywheelError("Model '\x1b[2Jgone\u202e' ist überall\nweg", reason="NotFound")
+
+    assert str(error) == r"Model '\x1b[2Jgone\u202e' ist überall" + "\nweg"
+    assert "\x1b" in error.message

@@ -43,6 +43,16 @@ def test_a_download_goes_on_where_the_connection_ended(cluster: LocalCluster, tm
     assert not partial.exists()
 
 
+def test_a_file_that_is_called_as_the_partial_one_of_another_stays(cluster: LocalCluster, tmp_path: Path) -> None:
+    other = b"another file"
+    cluster.reader |= {"/a": Reply(CONTENT, is_file=True), "/a.partial": Reply(other, is_file=True)}
+    partial = RemoteFile("/a.partial", "a.partial", hashlib.sha256(other).hexdigest(), len(other))
+
+    save(cluster, tmp_path, partial, RemoteFile("/a", "a", FILE.sha256, FILE.size))
+
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"a": CONTENT, "a.partial": other}
+
+
 def test_a_server_without_ranges_sends_it_all_again(cluster: LocalCluster, tmp_path: Path) -> None:
     (tmp_path / f"model.onnx{PARTIAL_SUFFIX}").write_bytes(CONTENT[:1000])
     cluster.reader["/model.onnx"] = Reply(CONTENT)

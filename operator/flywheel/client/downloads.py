@@ -98,7 +98,7 @@ def save_files(
     ]
     for each, target in missing:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _save(reader, each, target, progress)
+        _save(reader, each, target, _partial_file(target, targets), progress)
     return targets
 
 
@@ -159,9 +159,14 @@ def _is_complete(file: RemoteFile, target: Path, *, force: bool) -> bool:
     return False
 
 
-def _save(reader: Reader, file: RemoteFile, target: Path, progress: Progress) -> None:
-    """Writes to a partial file beside the target, from where an earlier download stopped, and renames it once it is verified."""
+def _partial_file(target: Path, targets: Sequence[Path]) -> Path:
+    """Returns where a file is written until it is verified: beside it, and never another file of the same download."""
     partial = target.with_name(target.name + PARTIAL_SUFFIX)
+    return _partial_file(partial, targets) if partial in targets else partial
+
+
+def _save(reader: Reader, file: RemoteFile, target: Path, partial: Path, progress: Progress) -> None:
+    """Writes to a partial file beside the target, from where an earlier download stopped, and renames it once it is verified."""
     if partial.is_symlink():
         raise FlywheelError(f"'{partial}' is a link; remove it, or choose another folder", reason="TargetIsLink")
     resumable = file.sha256 is not None and partial.is_file() and 0 < partial.stat().st_size < (file.size or 0)

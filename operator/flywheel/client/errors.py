@@ -11,6 +11,7 @@ class FlywheelError(Exception):
 
     `reason` is one CamelCase word, `status` the HTTP status (0 without a response), `condition` the condition of the object where it has one
     (`type`, `status`, `reason`, `message`), and `details` is what the reader added, such as `items` that are known while the store is away.
+    Names and messages come from others, so the text that Python prints has no control characters; `message` is as it came.
     """
 
     def __init__(
@@ -22,7 +23,7 @@ class FlywheelError(Exception):
         condition: Mapping[str, Any] | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(_escape_controls(message))
         self.message = message
         self.reason = reason
         self.status = status
@@ -47,3 +48,10 @@ def describe_condition(manifest: Manifest) -> Mapping[str, Any]:
     from flywheel.core.resource.conditions import READY, SUCCEEDED, find_condition
 
     return find_condition(manifest, SUCCEEDED) or find_condition(manifest, READY)
+
+
+def _escape_controls(text: str) -> str:
+    """Returns a text with the escapes of characters that could change a terminal: controls, bidirectional and invisible ones."""
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text
+    )

@@ -11,6 +11,7 @@ from flywheel.cli.errors import CommandError
 from flywheel.cli.mlflow_import.model_manifests import (
     Destination,
     FoundModel,
+    confine_file,
     model_manifest,
     object_name,
     refuse_equal_names,
@@ -142,3 +143,19 @@ def test_the_table_has_a_row_for_each_run_and_a_column_for_each_name(tmp_path: P
     assert list(rows[0])[6:] == ["metrics.auc", "metrics.loss", "params.rate", "tags.team"]
     assert [row["metrics.loss"] for row in rows] == ["", ""]
     assert rows[0]["tags.team"] == 'x "y",\n'
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/hostname", "../secret.onnx", "a/../../secret.onnx", "link.onnx", "missing.onnx"]
+)
+def test_a_file_that_is_not_the_models_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "secret.onnx").write_bytes(b"")
+    (folder / "link.onnx").symlink_to(tmp_path / "secret.onnx")
+    (folder / "data").mkdir()
+    (folder / "data/model.onnx").write_bytes(b"")
+
+    with pytest.raises(CommandError, match="which is none of the model's"):
+        confine_file(folder, name, "iris")
+    assert confine_file(folder, "data/model.onnx", "iris") == (folder / "data/model.onnx").resolve()

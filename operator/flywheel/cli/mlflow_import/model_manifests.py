@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,6 +53,20 @@ class Destination:
     secret: str | None = None
     endpoint: str | None = None
     namespace: str | None = None
+
+
+def confine_file(folder: Path, name: str, model: str) -> Path:
+    """Returns the file of a model's folder that its MLmodel names.
+
+    Raises:
+        CommandError: the name leads out of the folder, or to no file.
+    """
+    found = (folder / name).resolve()
+    if not found.is_relative_to(folder.resolve()) or not found.is_file():
+        raise CommandError(
+            f"the MLmodel of '{model}' names the file {name!r}, which is none of the model's; nothing was read from it"
+        )
+    return found
 
 
 def object_name(name: str) -> str:

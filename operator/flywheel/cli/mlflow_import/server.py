@@ -17,7 +17,7 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.tracking import MlflowClient
 
 from flywheel.cli.errors import CommandError
-from flywheel.cli.mlflow_import.model_manifests import FoundModel, object_name, without_credentials
+from flywheel.cli.mlflow_import.model_manifests import FoundModel, confine_file, object_name, without_credentials
 from flywheel.cli.mlflow_import.runs_table import Run
 
 PAGE = 1000  # runs
@@ -85,7 +85,7 @@ class Server:
             if flavor is None:
                 return None
             name = str(flavor.get("data", "model.onnx"))
-            downloaded = Path(files.download_artifacts("", temporary)) / name
+            downloaded = confine_file(Path(files.download_artifacts("", temporary)), name, version.name)
             target = folder / f"{object_name(version.name)}-{object_name(str(version.version))}.onnx"
             is_alone = _write_alone(downloaded, target)
         return FoundModel(
