@@ -14,7 +14,7 @@ from flywheel_runtime.store.artifacts import Store
 
 HEAD_KEY = "tracking/head.json"
 SEGMENT_RECORDS = 256
-MAX_RECORD_BYTES = 1 << 20
+MAX_READ_BYTES = 1 << 20  # of a record; those of now are smaller (record.MAX_RECORD_BYTES)
 MAX_HEAD_BYTES = 4096
 MAX_CONFLICTS = 1000
 PARALLEL_READS = 8
@@ -92,7 +92,7 @@ def _segment_bytes(store: Store, segment: int) -> bytes:
     first = (segment - 1) * SEGMENT_RECORDS + 1
     with ThreadPoolExecutor(PARALLEL_READS) as pool:
         numbers = range(first, first + SEGMENT_RECORDS)
-        records = list(pool.map(lambda number: store.get(record_key(number), MAX_RECORD_BYTES), numbers))
+        records = list(pool.map(lambda number: store.get(record_key(number), MAX_READ_BYTES), numbers))
     return gzip.compress(b"".join(record + b"\n" for record in records), 6, mtime=0)
 
 
@@ -109,4 +109,4 @@ def _first_free_number(store: Store, start: int) -> int:
 
 
 def _is_same(store: Store, number: int, text: bytes) -> bool:
-    return store.get(record_key(number), MAX_RECORD_BYTES) == text
+    return store.get(record_key(number), MAX_READ_BYTES) == text
