@@ -115,7 +115,7 @@ def program_name() -> str:
 
 
 def _run(words: list[str]) -> int:
-    from flywheel.cli.errors import FAILED, WRONG_USAGE, CommandError, describe_api_error
+    from flywheel.cli.errors import FAILED, WRONG_USAGE, CommandError
     from flywheel.cli.output import escape_lines
     from flywheel.client.errors import FlywheelError
     from flywheel.cluster.errors import ApiError
@@ -134,7 +134,7 @@ def _run(words: list[str]) -> int:
         print(f"flywheel: {escape_lines(error.message)}", file=sys.stderr)
         return FAILED
     except ApiError as error:
-        print(f"flywheel: {escape_lines(describe_api_error(error))}", file=sys.stderr)
+        print(f"flywheel: {escape_lines(error.describe())}", file=sys.stderr)
         return FAILED
     return code
 

@@ -1,7 +1,5 @@
 """Errors and exit codes of commands."""
 
-from flywheel.cluster.errors import ApiError
-
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 and the number of the signal, as shells report them
 MAX_FAILED_POLLS = 10  # in a row, before --wait and --watch give up
@@ -13,12 +11,3 @@ class CommandError(Exception):
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(message)
         self.code = code
-
-
-def describe_api_error(error: ApiError) -> str:
-    """Returns a sentence with the API server's own message."""
-    if error.status == 0:
-        return f"the API server gave no response ({error.message}); see whether 'kubectl version' works"
-    if error.forbidden:
-        return f"the API server does not let you: {error.message}"
-    return f"the API server refused: {error.message}"

@@ -201,10 +201,4 @@ def _translated_errors() -> Iterator[None]:
 
 def api_error(error: "ApiError") -> FlywheelError:
     """Returns the same as a FlywheelError, with the API server's own message."""
-    if error.status == 0:
-        text = f"the API server gave no response ({error.message}); see whether 'kubectl version' works"
-    elif error.forbidden:
-        text = f"the API server does not let you: {error.message}"
-    else:
-        text = f"the API server refused: {error.message}"
-    return FlywheelError(text, reason=error.reason, status=error.status)
+    return FlywheelError(error.describe(), reason=error.reason, status=error.status)

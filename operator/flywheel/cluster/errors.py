@@ -53,6 +53,14 @@ class ApiError(Exception):
         """Whether the server limits the rate of requests."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS
 
+    def describe(self) -> str:
+        """Returns a sentence for a user, with the server's own message."""
+        if self.status == 0:
+            return f"the API server gave no response ({self.message}); see whether 'kubectl version' works"
+        if self.forbidden:
+            return f"the API server does not let you: {self.message}"
+        return f"the API server refused: {self.message}"
+
 
 class NotLeading(Exception):
     """A write was held back, since this process may no longer be the leader."""

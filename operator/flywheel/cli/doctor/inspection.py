@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 
 from flywheel.cli.connection import Connection
-from flywheel.cli.errors import describe_api_error
 from flywheel.cli.fields import get_field, list_objects
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
@@ -86,7 +85,7 @@ def run_check(check: Check, installation: Installation) -> list[Finding]:
     except ApiError as error:
         if error.status == 0:
             raise
-        found.append(Finding("unknown", f"not checked: {describe_api_error(error)}"))
+        found.append(Finding("unknown", f"not checked: {error.describe()}"))
     return found
 
 

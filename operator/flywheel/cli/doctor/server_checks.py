@@ -7,14 +7,13 @@ from http import HTTPStatus
 from flywheel.cli.doctor.inspection import OPERATOR, Finding, Installation, is_available
 from flywheel.cli.fields import get_field
 from flywheel.client.errors import FlywheelError
-from flywheel.client.session import Options, open_session
+from flywheel.client.session import READER_PORT, READER_SERVICE, Options, open_session
 from flywheel.client.transport.reader import path_of
 from flywheel.core.diagnosis.workload_diagnosis import diagnose
 from flywheel.core.resource.api import DEPLOYMENT, LEASE, POD, SERVICE, Manifest, Reference
 
 MAX_LEASE_AGE_SECONDS = 60.0  # four times the Lease's duration
-STORE, READER = "flywheel-store", "flywheel-reader"
-READER_PORT = 8080
+STORE = "flywheel-store"
 UNREADABLE = "trials, logs and data cannot be read"
 
 
@@ -67,7 +66,7 @@ def check_store(installation: Installation) -> Iterator[Finding]:
 def check_reader(installation: Installation) -> Iterator[Finding]:
     """Looks for an available pod of the reader, and asks it for a trial of the namespace, as the commands do that read."""
     options = Options(release_namespace=installation.release).with_environment()
-    reader = installation.client.get(Reference(DEPLOYMENT, installation.release, READER))
+    reader = installation.client.get(Reference(DEPLOYMENT, installation.release, READER_SERVICE))
     if reader is None and not options.reader_url:
         yield _missing_reader(installation)
         return
@@ -78,18 +77,18 @@ def check_reader(installation: Installation) -> Iterator[Finding]:
 
 
 def _missing_reader(installation: Installation) -> Finding:
-    if installation.client.get(Reference(SERVICE, installation.release, READER)) is None:
+    if installation.client.get(Reference(SERVICE, installation.release, READER_SERVICE)) is None:
         return Finding("good", f"the chart's value reader.enabled is false, so {UNREADABLE}")
     return Finding(
         "bad",
-        f"Deployment '{READER}' does not exist in namespace '{installation.release}', though its Service does, so {UNREADABLE}; "
+        f"Deployment '{READER_SERVICE}' does not exist in namespace '{installation.release}', though its Service does, so {UNREADABLE}; "
         "upgrade the chart, which creates it",
     )
 
 
 def _proxy_failure(installation: Installation) -> Finding | None:
     """What is wrong on the way through the API server's proxy, which needs no token of the reader; None if nothing is."""
-    path = f"/api/v1/namespaces/{installation.release}/services/http:{READER}:{READER_PORT}/proxy/readyz"
+    path = f"/api/v1/namespaces/{installation.release}/services/http:{READER_SERVICE}:{READER_PORT}/proxy/readyz"
     response = installation.client.open("GET", path)
     body = response.read().decode(errors="replace").strip()[:200]
     response.release_conn()
@@ -102,7 +101,7 @@ def _proxy_failure(installation: Installation) -> Finding | None:
             "or FLYWHEEL_READER_URL to its address",
         )
     return Finding(
-        "bad", f"the reader is not ready (HTTP {response.status}): {body}; see the log of Deployment '{READER}'"
+        "bad", f"the reader is not ready (HTTP {response.status}): {body}; see the log of Deployment '{READER_SERVICE}'"
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from flywheel.cli.connection import Connection
 from flywheel.cli.dry_run.preview_cluster import PreviewCluster
-from flywheel.cli.errors import describe_api_error
 from flywheel.cli.fields import get_field
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
@@ -170,7 +169,7 @@ class Simulation:
         except ApiError as error:
             if error.status == 0:
                 raise
-            return None, DryRunResult(subject, describe_api_error(error) if error.forbidden else error.message)
+            return None, DryRunResult(subject, error.describe() if error.forbidden else error.message)
         return stored, DryRunResult(subject)
 
 

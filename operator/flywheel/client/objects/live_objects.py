@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 MAX_GENERATED_PREFIX = 40  # characters; the API server adds five more and a hyphen
-FIELD_MANAGER = "flywheel-client"
 
 
 @dataclass(frozen=True)
