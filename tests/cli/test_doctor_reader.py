@@ -7,7 +7,6 @@ import pytest
 from flywheel.cli.connection import Connection
 from flywheel.cli.doctor.inspection import Finding, Installation
 from flywheel.cli.doctor.server_checks import check_reader
-from tests.client.conftest import cluster as cluster
 from tests.client.local_cluster import USER_TOKEN, LocalCluster, Reply, reader_error, status
 
 TRIALS = "/v1/namespaces/shop/trials"

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.conftest import cluster as cluster
 from tests.client.local_cluster import LocalCluster
 
 
