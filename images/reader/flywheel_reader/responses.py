@@ -68,6 +68,19 @@ def parse_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, 
     return start, end
 
 
+def content_response(headers: Mapping[str, str], content: bytes, etag: str, media_type: str) -> Response:
+    """Bytes in memory, as a whole or the range that the caller wants."""
+    wanted = parse_range(headers, len(content), etag)
+    start, end = wanted or (0, len(content))
+    about = _describe_bytes(start, end, len(content), etag, is_range=wanted is not None)
+    return Response(content[start:end], 206 if wanted else 200, about, media_type)
+
+
+def _describe_bytes(start: int, end: int, size: int, etag: str, *, is_range: bool) -> dict[str, str]:
+    about = {**SAFE_HEADERS, "ETag": etag, "Accept-Ranges": "bytes", "Content-Length": str(end - start)}
+    return {**about, "Content-Range": f"bytes {start}-{end - 1}/{size}"} if is_range else about
+
+
 async def bytes_response(
     headers: Mapping[str, str],
     size: int,
@@ -84,15 +97,7 @@ async def bytes_response(
         return not_modified(etag)
     wanted = parse_range(headers, size, etag)
     start, end = wanted or (0, size)
-    about = {
-        **SAFE_HEADERS,
-        **(further or {}),
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
-        "Content-Length": str(end - start),
-    }
-    if wanted:
-        about["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    about = {**_describe_bytes(start, end, size, etag, is_range=wanted is not None), **(further or {})}
     chunks = open_stream(start, end)
     first = await anext(chunks, b"")
     return StreamingResponse(_chain(first, chunks), 206 if wanted else 200, about, media_type)

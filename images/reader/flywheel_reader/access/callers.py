@@ -1,9 +1,11 @@
 """Whose token a request carries: TokenReview, with a bounded cache."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +14,16 @@ import orjson
 
 from flywheel_reader.access.api_server import ApiServer
 from flywheel_reader.access.expiring_cache import ExpiringCache
-from flywheel_reader.errors import ApiServerUnreachable, Unauthorized
+from flywheel_reader.errors import ApiServerUnreachable, Busy, Unauthorized
 
 AUDIENCE = "flywheel-reader"
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 MAX_TOKEN_BYTES = 16 << 10
 MAX_CACHED = 2048
 ACCEPTED_SECONDS, REFUSED_SECONDS = 60.0, 10.0
-HEADERS = ("x-flywheel-authorization", "authorization")  # the API server's proxy removes the second
+MAX_REVIEWS = 4  # of one peer at a time: the API server's client has threads for more than one peer
+MAX_WAITING = 32  # requests of one peer whose tokens are not reviewed yet
+HEADERS = ("authorization", "x-flywheel-authorization")  # the API server's proxy removes the first
 HINT = f"send 'Authorization: Bearer TOKEN' with a token that 'kubectl create token SERVICEACCOUNT --audience={AUDIENCE}' makes"
 
 
@@ -37,19 +41,38 @@ class Authenticator:
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
-        self._cache: ExpiringCache[bytes, Caller | str] = ExpiringCache(MAX_CACHED)
+        self._accepted: ExpiringCache[bytes, Caller] = ExpiringCache(MAX_CACHED)
+        self._refused: ExpiringCache[bytes, str] = ExpiringCache(MAX_CACHED)  # apart, so that it removes no good one
+        self._waiting: Counter[str] = Counter()
+        self._slots: dict[str, asyncio.Semaphore] = {}
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
-        """The caller. Raises Unauthorized and ApiServerUnreachable."""
+    async def authenticate(self, headers: Mapping[str, str], peer: str) -> Caller:
+        """The caller. `peer` is the address that sent the request. Raises Unauthorized, ApiServerUnreachable and Busy."""
         token = _bearer_token(headers)
         key = hashlib.sha256(token.encode()).digest()
-        found = self._cache.get(key)
+        found: Caller | str | None = self._accepted.get(key) or self._refused.get(key)
         if found is None:
-            found = await self._review(token, key)
-            ttl = REFUSED_SECONDS if isinstance(found, str) else _accepted_seconds(token)
-            self._cache.put(key, found, ttl)
+            found = await self._review_in_turn(token, key, peer)
         if isinstance(found, str):
             raise Unauthorized(found)
+        return found
+
+    async def _review_in_turn(self, token: str, key: bytes, peer: str) -> Caller | str:
+        """Reviews a few tokens of each peer at a time, so that made-up ones of one delay no other."""
+        if self._waiting[peer] >= MAX_WAITING:
+            raise Busy(f"{MAX_WAITING} requests of this address wait for a TokenReview; retry in a few seconds")
+        self._waiting[peer] += 1
+        try:
+            async with self._slots.setdefault(peer, asyncio.Semaphore(MAX_REVIEWS)):
+                found = self._accepted.get(key) or self._refused.get(key) or await self._review(token, key)
+        finally:
+            self._waiting[peer] -= 1
+            if not self._waiting[peer]:
+                del self._waiting[peer], self._slots[peer]
+        if isinstance(found, Caller):
+            self._accepted.put(key, found, _accepted_seconds(token))
+        else:
+            self._refused.put(key, found, REFUSED_SECONDS)
         return found
 
     async def _review(self, token: str, key: bytes) -> Caller | str:

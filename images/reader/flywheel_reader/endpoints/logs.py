@@ -1,7 +1,6 @@
 """The log of a trial's main container, and the curves that it logged."""
 
 import hashlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.responses import Response
@@ -10,7 +9,7 @@ from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
 from flywheel_reader.endpoints.trials import TRIAL, find_trial, tracking_digest
 from flywheel_reader.errors import NotFound, TooLarge
-from flywheel_reader.responses import SAFE_HEADERS, bytes_response, is_unchanged, json_response, not_modified
+from flywheel_reader.responses import SAFE_HEADERS, content_response, is_unchanged, json_response, not_modified
 from flywheel_reader.store.artifacts import Artifacts, File
 from flywheel_reader.tracking.curves import CurveReader
 from flywheel_reader.tracking.log import unpack
@@ -40,11 +39,7 @@ async def get_log(call: Call) -> Response:
     tail = call.query["tailBytes"]
     if tail is not None:
         return Response(text[max(0, len(text) - tail) :], headers=SAFE_HEADERS, media_type=TEXT)
-
-    async def open_stream(start: int, end: int) -> AsyncIterator[bytes]:
-        yield text[start:end]
-
-    return await bytes_response(call.headers, len(text), etag, TEXT, open_stream)
+    return content_response(call.headers, text, etag, TEXT)
 
 
 async def get_curves(call: Call) -> Response:
