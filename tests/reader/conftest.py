@@ -47,7 +47,7 @@ def reader_process(
         sys.executable, "-m", "flywheel_reader", "--host", "127.0.0.1", "--port", str(port),
         "--stores", str(folder / "stores"), "--api-server", cluster.url, "--credentials", str(folder),
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "2"}  # as in the chart
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log, env=environment) as process:
         try:
             wait_until(lambda: is_listening(port) or process.poll() is not None, 60)
