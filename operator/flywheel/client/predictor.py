@@ -20,6 +20,7 @@ from flywheel.client.transport.reader import read_bounded, response_error
 
 if TYPE_CHECKING:
     import pandas as pd
+    from urllib3 import BaseHTTPResponse
 
 Rows = Sequence[Mapping[str, Any]]
 MAX_ROWS = 10_000  # of one request, as the server has it
@@ -103,28 +104,25 @@ class Predictor:
             yield found
 
     def _request(self, body: Body) -> Prediction:
-        for _ in range(MAX_RETRIES):
-            found = self._try_request(body)
-            if isinstance(found, Prediction):
-                return found
-            self.sleep(found)
-        last = self._try_request(body, is_last=True)
-        if isinstance(last, Prediction):
-            return last
-        raise FlywheelError(f"InferenceService '{self.service}' is busy; try again later", reason="Busy", status=503)
-
-    def _try_request(self, body: Body, *, is_last: bool = False) -> Prediction | float:
-        """Returns the predictions, or the seconds after which a service that is busy wants to be asked again."""
+        """Sends the rows, and again where a busy service says after how many seconds."""
         path = f"/v2/models/{quote(self.service, safe='')}/predict"
         headers = {"Content-Type": body.content_type}
-        response = self.endpoint.open("POST", path, headers=headers, body=body.content, read_seconds=PREDICT_SECONDS)
-        with closing(response):
-            seconds = response.headers.get("Retry-After", "")
-            if response.status in RETRIED and seconds.isdigit() and not is_last:
-                return min(float(seconds), MAX_RETRY_SECONDS)
-            if response.status != HTTPStatus.OK:
-                raise self._with_condition(response_error(response, self.endpoint.place))
-            raw = read_bounded(response, MAX_RESPONSE_BYTES, self.endpoint.place)
+        retries = 0
+        while True:
+            response = self.endpoint.open(
+                "POST", path, headers=headers, body=body.content, read_seconds=PREDICT_SECONDS
+            )
+            with closing(response):
+                seconds = response.headers.get("Retry-After", "")
+                if response.status not in RETRIED or not seconds.isdigit() or retries == MAX_RETRIES:
+                    return self._read_prediction(response)
+            self.sleep(min(float(seconds), MAX_RETRY_SECONDS))
+            retries += 1
+
+    def _read_prediction(self, response: "BaseHTTPResponse") -> Prediction:
+        if response.status != HTTPStatus.OK:
+            raise self._with_condition(response_error(response, self.endpoint.place))
+        raw = read_bounded(response, MAX_RESPONSE_BYTES, self.endpoint.place)
         try:
             found = json.loads(raw)
             return Prediction(str(found.get("model_version", "")), list(found["predictions"]))
