@@ -15,6 +15,7 @@ import yaml
 from e2e.cluster import cluster, paths
 
 Object = dict[str, Any]
+STORE_PATIENCE_SECONDS, RETRY_PAUSE_SECONDS = 60, 1.0
 
 
 class KubectlFailed(Exception):
@@ -121,25 +122,57 @@ def store_environment() -> dict[str, str]:
 
 
 def store(account: tuple[str, str] | None = None) -> Any:
-    """A boto3 client of the trial store, with the key of the root account unless another one is given."""
+    """A boto3 client of the trial store, with the key of the root account unless another one is given.
+
+    Each of its requests waits for a store that restarts, as it does whenever a story changes the store's accounts.
+    """
+    environment = store_environment()
+    key_id, secret = account or (environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
+    return patient_s3_client(
+        environment["AWS_ENDPOINT_URL"], key_id, secret, environment.get("AWS_REGION", "us-east-1")
+    )
+
+
+def patient_s3_client(endpoint: str, key_id: str, secret: str, region: str) -> Any:
+    """A boto3 client whose requests are sent again, for a minute, until it is the store that responds."""
     import boto3
     from botocore.config import Config
 
-    environment = store_environment()
-    key_id, secret = account or (environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
-    return boto3.client(
+    client = boto3.client(
         "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        endpoint_url=endpoint,
         aws_access_key_id=key_id,
         aws_secret_access_key=secret,
-        region_name=environment.get("AWS_REGION", "us-east-1"),
+        region_name=region,
         config=Config(
             s3={"addressing_style": "path"},
-            retries={"mode": "standard", "max_attempts": 8},  # one story ends the store's pod while others upload
+            retries={"mode": "standard", "total_max_attempts": 1},  # `_pause_before_retry` alone decides
+            connect_timeout=5,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
     )
+    client.meta.events.register("needs-retry.s3", _pause_before_retry)
+    return client
+
+
+def _pause_before_retry(
+    response: tuple[Any, Object] | None, operation: Any, attempts: int, caught_exception: Exception | None, **_: Any
+) -> float | None:
+    """The seconds until botocore sends a request again; None if the response is the store's own, or a minute is over.
+
+    A status without the store's XML comes from whatever has the address between two pods of the store: botocore then takes the status for
+    the code. A response to HEAD never has XML, so that 404 is believed there.
+    """
+    from botocore.exceptions import HTTPClientError
+
+    if attempts > STORE_PATIENCE_SECONDS / RETRY_PAUSE_SECONDS:
+        return None
+    if response is None:
+        return RETRY_PAUSE_SECONDS if isinstance(caught_exception, HTTPClientError) else None
+    status, parsed = response[0].status_code, response[1]
+    is_foreign = parsed.get("Error", {}).get("Code") == str(status) and operation.http["method"] != "HEAD"
+    return RETRY_PAUSE_SECONDS if status >= 500 or is_foreign else None
 
 
 def bucket() -> str:

@@ -59,8 +59,6 @@ def status_of_list(key: tuple[str, str]) -> int:
         response: dict[str, Any] = client.list_objects_v2(Bucket=kube.bucket(), Prefix=f"{TENANT}/")
     except botocore.exceptions.ClientError as error:
         response = error.response
-    except botocore.exceptions.ConnectionError:
-        return 0  # the node's port does not lead to the new pod yet
     return int(response["ResponseMetadata"]["HTTPStatusCode"])
 
 
