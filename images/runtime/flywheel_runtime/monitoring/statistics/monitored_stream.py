@@ -172,15 +172,15 @@ class _StreamState:
         return _StreamState(**{**vars(self), **changes})
 
     def to_json(self) -> State:
-        def rounded(values: Array | None, digits: int) -> Any:
+        def round_array(values: Array | None, digits: int) -> Any:
             return None if values is None else np.round(values, digits).tolist()
 
         return {
             "v": 1,
-            "logEvidence": rounded(self.log_evidence, 4),
+            "logEvidence": round_array(self.log_evidence, 4),
             "starts": list(self.starts),
-            "learned": rounded(self.learned, 2),
-            "previous": rounded(self.previous, 0),
+            "learned": round_array(self.learned, 2),
+            "previous": round_array(self.previous, 0),
             "averages": asdict(self.averages),
             "looks": self.looks,
             "active": self.active,

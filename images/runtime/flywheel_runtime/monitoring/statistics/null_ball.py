@@ -17,7 +17,7 @@ MAX_LOG_PULL = 25.0
 
 
 def hellinger_distance(root_reference: Array, shares: Array) -> Array:
-    """d (…) = 2 ||sqrt(q) - sqrt(p)||, 0 to 2.83, of sqrt(p) (…, bins) and q (…, bins). PSI is at least its square."""
+    """Distances d (…) = 2 ||sqrt(q) - sqrt(p)||, from 0 to 2.83, of sqrt(p) (…, bins) and q (…, bins). PSI is at least its square."""
     distance: Array = 2 * np.sqrt(((np.sqrt(shares) - root_reference) ** 2).sum(axis=-1))
     return distance
 

@@ -55,7 +55,7 @@ def binary_divergence(share: ArrayLike, other: ArrayLike) -> Array:
 
 
 def log_sum_exp(values: Array, axis: int = -1) -> Array:
-    """log(sum(exp(values))) along an axis without overflow."""
+    """The logarithm of sum(exp(values)) along an axis without overflow."""
     highest = np.max(values, axis=axis, keepdims=True)
     highest = np.where(np.isfinite(highest), highest, 0.0)
     with np.errstate(divide="ignore"):
