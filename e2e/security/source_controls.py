@@ -60,9 +60,37 @@ SOURCE_CONTROLS = (
     SourceControl(
         "a refusal does not say whether a trial exists",
         "images/reader/flywheel_reader/endpoints/trials.py",
-        "    if record is None and may_list:\n",
+        "    if kinds == frozenset(RESOURCES):\n",
         "    if record is None:\n",
         ("tests/reader/test_trials.py::test_who_may_get_one_experiment_reads_its_trials_alone",),
+    ),
+    SourceControl(
+        "bytes of a model are those that were verified",
+        "images/reader/flywheel_reader/endpoints/model_versions.py",
+        'digest = ((await call.object(RESOURCE, name)).get("status") or {}).get("digest")',
+        'digest = (await call.object(RESOURCE, name))["spec"]["source"]["artifact"]["digest"]',
+        ("tests/reader/test_rights.py::test_a_version_that_is_not_verified_opens_no_artifact_that_its_spec_names",),
+    ),
+    SourceControl(
+        "one address has a share of the reader's connections",
+        "images/reader/flywheel_reader/server/connections.py",
+        ">= self._max_of_peer:",
+        ">= self._max:",
+        ("tests/reader/server/test_connections.py::test_one_peer_has_a_share_and_busy_connections_stay",),
+    ),
+    SourceControl(
+        "heavy work is done in turn among namespaces",
+        "images/reader/flywheel_reader/fair_slots.py",
+        "chosen = min(possible, key=self._last_turns)",
+        "chosen = possible[0]",
+        ("tests/reader/test_fair_slots.py::test_a_namespace_with_many_requests_delays_another_by_one",),
+    ),
+    SourceControl(
+        "rows are decoded by what they may take",
+        "images/reader/flywheel_reader/tables/parquet_sizes.py",
+        "(FIXED_BYTES + max(chunk.longest for chunk in chunks))",
+        "FIXED_BYTES",
+        ("tests/reader/tables/test_parquet_sizes.py::test_one_long_text_in_every_row_is_decoded_in_small_batches",),
     ),
     SourceControl(
         "the reader's account may only read",

@@ -42,17 +42,18 @@ def reader_process(
         stores.mkdir(parents=True)
         for key, value in s3.env(BUCKET).items():
             (stores / key).write_text(value)
-    port = free_port()
+    port, health_port = free_port(), free_port()
     command = [
         sys.executable, "-m", "flywheel_reader", "--host", "127.0.0.1", "--port", str(port),
-        "--stores", str(folder / "stores"), "--api-server", cluster.url, "--credentials", str(folder),
+        "--health-port", str(health_port), "--stores", str(folder / "stores"), "--api-server", cluster.url, "--credentials", str(folder),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "2"}  # as in the chart
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log, env=environment) as process:
         try:
             wait_until(lambda: is_listening(port) or process.poll() is not None, 60)
             assert process.poll() is None, (folder / "log").read_text()
-            yield RunningReader(port, process.pid, cluster, Seeds.of_server(s3, BUCKET, "shop"), s3, folder / "stores")
+            seeds = Seeds.of_server(s3, BUCKET, "shop")
+            yield RunningReader(port, health_port, process.pid, cluster, seeds, s3, folder / "stores")
         finally:
             process.terminate()
             assert process.wait(20) == 0, (folder / "log").read_text()

@@ -34,8 +34,9 @@ class Route:
 
 def _trial(path: str = "", shows: str = SECRET) -> Route:
     template = {"files/curve.txt": "/files/{path}"}.get(path, f"/{path}" if path else "")
+    base = f"/trials/{TRIAL}/{path}".rstrip("/")
     return Route(
-        f"/trials/{{id}}{template}", f"/trials/{TRIAL}/{path}".rstrip("/"), ("get", "experiments", EXPERIMENT), shows
+        f"/trials/{{id}}{template}", f"{base}?experiment={EXPERIMENT}", ("get", "experiments", EXPERIMENT), shows
     )
 
 
@@ -47,12 +48,12 @@ ROUTES = (
     Route("/trials", f"/trials?experiment={EXPERIMENT}", ("get", "experiments", EXPERIMENT)),
     Route("/trials", f"/trials?pipeline={PIPELINE}", ("get", "trainingpipelines", PIPELINE)),
     _trial(),
-    Route("/trials/{id}", f"/trials/{STEP}", ("get", "trainingruns", RUN)),
+    Route("/trials/{id}", f"/trials/{STEP}?run={RUN}", ("get", "trainingruns", RUN)),
     _trial("log"),
     _trial("curves"),
     _trial("files/curve.txt"),
-    Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{TRIAL}/outputs/model/evaluation.json", ("get", "experiments", EXPERIMENT)),
-    Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{EVALUATION}/outputs/evaluation/report.md", ("get", "trainingruns", GONE_RUN)),
+    Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{TRIAL}/outputs/model/evaluation.json?experiment={EXPERIMENT}", ("get", "experiments", EXPERIMENT)),
+    Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{EVALUATION}/outputs/evaluation/report.md?run={GONE_RUN}", ("get", "trainingruns", GONE_RUN)),
     Route("/modelversions/{name}", f"/modelversions/{VERSION}", ("get", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/evaluation.json", ("get", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/model.onnx", ("read-data", "modelversions", VERSION)),
@@ -137,6 +138,7 @@ def objects(digests: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
         "kind": "ModelVersion",
         "metadata": {"name": VERSION},
         "spec": {"model": "delay", "source": {"artifact": {"digest": digests["model"]}}},
+        "status": {"digest": digests["model"]},
     }
     steps = [{"name": "evaluate", "state": "Succeeded", "outputs": {"evaluation": digests["evaluation"]}}]
     run = {

@@ -18,6 +18,7 @@ class RunningReader:
     """A reader in its own process."""
 
     port: int
+    health_port: int
     pid: int
     cluster: ClusterDouble
     seeds: Seeds

@@ -8,7 +8,8 @@ import pytest
 
 from flywheel_reader.app import ENDPOINTS
 from flywheel_reader.openapi import openapi_path
-from tests.reader.routes import BASE, ROUTES, SECRET, TRIAL, Route, objects, seed_store
+from tests.reader.cluster_double import ACCESS_REVIEWS, TOKEN_REVIEWS
+from tests.reader.routes import BASE, ROUTES, SECRET, TRIAL, VERSION, Route, objects, seed_store
 from tests.reader.running_reader import RunningReader
 
 pytestmark = pytest.mark.integration
@@ -121,3 +122,24 @@ def test_an_api_server_that_is_away_lets_nobody_in(reader: RunningReader) -> Non
 def test_nothing_can_be_written(reader: RunningReader, method: str) -> None:
     for route in ROUTES:
         assert reader.get(BASE.format(namespace="shop") + route.path, method=method).status == 405
+
+
+def test_a_caller_without_a_right_costs_two_reviews_whether_a_trial_exists_or_not(reader: RunningReader) -> None:
+    asked = []
+    for trial in (TRIAL, "uid-delay.trial-77"):
+        reader.cluster.requests.clear()
+        status, _ = get_as(reader, Route("", f"/trials/{trial}", ("", "", "")))
+        assert status == 403
+        asked.append(list(reader.cluster.requests))
+
+    assert asked[0] == asked[1]
+    assert {path for _, path in asked[0]} == {TOKEN_REVIEWS, ACCESS_REVIEWS}
+
+
+def test_a_version_that_is_not_verified_opens_no_artifact_that_its_spec_names(reader: RunningReader) -> None:
+    version = reader.cluster.objects["modelversions", "shop", VERSION]
+    reader.cluster.objects["modelversions", "shop", "made-up"] = {**version, "status": {}}
+
+    for path in ("", "/files/model.onnx", "/files/evaluation.json"):
+        response = reader.get(f"{BASE.format(namespace='shop')}/modelversions/made-up{path}")
+        assert (response.status, response.reason) == (404, "NotFound")

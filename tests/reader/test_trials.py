@@ -135,13 +135,15 @@ def test_who_may_get_one_experiment_reads_its_trials_alone(reader: RunningReader
         return reader.get(path, "token-of-bob").status
 
     assert status(f"{TRIALS}?experiment=other") == 200
-    assert status(f"{TRIALS}/uid-1.trial-598") == 200
+    assert status(f"{TRIALS}/uid-1.trial-598?experiment=other") == 200
+    assert status(f"{TRIALS}/uid-1.trial-2?experiment=other") == status(f"{TRIALS}/absent?experiment=other") == 404
+    assert status(f"{TRIALS}/uid-1.trial-2?experiment=delay") == 403
     assert status(f"{TRIALS}?experiment=delay") == 403
     assert status(TRIALS) == 403
-    hidden = reader.get(f"{TRIALS}/uid-1.trial-2", "token-of-bob")
+    hidden = reader.get(f"{TRIALS}/uid-1.trial-598", "token-of-bob")
     absent = reader.get(f"{TRIALS}/uid-1.trial-3000", "token-of-bob")
     assert hidden.status == absent.status == 403
-    assert hidden.message.replace("trial-2", "") == absent.message.replace("trial-3000", "")
+    assert hidden.message.replace("trial-598", "") == absent.message.replace("trial-3000", "")
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def reader(folder: Path, s3: s3_server.Server, api_server: str) -> Iterator[tupl
     port = free_port()
     command = [
         sys.executable, "-m", "flywheel_reader", "--host", "127.0.0.1", "--port", str(port),
-        "--stores", str(folder / "stores"), "--api-server", api_server, "--credentials", str(folder),
+        "--health-port", str(free_port()), "--stores", str(folder / "stores"), "--api-server", api_server, "--credentials", str(folder),
     ]  # fmt: skip
     environment = {
         **os.environ,

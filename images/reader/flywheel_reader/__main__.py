@@ -16,12 +16,13 @@ from flywheel_reader.access.objects import Objects
 from flywheel_reader.access.rights import Rights
 from flywheel_reader.app import build_app
 from flywheel_reader.call import Services
+from flywheel_reader.fair_slots import FairSlots
 from flywheel_reader.namespaces import Namespaces
+from flywheel_reader.server.probes import ProbeServer
+from flywheel_reader.server.protocol import BoundedProtocol
 from flywheel_reader.store.credentials import Credentials
 
 STORES = Path("/etc/flywheel/stores")
-MAX_CONNECTIONS = 256
-MAX_HEAVY_REQUESTS = 2
 MAX_HEADER_BYTES = 32 << 10
 KEEP_ALIVE_SECONDS = 30
 DRAIN_SECONDS = 20
@@ -30,8 +31,8 @@ DRAIN_SECONDS = 20
 def build_services(api_server: str, credentials: Path, stores: Path) -> Services:
     """What one process has."""
     api = ApiServer(api_server, credentials)
-    namespaces = Namespaces(Credentials(stores))
-    return Services(Authenticator(api), Rights(api), Objects(api), namespaces, asyncio.Semaphore(MAX_HEAVY_REQUESTS))
+    heavy = FairSlots()
+    return Services(Authenticator(api), Rights(api), Objects(api), Namespaces(Credentials(stores), heavy), heavy)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="flywheel_reader", description=__doc__)
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--port", type=int, default=8080, help="port to listen on")
+    parser.add_argument("--health-port", type=int, default=8081, help="port for probes alone")
     parser.add_argument("--stores", type=Path, default=STORES, help="folder with the store's Secret of each namespace")
     parser.add_argument("--api-server", default="", help="URL of the API server; in a pod it is known")
     parser.add_argument(
@@ -55,14 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             build_app(build_services(url, options.credentials, options.stores)),
             host=options.host,
             port=options.port,
-            http="h11",  # bounds the head of a request
+            http=BoundedProtocol,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             ws="none",
             lifespan="off",
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
             log_config=None,
@@ -70,8 +71,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     )
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has ended in good order
-    server.run()
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(_serve(server, options.host, options.health_port))
     return 0 if server.started else 1
+
+
+async def _serve(server: uvicorn.Server, host: str, health_port: int) -> None:
+    probes = ProbeServer()
+    await probes.start(host, health_port)
+    try:
+        await server.serve()
+    finally:
+        probes.close()
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from flywheel_reader.call import Call, Services
-from flywheel_reader.delivery import RunningRequests, deliver
 from flywheel_reader.endpoint import Endpoint, parse_query
 from flywheel_reader.endpoints import datasets, logs, model_versions, predictions, training_runs, trial_outputs, trials
 from flywheel_reader.errors import BadRequest, NotFound, ReaderError
 from flywheel_reader.metrics import Metrics
 from flywheel_reader.openapi import openapi_document, openapi_path
 from flywheel_reader.responses import error_response, json_response
+from flywheel_reader.server.delivery import RunningRequests, deliver
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *trials.ENDPOINTS,

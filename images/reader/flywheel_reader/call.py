@@ -1,7 +1,7 @@
 """What every endpoint works with: the request of a caller, and the services of the process."""
 
-import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from flywheel_reader.access.callers import Authenticator, Caller
 from flywheel_reader.access.objects import Objects
 from flywheel_reader.access.rights import DATA_VERB, Rights
 from flywheel_reader.errors import NotFound
+from flywheel_reader.fair_slots import FairSlots
 from flywheel_reader.namespaces import Namespaces, NamespaceStore
 
 
@@ -20,7 +21,7 @@ class Services:
     rights: Rights
     objects: Objects
     namespaces: Namespaces
-    heavy: asyncio.Semaphore  # for requests that hold megabytes
+    heavy: FairSlots  # for requests that hold megabytes
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Call:
     async def is_allowed(self, verb: str, resource: str, name: str = "") -> bool:
         """Whether the caller may `verb` the resource in the namespace."""
         return await self.services.rights.is_allowed(self.caller, verb, resource, self.namespace, name)
+
+    def heavy_slot(self) -> AbstractAsyncContextManager[None]:
+        """A turn for work that holds megabytes, fair among namespaces and callers. Raises TooSlow beyond its time."""
+        return self.services.heavy.turn(self.namespace, self.caller.username)
 
     def store(self) -> NamespaceStore:
         """The namespace's store, for a caller whose right was checked. Raises NotFound."""

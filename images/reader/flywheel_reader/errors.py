@@ -63,6 +63,10 @@ class StoreUnreachable(ReaderError):
     status, reason = 503, "StoreUnreachable"
 
 
+class TooSlow(StoreUnreachable):
+    """The store gives what was wanted too slowly."""
+
+
 class StoredDataInvalid(ReaderError):
     """Bytes in the store that are not what their digest or their format says."""
 

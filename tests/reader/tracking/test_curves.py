@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel_reader.tracking.curves import MAX_CURVES, MAX_LINE_BYTES, CurveReader
+from flywheel_reader.tracking.curves import MAX_CURVES, MAX_LINE_BYTES, MAX_POINTS, CurveReader
 from tests.examples import examples
 
 
@@ -101,3 +101,32 @@ def test_many_metrics_are_bounded_and_the_others_are_named() -> None:
     assert found["leftOut"] == [f"m{number:04d}" for number in range(MAX_CURVES, MAX_CURVES + 10)]
     assert list(read(text, "m0300", chunk=1 << 16)["curves"]) == []
     assert list(read(text, "m0260", chunk=1 << 16)["curves"]) == ["m0260"]
+
+
+def test_many_curves_have_a_bounded_number_of_points_together() -> None:
+    text = b"".join(lines([float(step) for step in range(2000)], f"metric-{number}") for number in range(100))
+
+    found = read(text, max_points=2000, chunk=1 << 16)
+
+    assert len(found["curves"]) == 100
+    assert sum(map(len, found["curves"].values())) <= MAX_POINTS
+    assert all(shown["points"] == 2000 for shown in found["downsampled"].values())
+    assert all(max(value for _, value, _ in points) == 1999 for points in found["curves"].values())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"step": 1%s, "name": "a", "value": NaN}' % (b"0" * 400),
+        b'{"step": 1, "name": "%s", "value": 1}' % (b"a" * 2000),
+    ],
+    ids=["a huge step", "a long name"],
+)
+def test_a_line_that_no_curve_has_is_unreadable(line: bytes) -> None:
+    assert read(line + b"\n") == {"curves": {}, "downsampled": {}, "unreadableLines": 1}
+
+
+def test_a_long_time_is_left_out() -> None:
+    line = json.dumps({"step": 0, "name": "a", "value": 1, "time": "x" * 1000}).encode()
+
+    assert read(line)["curves"] == {"a": [[0, 1.0, None]]}

@@ -63,10 +63,11 @@ def test_what_is_before_a_lost_segment_is_left_out() -> None:
     assert log.index.left_out == 3 * SEGMENT_RECORDS
 
 
-def test_a_segment_that_is_large_unpacked_is_read_record_by_record() -> None:
+@pytest.mark.parametrize("content", [b"\n" * (17 << 20), b"ab\n" * (5 << 20)], ids=["large", "of many lines"])
+def test_a_segment_that_is_none_is_read_record_by_record(content: bytes) -> None:
     folder = Folder()
     Seeds(folder.objects.__setitem__).records([new_record(number) for number in range(1, 2 * SEGMENT_RECORDS)])
-    folder.objects["tracking/segments/0000000001.json.gz"] = gzip.compress(b"\n" * (17 << 20))
+    folder.objects["tracking/segments/0000000001.json.gz"] = gzip.compress(content)
     log = log_of(folder)
 
     asyncio.run(log.refresh())

@@ -7,10 +7,11 @@ from starlette.responses import Response
 
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
-from flywheel_reader.endpoints.trials import TRIAL, find_trial, tracking_digest
+from flywheel_reader.endpoints.trials import OWNER, TRIAL, TRIAL_RIGHT, find_trial, tracking_digest
 from flywheel_reader.errors import NotFound, TooLarge
 from flywheel_reader.responses import SAFE_HEADERS, content_response, is_unchanged, json_response, not_modified
-from flywheel_reader.store.artifacts import Artifacts, File
+from flywheel_reader.store.artifacts import Artifacts
+from flywheel_reader.store.manifests import File
 from flywheel_reader.tracking.curves import CurveReader
 from flywheel_reader.tracking.log import unpack
 from flywheel_reader.workers import run_in_worker
@@ -20,7 +21,6 @@ MAX_LOG_BYTES = 12 << 20  # collect stores the last 10 MiB
 MAX_CURVE_BYTES = 256 << 20
 MAX_POINTS = 10_000
 TEXT = "text/plain; charset=utf-8"
-RIGHT = "get experiments NAME or trainingruns NAME"
 
 
 async def get_log(call: Call) -> Response:
@@ -33,7 +33,7 @@ async def get_log(call: Call) -> Response:
     etag = f'"{file.sha256}-text"'
     if is_unchanged(call.headers, etag):
         return not_modified(etag)
-    async with call.services.heavy:
+    async with call.heavy_slot():
         packed = await call.store().artifacts.read(file, MAX_LOG_BYTES)
         text = await run_in_worker(unpack, packed, MAX_LOG_BYTES)
     tail = call.query["tailBytes"]
@@ -53,7 +53,7 @@ async def get_curves(call: Call) -> Response:
     etag = f'"{file.sha256}-{asked}"'
     if is_unchanged(call.headers, etag):
         return not_modified(etag)
-    async with call.services.heavy:
+    async with call.heavy_slot():
         curves = await _read_curves(call.store().artifacts, file, CurveReader(names, max_points))
     return json_response(curves, headers={"ETag": etag})
 
@@ -79,18 +79,19 @@ ENDPOINTS = (
         f"{TRIAL}/log",
         get_log,
         "The last 10 MiB of main's output; takes the header Range",
-        RIGHT,
-        (Parameter("tailBytes", "The last bytes alone", "integer", None, 1, MAX_LOG_BYTES),),
+        TRIAL_RIGHT,
+        (Parameter("tailBytes", "The last bytes alone", "integer", None, 1, MAX_LOG_BYTES), *OWNER),
         ("text/plain",),
     ),
     Endpoint(
         f"{TRIAL}/curves",
         get_curves,
         "The curves of metrics: [step, value, time] of each point, down-sampled beyond maxPoints",
-        RIGHT,
+        TRIAL_RIGHT,
         (
             Parameter("metric", "The curves of these metrics alone; may be repeated", repeated=True),
             Parameter("maxPoints", "The most points of each curve", "integer", 1000, 10, MAX_POINTS),
+            *OWNER,
         ),
     ),
 )

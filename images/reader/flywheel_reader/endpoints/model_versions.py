@@ -7,7 +7,8 @@ from flywheel_reader.endpoint import Endpoint
 from flywheel_reader.endpoints.artifact_files import describe_file, file_response
 from flywheel_reader.errors import NotFound
 from flywheel_reader.responses import json_response
-from flywheel_reader.store.artifacts import DIGEST, File
+from flywheel_reader.store.artifacts import DIGEST
+from flywheel_reader.store.manifests import File
 
 VERSION = "/v1/namespaces/{namespace}/modelversions/{name}"
 REPORTS = frozenset({"evaluation.json", "signature.json", "run.json"})
@@ -41,15 +42,11 @@ async def get_file(call: Call) -> Response:
 
 
 async def _digest(call: Call) -> str:
-    """The artifact of a version: of the one that is served, else of its source."""
+    """The artifact of a version that was verified. Its spec may name any artifact of the namespace, and opens none."""
     name = call.path["name"]
-    version = await call.object(RESOURCE, name)
-    source = (version.get("spec") or {}).get("source") or {}
-    digest = (version.get("status") or {}).get("digest") or (source.get("artifact") or {}).get("digest")
+    digest = ((await call.object(RESOURCE, name)).get("status") or {}).get("digest")
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
-        raise NotFound(
-            f"ModelVersion '{name}' has no artifact in the store yet; its condition Ready says what it waits for"
-        )
+        raise NotFound(f"ModelVersion '{name}' is not verified yet; its condition Ready says what it waits for")
     return digest
 
 

@@ -31,7 +31,7 @@ async def get_predictions(call: Call) -> Response:
     bucket = call.store().bucket
     folder = f"predictions/{call.path['name']}/rows/"
     limit = call.query["limit"]
-    async with call.services.heavy:
+    async with call.heavy_slot():
         files, last = await _read_files(bucket, folder, start, end, after)
         body = await run_in_worker(encode_rows, files, Window((), call.query["offset"], limit), "json")
     rest: dict[str, object] = {"total": None, "next": body.next_offset, "from": _text(start), "to": _text(end)}

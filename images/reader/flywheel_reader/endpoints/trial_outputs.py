@@ -7,7 +7,7 @@ from flywheel_reader.endpoint import Endpoint
 from flywheel_reader.endpoints.artifact_files import file_response
 from flywheel_reader.endpoints.model_versions import REPORTS
 from flywheel_reader.endpoints.records import output_digest
-from flywheel_reader.endpoints.trials import TRIAL, find_trial
+from flywheel_reader.endpoints.trials import OWNER, TRIAL, TRIAL_RIGHT, find_trial
 from flywheel_reader.errors import NotFound
 
 # Whoever may get the trial may read these files; a model's bytes are data, which only the right on a ModelVersion opens.
@@ -34,7 +34,8 @@ ENDPOINTS = (
         f"{TRIAL}/outputs/{{output}}/{{path:path}}",
         get_output_file,
         "A report of a model or an evaluation: model/evaluation.json, signature.json, run.json; evaluation/report.json, report.md",
-        "get experiments NAME or trainingruns NAME",
+        TRIAL_RIGHT,
+        OWNER,
         media_types=("application/octet-stream",),
     ),
 )

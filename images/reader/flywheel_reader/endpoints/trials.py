@@ -1,7 +1,8 @@
 """Records of trials and steps: lists and single ones, their logs, curves and files."""
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.responses import Response
@@ -12,7 +13,7 @@ from flywheel_reader.endpoints.artifact_files import describe_files, file_respon
 from flywheel_reader.endpoints.records import RESOURCES, existing_objects, is_hidden, output_digest
 from flywheel_reader.errors import BadRequest, Forbidden, NotFound, StoreUnreachable
 from flywheel_reader.responses import json_response
-from flywheel_reader.store.artifacts import File
+from flywheel_reader.store.manifests import File
 from flywheel_reader.tracking.columns import Column
 from flywheel_reader.tracking.earlier_results import read_earlier_trials
 from flywheel_reader.tracking.filters import parse_filter, parse_order
@@ -85,31 +86,52 @@ async def _readable(call: Call) -> tuple[frozenset[str], tuple[tuple[Column, str
 async def find_trial(call: Call) -> dict[str, Any]:
     """The record in the path, if the caller may get its object.
 
-    One that is forbidden and one that does not exist look the same to a caller who may not list all of them. Raises
-    Forbidden, NotFound, StoreUnreachable.
+    The right is checked before the store is touched: on the object that the query names, else on all. So what is forbidden and
+    what does not exist are the same to a caller, also in time. Raises Forbidden, NotFound, StoreUnreachable.
     """
-    may_list = all([await call.is_allowed("list", resource) for resource in RESOURCES.values()])
-    try:
-        record = await _find_record(call)
-    except (NotFound, StoreUnreachable):
-        if may_list:
-            raise
-        record = None
-    resource = RESOURCES.get(str((record or {}).get("kind")))
-    if record is not None and resource and await call.is_allowed("get", resource, str(record["name"])):
+    owner = _named_owner(call)
+    if owner is None:
+        kinds = frozenset([kind for kind, resource in RESOURCES.items() if await call.is_allowed("get", resource)])
+    else:
+        await call.require(RESOURCES[owner.kind], owner.name)
+        kinds = frozenset({owner.kind})
+    record = await _find_record(call, owner) if kinds else None
+    if record is not None and str(record.get("kind")) in kinds and owner in (None, Owner.of_record(record)):
+        await call.require(RESOURCES[str(record["kind"])], str(record["name"]))
         return record
-    name, namespace = call.path["id"], call.namespace
-    if record is None and may_list:
+    trial, namespace = call.path["id"][:120], call.namespace
+    if owner is not None:
+        raise NotFound(f"{owner.kind} '{owner.name}' has no trial {trial!r} in namespace '{namespace}'")
+    if kinds == frozenset(RESOURCES):
         raise NotFound(
-            f"trial {name[:120]!r} does not exist in namespace '{namespace}'; /v1/namespaces/{namespace}/trials lists those that do"
+            f"trial {trial!r} does not exist in namespace '{namespace}'; /v1/namespaces/{namespace}/trials lists those that do"
         )
     raise Forbidden(
-        f"{call.caller.username[:300]!r} may not get the Experiment or TrainingRun of trial {name[:120]!r} in namespace "
-        f"'{namespace}', or it does not exist; ask for a RoleBinding with ClusterRole 'view' there"
+        f"{call.caller.username[:300]!r} may not get all Experiments and TrainingRuns of namespace '{namespace}'; name that of trial "
+        f"{trial!r} with ?experiment=NAME or ?run=NAME, or ask for a RoleBinding with ClusterRole 'view' there"
     )
 
 
-async def _find_record(call: Call) -> dict[str, Any] | None:
+class Owner(NamedTuple):
+    """An Experiment or a TrainingRun by its name."""
+
+    kind: str
+    name: str
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Owner":
+        """Whose record it is."""
+        return cls(str(record.get("kind")), str(record.get("name")))
+
+
+def _named_owner(call: Call) -> Owner | None:
+    experiment, run = call.query["experiment"], call.query["run"]
+    if experiment and run:
+        raise BadRequest("'experiment' and 'run' exclude each other; leave one of them out")
+    return Owner("Experiment", experiment) if experiment else Owner("TrainingRun", run) if run else None
+
+
+async def _find_record(call: Call, owner: Owner | None) -> dict[str, Any] | None:
     log = call.store().log
     try:
         await log.refresh()
@@ -120,15 +142,19 @@ async def _find_record(call: Call) -> dict[str, Any] | None:
         return None if await is_hidden(call, known) else known
     record = log.index.get(call.path["id"])
     if record is None:
-        return await _find_earlier_trial(call)
+        return await _find_earlier_trial(call, owner)
     return None if await is_hidden(call, record) else record
 
 
-async def _find_earlier_trial(call: Call) -> dict[str, Any] | None:
+async def _find_earlier_trial(call: Call, owner: Owner | None) -> dict[str, Any] | None:
     """A trial that has no record, whose Experiment exists and may be read by the caller: its results are not read for others."""
     uid, _, step = call.path["id"].rpartition(".")
+    if not step.startswith("trial-") or (owner is not None and owner.kind != "Experiment"):
+        return None
     name = (await call.services.objects.list_names("experiments", call.namespace)).get(uid)
-    if name is None or not step.startswith("trial-") or not await call.is_allowed("get", "experiments", name):
+    if name is None or (owner is not None and owner.name != name):
+        return None
+    if not await call.is_allowed("get", "experiments", name):
         return None
     await add_earlier_trials(call, name)
     return call.store().log.index.get(call.path["id"])
@@ -143,8 +169,8 @@ async def add_earlier_trials(call: Call, name: str) -> None:
         experiment = await call.object("experiments", name)
     except NotFound:
         return
-    records = await read_earlier_trials(store.bucket, store.artifacts, experiment, store.log.index)
-    await run_in_worker(store.log.index.add, [orjson.dumps(record) for record in records])
+    async for records in read_earlier_trials(store.bucket, store.artifacts, experiment, store.log.index):
+        await run_in_worker(store.log.index.add, [orjson.dumps(record) for record in records])
     store.log.mark_compared(name)
 
 
@@ -178,6 +204,11 @@ def tracking_digest(record: dict[str, Any]) -> str | None:
     return output_digest(record, "tracking")
 
 
+OWNER = (
+    Parameter("experiment", "The Experiment of the trial, for who may get it alone"),
+    Parameter("run", "The TrainingRun of the step, for who may get it alone"),
+)
+TRIAL_RIGHT = "get experiments NAME with ?experiment=, get trainingruns NAME with ?run=, otherwise get experiments or trainingruns"
 ENDPOINTS = (
     Endpoint(
         "/v1/namespaces/{namespace}/trials",
@@ -201,13 +232,15 @@ ENDPOINTS = (
         TRIAL,
         get_trial,
         "One record, with the files of its tracking output",
-        "get experiments NAME or trainingruns NAME",
+        TRIAL_RIGHT,
+        OWNER,
     ),
     Endpoint(
         f"{TRIAL}/files/{{path:path}}",
         get_file,
         "A file of the tracking output",
-        "get experiments NAME or trainingruns NAME",
+        TRIAL_RIGHT,
+        OWNER,
         media_types=("application/octet-stream",),
     ),
 )

@@ -2,62 +2,50 @@
 
 import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-
-import orjson
 
 from flywheel_reader.errors import NotFound, StoredDataInvalid, TooLarge
+from flywheel_reader.fair_slots import FairSlots
 from flywheel_reader.store.bucket import Bucket, ObjectMissing
+from flywheel_reader.store.manifests import (
+    MAX_MANIFEST_BYTES,
+    File,
+    Files,
+    ManifestCache,
+    parse_manifest,
+    too_many_files,
+)
+from flywheel_reader.workers import run_in_worker
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
-MAX_MANIFEST_BYTES = 8 << 20
-MAX_CACHED_FILES = 50_000  # lines of manifests that are held, some 10 MiB
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One line of a manifest."""
-
-    path: str
-    size: int
-    sha256: str
-
-    @property
-    def key(self) -> str:
-        """Where its content lies."""
-        return f"blobs/sha256/{self.sha256[:2]}/{self.sha256}"
+SMALL_MANIFEST_BYTES = 64 << 10
 
 
 class Artifacts:
-    """The artifacts of one namespace."""
+    """The artifacts of one namespace. A manifest of more than 64 KiB is read in a turn of `heavy`, which its caller must not have yet."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, manifests: ManifestCache, heavy: FairSlots) -> None:
         self._bucket = bucket
-        self._manifests: OrderedDict[str, dict[str, File]] = OrderedDict()
-        self._cached_files = 0
+        self._manifests = manifests
+        self._heavy = heavy
 
-    async def files(self, digest: str) -> dict[str, File]:
-        """The files of an artifact by their path. Raises NotFound, StoredDataInvalid, StoreUnreachable."""
-        known = self._manifests.get(digest)
+    async def files(self, digest: str) -> Files:
+        """The files of an artifact by their path. Raises NotFound, TooLarge, StoredDataInvalid, StoreUnreachable."""
+        namespace = self._bucket.namespace
+        known = self._manifests.get(namespace, digest)
         if known is not None:
-            self._manifests.move_to_end(digest)
             return known
         if not DIGEST.fullmatch(digest):
             raise StoredDataInvalid("the record names an artifact by what is no digest; train again")
-        hexadecimal = digest.removeprefix("sha256:")
         try:
-            content = await self._bucket.get(f"manifests/sha256/{hexadecimal}.json", MAX_MANIFEST_BYTES)
-        except ObjectMissing as error:
-            raise NotFound(f"the artifact {digest} is no longer in the store") from error
-        if hashlib.sha256(content).hexdigest() != hexadecimal:
-            raise StoredDataInvalid(
-                f"the manifest of artifact {digest} has another digest; restore the store from a backup"
-            )
-        files = _parse_manifest(content, digest)
-        self._remember(digest, files)
+            files = await self._read_manifest(digest, SMALL_MANIFEST_BYTES)
+        except TooLarge:
+            async with self._heavy.turn(namespace):
+                try:
+                    files = await self._read_manifest(digest, MAX_MANIFEST_BYTES)
+                except TooLarge as error:
+                    raise too_many_files(digest) from error
+        self._manifests.put(namespace, digest, files)
         return files
 
     async def file(self, digest: str, path: str) -> File:
@@ -98,12 +86,17 @@ class Artifacts:
             raise wrong_content(file)
         yield held
 
-    def _remember(self, digest: str, files: dict[str, File]) -> None:
-        self._manifests[digest] = files
-        self._cached_files += len(files) + 1
-        while self._cached_files > MAX_CACHED_FILES and len(self._manifests) > 1:
-            _, removed = self._manifests.popitem(last=False)
-            self._cached_files -= len(removed) + 1
+    async def _read_manifest(self, digest: str, limit: int) -> Files:
+        hexadecimal = digest.removeprefix("sha256:")
+        try:
+            content = await self._bucket.get(f"manifests/sha256/{hexadecimal}.json", limit)
+        except ObjectMissing as error:
+            raise NotFound(f"the artifact {digest} is no longer in the store") from error
+        if hashlib.sha256(content).hexdigest() != hexadecimal:
+            raise StoredDataInvalid(
+                f"the manifest of artifact {digest} has another digest; restore the store from a backup"
+            )
+        return await run_in_worker(parse_manifest, content, digest)
 
 
 def missing_content(file: File) -> NotFound:
@@ -116,15 +109,3 @@ def wrong_content(file: File) -> StoredDataInvalid:
     return StoredDataInvalid(
         f"the content of '{file.path}' has another digest than the manifest; restore the store from a backup"
     )
-
-
-def _parse_manifest(content: bytes, digest: str) -> dict[str, File]:
-    try:
-        lines = [
-            File(str(line["path"]), int(line["size"]), str(line["sha256"])) for line in orjson.loads(content)["files"]
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoredDataInvalid(f"the manifest of artifact {digest} cannot be read") from error
-    if any(line.size < 0 or not SHA256.fullmatch(line.sha256) for line in lines):
-        raise StoredDataInvalid(f"the manifest of artifact {digest} has a file without a valid digest")
-    return {line.path: line for line in lines}

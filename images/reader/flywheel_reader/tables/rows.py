@@ -9,14 +9,14 @@ import orjson
 from arro3.core import RecordBatch, Table
 from arro3.io import read_parquet, write_ipc_stream
 
-from flywheel_reader.errors import BadRequest, StoredDataInvalid
+from flywheel_reader.errors import BadRequest, ReaderError, StoredDataInvalid
+from flywheel_reader.tables.parquet_sizes import batch_rows
 from flywheel_reader.tracking.nonfinite import without_nonfinite
 
 MAX_ROWS = 100_000
 MAX_BODY_BYTES = 16 << 20
-BATCH_ROWS = 1024
-PARQUET_MAGIC = b"PAR1"
 MAX_VALUES = 64 << 10  # that are Python objects at a time
+MAX_OBJECT_BYTES = 8 << 20  # of Arrow memory that becomes Python objects at a time
 Format = Literal["json", "arrow"]
 
 
@@ -102,19 +102,16 @@ def _batches(files: Iterable[bytes], window: Window) -> Iterator[RecordBatch]:
     skipped = 0
     is_first = True
     for content in files:
-        if not (content.startswith(PARQUET_MAGIC) and content.endswith(PARQUET_MAGIC)):
-            raise StoredDataInvalid(
-                "a file in the store is no Parquet file, which its name says; restore the store from a backup"
-            )
+        rows = batch_rows(content)
         try:
-            for batch in read_parquet(io.BytesIO(content), batch_size=BATCH_ROWS):
+            for batch in read_parquet(io.BytesIO(content), batch_size=rows):
                 selected = _select(batch, window.columns)
                 start = min(max(window.offset - skipped, 0), batch.num_rows)
                 skipped += start
                 if start < batch.num_rows or is_first:
                     is_first = False
                     yield from _slices(selected.slice(start, batch.num_rows - start))
-        except (BadRequest, GeneratorExit):
+        except (ReaderError, GeneratorExit):
             raise
         except BaseException as error:
             # A decoder in another language reports a damaged file by whatever type it has, which need not be an Exception.
@@ -124,8 +121,10 @@ def _batches(files: Iterable[bytes], window: Window) -> Iterator[RecordBatch]:
 
 
 def _slices(batch: RecordBatch) -> Iterator[RecordBatch]:
-    """Parts of a batch with a bounded number of values; the batch itself if it is empty."""
-    rows = max(1, MAX_VALUES // max(1, batch.num_columns))
+    """Parts of a batch with a bounded number of values and bytes; the batch itself if it is empty."""
+    rows = max(
+        1, min(MAX_VALUES // max(1, batch.num_columns), batch.num_rows * MAX_OBJECT_BYTES // max(1, batch.nbytes))
+    )
     for start in range(0, max(1, batch.num_rows), rows):
         yield batch.slice(start, min(rows, batch.num_rows - start))
 

@@ -9,7 +9,10 @@ import orjson
 from flywheel_reader.tracking.nonfinite import finite_or_name
 
 MAX_CURVES = 256
+MAX_POINTS = 100_000  # of all curves together: some 20 MiB
 MAX_LINE_BYTES = 64 << 10
+MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS = 1024, 64
+MAX_STEP = 2**53
 Point = tuple[float | int, float | None, str | None]  # step, value, time
 
 
@@ -18,8 +21,7 @@ class Curve:
 
     def __init__(self, max_points: int) -> None:
         self.total = 0
-        self._max_points = max(max_points, 4)
-        self._max_ranges = self._max_points // 2 - 1  # two points each, and those of the open range
+        self._limit(max_points)
         self._width = 1  # points in each range
         self._ranges: list[tuple[Point, ...]] = []  # (smallest, largest), in the order of their steps
         self._open: list[Point] = []  # of the range that is not complete
@@ -39,6 +41,12 @@ class Curve:
             if len(self._ranges) > self._max_ranges:
                 self._merge_pairs()
 
+    def shrink(self, max_points: int) -> None:
+        """Shows at most so many points from now on."""
+        self._limit(max_points)
+        if len(self._ranges) > (self._max_points if self._width == 1 else self._max_ranges):
+            self._merge_pairs()
+
     def points(self) -> list[Point]:
         """What is shown."""
         return [point for each in (*self._ranges, tuple(self._open)) for point in each]
@@ -50,6 +58,10 @@ class Curve:
         ranges = len(self._ranges) + bool(self._open)
         method = f"min and max of each of {ranges} equal ranges"
         return {"points": self.total, "shown": len(self.points()), "method": method}
+
+    def _limit(self, max_points: int) -> None:
+        self._max_points = max(max_points, 4)
+        self._max_ranges = self._max_points // 2 - 1  # two points each, and those of the open range
 
     def _merge_pairs(self) -> None:
         """Joins ranges two by two until there are at most half as many as points may be shown."""
@@ -119,8 +131,18 @@ class CurveReader:
                 if len(self.left_out) < MAX_CURVES:
                     self.left_out.add(name)
                 return
-            curve = self.curves[name] = Curve(self._max_points)
+            curve = self._add_curve(name)
         curve.add(point)
+
+    def _add_curve(self, name: str) -> Curve:
+        """A further curve. At each power of two of them, all are shown with fewer points if they had too many together."""
+        expected = 1 << len(self.curves).bit_length()
+        if self._max_points * expected > MAX_POINTS:
+            self._max_points = MAX_POINTS // expected
+            for curve in self.curves.values():
+                curve.shrink(self._max_points)
+        curve = self.curves[name] = Curve(self._max_points)
+        return curve
 
 
 def _parse_line(line: bytes) -> tuple[str, Point] | None:
@@ -136,14 +158,10 @@ def _parse_line(line: bytes) -> tuple[str, Point] | None:
         number = None if value is None else float(value)
     except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         return None
-    if (
-        not isinstance(name, str)
-        or isinstance(step, bool)
-        or not isinstance(step, int | float)
-        or not math.isfinite(step)
-    ):
+    is_step = isinstance(step, int | float) and not isinstance(step, bool) and -MAX_STEP < step < MAX_STEP
+    if not is_step or not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS:
         return None
-    return name, (step, number, time if isinstance(time, str) else None)
+    return name, (step, number, time if isinstance(time, str) and len(time) <= MAX_TIME_CHARACTERS else None)
 
 
 def _extremes(points: tuple[Point, ...]) -> tuple[Point, ...]:

@@ -2,19 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from flywheel_reader.errors import ReaderError
+from flywheel_reader.errors import ReaderError, TooLarge
 from flywheel_reader.store.artifacts import Artifacts
 from flywheel_reader.store.bucket import Bucket, ObjectMissing
+from flywheel_reader.store.json_documents import parse_json_in_worker
 
-MAX_RESULT_BYTES = 4 << 20
+MAX_VALUES = 50_000  # of one document
+MAX_RESULT_BYTES = 1 << 20
 MAX_PARAMS_BYTES = 1 << 20
-PARALLEL_TRIALS = 16
+PARALLEL_TRIALS = 8
 # results/<uid>/<step>/<attempt>[/<Job's uid>[/<rank>]].json
 RESULT_KEY = re.compile(r"results/[^/]+/(?P<step>[^/]+)/(?P<attempt>\d{1,6})(?:/[^/]+(?:/(?P<rank>\d{1,6}))?)?\.json")
 UNKNOWN = {
@@ -26,8 +26,8 @@ ENDED = frozenset({"Succeeded", "Failed", "Pruned", "Invalid"})
 
 async def read_earlier_trials(
     bucket: Bucket, artifacts: Artifacts, experiment: Mapping[str, Any], known: Container[str]
-) -> list[dict[str, Any]]:
-    """Records of the trials in the Experiment's history whose ids are not in `known`, with `"recorded": false`.
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """Records of the trials in the Experiment's history whose ids are not in `known`, some at a time, with `"recorded": false`.
 
     Raises StoreUnreachable.
     """
@@ -38,19 +38,17 @@ async def read_earlier_trials(
         if trial.get("state") in ENDED and f"{uid}.trial-{trial.get('trial')}" not in known
     ]
     if not trials:
-        return []
+        return
     keys = newest_results(await bucket.list(f"results/{uid}/"))
     described = {each.get("trial"): each for each in (*(status.get("lastTrials") or ()), status.get("best") or {})}
-    slots = asyncio.Semaphore(PARALLEL_TRIALS)
 
     async def read(trial: Mapping[str, Any]) -> dict[str, Any]:
-        async with slots:
-            step = f"trial-{trial['trial']}"
-            result = await _read_result(bucket, keys.get(step))
-            parameters = await _read_parameters(artifacts, result)
+        result = await _read_result(bucket, keys.get(f"trial-{trial['trial']}"))
+        parameters = await _read_parameters(artifacts, result)
         return build_record(experiment, trial, described.get(trial["trial"]) or {}, result, parameters)
 
-    return list(await asyncio.gather(*map(read, trials)))
+    for start in range(0, len(trials), PARALLEL_TRIALS):
+        yield list(await asyncio.gather(*map(read, trials[start : start + PARALLEL_TRIALS])))
 
 
 def newest_results(objects: Iterable[tuple[str, datetime]]) -> dict[str, str]:
@@ -113,8 +111,8 @@ async def _read_result(bucket: Bucket, key: str | None) -> dict[str, Any]:
     if key is None:
         return {}
     try:
-        result = orjson.loads(await bucket.get(key, MAX_RESULT_BYTES))
-    except (ObjectMissing, ValueError):
+        result = await parse_json_in_worker(await bucket.get(key, MAX_RESULT_BYTES), MAX_VALUES)
+    except (ObjectMissing, TooLarge, ValueError):
         return {}
     return result if isinstance(result, dict) else {}
 
@@ -127,7 +125,7 @@ async def _read_parameters(artifacts: Artifacts, result: Mapping[str, Any]) -> d
         return {}
     try:
         file = await artifacts.file(digest, "params.json")
-        found = orjson.loads(await artifacts.read(file, MAX_PARAMS_BYTES))
+        found = await parse_json_in_worker(await artifacts.read(file, MAX_PARAMS_BYTES), MAX_VALUES)
     except (ReaderError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -135,7 +135,7 @@ class TrackingLog:
         """The 256 records of a segment; one by one where it is missing or damaged."""
         try:
             packed = await self._bucket.get(f"tracking/segments/{segment:010d}.json.gz", MAX_SEGMENT_BYTES)
-            lines = (await run_in_worker(unpack, packed, MAX_SEGMENT_BYTES)).splitlines()
+            lines = await run_in_worker(_unpack_lines, packed)
         except (ObjectMissing, TooLarge, StoredDataInvalid):
             lines = []
         if len(lines) == SEGMENT_RECORDS:
@@ -173,6 +173,12 @@ class TrackingLog:
     async def _add(self, texts: list[bytes], number: int) -> None:
         if texts:
             await run_in_worker(self.index.add, texts, number)
+
+
+def _unpack_lines(packed: bytes) -> list[bytes]:
+    """The lines of a segment, and what follows the last one of 256 as one more: any number of them would take any memory."""
+    lines = unpack(packed, MAX_SEGMENT_BYTES).split(b"\n", SEGMENT_RECORDS)
+    return lines if lines[-1] else lines[:-1]
 
 
 def unpack(packed: bytes, limit: int) -> bytes:

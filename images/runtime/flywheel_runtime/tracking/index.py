@@ -36,7 +36,7 @@ def append_record(store: Store, record: Mapping[str, Any]) -> int:
     Raises:
         StoreError: the store refuses, or 1,000 other writers were faster.
     """
-    head = read_head(store)
+    head = _recorded_head(store)
     number = head + 1 if head else _first_free_number(store, 1)
     for _ in range(MAX_CONFLICTS):
         text = canonical_bytes({**record, "number": number})
@@ -49,7 +49,7 @@ def append_record(store: Store, record: Mapping[str, Any]) -> int:
             number = _first_free_number(store, number + 1)
     else:
         raise PreconditionFailed("PreconditionFailed", f"{MAX_CONFLICTS} other writers were faster")
-    if number == head + 1 or number > read_head(store):  # a head that is a few behind does no harm
+    if number == head + 1 or number > _recorded_head(store):  # a head that is a few behind does no harm
         store.replace(HEAD_KEY, canonical_bytes({"v": 1, "number": number}))
     return number
 
@@ -66,6 +66,12 @@ def read_head(store: Store) -> int:
         return 0
     number = head.get("number") if isinstance(head, dict) else None
     return number if isinstance(number, int) and number > 0 else 0
+
+
+def _recorded_head(store: Store) -> int:
+    """The number in the head if it has a record, else 0: behind a wrong one no reader would find what follows."""
+    head = read_head(store)
+    return head if head and store.exists(record_key(head)) else 0
 
 
 def join_segment(store: Store, number: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flywheel_runtime.commands.collect import tracker
 from flywheel_runtime.commands.collect.logged_files import last_values
 from flywheel_runtime.commands.collect.main import collect
 from flywheel_runtime.commands.collect.main_observer import Stop
@@ -163,6 +164,21 @@ def test_what_cannot_be_read_is_a_problem_of_the_record_and_no_failure(pod: Pod,
     (record,) = records(store)
     assert (record["tags"], record["loggedParameters"]) == ({}, {})
     assert [problem.partition(" ")[0] for problem in record["problems"]] == ["The", "parameters.json", "'author'"]
+    assert not any(name.startswith("artifacts/") for name in tracked_files(store, record["outputs"]))
+
+
+def test_more_logged_files_than_the_reader_lists_are_a_problem_of_the_record(
+    pod: Pod, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker, "MAX_LOGGED_FILES", 2)
+    (outputs(pod) / "artifacts").mkdir()
+    for name in "abc":
+        (outputs(pod) / "artifacts" / name).write_text(name)
+
+    assert report(pod)["complete"]
+
+    (record,) = records(store)
+    assert "there are 3, and at most 2" in record["problems"][0]
     assert not any(name.startswith("artifacts/") for name in tracked_files(store, record["outputs"]))
 
 

@@ -1,5 +1,6 @@
 """What is tracked of main: the output `tracking`, and the record of its end in the index."""
 
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ from flywheel_runtime.contract.safe_files import ConfinedPath
 from flywheel_runtime.tracking.record import Logged, new_record
 
 ARTIFACTS = "artifacts"  # the folder of files that code logs
+# Of the files that code logs: the reader lists at most 10,000 files of an artifact, in 4 MiB.
+MAX_LOGGED_FILES = 9_900
+MAX_LOGGED_NAME_BYTES = 2 << 20
 RECORD_SECONDS = 10.0  # for the record of an end; in one of 256 pods, for a segment too
 
 
@@ -108,6 +112,11 @@ class Tracker:
         except Failure as failure:
             self._add_problem(f"The logged files are not stored: {failure.message}.")
             return []
+        if len(files) > MAX_LOGGED_FILES or _name_bytes(files) > MAX_LOGGED_NAME_BYTES:
+            self._add_problem(
+                f"The logged files are not stored: there are {len(files):,}, and at most {MAX_LOGGED_FILES:,} with names of {MAX_LOGGED_NAME_BYTES:,} bytes are; put small files into archives."
+            )
+            return []
         return [(f"{ARTIFACTS}/{name}", file) for name, file in files]
 
     def _read_local(self) -> dict[str, bytes]:
@@ -146,6 +155,10 @@ class Tracker:
         if problem not in self.problems:
             self.problems.append(problem)
             _report_problem(problem)
+
+
+def _name_bytes(files: Files) -> int:
+    return sum(len(json.dumps(name, ensure_ascii=False).encode()) for name, _ in files)
 
 
 def _report_problem(problem: str) -> None:

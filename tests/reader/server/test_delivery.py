@@ -7,9 +7,16 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message
 
-from flywheel_reader import delivery
-from flywheel_reader.delivery import MAX_HELD_SHARE, MAX_REQUESTS, MAX_SHARE, PIECE_BYTES, RunningRequests, deliver
 from flywheel_reader.errors import Busy
+from flywheel_reader.server import delivery
+from flywheel_reader.server.delivery import (
+    MAX_HELD_SHARE,
+    MAX_REQUESTS,
+    MAX_SHARE,
+    PIECE_BYTES,
+    RunningRequests,
+    deliver,
+)
 
 SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
