@@ -46,6 +46,7 @@ READ_DATASET = ("read-data", "datasets", DATASET)
 ROUTES = (
     Route("/trials", "/trials", ("list", "experiments", "")),
     Route("/trials", f"/trials?experiment={EXPERIMENT}", ("get", "experiments", EXPERIMENT)),
+    Route("/trials", f"/trials?run={RUN}", ("get", "trainingruns", RUN)),
     Route("/trials", f"/trials?pipeline={PIPELINE}", ("get", "trainingpipelines", PIPELINE)),
     _trial(),
     Route("/trials/{id}", f"/trials/{STEP}?run={RUN}", ("get", "trainingruns", RUN)),

@@ -29,7 +29,7 @@ class RemoteFile:
     query: tuple[tuple[str, str], ...] = ()
 
 
-def remote_file(path: str, entry: Mapping[str, Any]) -> RemoteFile:
+def remote_file(path: str, entry: Mapping[str, Any], query: tuple[tuple[str, str], ...] = ()) -> RemoteFile:
     """Returns the file of an entry of a manifest: `path`, `sha256`, `size`.
 
     Raises:
@@ -41,7 +41,7 @@ def remote_file(path: str, entry: Mapping[str, Any]) -> RemoteFile:
             f"the reader gave no SHA-256 of '{entry.get('path')}'; nothing was written", reason="Unverified"
         )
     size = entry.get("size")
-    return RemoteFile(path, str(entry["path"]), digest, size if isinstance(size, int) else None)
+    return RemoteFile(path, str(entry["path"]), digest, size if isinstance(size, int) else None, query)
 
 
 def list_files(

@@ -74,15 +74,20 @@ class Trial(DisplayFields):
         """Succeeded, Failed or Pruned."""
         return str(self.record.get("state"))
 
+    @property
+    def owner(self) -> tuple[tuple[str, str], ...]:
+        """The query that names its Experiment or TrainingRun, for a user who may get it alone."""
+        return (("experiment" if is_trial(self.record) else "run", str(self.record.get("name"))),)
+
     def log(self, tail_bytes: int | None = None) -> str:
         """Returns what its main container wrote, at most the last 10 MiB, or the last `tail_bytes`."""
         query = [] if tail_bytes is None else [("tailBytes", str(tail_bytes))]
-        return self.reader.get_bytes(self._path("log"), query).decode(errors="replace")
+        return self.reader.get_bytes(self._path("log"), [*self.owner, *query]).decode(errors="replace")
 
     def curves(self, *metrics: str, max_points: int = 1000) -> "pd.DataFrame":
         """Returns the curves as rows of metric, step, value and time. Longer curves are down-sampled; `attrs["downsampled"]` says how."""
         pandas = import_pandas("a DataFrame of curves")
-        query = [*(("metric", each) for each in metrics), ("maxPoints", str(max_points))]
+        query = [*self.owner, *(("metric", each) for each in metrics), ("maxPoints", str(max_points))]
         found = self.reader.get_json(self._path("curves"), query)
         rows = [
             {"metric": metric, "step": step, "value": parse_number(value), "time": parse_time(moment)}
@@ -95,7 +100,7 @@ class Trial(DisplayFields):
 
     def files(self) -> list[Mapping[str, Any]]:
         """Returns path, size and sha256 of each tracked file."""
-        return list(self.reader.get_json(self._path()).get("files") or [])
+        return list(self.reader.get_json(self._path(), self.owner).get("files") or [])
 
     def file_path(self, path: str) -> str:
         """Returns the reader's path of a tracked file."""
@@ -134,11 +139,12 @@ def list_trials(
     order_by: str | Sequence[str] | None = None,
     experiment: str | None = None,
     pipeline: str | None = None,
+    run: str | None = None,
     limit: int | None = None,
 ) -> Iterator[Mapping[str, Any]]:
     """Yields records of trials, page by page. Missing and NaN values sort last in both directions."""
     ordering = order_by if order_by is None or isinstance(order_by, str) else ", ".join(order_by)
-    given = {"filter": filter, "orderBy": ordering, "experiment": experiment, "pipeline": pipeline}
+    given = {"filter": filter, "orderBy": ordering, "experiment": experiment, "pipeline": pipeline, "run": run}
     query: Query = [(name, value) for name, value in given.items() if value]
     return reader.list_items(path_of(namespace, "trials"), query, limit)
 
@@ -149,16 +155,17 @@ def find_trial(reader: Reader, namespace: str, reference: str) -> Trial:
     Raises:
         FlywheelError: there is none, or the reader refuses.
     """
-    experiment = None
+    experiment = run = None
     if parts := SHORT_REFERENCE.fullmatch(reference):
         experiment = parts[1]
         match = f"attributes.trial = {parts[2]}" + (f" and attributes.repeat = {parts[3]}" if parts[3] else "")
     elif parts := STEP_REFERENCE.fullmatch(reference):
-        match = f"attributes.kind = 'TrainingRun' and attributes.name = '{parts[1]}' and attributes.step = '{parts[2]}'"
+        run = parts[1]
+        match = f"attributes.step = '{parts[2]}'"
     else:
         return Trial(reader.get_json(path_of(namespace, "trials", reference)), reader, namespace)
     order = "attributes.repeat, attributes.start_time DESC"
-    found = list_trials(reader, namespace, experiment=experiment, filter=match, order_by=order, limit=1)
+    found = list_trials(reader, namespace, experiment=experiment, run=run, filter=match, order_by=order, limit=1)
     record = next(iter(found), None)
     if record is None:
         raise FlywheelError(

@@ -29,7 +29,9 @@ async def list_trials(call: Call) -> Response:
     """Searches the records that the caller may list, or those of one Experiment or pipeline that they may get."""
     kinds, scope = await _readable(call)
     query = call.query
-    text = "\n".join([query["filter"], query["orderBy"], query["experiment"] or "", query["pipeline"] or ""])
+    text = "\n".join(
+        [query["filter"], query["orderBy"], *(query[name] or "" for name in ("experiment", "run", "pipeline"))]
+    )
     position = decode_token(query["page"], text) if query["page"] else Position(0, 0)
     comparisons, order = parse_filter(query["filter"]), parse_order(query["orderBy"])
     log = call.store().log
@@ -68,12 +70,12 @@ def _page(found: Found, text: str, left_out: int) -> dict[str, Any]:
 
 async def _readable(call: Call) -> tuple[frozenset[str], tuple[tuple[Column, str], ...]]:
     """The kinds whose records the caller may read, and the columns that limit them. Raises Forbidden, BadRequest."""
-    experiment, pipeline = call.query["experiment"], call.query["pipeline"]
-    if experiment and pipeline:
-        raise BadRequest("'experiment' and 'pipeline' exclude each other; leave one of them out")
-    if experiment:
-        await call.require("experiments", experiment)
-        return frozenset({"Experiment"}), ((Column("attributes", "experiment"), experiment),)
+    pipeline, owner = call.query["pipeline"], _named_owner(call)
+    if pipeline and owner:
+        raise BadRequest("'pipeline' excludes 'experiment' and 'run'; leave one of them out")
+    if owner:
+        await call.require(RESOURCES[owner.kind], owner.name)
+        return frozenset({owner.kind}), ((Column("attributes", "name"), owner.name),)
     if pipeline:
         await call.require("trainingpipelines", pipeline)
         return frozenset(RESOURCES), ((Column("attributes", "pipeline"), pipeline),)
@@ -214,7 +216,7 @@ ENDPOINTS = (
         "/v1/namespaces/{namespace}/trials",
         list_trials,
         "Search trials and steps that were tracked",
-        "get experiments NAME with ?experiment=, get trainingpipelines NAME with ?pipeline=, otherwise list experiments and trainingruns",
+        "get experiments NAME with ?experiment=, get trainingruns NAME with ?run=, get trainingpipelines NAME with ?pipeline=, otherwise list experiments and trainingruns",
         (
             Parameter(
                 "filter", "MLflow's filter string, such as metrics.roc_auc > 0.7 and params.estimator = 'X'", default=""
@@ -225,6 +227,7 @@ ENDPOINTS = (
             Parameter("limit", "The most items of a page", "integer", 50, 1, MAX_LIMIT),
             Parameter("page", "The 'next' of the page before"),
             Parameter("experiment", "The trials of this Experiment alone"),
+            Parameter("run", "The steps of this TrainingRun alone"),
             Parameter("pipeline", "The trials and steps of this TrainingPipeline's runs alone"),
         ),
     ),

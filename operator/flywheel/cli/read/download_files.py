@@ -94,13 +94,15 @@ def _report_files(workspace: Workspace, arguments: Namespace) -> tuple[str, list
 
 def _trial_files(workspace: Workspace, arguments: Namespace) -> tuple[str, list[RemoteFile]]:
     trial = workspace.trial(arguments.name)
-    return arguments.name, [remote_file(trial.file_path(str(each["path"])), each) for each in trial.files()]
+    return arguments.name, [
+        remote_file(trial.file_path(str(each["path"])), each, query=trial.owner) for each in trial.files()
+    ]
 
 
 def _log_files(workspace: Workspace, arguments: Namespace) -> tuple[str, list[RemoteFile]]:
     trial = workspace.trial(arguments.name)
     path = path_of(workspace.namespace, "trials", trial.id, "log")
-    return arguments.name, [RemoteFile(path, "main.log")]
+    return arguments.name, [RemoteFile(path, "main.log", query=trial.owner)]
 
 
 FILES: dict[str, Callable[[Workspace, Namespace], tuple[str, list[RemoteFile]]]] = {
