@@ -30,6 +30,11 @@ def guarded_rest_routes(model: Path, name: str, version: str = "1") -> list[tupl
     return [*found, *UNKNOWN]
 
 
+def is_label_path(path: str) -> bool:
+    """Whether callers need the verb `label` there, which those that may predict do not have."""
+    return path.endswith("/feedback")
+
+
 def guarded_grpc_methods() -> list[str]:
     """The same for gRPC, from the protocol's own descriptors: every method that could be served."""
     services = [

@@ -106,6 +106,7 @@ def test_every_container_satisfies_pod_security_restricted(scenario: str) -> Non
         ("ClusterRole", "flywheel-server-tokens", "serverTokens"),
         ("ClusterRole", "flywheel-server-access", "serverAccess"),
         ("ClusterRole", "flywheel-inference-caller", "caller"),
+        ("ClusterRole", "flywheel-labeler", "labeler"),
     ],
 )
 def test_rights_are_the_generated_ones(kind: str, name: str, table: str) -> None:

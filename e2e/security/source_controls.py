@@ -422,4 +422,32 @@ SOURCE_CONTROLS = (
         "        if False:\n",
         ("tests/serving/auth/test_review_queue.py::test_a_renewal_comes_first",),
     ),
+    SourceControl(
+        "a verdict on a token counts for its verb alone",
+        "images/serving/flywheel_serving/auth/authenticator.py",
+        "hashlib.sha256(salt + verb.encode()) for verb",
+        "hashlib.sha256(salt) for verb",
+        ("tests/serving/auth/test_authenticator.py::test_a_verdict_counts_for_its_verb_alone",),
+    ),
+    SourceControl(
+        "posting labels needs its own verb",
+        "images/serving/flywheel_serving/auth/kubernetes_review.py",
+        '            "verb": verb,\n',
+        '            "verb": "get",\n',
+        ("tests/serving/auth/test_kubernetes_review.py::test_labels_need_a_verb_of_their_own",),
+    ),
+    SourceControl(
+        "posting labels needs its own claims",
+        "images/serving/flywheel_serving/auth/jwt_review.py",
+        "self._config.label_claims if verb == LABEL_VERB else ()",
+        "()",
+        ("tests/serving/auth/test_jwt_review.py::test_labels_need_claims_of_their_own",),
+    ),
+    SourceControl(
+        "labels of one client leave room for those of others",
+        "images/serving/flywheel_serving/prediction_log/labels.py",
+        "MAX_PENDING_BYTES_OF_PEER = MAX_PENDING_BYTES // 2",
+        "MAX_PENDING_BYTES_OF_PEER = MAX_PENDING_BYTES",
+        ("tests/serving/prediction_log/test_labels.py::test_one_client_cannot_fill_the_room_of_the_others",),
+    ),
 )  # fmt: skip

@@ -53,6 +53,7 @@ def chart_rules(kinds: Sequence[AnyKind]) -> str:
         "serverTokens": ("servers that authenticate callers, in the whole cluster", rbac.server_token_rules()),
         "serverAccess": ("the same servers, in their namespace", rbac.server_access_rules()),
         "caller": ("who may call InferenceServices", rbac.caller_rules()),
+        "labeler": ("who may post labels to InferenceServices", rbac.labeler_rules()),
         "approver": ("who may approve versions", rbac.approver_rules()),
         "readerReviews": ("the reader, in the whole cluster", rbac.reader_review_rules()),
         "reader": ("the reader, in every namespace that the operator watches", rbac.reader_rules(kinds)),

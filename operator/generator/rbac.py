@@ -123,6 +123,11 @@ def caller_rules() -> tuple[Rule, ...]:
     return (Rule("calling InferenceServices", GROUP, (INFERENCE_SERVICE.plural,), ("get",)),)
 
 
+def labeler_rules() -> tuple[Rule, ...]:
+    """Returns what those need who post labels: with spec.auth.serviceAccount, a verb that no other role has."""
+    return (Rule("posting labels to InferenceServices", GROUP, (INFERENCE_SERVICE.plural,), ("label",)),)
+
+
 def approver_rules() -> tuple[Rule, ...]:
     """Returns what approvers need: a verb that no other role has, which the chart's ValidatingAdmissionPolicies check."""
     why = "approving versions, which is to write spec.approval"

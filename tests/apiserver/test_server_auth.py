@@ -51,10 +51,12 @@ def shop(installed: Kubectl) -> Iterator[Callable[..., str]]:
     ours = [each for each in objects if each["metadata"].get("namespace") in (None, NAMESPACE)]
     # The API server is shared: a release of another module may hold the binding of the whole cluster.
     run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(ours))
-    for name in ("caller", "stranger", "of-another-service", "untrusted-server"):
+    for name in ("caller", "labeler", "stranger", "of-another-service", "untrusted-server"):
         run("create", "serviceaccount", name)
     let_in = ("--clusterrole=flywheel-inference-caller", f"--serviceaccount={NAMESPACE}:caller")
     run("create", "rolebinding", "callers", *let_in)
+    labelers = ("--clusterrole=flywheel-labeler", f"--serviceaccount={NAMESPACE}:labeler")
+    run("create", "rolebinding", "labelers", *labelers)
     run(
         "create",
         "role",
@@ -156,6 +158,19 @@ def test_who_may_not_get_the_service_is_refused_and_told_the_command(
     )
     assert f"--clusterrole=flywheel-inference-caller --serviceaccount=callers:{account}" in body
     assert headers["www-authenticate"] == 'Bearer realm="flywheel", error="insufficient_scope"'
+
+
+def test_posting_labels_needs_its_own_verb(server: LocalServer, shop: Callable[..., str]) -> None:
+    path = f"/v2/models/{NAME}/feedback"
+    caller, labeler = (shop("create", "token", each, f"--audience={AUDIENCE}") for each in ("caller", "labeler"))
+
+    refused, body, _ = http_client.request_rest(server.http, "POST", path, caller)
+    accepted, answer, _ = http_client.request_rest(server.http, "POST", path, labeler)
+
+    assert refused == 403
+    assert "--clusterrole=flywheel-labeler --serviceaccount=callers:caller" in body
+    assert (accepted, "set spec.logging" in answer) == (404, True)  # admitted; this server logs no predictions
+    assert http_client.request_rest(server.http, "GET", f"/v2/models/{NAME}", labeler)[0] == 403
 
 
 def test_who_may_get_the_service_is_answered(server: LocalServer, model: Path, shop: Callable[..., str]) -> None:

@@ -168,6 +168,7 @@ JWT: dict[str, Any] = {
         "jwksUri": "https://login.example.org/keys",
         "algorithms": ["ES256"],
         "requiredClaims": [{"name": "groups", "values": ["shop"]}, {"name": "email"}],
+        "labelClaims": [{"name": "groups", "values": ["labelers"]}],
         "certificateAuthority": "-----BEGIN CERTIFICATE-----",
     }
 }
@@ -200,6 +201,7 @@ def test_the_server_understands_who_may_ask() -> None:
         ("ES256",),
         "https://login.example.org/keys",
         (RequiredClaim("groups", ("shop",)), RequiredClaim("email")),
+        (RequiredClaim("groups", ("labelers",)),),
         "-----BEGIN CERTIFICATE-----",
     )
 

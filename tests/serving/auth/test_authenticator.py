@@ -35,6 +35,7 @@ class FakeReviewer:
 
     verdicts: dict[str, Verdict | Exception] = field(default_factory=dict)
     reviewed: list[str] = field(default_factory=list)
+    verbs: list[str] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     token_hint: str = "send a token"
     concurrency: int = 4
@@ -42,8 +43,9 @@ class FakeReviewer:
     async def start(self) -> None:
         pass
 
-    async def review(self, token: str) -> Verdict:
+    async def review(self, token: str, verb: str) -> Verdict:
         self.reviewed.append(token)
+        self.verbs.append(verb)
         await self.open.wait()
         found = self.verdicts.get(token, ALLOWED)
         if isinstance(found, Exception):
@@ -264,3 +266,17 @@ def test_the_cache_holds_no_token() -> None:
         )
 
     assert "a-secret-token" not in asyncio.run(scenario())
+
+
+def test_a_verdict_counts_for_its_verb_alone() -> None:
+    async def scenario() -> list[str]:
+        authenticator, reviewer, _ = build()
+        assert await authenticator.verdict(GOOD) == ALLOWED
+        assert authenticator.cached_verdict(GOOD, "label") is None
+        reviewed: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        authenticator.request_review(GOOD, "peer", reviewed.set_result, "label")
+        assert await reviewed == ALLOWED
+        assert authenticator.cached_verdict(GOOD, "label") == ALLOWED
+        return reviewer.verbs
+
+    assert asyncio.run(scenario()) == ["get", "label"]

@@ -26,6 +26,7 @@ def test_every_field_of_jwt_is_read() -> None:
         "jwksUri": "https://a/keys",
         "algorithms": ["EdDSA"],
         "requiredClaims": [{"name": "groups", "values": ["a"]}, {"name": "email"}],
+        "labelClaims": [{"name": "role", "values": ["labeler"]}],
         "certificateAuthority": "PEM",
     }
 
@@ -35,6 +36,7 @@ def test_every_field_of_jwt_is_read() -> None:
         ("EdDSA",),
         "https://a/keys",
         (RequiredClaim("groups", ("a",)), RequiredClaim("email")),
+        (RequiredClaim("role", ("labeler",)),),
         "PEM",
     )
 

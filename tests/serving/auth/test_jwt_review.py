@@ -17,6 +17,7 @@ from flywheel_serving.auth import startup, wall_clock
 from flywheel_serving.auth.config import JwtConfig, RequiredClaim
 from flywheel_serving.auth.jwks import parse_jwks
 from flywheel_serving.auth.jwt_review import LEEWAY_SECONDS, JwtReviewer
+from flywheel_serving.auth.open_endpoints import CALL_VERB, LABEL_VERB
 from flywheel_serving.auth.verdict import AuthResult, CannotStart, Verdict
 from tests.examples import examples
 from tests.serving.auth.https_server import HttpsServer
@@ -42,7 +43,9 @@ def issuer(keys: HttpsServer, module_issuer: Issuer) -> Issuer:
     return module_issuer
 
 
-def review_token(keys: HttpsServer, token: str, now: Callable[[], float] | None = None, **options: Any) -> Verdict:
+def review_token(
+    keys: HttpsServer, token: str, now: Callable[[], float] | None = None, verb: str = CALL_VERB, **options: Any
+) -> Verdict:
     """The verdict of a reviewer that has just started."""
     wanted = {"issuer": keys.url, "audiences": (AUDIENCE,), "certificate_authority": keys.authority.decode()}
 
@@ -50,7 +53,7 @@ def review_token(keys: HttpsServer, token: str, now: Callable[[], float] | None 
         reviewer = JwtReviewer(JwtConfig(**{**wanted, **options}), now)
         await reviewer.start()
         try:
-            return await reviewer.review(token)
+            return await reviewer.review(token, verb)
         finally:
             reviewer.close()
 
@@ -155,6 +158,27 @@ def test_required_claims(
     keys: HttpsServer, issuer: Issuer, claims: dict[str, Any], required: RequiredClaim, result: AuthResult
 ) -> None:
     assert review_token(keys, issuer.token(**claims), required_claims=(required,)).result is result
+
+
+@pytest.mark.parametrize(
+    ("claims", "label_claims", "words"),
+    [
+        pytest.param({}, (), "no token may post labels to this service; set spec.auth.jwt.labelClaims", id="not allowed to anybody"),
+        pytest.param({"team": "risk"}, (RequiredClaim("role", ("labeler",)),), "lacks the claim 'role' as one of 'labeler'", id="without the claim"),
+        pytest.param({"role": "labeler"}, (RequiredClaim("role", ("labeler",)),), "lacks the claim 'team'", id="without the claim of every call"),
+        pytest.param({"role": ["labeler"], "team": "risk"}, (RequiredClaim("role", ("labeler",)),), "", id="with both"),
+    ],
+)  # fmt: skip
+def test_labels_need_claims_of_their_own(
+    keys: HttpsServer, issuer: Issuer, claims: dict[str, Any], label_claims: tuple[RequiredClaim, ...], words: str
+) -> None:
+    required = (RequiredClaim("team"),)
+    token = issuer.token(**claims)
+
+    verdict = review_token(keys, token, verb=LABEL_VERB, required_claims=required, label_claims=label_claims)
+
+    assert (verdict.result is AuthResult.ALLOWED) == (words == "")
+    assert words in verdict.message
 
 
 def test_only_allowed_algorithms_count(keys: HttpsServer, issuer: Issuer) -> None:

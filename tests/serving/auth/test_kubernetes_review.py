@@ -43,7 +43,7 @@ def answering(
     return answer
 
 
-def review_token(api: HttpsServer, *answers: Any, token: str = "hers") -> list[Verdict]:
+def review_token(api: HttpsServer, *answers: Any, token: str = "hers", verb: str = "get") -> list[Verdict]:
     """One verdict for each answer, of a reviewer that has started."""
 
     async def run() -> list[Verdict]:
@@ -52,7 +52,7 @@ def review_token(api: HttpsServer, *answers: Any, token: str = "hers") -> list[V
         found = []
         for answer in answers:
             api.answers = answer
-            found.append(await reviewer.review(token))
+            found.append(await reviewer.review(token, verb))
         reviewer.close()
         return found
 
@@ -115,6 +115,25 @@ def test_without_an_answer_of_the_api_server_no_request_is_admitted(
     [verdict] = review_token(api, answering(whose, may))
 
     assert verdict.result is result
+
+
+def test_labels_need_a_verb_of_their_own(api: HttpsServer) -> None:
+    seen: list[Any] = []
+
+    def may_call(_method: str, path: str, body: Any, _headers: dict[str, str]) -> tuple[int, Any]:
+        seen.append(body["spec"].get("resourceAttributes", {}).get("verb"))
+        allowed = body["spec"].get("resourceAttributes", {}).get("verb") == "get"
+        return 201, {"status": KNOWN if path == WHOSE else {"allowed": allowed}}
+
+    [verdict] = review_token(api, may_call, verb="label")
+
+    assert verdict.result is AuthResult.FORBIDDEN
+    assert "'system:serviceaccount:shop:jane' may not post labels to InferenceService 'fraud'" in verdict.message
+    assert (
+        "create rolebinding labelers -n shop --clusterrole=flywheel-labeler --serviceaccount=shop:jane"
+        in verdict.message
+    )
+    assert seen == [None, "label"]
 
 
 def test_an_api_server_that_recovers_is_used_again(api: HttpsServer) -> None:

@@ -25,7 +25,7 @@ class Scene:
         self.queue = ReviewQueue(self.started.append, self.dropped.append, concurrency, lambda: self.now)
 
     def add(self, name: str, peer: str, *, is_renewal: bool = False) -> bool:
-        return self.queue.add(name.encode(), b"Bearer x", peer, is_renewal=is_renewal)
+        return self.queue.add(name.encode(), b"Bearer x", "get", peer, is_renewal=is_renewal)
 
     def finish_all(self, *, is_refused: bool = False) -> list[str]:
         """Ends one review after the other, until none is left; the names in their order."""

@@ -66,6 +66,15 @@ class LogStore:
         names = [column[0] for column in answer.description or []]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
+    def labels(self) -> list[Row]:
+        """All posted labels, in the order of their ids and keys."""
+        paths = [str(path) for path in self._files("labels")]
+        answer = duckdb.connect().execute(
+            f"SELECT * REPLACE (epoch_us(time) AS time) FROM {SOURCE} ORDER BY id NULLS LAST, key", [paths]
+        )
+        names = [column[0] for column in answer.description or []]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
     def windows(self) -> list[Row]:
         return [json.loads(path.read_bytes()) for path in self._files("counts")]
 

@@ -33,7 +33,7 @@ class Reviewer:
     async def start(self) -> None:
         pass
 
-    async def review(self, token: str) -> Verdict:
+    async def review(self, token: str, verb: str) -> Verdict:
         await asyncio.sleep(10 if token == "slow" else REVIEW_SECONDS)
         return ALLOWED if token.startswith("good") else unauthenticated_verdict("the token is not known")
 

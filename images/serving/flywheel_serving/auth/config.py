@@ -41,6 +41,7 @@ class JwtConfig:
     algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
     jwks_uri: str | None = None
     required_claims: tuple[RequiredClaim, ...] = ()
+    label_claims: tuple[RequiredClaim, ...] = ()  # to post labels, beside the required ones; without any, no token may
     certificate_authority: str | None = None  # PEM; None: the system's authorities
 
 
@@ -133,7 +134,9 @@ def _service_account(value: Any) -> ServiceAccountConfig:
 
 
 def _jwt(value: Any) -> JwtConfig:
-    fields = _Fields(value, "jwt", "issuer audiences algorithms jwksUri requiredClaims certificateAuthority")
+    fields = _Fields(
+        value, "jwt", "issuer audiences algorithms jwksUri requiredClaims labelClaims certificateAuthority"
+    )
     algorithms = fields.texts("algorithms") or DEFAULT_ALGORITHMS
     for name in algorithms:
         if name not in ALGORITHMS:
@@ -145,9 +148,11 @@ def _jwt(value: Any) -> JwtConfig:
         audiences=fields.texts("audiences", required=True),
         algorithms=algorithms,
         jwks_uri=jwks_uri,
-        required_claims=tuple(
-            RequiredClaim(claim.text("name"), claim.texts("values"))
-            for claim in fields.objects("requiredClaims", "name values")
-        ),
+        required_claims=_claims(fields, "requiredClaims"),
+        label_claims=_claims(fields, "labelClaims"),
         certificate_authority=fields.text("certificateAuthority", required=False) or None,
     )
+
+
+def _claims(fields: _Fields, name: str) -> tuple[RequiredClaim, ...]:
+    return tuple(RequiredClaim(each.text("name"), each.texts("values")) for each in fields.objects(name, "name values"))

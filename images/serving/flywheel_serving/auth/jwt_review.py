@@ -13,6 +13,7 @@ from jwt.exceptions import InvalidAudienceError, InvalidIssuerError, InvalidSign
 from flywheel_serving.auth.config import JwtConfig, RequiredClaim
 from flywheel_serving.auth.https_client import HttpsClient, Unreachable
 from flywheel_serving.auth.jwks import KeysUnavailable, SigningKeys, UnknownKey
+from flywheel_serving.auth.open_endpoints import CALL_VERB, LABEL_VERB
 from flywheel_serving.auth.startup import retry
 from flywheel_serving.auth.verdict import (
     AuthResult,
@@ -58,7 +59,7 @@ class JwtReviewer:
             )
             raise CannotStart("IssuerUnreachable", message) from None
 
-    async def review(self, token: str) -> Verdict:
+    async def review(self, token: str, verb: str = CALL_VERB) -> Verdict:
         try:
             header = jwt.get_unverified_header(token)
             algorithm, kid = header.get("alg"), header.get("kid")
@@ -76,7 +77,7 @@ class JwtReviewer:
         except PyJWTError as error:
             finding = FINDINGS.get(type(error), f"cannot be read ({str(error)[:200]})")
             return self._refuse(finding)
-        return self._check_claims(claims)
+        return self._check_claims(claims, verb)
 
     def close(self) -> None:
         self._keys.close()
@@ -99,7 +100,7 @@ class JwtReviewer:
         )
         return claims
 
-    def _check_claims(self, claims: Mapping[str, Any]) -> Verdict:
+    def _check_claims(self, claims: Mapping[str, Any], verb: str) -> Verdict:
         now = self._now()
         expires, not_before = _numeric_date(claims.get("exp")), _numeric_date(claims.get("nbf", 0))
         if expires is None or not_before is None:
@@ -108,7 +109,12 @@ class JwtReviewer:
             return self._refuse("has expired")
         if now < not_before - LEEWAY_SECONDS:
             return self._refuse("is not valid yet")
-        for required in self._config.required_claims:
+        label_claims = self._config.label_claims if verb == LABEL_VERB else ()
+        if verb == LABEL_VERB and not label_claims:
+            return forbidden_verdict(
+                "no token may post labels to this service; set spec.auth.jwt.labelClaims of the InferenceService"
+            )
+        for required in (*self._config.required_claims, *label_claims):
             if not _has_claim(claims, required):
                 wanted = f" as one of {', '.join(map(repr, required.values))}" if required.values else ""
                 return forbidden_verdict(f"the token lacks the claim {required.name!r}{wanted}; ask its issuer for it")

@@ -1,4 +1,4 @@
-"""Reviews tokens with the cluster's API server: whose token is this, and may they `get` this InferenceService?
+"""Reviews tokens with the cluster's API server: whose token is this, and may they `get` (or `label`) this InferenceService?
 
 TokenReview answers the first question for this service's audience alone, so that a token for another audience is
 refused. A LocalSubjectAccessReview answers the second: it needs no right beyond one namespace.
@@ -15,6 +15,7 @@ import orjson
 
 from flywheel_serving.auth.config import ServiceAccountConfig
 from flywheel_serving.auth.https_client import HttpsClient, Unreachable
+from flywheel_serving.auth.open_endpoints import CALL_VERB, LABEL_VERB
 from flywheel_serving.auth.startup import retry
 from flywheel_serving.auth.verdict import (
     ALLOWED,
@@ -29,7 +30,11 @@ MAX_CONNECTIONS = 4
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/namespaces/{}/localsubjectaccessreviews"
 GROUP, RESOURCE = "flywheel.ml", "inferenceservices"
-CALLER_ROLE = "flywheel-inference-caller"
+# By verb: what it lets a caller do, the ClusterRole with it, and the name of a RoleBinding.
+GRANTS = {
+    CALL_VERB: ("call", "flywheel-inference-caller", "callers"),
+    LABEL_VERB: ("post labels to", "flywheel-labeler", "labelers"),
+}
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +76,7 @@ class KubernetesReviewer:
 
     async def _review_once(self) -> None:
         await self._token_review(self._own_token())
-        await self._access_review({"username": "system:anonymous"})
+        await self._access_review({"username": "system:anonymous"}, CALL_VERB)
 
     # The pod's own credentials are read for each use, since the kubelet renews them.
 
@@ -83,14 +88,14 @@ class KubernetesReviewer:
         """Raises OSError."""
         return ssl.create_default_context(cafile=str(self._config.credentials / "ca.crt"))
 
-    async def review(self, token: str) -> Verdict:
+    async def review(self, token: str, verb: str = CALL_VERB) -> Verdict:
         try:
             status = await self._token_review(token)
             user = status.get("user") or {}
             accepted = set(status.get("audiences") or ()) & {*self._config.audiences}
             if not status.get("authenticated") or not accepted:
                 return unauthenticated_verdict(f"the token is not accepted{_review_error(status)}; {self.token_hint}")
-            access = await self._access_review(user)
+            access = await self._access_review(user, verb)
         except ReviewForbidden as error:
             log.warning("no review: %s", error)
             return unavailable_verdict(_missing_right(str(error), self._config.namespace))
@@ -99,7 +104,9 @@ class KubernetesReviewer:
             return unavailable_verdict(
                 "the cluster's API server, which reviews tokens, does not respond; retry in a second"
             )
-        return ALLOWED if access.get("allowed") is True else forbidden_verdict(self._refusal(str(user.get("username"))))
+        if access.get("allowed") is True:
+            return ALLOWED
+        return forbidden_verdict(self._refusal(str(user.get("username")), verb))
 
     def close(self) -> None:
         if self._https is not None:
@@ -113,10 +120,10 @@ class KubernetesReviewer:
         }
         return await self._create(TOKEN_REVIEWS, review)
 
-    async def _access_review(self, user: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _access_review(self, user: Mapping[str, Any], verb: str) -> Mapping[str, Any]:
         namespace = self._config.namespace
         attributes = {
-            "verb": "get",
+            "verb": verb,
             "group": GROUP,
             "resource": RESOURCE,
             "namespace": namespace,
@@ -153,10 +160,11 @@ class KubernetesReviewer:
             raise Unreachable(f"the API server responds HTTP {response.status} on {path} {message}".strip())
         return status
 
-    def _refusal(self, username: str) -> str:
+    def _refusal(self, username: str, verb: str) -> str:
         name, namespace = self._config.name, self._config.namespace
-        finding = f"{username[:300]!r} may not call InferenceService {name!r} in namespace {namespace!r}"
-        command = f"kubectl create rolebinding callers -n {namespace} --clusterrole={CALLER_ROLE}"
+        action, role, binding = GRANTS[verb]
+        finding = f"{username[:300]!r} may not {action} InferenceService {name!r} in namespace {namespace!r}"
+        command = f"kubectl create rolebinding {binding} -n {namespace} --clusterrole={role}"
         match username.split(":"):
             case ["system", "serviceaccount", account_namespace, account]:
                 return f"{finding}; admit it with '{command} --serviceaccount={account_namespace}:{account}'"

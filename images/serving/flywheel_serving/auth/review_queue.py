@@ -20,10 +20,11 @@ MAX_PEERS = 4096  # whose budgets are known
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingReview:
-    """A token that waits for its review, or is being reviewed; `added` is of the queue's clock."""
+    """A token whose review for a verb waits or runs; `added` is of the queue's clock."""
 
     key: bytes
     authorization: bytes
+    verb: str
     peer: str
     added: float
 
@@ -69,9 +70,9 @@ class ReviewQueue:
         self._timer: asyncio.TimerHandle | None = None
         self.budgets = RefusalBudgets(clock)
 
-    def add(self, key: bytes, authorization: bytes, peer: str, *, is_renewal: bool) -> bool:
+    def add(self, key: bytes, authorization: bytes, verb: str, peer: str, *, is_renewal: bool) -> bool:
         """Whether it will be reviewed, or dropped later; False if its peer has too many that wait."""
-        pending = PendingReview(key, authorization, peer, self._clock())
+        pending = PendingReview(key, authorization, verb, peer, self._clock())
         if is_renewal:
             self._renewals.append(pending)
         elif not self._add_in_turn(pending):

@@ -49,6 +49,9 @@ class Recorder(Protocol):
     def row_keys(self, tensors: dict[str, Array], parameters: dict[str, Any] | None) -> list[str] | None:
         """The key of each row, removed from `tensors` if the model does not take it. Raises InvalidRequest."""
 
+    def add_labels(self, body: bytes, peer: str) -> int:
+        """Logs the labels that the client `peer` posted for earlier predictions; their number. Raises RequestError."""
+
     def record_on(
         self,
         complete: Completion,
@@ -58,7 +61,7 @@ class Recorder(Protocol):
         *,
         is_direct: bool,
     ) -> Completion:
-        """`complete`, which also records what it is given.
+        """`complete`, which also records what it is given. A request without an id gets one, which its response has too.
 
         `is_direct`: no route is active, so the local model alone answers, and `count_batch` counts the request with its batch.
         """

@@ -9,6 +9,7 @@ import orjson
 
 Action = Literal["Drop", "Hmac", "Bucket"]
 ACTIONS = ("Drop", "Hmac", "Bucket")
+MAX_KEY_LENGTH = 200  # of a join key; what is longer is cut
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ DROP_REASONS = ("full", "too_large", "sink_died", "shutdown", "misconfigured")
 # How a window's counts ended. `repeated`: they were in the store already; `lost`: given up, since the store took none
 # for too long.
 WINDOW_OUTCOMES = ("written", "repeated", "lost")
+# How posted labels ended. `refused`: too many waited for the store, and the client got 503; `lost`: the server ended.
+LABEL_OUTCOMES = ("written", "refused", "lost")
 
 
 class LogMetrics(Collector):
@@ -25,6 +27,7 @@ class LogMetrics(Collector):
         self.bytes = 0
         self.dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
         self.windows: Counter[str] = Counter(dict.fromkeys(WINDOW_OUTCOMES, 0))
+        self.labels: Counter[str] = Counter(dict.fromkeys(LABEL_OUTCOMES, 0))
         self.sink_starts = 0
         self.is_sink_connected = False
         self.waiting_rows = 0  # not yet in the socket to the sink
@@ -33,6 +36,7 @@ class LogMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         pending = self.waiting_rows + self.sent_rows
         dropped = [((reason,), count) for reason, count in self.dropped.items()]
+        labels = [((outcome,), count) for outcome, count in self.labels.items()]
         windows = [((outcome,), count) for outcome, count in self.windows.items()]
         yield counter("flywheel_log_rows", "Rows of predictions in the store", (), [((), self.rows)])
         yield counter("flywheel_log_bytes", "Bytes of Parquet in the store", (), [((), self.bytes)])
@@ -42,3 +46,4 @@ class LogMetrics(Collector):
         yield gauge("flywheel_log_pending_rows", "Sampled rows on their way to the store", (), [((), pending)])
         yield counter("flywheel_log_dropped", "Sampled rows that were not logged", ("reason",), dropped)
         yield counter("flywheel_count_flushes", "Windows of counts", ("outcome",), windows)
+        yield counter("flywheel_log_labels", "Posted labels", ("outcome",), labels)

@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import random
 import secrets
 import time
 from pathlib import Path
 from typing import Any
 
-from flywheel_serving.errors import InvalidRequest, RequestError
+from flywheel_serving.errors import InvalidRequest, NotFound, RequestError
 from flywheel_serving.infer.batcher import Batch, BatchItem
 from flywheel_serving.infer.extensions import Completion
 from flywheel_serving.infer.requests import DIRECT, InferRequest
@@ -17,9 +16,10 @@ from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.signature import Signature
 from flywheel_serving.prediction_log.baseline import BaselineInvalid, read_baseline
 from flywheel_serving.prediction_log.batches import BatchEncoder, BatchShape, LoggedRequest, encode_message
-from flywheel_serving.prediction_log.config import LogConfig, sample_position, sample_threshold
+from flywheel_serving.prediction_log.config import MAX_KEY_LENGTH, LogConfig, sample_position, sample_threshold
 from flywheel_serving.prediction_log.count_windows import CountWindows
 from flywheel_serving.prediction_log.counts import Counts, ObservedValues
+from flywheel_serving.prediction_log.labels import LabelLog
 from flywheel_serving.prediction_log.metrics import LogMetrics
 from flywheel_serving.prediction_log.schema import RowSchema, row_schema
 from flywheel_serving.prediction_log.sink_connection import SinkConnection
@@ -30,13 +30,12 @@ BATCH_REQUESTS = 64  # objects that outlive their request are work for the garba
 BATCH_BYTES = 1024 * 1024  # of request bodies, which binary tensors keep in memory
 BATCH_SECONDS = 1.0
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
-MAX_KEY_LENGTH = 200
 
 log = logging.getLogger(__name__)
 
 
 class PredictionRecorder:
-    """Belongs to the event loop. Nothing here waits, and only `row_keys` raises."""
+    """Belongs to the event loop. Nothing here waits, and only `row_keys` and `add_labels` raise."""
 
     def __init__(self, config: LogConfig, model_folder: Path, signature: Signature, version: str) -> None:
         """Reads the baseline in `model_folder`. If `config` does not fit the model, this is logged and no row is."""
@@ -44,7 +43,7 @@ class PredictionRecorder:
         self._config, self._version, self._input_names = config, version, signature.input_names
         self._boot = secrets.token_hex(6)
         self._generated_ids = 0
-        self._threshold = sample_threshold(config.sample)
+        self._threshold, self._samples_all = sample_threshold(config.sample), config.sample >= 1
         self._unsent: list[LoggedRequest] = []
         self._uncounted: list[ObservedValues] = []
         self._uncounted_values = self._held_bytes = 0
@@ -63,10 +62,9 @@ class PredictionRecorder:
             "baseline": baseline_digest,
         }
         self._windows = CountWindows(identity, self._send_message, self.metrics)
+        self._labels = LabelLog(config, self._send_message, self.metrics)
         greeting = encode_message({"schema": schema, "version": version, "boot": self._boot})
-        self._sink = SinkConnection(
-            config.socket, greeting, self.metrics, self._windows.resend, self._windows.on_written
-        )
+        self._sink = SinkConnection(config.socket, greeting, self.metrics, self._resend, self._on_written)
 
     @property
     def key(self) -> str:
@@ -109,6 +107,14 @@ class PredictionRecorder:
             raise InvalidRequest(f"input {name!r}: {array.size} keys for {rows} rows; send one for each row")
         return [str(value)[:MAX_KEY_LENGTH] for value in array.ravel().tolist()]
 
+    def add_labels(self, body: bytes, peer: str) -> int:
+        """Logs the labels in `body` and returns their number. Raises RequestError."""
+        if self._encoder is None:
+            raise NotFound(
+                "labels: this service logs no predictions, since spec.logging.columns does not fit its model; correct it"
+            )
+        return self._labels.add(body, peer)
+
     def record_on(
         self,
         complete: Completion,
@@ -118,11 +124,11 @@ class PredictionRecorder:
         *,
         is_direct: bool,
     ) -> Completion:
-        """`complete`, which also records what it is given; `is_direct` as in Recorder."""
-        logged_id = self._logged_id(request.id)
+        """`complete`, which also records what it is given; gives the request an id, and `is_direct`, as in Recorder."""
+        is_sampled, request_id = self._assign_id(request), request.id
         if is_direct:
             item.counted = True
-            if not logged_id:
+            if not is_sampled:
                 return complete
         # Copied from `item`, which will hold `record`: the cycle would be work for the garbage collector.
         feeds, outputs, rows, start = item.feeds, item.outputs, item.rows, item.submitted
@@ -138,15 +144,15 @@ class PredictionRecorder:
                 if counts is not None and not is_direct:
                     local_outputs = result if version == self._version else None
                     self._add_observed(counts.observe(feeds, outputs, local_outputs, rows, layout, block))
-                if logged_id:
+                if is_sampled:
                     now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
                     arrays = dict(zip(outputs, result, strict=True))
-                    logged = LoggedRequest(logged_id, now_us, feeds, arrays, rows, latency, version, route, row_keys)
+                    logged = LoggedRequest(request_id, now_us, feeds, arrays, rows, latency, version, route, row_keys)
                     self._unsent.append(logged)
                     self._held_bytes += body_bytes
                 self._process_if_enough()
             except Exception:  # a fault here must not reach the batch's other requests
-                log.exception("request %r was not recorded", logged_id)
+                log.exception("request %r was not recorded", request_id)
 
         return record
 
@@ -180,14 +186,12 @@ class PredictionRecorder:
         self._uncounted.append(values)
         self._uncounted_values += values.rows * self._values_in_row
 
-    def _logged_id(self, request_id: str) -> str:
-        """The id under which a request is logged, empty if it is not. A request without an id is sampled at random."""
-        if request_id:
-            return request_id if sample_position(request_id) < self._threshold else ""
-        if random.random() >= self._config.sample:
-            return ""
-        self._generated_ids += 1
-        return f"{self._boot}-{self._generated_ids}"
+    def _assign_id(self, request: InferRequest) -> bool:
+        """Gives the request an id if it has none; whether it is in the sample."""
+        if not request.id:
+            self._generated_ids += 1
+            request.id = f"{self._boot}-{self._generated_ids}"
+        return self._samples_all or sample_position(request.id) < self._threshold
 
     def _process_if_enough(self) -> None:
         if (
@@ -242,6 +246,16 @@ class PredictionRecorder:
     def _send_message(self, message: bytes, rows: int) -> bool:
         return self._sink.send(message, rows)
 
+    def _resend(self) -> None:
+        self._windows.resend()
+        self._labels.resend()
+
+    def _on_written(self, acknowledgement: dict[str, Any]) -> None:
+        if "labels" in acknowledgement:
+            self._labels.on_written(acknowledgement["labels"])
+        else:
+            self._windows.on_written(acknowledgement)
+
     def _schedule_window(self) -> None:
         seconds = self._config.seconds
         self._window_timer = self._loop.call_later(seconds - time.time() % seconds, self._on_window_end)
@@ -249,6 +263,7 @@ class PredictionRecorder:
     def _on_window_end(self) -> None:
         self._process()
         self._windows.close_window(self._counts)
+        self._labels.send_unsent()
         self._schedule_window()
 
     async def close(self) -> None:
@@ -258,6 +273,7 @@ class PredictionRecorder:
         self._windows.close_window(self._counts)
         await self._sink.close(self._config.drain_seconds + 1)
         self._windows.give_up()
+        self._labels.give_up()
         rows, dropped = self.metrics.rows, self.metrics.dropped.total()
         log.info("predictions logged", extra={"facts": {"rows": rows, "dropped": dropped, **self.metrics.windows}})
 

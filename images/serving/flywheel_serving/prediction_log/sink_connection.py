@@ -35,12 +35,12 @@ class SinkConnection:
         greeting: bytes,
         metrics: LogMetrics,
         on_start: Callable[[], None],
-        on_count_written: AcknowledgementCallback,
+        on_written: AcknowledgementCallback,
     ) -> None:
-        """`greeting` is the first message of each connection; `on_start` is called after it."""
+        """`greeting` is the first message of each connection; `on_start` is called after it, and `on_written` for windows and labels."""
         self._path, self._greeting = path, greeting
         self._metrics = metrics
-        self._on_start, self._on_count_written = on_start, on_count_written
+        self._on_start, self._on_written = on_start, on_written
         self._greeting_rest = memoryview(b"")  # what this connection has not sent of it
         self._waiting: deque[tuple[memoryview, int]] = deque()  # the rest of a message, and its rows
         self._waiting_bytes = 0
@@ -141,7 +141,7 @@ class SinkConnection:
             self._metrics.rows += acknowledgement["rows"]
             self._metrics.bytes += acknowledgement["bytes"]
         else:
-            self._on_count_written(acknowledgement)
+            self._on_written(acknowledgement)
 
     def _on_end(self, connection: socket.socket) -> None:
         self._socket, self._unparsed = None, b""

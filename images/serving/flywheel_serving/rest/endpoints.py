@@ -21,7 +21,7 @@ from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.infer.requests import CLASS_NAMES_HEADER, InferRequest, InferResponse
 from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
-from flywheel_serving.rest import codec, cors, headers, health, openapi, page, repository
+from flywheel_serving.rest import codec, cors, feedback, headers, health, openapi, page, repository
 from flywheel_serving.rest.body_templates import BodyTemplates
 from flywheel_serving.rest.large_bodies import INLINE_BYTES, LargeBodies, max_decoded_bytes
 from flywheel_serving.rest.predict.predictor import Predictor
@@ -78,6 +78,8 @@ class Endpoints:
         self._add_model_endpoints(f"/v2/models/{model}/versions/{version}", versions, pinned=True)
         shadow = _json_handler(lambda: {"examples": shadow_examples()})
         self._add("GET", f"/v2/models/{model}/shadow", "/v2/models/{model}/shadow", shadow)
+        post_labels = feedback.handler(dataplane)
+        self._add("POST", f"/v2/models/{model}/feedback", "/v2/models/{model}/feedback", post_labels)
 
     def _add_server_endpoints(self) -> None:
         dataplane = self._dataplane

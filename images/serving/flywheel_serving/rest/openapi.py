@@ -24,6 +24,7 @@ from flywheel_serving.rest.predict.example import example_rows
 
 Schema = dict[str, Any]
 # `document` is the description without the model; `model_paths` come after the model's path, and that of its version;
+# `feedback` is for servers that log predictions;
 # `guarded` is what a required bearer token adds.
 TEMPLATE = Path(__file__).with_name("openapi.json")
 NUMBERS = [name for name in DTYPES if name != "BYTES"]
@@ -44,6 +45,8 @@ def document(dataplane: DataPlane, *, guarded: bool = False) -> dict[str, Any]:
     name, version = quote(dataplane.name, safe=""), quote(dataplane.version, safe="")
     for prefix in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
         description["paths"] |= {prefix + suffix: methods for suffix, methods in template["model_paths"].items()}
+    if dataplane.recorder is not None:
+        description["paths"][f"/v2/models/{name}/feedback"] = template["feedback"]
     add_tensors(description["components"]["schemas"], signature)
     if guarded:
         _add_security(description, template["guarded"])

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from flywheel_serving.auth.authenticator import Authenticator
-from flywheel_serving.auth.open_endpoints import OPEN_PATHS
+from flywheel_serving.auth.open_endpoints import OPEN_PATHS, required_verb
 from flywheel_serving.auth.verdict import AuthResult, Verdict
 from flywheel_serving.http.message import Request, Response, SendResponse, error_response
 
@@ -43,11 +43,12 @@ class RestGuard:
             else:
                 send(response)
 
-        verdict = self._authenticator.cached_verdict(authorization)
+        verb = required_verb(pattern)
+        verdict = self._authenticator.cached_verdict(authorization, verb)
         if verdict is not None:
             on_verdict(verdict)
         elif authorization is not None:
-            self._authenticator.request_review(authorization, request.peer, on_verdict)
+            self._authenticator.request_review(authorization, request.peer, on_verdict, verb)
 
 
 def refusal(verdict: Verdict, *, has_token: bool) -> Response:

@@ -1,4 +1,7 @@
-"""Messages as one Parquet file: `id, row, time, version, digest, latency_seconds, route, key, features.*, outputs.*`."""
+"""Messages as one Parquet file: `id, row, time, version, digest, latency_seconds, route, key, features.*, outputs.*`.
+
+Labels are files of their own: `id, row, key, label, time`, either the id or the key null.
+"""
 
 import hashlib
 import hmac
@@ -32,11 +35,28 @@ class ParquetEncoder:
 
     def encode(self, contents: Sequence[bytes]) -> bytes:
         """One file of all messages' rows, in their order."""
+        return self._write([self._batch(*decode_message(content)) for content in contents])
+
+    def encode_labels(self, heads: Sequence[dict[str, Any]]) -> bytes:
+        """One file of the labels in these heads, in their order."""
+        return self._write([self._label_batch(head) for head in heads])
+
+    def _write(self, batches: list[RecordBatch]) -> bytes:
         file = io.BytesIO()
         metadata = {"flywheel.record": "1", "flywheel.service": f"{self._config.namespace}/{self._config.service}"}
-        table = Table.from_batches([self._batch(*decode_message(content)) for content in contents])
-        write_parquet(table, file, compression=COMPRESSION, key_value_metadata=metadata)
+        write_parquet(Table.from_batches(batches), file, compression=COMPRESSION, key_value_metadata=metadata)
         return file.getvalue()
+
+    def _label_batch(self, head: dict[str, Any]) -> RecordBatch:
+        times = np.full(len(head["label"]), head["time"], np.int64)
+        columns: dict[str, Any] = {
+            "id": _text_array(head["id"]),
+            "row": ArrowArray.from_numpy(np.array(head["row"], np.int32)),
+            "key": _text_array(self._protect_keys(head["key"])),
+            "label": _text_array(head["label"]),
+            "time": ArrowArray.from_numpy(times).cast(TIMESTAMP),
+        }
+        return RecordBatch.from_pydict(columns)
 
     def _batch(self, head: dict[str, Any], raw: memoryview) -> RecordBatch:
         requests, rows = len(head["id"]), int(head["rows"])
@@ -94,6 +114,9 @@ class ParquetEncoder:
         keys: list[str | None] = []
         for given in keys_by_request:
             keys += given if given and len(given) == rows else [given[0] if given else None] * rows
+        return self._protect_keys(keys)
+
+    def _protect_keys(self, keys: list[str | None]) -> list[str | None]:
         rule = self._config.rule(self._config.key)
         if rule is None:
             return keys

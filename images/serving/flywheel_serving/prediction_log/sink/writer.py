@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,10 +29,12 @@ from flywheel_serving import logs
 from flywheel_serving.prediction_log.batches import LENGTH_BYTES, decode_message
 from flywheel_serving.prediction_log.config import LogConfig, parse_log_config
 from flywheel_serving.prediction_log.schema import RowSchema
+from flywheel_serving.prediction_log.sink.message_queue import MessageBatch, Queue
 from flywheel_serving.prediction_log.sink.parquet import ParquetEncoder
 from flywheel_serving.prediction_log.sink.store import Store, StoreFailed, read_secret
 
 MAX_QUEUE_BYTES = 16 * 1024 * 1024
+MAX_LABEL_BYTES = 512 * 1024  # that are written at once: less than one client may have the server hold
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0
 HANG_UP_CHECK_SECONDS = 0.5  # while the reader waits for room
@@ -46,19 +47,6 @@ BOOT_ID = re.compile("[0-9a-f]{1,32}")
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Queue:
-    """Messages that were read and not yet written."""
-
-    rows: list[bytes]
-    counts: list[bytes]
-    row_count: int = 0
-    bytes: int = 0
-    oldest_rows_at: float = 0.0  # time.monotonic's clock
-    ended_at: float | None = None  # when the server closed the pipe
-    is_complete: bool = False  # all that the server sent was read
-
-
 class Writer:
     """`greeting` is the server's first message; `acknowledge` sends one acknowledgement to the server."""
 
@@ -69,7 +57,8 @@ class Writer:
         self._greeting, self._acknowledge = greeting, acknowledge
         if not BOOT_ID.fullmatch(str(greeting["boot"])):
             raise ValueError("the server's boot id is no name")
-        self._queue = Queue([], [])
+        self._queue = Queue()
+        self._label_numbers: set[int] = set()  # of the messages read: a server may send one again
         self._queue_changed = threading.Condition()
         self._hung_up = threading.Event()
         self._file_prefix = f"{self._config.pod}-{os.urandom(4).hex()}"
@@ -92,7 +81,7 @@ class Writer:
             self._queue_changed.notify_all()
 
     def _has_room(self) -> bool:
-        return self._queue.bytes < MAX_QUEUE_BYTES
+        return self._queue.size < MAX_QUEUE_BYTES
 
     def _note_hang_up(self) -> None:
         """From the first call on, the time to write what is left counts."""
@@ -101,15 +90,17 @@ class Writer:
             self._hung_up.set()
 
     def _add(self, content: bytes, head: dict[str, Any]) -> None:
-        queue = self._queue
-        queue.bytes += len(content)
-        if head["kind"] == "counts":
+        queue, kind = self._queue, head["kind"]
+        if kind == "labels":
+            if head["number"] in self._label_numbers:
+                return
+            self._label_numbers.add(head["number"])
+            queue.batches[kind].add(content, len(head["label"]))
+        elif kind == "rows":
+            queue.batches[kind].add(content, len(head["id"]) * head["rows"])
+        else:
             queue.counts.append(content)
-            return
-        if not queue.rows:
-            queue.oldest_rows_at = time.monotonic()
-        queue.rows.append(content)
-        queue.row_count += len(head["id"]) * head["rows"]
+        queue.size += len(content)
 
     def write(self) -> None:
         """Writes until the input has ended and everything is written, or the time after the input's end has passed."""
@@ -118,30 +109,33 @@ class Writer:
             with self._queue_changed:
                 self._queue_changed.wait_for(self._is_due, timeout=self._seconds_until_due())
                 counts = queue.counts[:]
-                rows, row_count = (queue.rows[:], queue.row_count) if self._rows_are_due() else ([], 0)
+                due = [
+                    (kind, batch.contents[:], batch.items)
+                    for kind, batch in queue.batches.items()
+                    if self._batch_is_due(kind, batch)
+                ]
             for content in counts:
                 self._retry(partial(self._write_counts, content))
-            if rows:
-                self._retry(partial(self._write_rows, rows, row_count))
+            for kind, contents, items in due:
+                self._retry(partial(self._write_batch, kind, contents, items))
             with self._queue_changed:
-                if queue.is_complete and not queue.rows and not queue.counts:
+                if queue.is_complete and queue.is_empty:
                     return
 
     def _is_due(self) -> bool:
-        return bool(self._queue.counts) or self._queue.is_complete or self._rows_are_due()
+        queue = self._queue
+        is_due = any(self._batch_is_due(kind, batch) for kind, batch in queue.batches.items())
+        return is_due or bool(queue.counts) or queue.is_complete
 
-    def _rows_are_due(self) -> bool:
-        queue, config = self._queue, self._config
-        if not queue.rows:
-            return False
-        is_full = queue.row_count >= config.rows or queue.bytes >= config.bytes
-        is_old = time.monotonic() - queue.oldest_rows_at >= config.seconds
-        return is_full or is_old or queue.is_complete
+    def _batch_is_due(self, kind: str, batch: MessageBatch) -> bool:
+        config = self._config
+        max_bytes = config.bytes if kind == "rows" else MAX_LABEL_BYTES
+        is_due = batch.is_due(config.rows, max_bytes, config.seconds)
+        return is_due or (self._queue.is_complete and bool(batch.contents))
 
     def _seconds_until_due(self) -> float | None:
-        if not self._queue.rows:
-            return None
-        return max(0.0, self._queue.oldest_rows_at + self._config.seconds - time.monotonic())
+        oldest = min((batch.oldest_at for batch in self._queue.batches.values() if batch.contents), default=None)
+        return None if oldest is None else max(0.0, oldest + self._config.seconds - time.monotonic())
 
     def _retry(self, write: Callable[[], None]) -> None:
         """Calls `write` until the store accepts it. Once the server has ended, the process exits after its time."""
@@ -193,20 +187,22 @@ class Writer:
         schema = RowSchema.from_document(self._greeting["schema"])
         return ParquetEncoder(self._config, schema, self._greeting["version"], key)
 
-    def _write_rows(self, contents: list[bytes], row_count: int) -> None:
-        head, _ = decode_message(contents[0])
-        content = self._parquet_encoder().encode(contents)
-        folder = f"rows/{_hour_partition(head['time'][0] / 1e6)}/pod={self._config.pod}"
+    def _write_batch(self, kind: str, contents: list[bytes], items: int) -> None:
+        encoder = self._parquet_encoder()
+        if kind == "rows":
+            content, first_us = encoder.encode(contents), decode_message(contents[0])[0]["time"][0]
+            acknowledgement: dict[str, Any] = {"rows": items, "bytes": len(content)}
+        else:
+            heads = [decode_message(content)[0] for content in contents]
+            content, first_us = encoder.encode_labels(heads), heads[0]["time"]
+            acknowledgement = {"labels": [head["number"] for head in heads]}
+        folder = f"{kind}/{_hour_partition(first_us / 1e6)}/pod={self._config.pod}"
         self._store().put_new(self._key(f"{folder}/{self._file_prefix}-{self._files:06}.parquet"), content)
         self._files += 1
         with self._queue_changed:
-            queue = self._queue
-            del queue.rows[: len(contents)]
-            queue.row_count -= row_count
-            queue.bytes -= sum(map(len, contents))
-            queue.oldest_rows_at = time.monotonic()
+            self._queue.size -= self._queue.batches[kind].remove(contents, items)
             self._queue_changed.notify_all()
-        self._acknowledge({"rows": row_count, "bytes": len(content)})
+        self._acknowledge(acknowledgement)
 
     def _write_counts(self, content: bytes) -> None:
         head, _ = decode_message(content)
@@ -215,7 +211,7 @@ class Writer:
         is_new = self._store().put_new(self._key(f"counts/{_hour_partition(head['from'])}/{name}"), document)
         with self._queue_changed:
             self._queue.counts.remove(content)
-            self._queue.bytes -= len(content)
+            self._queue.size -= len(content)
             self._queue_changed.notify_all()
         self._acknowledge({"window": head["window"], "outcome": "written" if is_new else "repeated"})
 

@@ -30,7 +30,7 @@ class NoAuthentication(Schema):
 
 
 class ServiceAccounts(Schema):
-    """Clients with a Kubernetes token whose subject may `get` this InferenceService."""
+    """Clients with a Kubernetes token whose subject may `get` this InferenceService; to post labels, may `label` it."""
 
     audiences: tuple[Audience, ...] = Field(
         (),
@@ -74,6 +74,9 @@ class JwtIssuer(Schema):
     required_claims: tuple[RequiredClaim, ...] = named_list(
         8, "Further claims that a token must have; without one a request is refused with 403."
     )
+    label_claims: tuple[RequiredClaim, ...] = named_list(
+        8, "Claims that a token must have besides to post labels of predictions; empty means that no token may."
+    )
     certificate_authority: str | None = Field(
         None,
         max_length=16_384,
@@ -90,6 +93,6 @@ class Authentication(Schema):
     none: NoAuthentication | None = Field(None, description="Every client that reaches the Service may call it.")
     service_account: ServiceAccounts | None = Field(
         None,
-        description="Kubernetes tokens, of subjects that may get this InferenceService (ClusterRole flywheel-inference-caller).",
+        description="Kubernetes tokens, of subjects that may get this InferenceService (ClusterRole flywheel-inference-caller); posting labels needs the verb label (flywheel-labeler).",
     )
     jwt: JwtIssuer | None = Field(None, description="JSON Web Tokens of an issuer, such as an identity provider.")

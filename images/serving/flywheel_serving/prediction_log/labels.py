@@ -1,0 +1,170 @@
+"""Labels that clients post for earlier predictions: parsed, bounded, and sent to the sink until the store has them.
+
+A label names its prediction by the id of the response and the index of the row in the request, or by the row's key.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from flywheel_serving.errors import InvalidRequest, Overloaded, RequestTooLarge
+from flywheel_serving.prediction_log.batches import encode_message
+from flywheel_serving.prediction_log.config import MAX_KEY_LENGTH, LogConfig
+from flywheel_serving.prediction_log.metrics import LogMetrics
+
+MAX_LABELS = 1_000  # of one request, which is parsed while others wait
+MAX_BODY_BYTES = 256 * 1024
+MAX_TEXT_LENGTH = 1_000
+MAX_ROW = 2**31 - 1
+# Of labels that the store does not have yet. One client may fill half, so that it keeps no other out.
+MAX_PENDING_BYTES = 2 * 1024 * 1024
+MAX_PENDING_BYTES_OF_PEER = MAX_PENDING_BYTES // 2
+MESSAGE_OVERHEAD_BYTES = 256  # of the objects of one message
+FIELDS = frozenset({"id", "row", "key", "label"})
+BODY_FORM = '{"labels": [{"id": "…", "row": 0, "label": …}]}'
+
+Columns = dict[str, list[Any]]  # id, row, key and label of each
+
+
+@dataclass(slots=True)
+class _PendingMessage:
+    content: bytes
+    peer: str
+    labels: int
+    was_sent: bool = True
+
+    @property
+    def size(self) -> int:
+        return len(self.content) + MESSAGE_OVERHEAD_BYTES
+
+
+class LabelLog:
+    """Belongs to the event loop. `send` returns whether a message was accepted."""
+
+    def __init__(self, config: LogConfig, send: Callable[[bytes, int], bool], metrics: LogMetrics) -> None:
+        self._config, self._send_message, self._metrics = config, send, metrics
+        self._pending: dict[int, _PendingMessage] = {}  # by number, oldest first
+        self._bytes_by_peer: Counter[str] = Counter()
+        self._number = 0
+
+    def add(self, body: bytes, peer: str) -> int:
+        """Sends the labels in `body` to the sink and returns their number. Raises InvalidRequest, RequestTooLarge or Overloaded."""
+        columns = parse_labels(body, self._config)
+        count = len(columns["label"])
+        head = {"kind": "labels", "number": self._number, "time": time.time_ns() // 1000, **columns}
+        message = _PendingMessage(encode_message(head), peer, count)
+        peer_bytes = self._bytes_by_peer[peer] + message.size
+        is_full = (
+            peer_bytes > MAX_PENDING_BYTES_OF_PEER or self._bytes_by_peer.total() + message.size > MAX_PENDING_BYTES
+        )
+        if is_full or not self._send_message(message.content, 0):
+            self._metrics.labels["refused"] += count
+            raise Overloaded(
+                "more labels wait for the store than fit into memory; retry in a second, and post fewer at once"
+            )
+        self._pending[self._number] = message
+        self._bytes_by_peer[peer] = peer_bytes
+        self._number += 1
+        return count
+
+    def resend(self) -> None:
+        """Sends all that the store does not have to a new writer."""
+        for message in self._pending.values():
+            message.was_sent = False
+        self.send_unsent()
+
+    def send_unsent(self) -> None:
+        """Sends what a full connection did not accept before."""
+        for message in self._pending.values():
+            if not message.was_sent:
+                message.was_sent = self._send_message(message.content, 0)
+
+    def on_written(self, numbers: list[int]) -> None:
+        """Notes the numbers of messages that the store has."""
+        for number in numbers:
+            if (message := self._pending.pop(number, None)) is not None:
+                self._metrics.labels["written"] += message.labels
+                self._bytes_by_peer[message.peer] -= message.size
+                if not self._bytes_by_peer[message.peer]:
+                    del self._bytes_by_peer[message.peer]
+
+    def give_up(self) -> None:
+        """Counts the labels that the store does not have as lost."""
+        self._metrics.labels["lost"] += sum(message.labels for message in self._pending.values())
+
+
+def parse_labels(body: bytes, config: LogConfig) -> Columns:
+    """Returns the labels in the JSON `body` by column. Raises InvalidRequest, or RequestTooLarge for too many."""
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestTooLarge(f"body: at most {MAX_BODY_BYTES} bytes of labels are accepted; send several requests")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"body: not valid JSON: {error}") from error
+    entries = document.get("labels") if type(document) is dict and len(document) == 1 else None
+    if type(entries) is not list or not entries:
+        raise InvalidRequest(f"body: wanted {BODY_FORM} with one label at least")
+    if len(entries) > MAX_LABELS:
+        raise RequestTooLarge(f"labels: at most {MAX_LABELS} are accepted in one request; send several requests")
+    columns: Columns = {"id": [], "row": [], "key": [], "label": []}
+    for index, entry in enumerate(entries):
+        try:
+            values = _parse_entry(entry, config)
+        except ValueError as error:
+            raise InvalidRequest(f"labels[{index}]{error}") from error
+        for column, value in zip(columns.values(), values, strict=True):
+            column.append(value)
+    return columns
+
+
+def _parse_entry(entry: Any, config: LogConfig) -> tuple[str | None, int, str | None, str]:
+    """(id, row, key, label); either the id or the key is None. Raises ValueError with the field and the finding."""
+    if type(entry) is not dict:
+        raise ValueError(": wanted an object with id or key, and label")
+    if unknown := entry.keys() - FIELDS:
+        raise ValueError(f": unknown {sorted(unknown)[0][:100]!r}; wanted id, row, key and label")
+    id_, row, key = entry.get("id"), entry.get("row", 0), entry.get("key")
+    if (id_ is None) == (key is None):
+        raise ValueError(": wanted the id of the prediction's response, or the row's key, and not both")
+    if id_ is not None and (type(id_) is not str or not 0 < len(id_) <= MAX_TEXT_LENGTH):
+        raise ValueError(f".id: wanted text of at most {MAX_TEXT_LENGTH} characters, as the response had it")
+    if type(row) is not int or not 0 <= row <= MAX_ROW:
+        raise ValueError(f".row: wanted the index of the row in its request, found {_excerpt(row)}")
+    return id_, row, None if key is None else _parse_key(key, "row" in entry, config), _parse_label(entry.get("label"))
+
+
+def _parse_key(key: Any, has_row: bool, config: LogConfig) -> str:
+    if has_row:
+        raise ValueError(".row: a key names one row; leave it out")
+    if type(key) not in (str, int):
+        raise ValueError(f".key: wanted text or a whole number, found {_excerpt(key)}")
+    rule = config.rule(config.key)
+    if not config.key:
+        raise ValueError(".key: this service logs no key; send the id, or set spec.logging.key of the InferenceService")
+    if rule is not None and rule.action == "Drop":
+        raise ValueError(".key: spec.logging.columns of the InferenceService drops the key; send the id")
+    return str(key)[:MAX_KEY_LENGTH]
+
+
+def _parse_label(label: Any) -> str:
+    """The label as text: a class, or a number, whole ones without a point."""
+    if type(label) is bool:
+        return "true" if label else "false"
+    if type(label) is float:
+        return str(int(label)) if label.is_integer() else repr(label)
+    if type(label) is int:
+        return str(label)
+    if type(label) is not str or not 0 < len(label) <= MAX_TEXT_LENGTH:
+        found = _excerpt(label)
+        raise ValueError(
+            f".label: wanted text of at most {MAX_TEXT_LENGTH} characters, a number, true or false, found {found}"
+        )
+    return label
+
+
+def _excerpt(value: Any) -> str:
+    return orjson.dumps(value)[:60].decode("utf-8", "replace")
