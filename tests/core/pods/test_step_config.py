@@ -15,6 +15,7 @@ from flywheel.core.pods.step_config import (
     EvaluateConfig,
     FetchConfig,
     GatesConfig,
+    MonitorConfig,
     NotifyConfig,
     PackageConfig,
     PrepareConfig,
@@ -47,6 +48,7 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
         ("package", PackageConfig),
         ("compare", CompareConfig),
         ("gates", GatesConfig),
+        ("monitor", MonitorConfig),
     ],
 )
 def test_the_golden_document_is_written_as_it_was_read(name: str, kind: type[StepConfig]) -> None:

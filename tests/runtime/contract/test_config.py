@@ -24,7 +24,7 @@ from flywheel_runtime.contract.config.collect import (
     RuleConfig,
     UploadThreshold,
 )
-from flywheel_runtime.contract.config.fetch import FetchConfig, HTTPSource, Input, S3Source, VolumeSource
+from flywheel_runtime.contract.config.fetch import FetchConfig, FolderSource, HTTPSource, Input, S3Source, VolumeSource
 from flywheel_runtime.contract.config.track import CodeConfig, LogConfig, ObjectiveConfig, TrackConfig
 from flywheel_runtime.contract.config.watch import WatchConfig
 from flywheel_runtime.contract.errors import Failure
@@ -45,6 +45,8 @@ def test_the_golden_document_of_fetch() -> None:
             Input("table", s3=lake),
             Input("model", s3=S3Source("s3://models/fraud.onnx"), sha256="1" * 64),
             Input("page", http=HTTPSource("https://example.com/a.csv", "2" * 64, ("example.com",))),
+            Input("counts", folder=FolderSource("predictions/flight-delay/counts/", ("dt=2026-01-31/hour=17/",))),
+            Input("state", artifact="sha256:" + "0" * 64, optional=True),
             Input("disk", volume=VolumeSource("2026/rows.parquet")),
         ),
     )

@@ -21,9 +21,10 @@ SERVED_FILES = ("baseline.json", "golden.json", "model.onnx", "signature.json")
 
 @dataclass(frozen=True)
 class Input:
-    """What `fetch` downloads to `/flywheel/inputs/<name>/`: exactly one of artifact, s3, http, volume.
+    """What `fetch` downloads to `/flywheel/inputs/<name>/`: exactly one of artifact, s3, http, volume, folder.
 
-    `files` are the only files of an artifact that are downloaded; without them all are. `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
+    `folder` is a folder of the namespace in the installation's store; of its `parts` some may have no objects. `optional`: an artifact
+    that the store has lost is no failure. `files` are the only files of an artifact that are downloaded; without them all are. `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
     """
 
     name: str
@@ -31,16 +32,18 @@ class Input:
     s3: Mapping[str, Any] | None = None
     http: Mapping[str, Any] | None = None
     volume: str | None = None
+    folder: Mapping[str, Any] | None = None
     claim: str | None = None
     secret: str | None = None
     sha256: str | None = None
     files: tuple[str, ...] = ()
+    optional: bool = False
 
     def config(self) -> dict[str, Any]:
         """Returns the input as an element of FLYWHEEL_FETCH."""
         volume = {"path": self.volume} if self.volume is not None else None
-        source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "volume": volume}
-        given = {**source, "sha256": self.sha256, "files": list(self.files) or None}
+        source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "volume": volume, "folder": self.folder}
+        given = {**source, "sha256": self.sha256, "files": list(self.files) or None, "optional": self.optional or None}
         return {"name": self.name, **{key: value for key, value in given.items() if value is not None}}
 
 

@@ -7,7 +7,7 @@ shows what was asked for.
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from flywheel.core.resource.schema import FileFormat
@@ -51,16 +51,26 @@ class VolumeSource(StepConfig):
     path: str
 
 
+class FolderSource(StepConfig):
+    """Objects of the namespace's own folder in the store: those below each of the `parts` of `path`, which end with `/`."""
+
+    path: str
+    parts: tuple[str, ...]
+
+
 class InputConfig(StepConfig):
-    """One input, with exactly one source. `files`: the only files of an artifact that are downloaded; empty: all."""
+    """One input, with exactly one source. `files`: the only files of an artifact that are downloaded; empty: all. `optional`: an artifact
+    that the store does not have is no failure."""
 
     name: str
     artifact: str | None = None
     s3: S3Source | None = None
     http: HTTPSource | None = None
     volume: VolumeSource | None = None
+    folder: FolderSource | None = None
     sha256: str | None = None
     files: tuple[str, ...] = ()
+    optional: bool = False
 
 
 class FetchConfig(StepConfig):
@@ -210,3 +220,32 @@ class GatesConfig(StepConfig):
     objective: str | None
     digest: str
     champion: ChampionConfig | None
+
+
+class FalseAlarms(StepConfig):
+    """How many false alarms are expected in a time."""
+
+    count: int
+    per_seconds: int
+
+
+class MonitoredVersion(StepConfig):
+    """A version whose traffic is compared; its artifact is the input `version-<name>`."""
+
+    name: str
+    digest: str
+
+
+class MonitorConfig(StepConfig):
+    """`params.json` of monitor; `from` and `until` are multiples of the window's length since 1970."""
+
+    service: str
+    namespace: str
+    from_: str = Field(alias="from")
+    until: str
+    window_seconds: int
+    min_rows: int
+    false_alarms: FalseAlarms
+    signals: dict[Literal["dataQuality", "featureDrift", "predictionDrift"], dict[str, str]]
+    versions: tuple[MonitoredVersion, ...]
+    skipped: int

@@ -84,6 +84,37 @@ def test_a_folder_of_objects_keeps_its_paths(pod: Pod, store: Store) -> None:
     assert pod.files("source") == {"a.csv": b"raw/a.csv", "2026/b.csv": b"raw/2026/b.csv"}
 
 
+def hours(*names: str, path: str = "predictions/delays/counts/") -> dict[str, Any]:
+    return {"name": "counts", "folder": {"path": path, "parts": [f"hour={each}/" for each in names]}}
+
+
+def test_parts_of_a_folder_of_the_namespace_are_brought_and_empty_ones_are_none(pod: Pod, store: Store) -> None:
+    for hour in ("07", "08", "09"):
+        store.bucket.put(f"{store.root}predictions/delays/counts/hour={hour}/a.json", hour.encode())
+
+    assert pod.fetch(hours("06", "07", "08")) == 0
+    assert pod.files("counts") == {"hour=07/a.json": b"07", "hour=08/a.json": b"08"}
+
+
+def test_a_folder_of_the_namespace_without_any_object_is_no_failure(pod: Pod) -> None:
+    assert pod.fetch(hours("06")) == 0
+    assert pod.message["message"] == "1 input, 0 files, 0 B"
+
+
+@pytest.mark.parametrize("path", ["../other/", "/", "predictions", "a//b/"])
+def test_a_folder_outside_of_the_namespace_is_refused(pod: Pod, path: str) -> None:
+    assert pod.fetch(hours("06", path=path)) == 1
+    assert pod.message["reason"] == "InternalError"
+
+
+def test_an_artifact_that_may_be_missing_is_left_out(pod: Pod, artifact: str) -> None:
+    lost = {"name": "state", "artifact": "sha256:" + "3f9a1c" + "0" * 58, "optional": True}
+
+    assert pod.fetch(lost, {"name": "data", "artifact": artifact, "optional": True}) == 0
+    assert not (pod.root / "inputs" / "state").exists()
+    assert len(pod.files("data")) == 2
+
+
 def test_one_object_keeps_its_name_and_is_checked(pod: Pod, store: Store) -> None:
     store.bucket.put("models/fraud.onnx", b"weights")
     entry = s3(f"s3://{store.bucket.access.bucket}/models/fraud.onnx")

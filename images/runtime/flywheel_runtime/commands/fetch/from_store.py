@@ -1,12 +1,13 @@
 """Inputs from object storage: artifacts of ours by digest, and objects of any bucket by URI."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from flywheel_runtime.commands.fetch.item import Item
 from flywheel_runtime.contract.checkpoint import Pointer
-from flywheel_runtime.contract.config.fetch import S3Source
+from flywheel_runtime.contract.config.fetch import FolderSource, S3Source
 from flywheel_runtime.contract.errors import (
     ArtifactMissing,
     DigestMismatch,
@@ -25,6 +26,8 @@ from flywheel_runtime.store.foreign import open_foreign
 from flywheel_runtime.store.manifest import File, check_path
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket, Listed
+
+MAX_PARALLEL_LISTS = 4
 
 
 def artifact_items(
@@ -69,6 +72,18 @@ def checkpoint_items(folder: Path, retry: Retry, env: Mapping[str, str]) -> list
     return artifact_items("checkpoint", pointer.digest, folder, store, env) if pointer else []
 
 
+def folder_items(source: FolderSource, folder: Path, retry: Retry, env: Mapping[str, str]) -> list[Item]:
+    """The objects below the parts of a folder of the namespace, under their paths below that folder; none where there are none."""
+    store = installation.open_store(env, retry)
+    owner = installation.installation_owner(env)
+    root = f"{store.root}{source.path}"
+    with translate_errors(store.bucket, owner), ThreadPoolExecutor(MAX_PARALLEL_LISTS) as pool:
+        parts = pool.map(lambda part: _list_folder(store.bucket, f"{root}{part}", retry), source.parts)
+        found = [item for part in parts for item in part]
+    place = S3Source(f"s3://{store.bucket.access.bucket}/{root}")
+    return [_object_item(store.bucket, owner, place, item, None, folder, retry) for item in found]
+
+
 def object_items(
     source: S3Source, sha256: str | None, folder: Path, retry: Retry, env: Mapping[str, str]
 ) -> list[Item]:
@@ -76,7 +91,11 @@ def object_items(
     bucket, owner = _bucket(source, env)
     with translate_errors(bucket, owner):
         try:
-            found = _listed(bucket, source, retry) if source.many else [retry.call(lambda: bucket.head(source.key))]
+            found = (
+                _list_folder(bucket, source.key, retry)
+                if source.many
+                else [retry.call(lambda: bucket.head(source.key))]
+            )
         except ObjectMissing as error:
             words = f"{source.uri} does not exist at {bucket.access.place}; upload it or correct the source"
             raise Failure("SourceMissing", words) from error
@@ -121,8 +140,8 @@ def target_of(item: Listed, prefix: str, folder: Path) -> Path:
     return folder / path
 
 
-def _listed(bucket: Bucket, source: S3Source, retry: Retry) -> list[Listed]:
-    found = retry.call(lambda: list(bucket.list(source.key)))
+def _list_folder(bucket: Bucket, prefix: str, retry: Retry) -> list[Listed]:
+    found = retry.call(lambda: list(bucket.list(prefix)))
     return [item for item in found if not item.key.endswith("/")]  # markers of empty folders
 
 

@@ -82,10 +82,20 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
         from flywheel_runtime.store.installation import open_store
 
         store = open_store(env, retry)
-        return from_store.artifact_items(entry.name, entry.artifact, folder, store, env, entry.files)
+        try:
+            return from_store.artifact_items(entry.name, entry.artifact, folder, store, env, entry.files)
+        except Failure as failure:
+            if not entry.optional or failure.reason != "ArtifactMissing":
+                raise
+            sys.stderr.write(f"{failure.message}; main goes on without it\n")
+            return []
+    if entry.folder is not None:
+        from flywheel_runtime.commands.fetch import from_store
+
+        return from_store.folder_items(entry.folder, folder, retry, env)
     from flywheel_runtime.commands.fetch import from_volume
 
-    assert entry.volume is not None, "one of four"
+    assert entry.volume is not None, "one of five"
     return from_volume.items(entry.name, entry.volume, entry.sha256, folder, paths.volumes / entry.name)
 
 

@@ -48,10 +48,27 @@ class VolumeSource:
 
 
 @dataclass(frozen=True)
+class FolderSource:
+    """Objects of the namespace's own folder in the store: those below each of the `parts` of `path`, which end with `/`.
+
+    A part without objects is no failure.
+    """
+
+    path: str
+    parts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for folder in (self.path, *self.parts):
+            if not folder.endswith("/") or any(name in ("", ".", "..") for name in folder[:-1].split("/")):
+                raise ValueError(f"folder {folder!r}")
+
+
+@dataclass(frozen=True)
 class Input:
-    """One input, with exactly one source: the digest of an artifact, or s3, http or volume.
+    """One input, with exactly one source: the digest of an artifact, or s3, http, volume or folder.
 
     `files`: of an artifact, only the files of these paths are downloaded; empty: all of them.
+    `optional`: an artifact that the store does not have is no failure; the input is absent then.
     """
 
     name: str
@@ -59,13 +76,15 @@ class Input:
     s3: S3Source | None = None
     http: HTTPSource | None = None
     volume: VolumeSource | None = None
+    folder: FolderSource | None = None
     sha256: str | None = None
     files: tuple[str, ...] = ()
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or self.name in (".", ".."):
             raise ValueError(f"input name {self.name!r}")
-        if sum(source is not None for source in (self.artifact, self.s3, self.http, self.volume)) != 1:
+        if sum(source is not None for source in (self.artifact, self.s3, self.http, self.volume, self.folder)) != 1:
             raise ValueError(f"input '{self.name}' has not exactly one source")
 
 
