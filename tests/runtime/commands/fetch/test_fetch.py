@@ -103,7 +103,7 @@ def test_a_folder_of_the_namespace_without_any_object_is_no_failure(pod: Pod) ->
 
 @pytest.mark.parametrize("path", ["../other/", "/", "predictions", "a//b/"])
 def test_a_folder_outside_of_the_namespace_is_refused(pod: Pod, path: str) -> None:
-    assert pod.fetch(hours("06", path=path)) == 1
+    assert pod.fetch(hours("06", path=path)) == 2
     assert pod.message["reason"] == "InternalError"
 
 
