@@ -54,7 +54,7 @@ ROUTES = (
     _trial("curves"),
     _trial("files/curve.txt"),
     Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{TRIAL}/outputs/model/evaluation.json?experiment={EXPERIMENT}", ("get", "experiments", EXPERIMENT)),
-    Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{EVALUATION}/outputs/evaluation/report.md?run={GONE_RUN}", ("get", "trainingruns", GONE_RUN)),
+    Route("/trials/{id}/outputs/{output}/{path}", f"/trials/{EVALUATION}/outputs/evaluation/report.json?run={GONE_RUN}", ("get", "trainingruns", GONE_RUN)),
     Route("/modelversions/{name}", f"/modelversions/{VERSION}", ("get", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/evaluation.json", ("get", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/model.onnx", ("read-data", "modelversions", VERSION)),
@@ -122,7 +122,8 @@ def seed_store(seeds: Seeds) -> dict[str, str]:
         2, {}, id=STEP, uid="uid-nightly", kind="TrainingRun", name=RUN, step="fit", pipeline=PIPELINE, **of_data
     )
     model = seeds.artifact(dict.fromkeys(("evaluation.json", "model.onnx", "golden.json", f"{SECRET}.txt"), secret))
-    report_files = seeds.artifact({"report.json": secret, "report.md": secret})
+    evaluation = {"metric": SECRET, "slices": {"carrier": {"values": [{"value": "a value of the data", "rows": 2}]}}}
+    report_files = seeds.artifact({"report.json": json.dumps(evaluation).encode(), "report.md": secret})
     trial["outputs"]["model"] = {"digest": model}
     gone = seeds.trial(3, {}, id=EVALUATION, uid="uid-gone", kind="TrainingRun", name=GONE_RUN, step="evaluate")
     gone["outputs"]["evaluation"] = {"digest": report_files}

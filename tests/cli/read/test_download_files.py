@@ -128,3 +128,17 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path, capsys: pytest.C
 
     assert main(["download", "model", "delay"]) == 1
     assert "cannot be written: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("report", "names"), [({}, ["report.json", "report.md"]), ({"message": "values are left out"}, ["report.json"])]
+)
+def test_the_page_of_a_report_that_leaves_values_out_is_not_downloaded(
+    cluster: LocalCluster, folder: Path, capsys: pytest.CaptureFixture[str], report: dict[str, str], names: list[str]
+) -> None:
+    cluster.reader["/v1/namespaces/shop/trainingruns/monthly/steps/evaluate/report"] = Reply(report)
+
+    assert main(["download", "report", "monthly", "--step", "evaluate"]) == 0
+
+    assert sorted(written(folder)) == [f"monthly-evaluate/{name}" for name in names]
+    assert ("values are left out" in capsys.readouterr().err) is ("message" in report)

@@ -11,18 +11,16 @@ from starlette.responses import Response
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
 from flywheel_reader.endpoints.artifact_files import describe_files, file_response
+from flywheel_reader.endpoints.documents import read_document
 from flywheel_reader.endpoints.records import newest_record
-from flywheel_reader.errors import NotFound, StoredDataInvalid
+from flywheel_reader.errors import NotFound
 from flywheel_reader.responses import SAFE_HEADERS, json_response
-from flywheel_reader.store.json_documents import parse_json_in_worker
 from flywheel_reader.store.manifests import File
 from flywheel_reader.tables.rows import MAX_ROWS, Window, encode_rows
 from flywheel_reader.tracking.columns import Column
 from flywheel_reader.workers import run_in_worker
 
 VERSION = "/v1/namespaces/{namespace}/datasets/{name}/versions/{version}"
-MAX_DOCUMENT_BYTES = 8 << 20
-MAX_DOCUMENT_VALUES = 200_000
 MAX_SPLIT_BYTES = 24 << 20
 ARROW = "application/vnd.apache.arrow.stream"
 LEFT_OUT = "values of the data are left out: they need the verb read-data on the Dataset, or spec.showValues"
@@ -106,15 +104,7 @@ async def _document(call: Call, files: dict[str, File], path: str) -> dict[str, 
     file = files.get(path)
     if file is None:
         raise NotFound(f"the version has no {path}")
-    async with call.heavy_slot():
-        content = await call.store().artifacts.read(file, MAX_DOCUMENT_BYTES)
-        try:
-            document = await parse_json_in_worker(content, MAX_DOCUMENT_VALUES)
-        except ValueError as error:
-            raise StoredDataInvalid(f"the version's {path} is no JSON; restore the store from a backup") from error
-    if not isinstance(document, dict):
-        raise StoredDataInvalid(f"the version's {path} is no JSON object; restore the store from a backup")
-    return document
+    return await read_document(call, file)
 
 
 async def _files(call: Call) -> dict[str, File]:

@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
-from flywheel_reader.endpoints.artifact_files import file_response
+from flywheel_reader.endpoints.evaluations import PAGE, REPORT, evaluation_response
 from flywheel_reader.endpoints.records import is_hidden, newest_record, output_digest
 from flywheel_reader.errors import NotFound
 from flywheel_reader.tracking.columns import Column
 
-REPORT_FILES = {"json": ("report.json", "application/json"), "md": ("report.md", "text/markdown; charset=utf-8")}
+REPORT_FILES = {"json": (REPORT, "application/json"), "md": (PAGE, "text/markdown; charset=utf-8")}
 OUTPUT = "evaluation"
 
 
@@ -31,7 +31,7 @@ async def get_report(call: Call) -> Response:
             f"step '{step[:120]}' of TrainingRun '{name}' has no evaluation yet; a step of kind evaluate writes one when it succeeds"
         )
     path, media_type = REPORT_FILES[call.query["format"]]
-    return await file_response(call, await call.store().artifacts.file(digest, path), media_type)
+    return await evaluation_response(call, digest, path, media_type)
 
 
 def _digest_of_status(run: Mapping[str, Any], step: str) -> str | None:
@@ -53,7 +53,7 @@ ENDPOINTS = (
         "/v1/namespaces/{namespace}/trainingruns/{name}/steps/{step}/report",
         get_report,
         "The report of an evaluate step: metrics, slices, curves",
-        "get trainingruns NAME",
+        "get trainingruns NAME; with read-data datasets also the values of slices, and Markdown",
         (Parameter("format", "json, or md for Markdown", default="json", choices=tuple(REPORT_FILES)),),
         ("application/json", "text/markdown"),
     ),

@@ -5,13 +5,15 @@ from starlette.responses import Response
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint
 from flywheel_reader.endpoints.artifact_files import file_response
+from flywheel_reader.endpoints.evaluations import PAGE, REPORT, evaluation_response
 from flywheel_reader.endpoints.model_versions import REPORTS
 from flywheel_reader.endpoints.records import output_digest
 from flywheel_reader.endpoints.trials import OWNER, TRIAL, TRIAL_RIGHT, find_trial
 from flywheel_reader.errors import NotFound
 
 # Whoever may get the trial may read these files; a model's bytes are data, which only the right on a ModelVersion opens.
-READABLE = {"model": REPORTS, "evaluation": frozenset({"report.json", "report.md"})}
+EVALUATION = "evaluation"
+READABLE = {"model": REPORTS, EVALUATION: frozenset({REPORT, PAGE})}
 
 
 async def get_output_file(call: Call) -> Response:
@@ -26,6 +28,8 @@ async def get_output_file(call: Call) -> Response:
     digest = output_digest(record, output)
     if digest is None:
         raise NotFound(f"trial {record['id']!r} has no output '{output}'")
+    if output == EVALUATION:
+        return await evaluation_response(call, digest, path)
     return await file_response(call, await call.store().artifacts.file(digest, path))
 
 

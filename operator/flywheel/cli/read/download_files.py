@@ -1,5 +1,6 @@
 """`flywheel download`: files of models, data, reports and trials, verified and resumed."""
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -86,10 +87,11 @@ def _report_files(workspace: Workspace, arguments: Namespace) -> tuple[str, list
     if arguments.step is None:
         raise CommandError("a report belongs to a step; name it with --step", WRONG_USAGE)
     base = path_of(workspace.namespace, "trainingruns", arguments.name, "steps", arguments.step, "report")
-    return f"{arguments.name}-{arguments.step}", [
-        RemoteFile(base, "report.json"),
-        RemoteFile(base, "report.md", query=(("format", "md"),)),
-    ]
+    files = [RemoteFile(base, "report.json"), RemoteFile(base, "report.md", query=(("format", "md"),))]
+    message = workspace.session.reader.get_json(base).get("message")
+    if message:  # the page names what the report leaves out
+        sys.stderr.write(f"report.md is not downloaded: {escape_controls(str(message))}\n")
+    return f"{arguments.name}-{arguments.step}", files[:1] if message else files
 
 
 def _trial_files(workspace: Workspace, arguments: Namespace) -> tuple[str, list[RemoteFile]]:

@@ -118,7 +118,7 @@ def test_the_worst_slice_has_thirty_rows(evaluated: Any) -> None:
 
 @pytest.mark.parametrize("shows", [False, True])
 def test_the_status_has_the_value_of_a_slice_only_if_the_dataset_shows_values(
-    run_train: Any, run_prepare: Any, run_step: Any, checked: Any, shows: bool
+    run_train: Any, run_prepare: Any, run_step: Any, checked: Any, shows: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = {"showValues": True} if shows else {}
     data = Path(checked({"a.csv": flights()}, target="late", keys=["id"], **more))
@@ -128,7 +128,9 @@ def test_the_status_has_the_value_of_a_slice_only_if_the_dataset_shows_values(
     result = run_step(evaluate, {"model": trained, "data": prepared}, metric="accuracy", by=["express"])
 
     assert set(result.output("facts.json")["worst"]["express"]) == {"metric", "rows"} | ({"value"} if shows else set())
-    assert "value" in report(result)["worst"]["express"]
+    value = report(result)["worst"]["express"]["value"]
+    assert report(result).get("showsValues", False) is shows
+    assert (f"worst express: {value} " in capsys.readouterr().out) is shows
 
 
 def test_worse_is_greater_where_less_is_better(evaluated: Any) -> None:

@@ -58,6 +58,8 @@ def main(step: Step) -> None:
         document = report.describe_model(test, model, scored, metric)
     worst = {name: found for name, each in by_column.items() if (found := _find_worst(each, metric))}
     document |= {"whole": whole, "slices": by_column, "worst": worst, "failedRows": int((~answered).sum())}
+    if test.shows_values:
+        document |= {"showsValues": True}
     folder = step.output("evaluation")
     write_json(folder / "report.json", document)
     (folder / "report.md").write_text(report.render_page(document), encoding="utf-8")
@@ -123,7 +125,7 @@ def _find_worst(column: Mapping[str, Any], metric: str) -> dict[str, Any] | None
 
 
 def _finish(step: Step, document: Mapping[str, Any], *, show_values: bool) -> None:
-    """The status gets the metric of the worst slices, and their values only if the Dataset lets it; the report names them."""
+    """The status and the log get the metric of the worst slices, and their values only if the Dataset lets it; the report names them."""
     metric, whole = document["metric"], document["whole"]["metrics"]
     metrics = {metric: whole[metric]}
     metrics |= {f"worst_{name}_{metric}": worst["metric"] for name, worst in document["worst"].items()}
@@ -142,7 +144,8 @@ def _finish(step: Step, document: Mapping[str, Any], *, show_values: bool) -> No
     for name in document["slices"]:
         worst = document["worst"].get(name)
         none = f"no value of {name} has {MIN_SLICE_ROWS} rows and a {metric}"
-        log_line(f"worst {name}: {worst['value']} {worst['metric']:.6g} ({worst['rows']:,} rows)" if worst else none)
+        value = f" {worst['value']}" if worst and show_values else ""
+        log_line(f"worst {name}:{value} {worst['metric']:.6g} ({worst['rows']:,} rows)" if worst else none)
     log_line(f"{metric} {whole[metric]:.6g} on {document['whole']['rows']:,} test rows")
 
 
