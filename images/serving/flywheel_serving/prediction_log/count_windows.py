@@ -32,8 +32,10 @@ class CountWindows:
 
     def close_window(self, counts: Counts | None) -> None:
         """Sends the counts since the last window as a document that is written once, under a name of its own."""
-        if counts is not None and counts.requests:
-            now = time.time()
+        now = time.time()
+        if counts is not None and not counts.requests:
+            self._since = now  # a minute without traffic belongs to no document
+        elif counts is not None:
             document = {
                 "v": 1,
                 **self._identity,
