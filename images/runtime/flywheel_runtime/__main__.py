@@ -26,6 +26,7 @@ MODULES = {
     "quantize": "flywheel_runtime.commands.quantize",
     "judge": "flywheel_runtime.commands.canary_analysis.main",
     "gates": "flywheel_runtime.commands.gates.main",
+    "monitor": "flywheel_runtime.commands.monitor.main",
     "promote": "flywheel_runtime.commands.promote",
     "audit": "flywheel_runtime.commands.audit",
     "batch-plan": "flywheel_runtime.commands.batch.plan",

@@ -11,6 +11,7 @@ from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfi
 from flywheel_runtime.commands.compare import CompareConfig
 from flywheel_runtime.commands.evaluate.main import EvaluateConfig
 from flywheel_runtime.commands.gates.config import GatesConfig
+from flywheel_runtime.commands.monitor.config import MonitorConfig
 from flywheel_runtime.commands.notify import NotifyConfig
 from flywheel_runtime.commands.package import PackageConfig
 from flywheel_runtime.commands.prepare.main import PrepareConfig
@@ -106,6 +107,7 @@ def test_the_golden_document_of_watch() -> None:
         ("package", PackageConfig),
         ("compare", CompareConfig),
         ("gates", GatesConfig),
+        ("monitor", MonitorConfig),
     ],
 )
 def test_the_golden_documents_of_other_commands_are_read_whole(name: str, model: type[Params]) -> None:

@@ -1,0 +1,6 @@
+"""The step `monitor`: a run of a ModelMonitor over its complete windows.
+
+config.py         params.json
+main.py           inputs in; report, state and facts out
+signal_states.py  True, False or Unknown for each signal, and why
+"""

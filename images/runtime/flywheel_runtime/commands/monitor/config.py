@@ -1,0 +1,78 @@
+"""The configuration of a monitor's run, in params.json."""
+
+from datetime import UTC, datetime
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from flywheel_runtime.params import Params
+
+
+class FalseAlarms(Params):
+    """At most `count` false alarms are expected in `per_seconds`, over all signals, features and windows together."""
+
+    count: float = Field(default=1, gt=0)
+    per_seconds: float = Field(default=365 * 86_400, gt=0)
+
+
+class DataQuality(Params):
+    """By how much the share of missing, invalid, out-of-range or unseen values may exceed the reference's."""
+
+    max_share: float = Field(default=0.01, gt=0, lt=1)
+
+
+class Drift(Params):
+    """The population stability index up to which a distribution counts as unchanged."""
+
+    psi: float = Field(default=0.1, gt=0)
+
+
+class Signals(Params):
+    """What is tested. Data quality always is; a drift that is null is not."""
+
+    data_quality: DataQuality = DataQuality()
+    feature_drift: Drift | None = None
+    prediction_drift: Drift | None = None
+
+
+class MonitoredVersion(Params):
+    """A version that the service has in a slot, or had in the windows of this run."""
+
+    name: str
+    digest: str
+
+
+class MonitorConfig(Params):
+    """The windows from `from` until `until`, each of `window_seconds`; `skipped` windows before them were too old."""
+
+    service: str
+    namespace: str
+    from_: datetime = Field(alias="from")
+    until: datetime
+    window_seconds: int = Field(ge=60, le=7 * 86_400)
+    min_rows: int = Field(default=300, ge=1)
+    skipped: int = Field(default=0, ge=0)
+    false_alarms: FalseAlarms = FalseAlarms()
+    signals: Signals = Signals()
+    versions: tuple[MonitoredVersion, ...] = ()
+
+    @field_validator("from_", "until")
+    @classmethod
+    def check_time(cls, value: datetime) -> datetime:
+        """Times have a zone."""
+        if value.tzinfo is None:
+            raise ValueError("has no time zone; write it as 2026-01-31T17:00:00Z")
+        return value.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def check_windows(self) -> Self:
+        """There is at least one window, and the last one is complete."""
+        seconds = (self.until - self.from_).total_seconds()
+        if seconds <= 0 or seconds % self.window_seconds:
+            raise ValueError(f"from and until are {seconds:g} s apart, which is no multiple of windowSeconds")
+        return self
+
+    @property
+    def starts(self) -> list[int]:
+        """The start of each window, in seconds since 1970."""
+        return list(range(int(self.from_.timestamp()), int(self.until.timestamp()), self.window_seconds))

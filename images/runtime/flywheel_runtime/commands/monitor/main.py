@@ -1,0 +1,140 @@
+"""`python3 -m flywheel_runtime monitor`: merges the windows' count documents, tests them and reports (images/README.md, "monitor")."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flywheel_runtime.commands.monitor.config import MonitorConfig
+from flywheel_runtime.commands.monitor.signal_states import describe_signals
+from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
+from flywheel_runtime.monitoring.analysis import AlarmBudget, Analysis, ReferenceReader
+from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
+from flywheel_runtime.monitoring.layout import Layout
+from flywheel_runtime.monitoring.reference import Reference, read_reference
+from flywheel_runtime.monitoring.report import document as documents_of_report
+from flywheel_runtime.monitoring.report.charts import Charts
+from flywheel_runtime.monitoring.report.facts import shorten_report
+from flywheel_runtime.monitoring.report.page import render_page
+from flywheel_runtime.monitoring.report.sentences import format_time
+from flywheel_runtime.monitoring.signals import Thresholds
+from flywheel_runtime.monitoring.state import MonitorState, read_state
+from flywheel_runtime.monitoring.statistics.false_alarm_budget import alarms_left
+from flywheel_runtime.monitoring.windows import Schedule, SortedDocuments, sort_documents
+
+
+@step_command
+def main(step: Step) -> None:
+    """Decides all windows of the configuration; exits with 0, whatever is found."""
+    config = MonitorConfig.parse(step.params)
+    state, note = _read_state(step.input("state"), config)
+    schedule = Schedule(config.starts, config.window_seconds, state.monitored_since)
+    problems = DocumentProblems()
+    reader = DocumentReader(config.namespace, config.service, problems)
+    documents = reader.read(_inputs(step, "counts"))
+    found = sort_documents(documents, schedule, state.rollups, problems)
+    budget = AlarmBudget(config.false_alarms.count, config.false_alarms.per_seconds)
+    analysis = Analysis(state, _thresholds(config), budget, _reference_reader(step))
+    analysis.run(found)
+    state.until = schedule.until
+    report = _describe(config, analysis, found, len(documents), problems) | {"note": note}
+    _write(step, report, state)
+
+
+def _read_state(folder: Path, config: MonitorConfig) -> tuple[MonitorState, str]:
+    """The state of the previous run, else a new one, and what a reader should know of it."""
+    start = config.starts[0]
+    try:
+        state = read_state(folder)
+    except ValueError as error:
+        log_line(f"the state of the previous run cannot be used, so that monitoring starts again: {error}")
+        return MonitorState(
+            start, start
+        ), "The state of the previous run could not be used, so that all tests started again."
+    return state or MonitorState(start, start), ""
+
+
+def _inputs(step: Step, prefix: str) -> Iterator[Path]:
+    """The folders of the inputs whose names begin with `prefix`: one for each hour."""
+    folder = step.root / "inputs"
+    return (each for each in sorted(folder.iterdir()) if each.name.startswith(prefix)) if folder.is_dir() else iter(())
+
+
+def _reference_reader(step: Step) -> ReferenceReader:
+    known: dict[Series, Reference | None] = {}
+
+    def read(series: Series, layout: Layout) -> Reference | None:
+        if series not in known:
+            path = step.input(f"version-{series.version}") / "baseline.json"
+            known[series] = read_reference(path, series, layout)
+        return known[series]
+
+    return read
+
+
+def _thresholds(config: MonitorConfig) -> Thresholds:
+    signals = config.signals
+    return Thresholds(
+        signals.data_quality.max_share,
+        signals.feature_drift.psi if signals.feature_drift else None,
+        signals.prediction_drift.psi if signals.prediction_drift else None,
+        config.min_rows,
+    )
+
+
+def _describe(
+    config: MonitorConfig, analysis: Analysis, found: SortedDocuments, read: int, problems: DocumentProblems
+) -> dict[str, Any]:
+    """The whole report.json."""
+    state, thresholds = analysis.state, analysis.thresholds
+    findings = documents_of_report.describe_findings(state.findings.values())
+    drift = thresholds.feature_drift or thresholds.prediction_drift
+    asked = {"dataQuality": thresholds.data_quality, **({"drift": drift} if drift else {})}
+    return {
+        "v": 1,
+        "service": config.service,
+        "namespace": config.namespace,
+        "from": format_time(config.starts[0]),
+        "until": format_time(state.until),
+        "monitoredSince": format_time(state.monitored_since),
+        "windowSeconds": config.window_seconds,
+        "minRows": config.min_rows,
+        "skipped": config.skipped,
+        "thresholds": {
+            "dataQuality": thresholds.data_quality,
+            "featureDrift": thresholds.feature_drift,
+            "predictionDrift": thresholds.prediction_drift,
+        },
+        **documents_of_report.total_traffic(analysis.results),
+        "signals": describe_signals(asked, analysis.results, findings),
+        "findings": findings,
+        "closed": documents_of_report.describe_findings(state.closed),
+        "budget": _describe_budget(analysis),
+        "windows": documents_of_report.describe_windows(analysis.results),
+        "columns": documents_of_report.describe_columns(analysis.results),
+        "trend": documents_of_report.describe_trend(analysis),
+        "documents": documents_of_report.describe_documents(read, found.late, found.late_rows, problems),
+    }
+
+
+def _describe_budget(analysis: Analysis) -> dict[str, Any]:
+    """The budget, its alarms in the last `perSeconds`, and how many are left if all of them were false."""
+    state, budget = analysis.state, analysis.budget
+    times = [each.time for each in state.alarms]
+    return {
+        "count": budget.count,
+        "perSeconds": budget.per_seconds,
+        "alarms": sum(state.until - budget.per_seconds < time <= state.until for time in times),
+        "since": format_time(max(state.monitored_since, int(state.until - budget.per_seconds))),
+        "left": alarms_left(budget.count, budget.per_seconds, times, state.until),
+    }
+
+
+def _write(step: Step, report: dict[str, Any], state: MonitorState) -> None:
+    for name, signal in report["signals"].items():
+        log_line(f"{name} {signal['state']}: {signal['message']}")
+    folder = step.output("report")
+    write_json(folder / "report.json", report)
+    (folder / "report.html").write_text(render_page(report, Charts()), encoding="utf-8")
+    state.write(step.output("state"))
+    metrics = {"rows": report["rows"], "requests": report["requests"], "findings": len(report["findings"])}
+    step.finish({**metrics, "alarms": len(state.alarms)}, shorten_report(report))

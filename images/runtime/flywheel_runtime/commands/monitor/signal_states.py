@@ -1,0 +1,65 @@
+"""The state of each signal after a run: False with an open finding, True if every test of the last window was done, else Unknown."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flywheel_runtime.monitoring.analysis import Outcome, WindowResult
+from flywheel_runtime.monitoring.report.sentences import summarize_findings
+from flywheel_runtime.monitoring.signals import Look
+
+# The signals of conditions, with the tests that they stand for.
+GROUPS = {"dataQuality": ("dataQuality",), "drift": ("featureDrift", "predictionDrift")}
+REASONS = {
+    "TooFewRows": "have too few rows in the window",
+    "DependenceUnknown": "have rows whose dependence cannot be estimated yet",
+    "NoRoomAboveNull": "have no room above the threshold",
+}
+GOOD = {
+    "dataQuality": "No share of missing, infinite, out-of-range or unseen values is above the reference's by more than {threshold}",
+    "drift": "No distribution is further from the reference than a PSI of {threshold}",
+}
+
+
+def describe_signals(
+    asked: Mapping[str, float], results: Sequence[WindowResult], findings: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """The state and message of each signal that is asked for; `asked` has its threshold."""
+    last = {each.window.rollup.series: each for each in results}
+    described = {}
+    for name, threshold in asked.items():
+        found = [each for each in findings if each["signal"] in GROUPS[name]]
+        if found:
+            described[name] = {"state": "False", "message": summarize_findings(found)}
+            continue
+        tested = [each for result in last.values() for each in _outcomes(result, GROUPS[name])]
+        problem = _find_problem(list(last.values()), [outcome for _, outcome in tested])
+        state = "Unknown" if problem else "True"
+        message = problem or GOOD[name].format(threshold=f"{threshold:g}") + f", in {_count(tested)}."
+        described[name] = {"state": state, "message": message}
+    return described
+
+
+def _outcomes(result: WindowResult, signals: Sequence[str]) -> Iterator[tuple[Look, Outcome]]:
+    return ((look, result.outcomes[look.stream]) for look in result.looks if look.signal in signals)
+
+
+def _find_problem(last: Sequence[WindowResult], outcomes: Sequence[Outcome]) -> str:
+    """Why the last windows do not tell that all is well; empty if they do."""
+    if not last:
+        return "There was no traffic that is counted."
+    if not outcomes:
+        notes = [each.note for each in last if each.note]
+        return f"Nothing could be compared: {notes[0]}." if notes else "No column is tested."
+    reasons = Counter(each.reason for each in outcomes if each.status == "Unknown")
+    if not reasons:
+        return ""
+    reason, number = reasons.most_common(1)[0]
+    rows = min(each.rows for each in outcomes if each.reason == reason)
+    return f"{number} of {len(outcomes)} tests {REASONS[reason]} ({rows:,} at least)."
+
+
+def _count(tested: Sequence[tuple[Look, Outcome]]) -> str:
+    columns = len({(look.subject, look.version) for look, _ in tested})
+    rows = max(outcome.rows for _, outcome in tested)
+    return f"{columns} {'column' if columns == 1 else 'columns'} of {rows:,} rows"

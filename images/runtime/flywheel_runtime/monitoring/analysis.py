@@ -1,0 +1,181 @@
+"""The windows of a run, one after the other: what is tested, what the tests find, and what goes on to the next run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flywheel_runtime.monitoring.coverage import Coverage, measure_coverage
+from flywheel_runtime.monitoring.documents import Series
+from flywheel_runtime.monitoring.findings import Finding
+from flywheel_runtime.monitoring.layout import Layout
+from flywheel_runtime.monitoring.reference import Reference, window_reference
+from flywheel_runtime.monitoring.signals import DRIFT_MEASURE, Look, Thresholds, find_looks
+from flywheel_runtime.monitoring.state import Alarm, MonitorState
+from flywheel_runtime.monitoring.statistics import monitored_stream
+from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allowances
+from flywheel_runtime.monitoring.statistics.monitored_stream import Stream, drift_stream, observe_window, share_stream
+from flywheel_runtime.monitoring.windows import SortedDocuments, Window
+
+MIN_REFERENCE_COMPLETENESS = 0.9  # of a window that becomes the reference
+
+ReferenceReader = Callable[[Series, Layout], Reference | None]
+Outcome = monitored_stream.Finding
+
+
+@dataclass(frozen=True)
+class AlarmBudget:
+    """At most `count` false alarms are expected in `per_seconds`."""
+
+    count: float
+    per_seconds: float
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """One window of one series. `reference` is None if there is nothing to compare with; `note` says what a reader should know."""
+
+    window: Window
+    coverage: Coverage
+    share: float
+    reference: Reference | None
+    looks: Sequence[Look] = ()
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by the name of the look's stream
+    note: str = ""
+
+
+@dataclass
+class Analysis:
+    """The results of all windows in the order of time; the state has what goes on."""
+
+    state: MonitorState
+    thresholds: Thresholds
+    budget: AlarmBudget
+    read_reference: ReferenceReader
+    results: list[WindowResult] = field(default_factory=list)
+    _streams: dict[str, Stream] = field(default_factory=dict)
+
+    def run(self, documents: SortedDocuments) -> None:
+        """Decides each new window, and takes over the roll-ups that are retained."""
+        coverages = self._measure_coverages(documents)
+        by_start: dict[int, list[Window]] = {}
+        for window in documents.windows:
+            by_start.setdefault(window.rollup.start, []).append(window)
+        for windows in by_start.values():
+            self._decide(windows, coverages)
+        self.state.rollups = documents.rollups
+
+    def _measure_coverages(self, documents: SortedDocuments) -> dict[tuple[int, Series], Coverage]:
+        """The coverage of each retained window; the state keeps the progress up to the oldest of them."""
+        retained = {(each.start, each.series) for each in documents.rollups}
+        dropped = [each for each in self.state.rollups if (each.start, each.series) not in retained]
+        _, self.state.progress = measure_coverage(dropped, self.state.progress)
+        measured, _ = measure_coverage(documents.rollups, self.state.progress)
+        coverages = {
+            (rollup.start, rollup.series): coverage
+            for rollup, coverage in zip(documents.rollups, measured, strict=True)
+        }
+        self._correct_trend(documents, coverages)
+        return coverages
+
+    def _correct_trend(self, documents: SortedDocuments, coverages: Mapping[tuple[int, Series], Coverage]) -> None:
+        """Late documents change what the trend says of the rows of earlier windows."""
+        points = {(each["start"], each["version"], each["digest"]): each for each in self.state.trend}
+        for rollup in documents.rollups:
+            point = points.get((rollup.start, rollup.series.version, rollup.series.digest))
+            if point is not None:
+                completeness = coverages[rollup.start, rollup.series].completeness
+                point |= {"rows": rollup.rows, "requests": rollup.requests, "completeness": completeness}
+
+    def _decide(self, windows: Sequence[Window], coverages: Mapping[tuple[int, Series], Coverage]) -> None:
+        """Decides the windows of all versions at one time, which share what one window may cost of the budget."""
+        references = [self._find_reference(window, coverages) for window in windows]
+        looks = [
+            find_looks(window, reference, self.thresholds) if reference is not None else []
+            for window, (reference, _) in zip(windows, references, strict=True)
+        ]
+        subjects: dict[str, list[str]] = {}
+        for look in (each for listed in looks for each in listed):
+            subjects.setdefault(look.signal, []).append(look.stream)
+        seconds = windows[0].rollup.seconds
+        allowances = look_allowances(subjects, self.budget.count, self.budget.per_seconds, seconds)
+        total = sum(each.rollup.rows for each in windows)
+        for window, (reference, note), listed in zip(windows, references, looks, strict=True):
+            share = window.rollup.rows / total if total else 0.0
+            outcomes = {
+                look.stream: self._observe(look, window, share, allowances[look.signal, look.stream]) for look in listed
+            }
+            coverage = coverages[window.rollup.start, window.rollup.series]
+            self.results.append(WindowResult(window, coverage, share, reference, listed, outcomes, note))
+            self.state.trend.append(_trend_point(self.results[-1]))
+
+    def _find_reference(
+        self, window: Window, coverages: Mapping[tuple[int, Series], Coverage]
+    ) -> tuple[Reference | None, str]:
+        """The reference of the window's series, else why there is none. A window with enough rows becomes it."""
+        rollup = window.rollup
+        reference = self.read_reference(rollup.series, rollup.layout) or self.state.references.get(rollup.series)
+        if reference is not None:
+            return reference, ""
+        completeness = coverages[rollup.start, rollup.series].completeness or 0.0
+        if rollup.rows < self.thresholds.min_rows or completeness < MIN_REFERENCE_COMPLETENESS:
+            return None, "this version has no baseline, and waits for a window with enough rows"
+        self.state.references[rollup.series] = window_reference(rollup)
+        return None, "this version has no baseline of its training, so this window is its reference from now on"
+
+    def _observe(self, look: Look, window: Window, share: float, allowance: float) -> Outcome:
+        """One look of a test; it opens, updates and closes the finding of its stream."""
+        name, start = look.stream, window.rollup.start
+        self.state.streams[name], outcome = observe_window(
+            self._stream(look),
+            self.state.streams.get(name),
+            look.blocks,
+            allowance,
+            start,
+            min_rows=self.thresholds.min_rows,
+        )
+        earlier = self.state.findings.get(name)
+        if outcome.is_new:
+            self.state.alarms.append(Alarm(window.rollup.end, look.signal, look.subject, look.version))
+        if outcome.status == "Active" and outcome.effect is not None and outcome.since is not None:
+            evidence = round(outcome.log10_evidence or 0.0, 2)
+            self.state.findings[name] = Finding(
+                look.signal,
+                look.subject,
+                look.version,
+                look.measure,
+                outcome.effect,
+                look.threshold,
+                outcome.since,
+                window.rollup.end,
+                evidence,
+                share,
+            )
+        elif outcome.is_cleared and earlier is not None:
+            self.state.closed.append(self.state.findings.pop(name))
+        return outcome
+
+    def _stream(self, look: Look) -> Stream:
+        """The test of a look, which is made once in a run."""
+        if look.stream not in self._streams:
+            if look.measure == DRIFT_MEASURE:
+                ordered = len(look.reference) if look.column.kind == "Number" else 0
+                stream = drift_stream(look.reference, look.threshold, ordered)
+            else:
+                stream = share_stream(int(look.reference[0]), int(look.reference.sum()), look.threshold)
+            self._streams[look.stream] = stream
+        return self._streams[look.stream]
+
+
+def _trend_point(result: WindowResult) -> dict[str, object]:
+    rollup = result.window.rollup
+    drifts = [each for each in result.looks if each.measure == DRIFT_MEASURE]
+    effects = {each.subject: result.outcomes[each.stream].effect for each in drifts}
+    return {
+        "start": rollup.start,
+        "seconds": rollup.seconds,
+        "version": rollup.series.version,
+        "digest": rollup.series.digest,
+        "rows": rollup.rows,
+        "requests": rollup.requests,
+        "completeness": result.coverage.completeness,
+        "psi": {name: round(effect, 5) for name, effect in effects.items() if effect is not None},
+    }

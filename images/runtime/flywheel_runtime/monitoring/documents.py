@@ -1,0 +1,147 @@
+"""Count documents of the servers, of this release and of earlier ones. What cannot be read is counted, and never a failure."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flywheel_runtime.monitoring.layout import Counts, Layout, flatten_columns
+
+MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+MAX_COUNT = 2**48  # so that no sum of documents is beyond 64 bits
+# A server counts for a minute. One of an earlier release that had no traffic meanwhile wrote a document with an old `from`.
+LONGEST_WINDOW_SECONDS = 300.0
+MAX_EXAMPLES = 5
+
+
+@dataclass(frozen=True, order=True)
+class Series:
+    """What may be added: counts of one version's artifact in the bins of one baseline."""
+
+    version: str
+    digest: str
+    baseline: str
+
+
+@dataclass(frozen=True, order=True)
+class DocumentKey:
+    """What makes a document unique. `boot` is one start of the server."""
+
+    pod: str
+    boot: str
+    window: int
+
+
+@dataclass(frozen=True)
+class CountDocument:
+    """One document. `time` is in seconds since 1970; `served_rows` is how many rows the server had answered since its start."""
+
+    series: Series
+    key: DocumentKey
+    time: float
+    requests: int
+    rows: int
+    served_rows: int
+    layout: Layout
+    counts: Counts
+
+
+@dataclass
+class DocumentProblems:
+    """How many documents were not counted, by reason, with examples of their names."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, reason: str, example: str) -> None:
+        """Counts one document."""
+        self.counts[reason] += 1
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < MAX_EXAMPLES:
+            examples.append(example[:200])
+
+
+class DocumentReader:
+    """Reads documents of one service. Layouts are shared, since all documents of a version have the same."""
+
+    def __init__(self, namespace: str, service: str, problems: DocumentProblems) -> None:
+        self._namespace, self._service = namespace, service
+        self._problems = problems
+        self._layouts: dict[Layout, Layout] = {}
+
+    def read(self, folders: Iterable[Path]) -> list[CountDocument]:
+        """The documents in these folders, sorted by name; each key once."""
+        documents: dict[DocumentKey, CountDocument] = {}
+        for path in sorted((each for folder in folders for each in folder.rglob("*.json")), key=lambda p: p.name):
+            document = self._read_file(path)
+            if document is None:
+                continue
+            if document.key in documents:
+                self._problems.add("repeated", path.name)
+                continue
+            documents[document.key] = document
+        return list(documents.values())
+
+    def _read_file(self, path: Path) -> CountDocument | None:
+        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+            self._problems.add("unreadable", f"{path.name}: has more than {MAX_DOCUMENT_BYTES:,} bytes")
+            return None
+        try:
+            document = json.loads(path.read_bytes())
+            if (document["namespace"], document["service"]) != (self._namespace, self._service):
+                self._problems.add("otherService", path.name)
+                return None
+            return self._parse(document)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            self._problems.add("unreadable", f"{path.name}: {type(error).__name__}: {error}")
+            return None
+
+    def _parse(self, document: dict[str, Any]) -> CountDocument:
+        if document["v"] != 1:
+            raise ValueError(f"version {document['v']!r} of the format is unknown")
+        shapes, prediction_bins, cells = flatten_columns(document["features"], document.get("predictions"))
+        layout = Layout(shapes, prediction_bins)
+        layout = self._layouts.setdefault(layout, layout)
+        requests, rows = _count(document["requests"]), _count(document["rows"])
+        served_rows = _count(document["sinceBoot"]["rows"])
+        counts = np.array(cells) if cells else np.zeros(0, np.int64)
+        if counts.dtype != np.int64 or counts.size != layout.size or (counts.size and counts.min() < 0):
+            raise ValueError("a count is no whole number from 0")
+        if counts.size and counts.max() > MAX_COUNT:
+            raise ValueError(f"a count is above {MAX_COUNT}")
+        sums = np.add.reduceat(counts, layout.starts) if counts.size else counts
+        if (sums[: len(shapes)] != rows).any():
+            raise ValueError("the counts of a column do not add up to rows")
+        series = Series(_text(document["version"]), _text(document["digest"]), _text(document["baseline"]))
+        key = DocumentKey(_text(document["pod"]), _text(document["boot"]), _count(document["window"]))
+        return CountDocument(series, key, _time(document), requests, rows, served_rows, layout, counts)
+
+
+def _time(document: dict[str, Any]) -> float:
+    """When the document's requests came: its `from`; near its `to` if it is much longer than a window."""
+    start, end = _timestamp(document["from"]), _timestamp(document["to"])
+    if end < start:
+        raise ValueError("`to` is before `from`")
+    return start if end - start <= LONGEST_WINDOW_SECONDS else end - 60.0
+
+
+def _timestamp(text: Any) -> float:
+    parsed = datetime.fromisoformat(_text(text))
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise ValueError(f"{value!r:.40} is no count")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value

@@ -1,0 +1,35 @@
+"""Findings: effects beyond their threshold, of which a sequential test is sure."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An effect beyond its threshold.
+
+    `measure` is what the effect is in: psi, or the increase of the share of an anomaly. `since` is the start of the window from which
+    on evidence grew, `until` the end of the last window that was tested. `evidence` is the decimal logarithm of the odds
+    against no effect above the threshold. `share` is the version's share of traffic in the last window.
+    """
+
+    signal: str
+    subject: str
+    version: str
+    measure: str
+    effect: float
+    threshold: float
+    since: int
+    until: int
+    evidence: float
+    share: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON that `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Finding":
+        """The finding in a document. Raises TypeError."""
+        return cls(**document)

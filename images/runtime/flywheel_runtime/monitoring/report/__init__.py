@@ -1,0 +1,8 @@
+"""The report of a run: report.json has everything, report.html is for people, and facts are what the operator shows.
+
+document.py   report.json
+page.py       report.html, from report.json alone
+charts.py     SVG
+sentences.py  findings and the state of each signal in text
+facts.py      at most 2,000 bytes for the operator
+"""

@@ -1,0 +1,95 @@
+"""Charts as SVG by matplotlib: the same numbers give the same bytes, and are drawn once. matplotlib is imported only to draw.
+
+Texts stay texts, so that a chart is small and can be searched, and nothing in them is read as mathematics.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+REFERENCE_COLOR, CURRENT_COLOR, THRESHOLD_COLOR = "#9aa5b1", "#1f6feb", "#c93c37"
+LINE_COLORS = ("#1f6feb", "#bf8700", "#1a7f37", "#8250df", "#bc4c00")
+MAX_LABELS = 12  # of bins; beyond, every second or third has one
+MAX_LABEL_CHARACTERS = 18
+AXES = (0.09, 0.27, 0.89, 0.70)  # left, bottom, width and height, of the figure
+
+Draw = Callable[[Any], None]
+
+
+class Charts:
+    """Draws charts, each content once."""
+
+    def __init__(self) -> None:
+        self._drawn: dict[str, str] = {}
+
+    def distribution(self, labels: Sequence[str], reference: Sequence[float], current: Sequence[float]) -> str:
+        """Steps of the shares (0 to 1) of each bin or category: reference and now."""
+
+        def draw(axes: Any) -> None:
+            edges = range(len(labels) + 1)
+            axes.stairs(reference, edges, fill=True, color=REFERENCE_COLOR, label="reference")
+            axes.stairs(current, edges, color=CURRENT_COLOR, linewidth=1.6, label="now")
+            step = max(1, -(-len(labels) // MAX_LABELS))
+            places = [place + 0.5 for place in range(0, len(labels), step)]
+            axes.set_xticks(places, [_shorten(label) for label in labels[::step]], rotation=30, ha="right")
+            axes.set_ylabel("share of rows")
+            axes.set_xlim(0, len(labels))
+            axes.legend(frameon=False, ncols=2, loc="upper right")
+
+        return self._draw(["distribution", labels, reference, current], (6.4, 2.4), draw)
+
+    def trend(
+        self, times: Sequence[int], lines: Mapping[str, Sequence[float | None]], threshold: float | None, unit: str
+    ) -> str:
+        """Lines over time (seconds since 1970) with the threshold; None is a gap."""
+
+        def draw(axes: Any) -> None:
+            moments = [datetime.fromtimestamp(time, UTC) for time in times]
+            for color, (name, values) in zip(LINE_COLORS, lines.items(), strict=False):
+                numbers = [float("nan") if value is None else value for value in values]
+                axes.plot(moments, numbers, color=color, marker=".", linewidth=1.2, label=_shorten(name))
+            if threshold is not None:
+                axes.axhline(threshold, color=THRESHOLD_COLOR, linewidth=1, linestyle="--", label="threshold")
+            axes.set_ylabel(unit)
+            axes.set_ylim(bottom=0)
+            axes.tick_params(axis="x", rotation=30)
+            axes.legend(frameon=False, ncols=3, loc="upper left")
+
+        return self._draw(["trend", times, dict(lines), threshold, unit], (6.4, 2.6), draw)
+
+    def _draw(self, content: Any, size: tuple[float, float], draw: Draw) -> str:
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if digest not in self._drawn:
+            self._drawn[digest] = _render(digest, size, draw)
+        return self._drawn[digest]
+
+
+def _render(salt: str, size: tuple[float, float], draw: Draw) -> str:
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    style: dict[Any, Any] = {
+        "svg.hashsalt": salt,  # the ids of a page's charts differ
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "font.family": "sans-serif",
+        "font.size": 8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=size)
+        FigureCanvasSVG(figure)
+        draw(figure.add_axes(AXES))  # a place of its own: a layout that fits texts takes as long as the drawing
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = file.getvalue()
+    return svg[svg.index("<svg") :]  # within a page there is no XML declaration
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"

@@ -1,0 +1,59 @@
+"""What the operator gets of a run: the state of each signal and the largest findings, in at most 2,000 bytes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flywheel_runtime.contract.step import is_room_for
+
+MAX_FINDINGS, MAX_FEATURES = 5, 10
+# Messages, findings and features are cut in these steps until the facts have room; the report has all of them.
+LIMITS = ((400, 5, 10), (250, 5, 10), (160, 4, 8), (120, 3, 5), (80, 2, 3), (60, 1, 0), (40, 0, 0))
+MAX_NAME_CHARACTERS = 60
+FINDING_FIELDS = ("signal", "subject", "version", "measure", "effect", "threshold", "since", "evidence", "share")
+
+
+def shorten_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a report."""
+    facts: dict[str, Any] = {}
+    for characters, findings, features in LIMITS:
+        facts = _facts(report, characters, findings, features)
+        if is_room_for(facts):
+            break
+    return facts
+
+
+def _facts(report: Mapping[str, Any], characters: int, findings: int, features: int) -> dict[str, Any]:
+    ranked = sorted(report["findings"], key=lambda each: -each["effect"] / each["threshold"])
+    psi: dict[str, float] = {}
+    for column in report["columns"]:
+        if column.get("psi") is not None and not column["isPrediction"]:
+            psi[column["name"]] = max(column["psi"], psi.get(column["name"], 0.0))
+    largest = sorted(psi.items(), key=lambda each: (-each[1], each[0]))[:features]
+    signals = {
+        name: {"state": signal["state"], "message": _cut(signal["message"], characters)}
+        for name, signal in report["signals"].items()
+    }
+    return {
+        "v": 1,
+        "until": report["until"],
+        "rows": report["rows"],
+        "requests": report["requests"],
+        "completeness": report["completeness"],
+        "skipped": report["skipped"],
+        "versions": dict(list(report["versions"].items())[:4]),
+        "signals": signals,
+        "findings": [_finding(each) for each in ranked[:findings]],
+        "findingCount": len(ranked),
+        "budget": report["budget"],
+        "features": [[_cut(name, MAX_NAME_CHARACTERS), round(value, 4)] for name, value in largest],
+    }
+
+
+def _finding(finding: Mapping[str, Any]) -> dict[str, Any]:
+    short = {name: finding[name] for name in FINDING_FIELDS}
+    short["subject"] = _cut(short["subject"], MAX_NAME_CHARACTERS)
+    return short | {name: float(f"{short[name]:.4g}") for name in ("effect", "evidence", "share")}
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,0 +1,214 @@
+"""The page report.html, made from report.json: one file without scripts and without requests, whose tables say all that its charts show.
+
+Names and values come from requests, so every text is escaped.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from flywheel_runtime.monitoring.report.charts import Charts
+from flywheel_runtime.monitoring.report.sentences import ANOMALIES, describe_finding, format_share
+
+MAX_CHARTS = 12  # columns with a chart; the table has all
+TREND_LINES = 4
+SIGNAL_NAMES = {
+    "dataQuality": "Data quality",
+    "drift": "Drift",
+    "performance": "Performance",
+    "fairness": "Fairness",
+}
+STATES = {"True": ("good", "as in the reference"), "False": ("bad", "finding"), "Unknown": ("open", "unknown")}
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #d1d9e0}h3{font-size:1rem;margin-bottom:0}
+table{border-collapse:collapse;width:100%;font-size:13px}td,th{padding:.25rem .6rem;border-bottom:1px solid #d1d9e0;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+td.n,th.n{text-align:right;white-space:nowrap}.good{color:#1a7f37}.bad{color:#c93c37;font-weight:600}.open{color:#9a6700}
+.note{color:#59636e;font-size:13px}svg{max-width:100%;height:auto}section{break-inside:avoid}
+"""
+MEANINGS = (
+    ("PSI", "the population stability index of the reference's bins: about the square of a shift in standard deviations. 0.1 is a shift by a third of one."),
+    ("Jensen-Shannon", "the distance of the two distributions, 0 (equal) to 1 (nothing in common)."),
+    ("Wasserstein", "by how many standard deviations of the reference values moved on average."),
+    ("L-infinity", "the largest difference of one category's share."),
+    ("Evidence", "the decimal logarithm of the odds against no effect above the threshold, since the finding began; 6 is a million to one."),
+    ("Completeness", "rows in the servers' count documents over rows that the servers answered."),
+    ("Alarm budget", "how many false alarms are expected in how long at most, over all signals, columns and windows together."),
+)  # fmt: skip
+
+
+def render_page(report: Mapping[str, Any], charts: Charts) -> str:
+    """The page, a whole HTML document."""
+    title = f"Monitoring of {report['namespace']}/{report['service']}"
+    sections = (
+        _summary(report),
+        _findings(report),
+        _versions(report),
+        _trend(report, charts),
+        _columns(report, charts),
+        _documents(report),
+        _section("What the numbers mean", _table(("Number", "Meaning"), MEANINGS)),
+    )
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    body = f"<h1>{escape(title)}</h1>" + "".join(sections)
+    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head><body>{body}</body></html>\n'
+
+
+def _summary(report: Mapping[str, Any]) -> str:
+    window = f"{report['from']} to {report['until']}, in windows of {report['windowSeconds']:,} s"
+    rows = []
+    for name, signal in report["signals"].items():
+        style, state = STATES[signal["state"]]
+        rows.append((SIGNAL_NAMES.get(name, name), _Html(f'<span class="{style}">{state}</span>'), signal["message"]))
+    budget = report["budget"]
+    left = f"At most {budget['count']:g} false alarms are expected in {_days(budget['perSeconds'])}; {budget['alarms']} alarms in that time so far."
+    completeness = "no traffic" if report["completeness"] is None else format_share(report["completeness"])
+    facts = f"{report['rows']:,} rows of {report['requests']:,} requests; {completeness} of what the servers answered is counted."
+    return f'<p>{escape(window)}. {escape(facts)}</p>{_table(("Signal", "State", "Why"), rows)}<p class="note">{escape(left)}</p>'
+
+
+def _findings(report: Mapping[str, Any]) -> str:
+    if not report["findings"]:
+        return _section("Findings", "<p>None is open.</p>")
+    rows = [
+        (describe_finding(each), _Number(f"{each['effect']:.3g}"), _Number(f"{each['threshold']:g}"), _Number(f"{each['evidence']:.3g}"))
+        for each in report["findings"]
+    ]  # fmt: skip
+    return _section("Findings", _table(("Finding", "Effect", "Threshold", "Evidence"), rows))
+
+
+def _versions(report: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            window["start"],
+            window["version"],
+            _Number(f"{window['rows']:,}"),
+            _Number(format_share(window["share"])),
+            _Number("" if window["completeness"] is None else format_share(window["completeness"])),
+            _reference(window),
+        )
+        for window in report["windows"]
+    ]
+    skipped = (
+        f'<p class="note">{report["skipped"]:,} windows were skipped, since they were too old.</p>'
+        if report["skipped"]
+        else ""
+    )
+    return _section(
+        "Windows", _table(("Window", "Version", "Rows", "Traffic", "Counted", "Compared with"), rows) + skipped
+    )
+
+
+def _reference(window: Mapping[str, Any]) -> str:
+    reference = window["reference"]
+    if reference is None:
+        return str(window["note"])
+    if reference["window"] is None:
+        return f"{reference['rows']:,} rows of the training"
+    return f"{reference['rows']:,} rows of the window {reference['window']}"
+
+
+def _trend(report: Mapping[str, Any], charts: Charts) -> str:
+    parts = []
+    for version in dict.fromkeys(point["version"] for point in report["trend"]):
+        points = [point for point in report["trend"] if point["version"] == version]
+        if len(points) < 2:
+            continue
+        last = points[-1]["psi"]
+        names = sorted(last, key=lambda name: (-last[name], name))[:TREND_LINES]
+        times = [point["time"] for point in points]
+        lines = {name: [point["psi"].get(name) for point in points] for name in names}
+        threshold = report["thresholds"]["featureDrift"]
+        psi = charts.trend(times, lines, threshold, "PSI") if lines else ""
+        rows = charts.trend(times, {"rows": [float(point["rows"]) for point in points]}, None, "rows")
+        parts.append(f"<h3>{escape(version)}</h3>{psi}{rows}")
+    return _section("Trend", "".join(parts)) if parts else ""
+
+
+def _columns(report: Mapping[str, Any], charts: Charts) -> str:
+    columns = report["columns"]
+    if not columns:
+        return ""
+    header = ("Column", "Version", "PSI", "Jensen-Shannon", "Wasserstein", "L-infinity", *ANOMALY_TITLES)
+    rows = [
+        (
+            column["name"],
+            column["version"],
+            *(_Number(_format(column.get(name))) for name in ("psi", "jensenShannon", "wasserstein", "lInfinity")),
+            *(_Number(_quality(column, name)) for name in ANOMALIES),
+        )
+        for column in columns
+    ]
+    drawn = [
+        f'<section><h3>{escape(column["name"])} <span class="note">{escape(_caption(column))}</span></h3>'
+        f"{charts.distribution(column['labels'], column['reference'], column['current'])}</section>"
+        for column in columns[:MAX_CHARTS]
+        if column["labels"]
+    ]
+    note = (
+        f'<p class="note">Charts of the first {MAX_CHARTS} of {len(columns)} columns.</p>'
+        if len(columns) > MAX_CHARTS
+        else ""
+    )
+    return _section("Columns, the largest effect first", _table(header, rows)) + "".join(drawn) + note
+
+
+ANOMALY_TITLES = ("Missing", "Infinite", "Out of range", "Unseen")
+
+
+def _caption(column: Mapping[str, Any]) -> str:
+    if column["untested"]:
+        return f"{column['untested']}, whose distribution is not tested; {column['rows']:,} rows; {column['version']}"
+    return f"PSI {_format(column.get('psi'))}; {column['rows']:,} rows; {column['version']}"
+
+
+def _quality(column: Mapping[str, Any], anomaly: str) -> str:
+    found = column["quality"].get(anomaly)
+    if found is None:
+        return ""
+    return f"{format_share(found['share'])} ({format_share(found['referenceShare'])})"
+
+
+def _documents(report: Mapping[str, Any]) -> str:
+    documents = report["documents"]
+    rows = [("read", _Number(f"{documents['read']:,}"), ""), ("late", _Number(f"{documents['late']:,}"), "")]
+    rows += [
+        (reason, _Number(f"{found['count']:,}"), "; ".join(found["examples"]))
+        for reason, found in documents["problems"].items()
+    ]
+    return _section("Count documents", _table(("Outcome", "Documents", "Examples"), rows))
+
+
+class _Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+class _Number(str):
+    """Text that is aligned to the right."""
+
+    __slots__ = ()
+
+
+def _section(title: str, content: str) -> str:
+    return f"<h2>{escape(title)}</h2>{content}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{''.join(f'<th>{escape(each)}</th>' for each in header)}</tr>{body}</table>"
+
+
+def _cell(text: str) -> str:
+    if isinstance(text, _Html):
+        return f"<td>{text}</td>"
+    return f'<td class="n">{escape(text)}</td>' if isinstance(text, _Number) else f"<td>{escape(text)}</td>"
+
+
+def _format(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _days(seconds: float) -> str:
+    return f"{seconds / 86_400:g} days"

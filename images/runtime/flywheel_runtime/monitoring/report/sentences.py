@@ -1,0 +1,42 @@
+"""Findings and signals in text, for conditions, mails and the report. They quote names of columns, and no values of the data."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+ANOMALIES = {
+    "missing": "are missing",
+    "invalid": "are infinite",
+    "outOfRange": "are outside of the reference's range",
+    "unseen": "are in no known category",
+}
+MAX_NAMED = 3  # findings in the message of a signal
+
+
+def format_time(seconds: int) -> str:
+    """RFC 3339 in UTC, without fractions."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def format_share(share: float) -> str:
+    """A share as a percentage with three significant digits."""
+    return f"{100 * share:.3g} %"
+
+
+def describe_finding(finding: Mapping[str, Any]) -> str:
+    """One sentence: which column, how large, since when, and for whom."""
+    subject = "the prediction" if finding["signal"] == "predictionDrift" else f"'{finding['subject']}'"
+    where = f"version {finding['version']} ({format_share(finding['share'])} of traffic), since {finding['since']}"
+    if finding["measure"] == "psi":
+        size = f"PSI {finding['effect']:.3g}, above {finding['threshold']:g}"
+        return f"The distribution of {subject} has drifted: {size}; {where}."
+    size = f"{format_share(finding['effect'])} more than in the reference, above {format_share(finding['threshold'])}"
+    return f"Values of {subject} {ANOMALIES.get(finding['measure'], finding['measure'])}: {size}; {where}."
+
+
+def summarize_findings(findings: Sequence[Mapping[str, Any]]) -> str:
+    """The largest findings of a signal, relative to their thresholds, and how many more there are."""
+    ranked = sorted(findings, key=lambda each: -each["effect"] / each["threshold"])
+    text = " ".join(describe_finding(each) for each in ranked[:MAX_NAMED])
+    more = len(ranked) - MAX_NAMED
+    return f"{text} {more} more in the report." if more > 0 else text

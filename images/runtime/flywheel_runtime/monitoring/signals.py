@@ -1,0 +1,135 @@
+"""What is tested in one window: for each column the counts of data quality and of its distribution, with the size of the effect."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from flywheel_runtime.monitoring.layout import Column, Counts
+from flywheel_runtime.monitoring.reference import Reference
+from flywheel_runtime.monitoring.statistics import effects
+from flywheel_runtime.monitoring.windows import Window
+
+Signal = Literal["dataQuality", "featureDrift", "predictionDrift", "performance", "fairness"]
+
+PREDICTION = "prediction"
+DRIFT_MEASURE = "psi"
+# Every timestamp is beyond the reference's, and every identifier is new; missing and infinite values say something of any column.
+ANOMALIES_OF_UNTESTED = ("missing", "invalid")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The effect of each signal up to which nothing is found; None: the signal is not asked for. Below `min_rows` nothing is tested."""
+
+    data_quality: float
+    feature_drift: float | None
+    prediction_drift: float | None
+    min_rows: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """One test of one window: `blocks` are the counts [parts, bins] that are tested against `reference` [bins].
+
+    Of data quality the bins are the rows with and without the anomaly. `effect` is the PSI, or the increase of the anomaly's share,
+    that is observed.
+    """
+
+    signal: Signal
+    subject: str
+    version: str
+    measure: str
+    column: Column
+    reference: Counts
+    blocks: Counts
+    effect: float
+    threshold: float
+    details: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def stream(self) -> str:
+        """The name of the test's process, which goes on from window to window."""
+        return f"{self.version}/{self.signal}/{self.measure}/{self.subject}"
+
+    @property
+    def rows(self) -> int:
+        """The rows that are tested."""
+        return int(self.blocks.sum())
+
+
+def find_looks(window: Window, reference: Reference, thresholds: Thresholds) -> list[Look]:
+    """All tests of a window, column by column."""
+    return [
+        look
+        for column in window.rollup.layout.columns
+        if column.cells(reference.counts).any()  # the reference has rows of it
+        for look in _column_looks(column, window, reference, thresholds)
+    ]
+
+
+def _column_looks(column: Column, window: Window, reference: Reference, thresholds: Thresholds) -> Iterator[Look]:
+    yield from _data_quality(column, window, reference, thresholds)
+    threshold = thresholds.prediction_drift if column.is_prediction else thresholds.feature_drift
+    has_values = column.distribution(reference.counts).any()
+    if threshold is not None and has_values and not reference.column_facts(column).untested:
+        yield _drift(column, window, reference, threshold)
+
+
+def _drift(column: Column, window: Window, reference: Reference, threshold: float) -> Look:
+    expected, blocks = column.distribution(reference.counts), column.distribution(window.parts)
+    current = blocks.sum(axis=0)
+    return Look(
+        "predictionDrift" if column.is_prediction else "featureDrift",
+        PREDICTION if column.is_prediction else column.name,
+        window.rollup.series.version,
+        DRIFT_MEASURE,
+        column,
+        expected,
+        blocks,
+        float(effects.population_stability_index(expected, current)),
+        threshold,
+        _distances(column, expected, current, reference.column_facts(column).edges),
+    )
+
+
+def _distances(column: Column, expected: Counts, current: Counts, edges: tuple[float, ...]) -> dict[str, float]:
+    """Further distances of two distributions; Wasserstein's needs the edges of the bins."""
+    if not current.sum() or not expected.sum():
+        return {}
+    found = {"jensenShannon": float(effects.jensen_shannon_distance(expected, current))}
+    if column.kind == "Category":
+        found["lInfinity"] = float(effects.l_infinity_distance(expected, current))
+    elif len(edges) == len(expected) + 1:
+        found["wasserstein"] = float(effects.wasserstein_distance(expected, current, edges))
+    return found
+
+
+def _data_quality(column: Column, window: Window, reference: Reference, thresholds: Thresholds) -> Iterator[Look]:
+    """One test for each anomaly: whether its share has increased."""
+    expected, parts = column.anomalies(reference.counts), column.anomalies(window.parts)
+    reference_rows, totals = column.cells(reference.counts).sum(), column.cells(window.parts).sum(axis=1)
+    rows = int(totals.sum())
+    is_untested = bool(reference.column_facts(column).untested)
+    for name, counts in parts.items():
+        if is_untested and name not in ANOMALIES_OF_UNTESTED:
+            continue
+        share = float(counts.sum()) / rows if rows else 0.0
+        yield Look(
+            "dataQuality",
+            PREDICTION if column.is_prediction else column.name,
+            window.rollup.series.version,
+            name,
+            column,
+            _split(expected[name], reference_rows),
+            _split(counts, totals),
+            share - float(expected[name]) / float(reference_rows),
+            thresholds.data_quality,
+            {"share": share, "referenceShare": float(expected[name]) / float(reference_rows)},
+        )
+
+
+def _split(hits: Counts, rows: Counts) -> Counts:
+    """Rows with and without an anomaly [..., 2]."""
+    return np.stack([hits, rows - hits], axis=-1)

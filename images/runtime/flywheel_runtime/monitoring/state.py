@@ -1,0 +1,109 @@
+"""What one run leaves for the next: how far it came, the tests' processes, open findings, the trend, and roll-ups that may still change."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flywheel_runtime.contract.step import write_json
+from flywheel_runtime.monitoring.coverage import Progress
+from flywheel_runtime.monitoring.documents import Series
+from flywheel_runtime.monitoring.findings import Finding
+from flywheel_runtime.monitoring.layout import Layout
+from flywheel_runtime.monitoring.reference import Reference
+from flywheel_runtime.monitoring.rollup import Rollup, SourceKey
+
+VERSION = 1
+TREND_SECONDS = 35 * 86_400
+MAX_TREND_POINTS = 1_000
+MAX_CLOSED_FINDINGS = 100
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm of a test, at the end of the window that raised it."""
+
+    time: int
+    signal: str
+    subject: str
+    version: str
+
+
+@dataclass
+class MonitorState:
+    """`streams` and `findings` are by the name of the test's process, `trend` one point for each version and window, oldest first."""
+
+    monitored_since: int
+    until: int
+    references: dict[Series, Reference] = field(default_factory=dict)
+    streams: dict[str, dict[str, Any]] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    closed: list[Finding] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+    progress: dict[SourceKey, Progress] = field(default_factory=dict)
+    trend: list[dict[str, Any]] = field(default_factory=list)
+    rollups: list[Rollup] = field(default_factory=list)
+
+    def write(self, folder: Path) -> None:
+        """Writes state.json and rollups.json."""
+        self.trend = [each for each in self.trend if each["start"] >= self.until - TREND_SECONDS][-MAX_TREND_POINTS:]
+        document = {
+            "v": VERSION,
+            "monitoredSince": self.monitored_since,
+            "until": self.until,
+            "references": [self.references[key].to_json() for key in sorted(self.references)],
+            "streams": self.streams,
+            "findings": {name: self.findings[name].to_json() for name in sorted(self.findings)},
+            "closed": [each.to_json() for each in self.closed[-MAX_CLOSED_FINDINGS:]],
+            "alarms": [[each.time, each.signal, each.subject, each.version] for each in self.alarms],
+            "progress": [[*key, self.progress[key].served, self.progress[key].start] for key in sorted(self.progress)],
+            "trend": self.trend,
+        }
+        write_json(folder / "state.json", document)
+        layouts = {each.series: each.layout for each in self.rollups}
+        write_json(
+            folder / "rollups.json",
+            {
+                "v": VERSION,
+                "layouts": [
+                    [[key.version, key.digest, key.baseline], layouts[key].to_json()] for key in sorted(layouts)
+                ],
+                "rollups": [each.to_json() for each in self.rollups],
+            },
+        )
+
+
+def read_state(folder: Path) -> MonitorState | None:
+    """The state of the previous run; None if there is none. Raises ValueError if it cannot be used."""
+    if not (folder / "state.json").is_file():
+        return None
+    try:
+        state = _parse(json.loads((folder / "state.json").read_bytes()))
+        if (folder / "rollups.json").is_file():
+            state.rollups = _parse_rollups(json.loads((folder / "rollups.json").read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return state
+
+
+def _parse(document: Mapping[str, Any]) -> MonitorState:
+    if document["v"] != VERSION:
+        raise ValueError(f"version {document['v']!r} of the format is unknown")
+    references = [Reference.from_json(each) for each in document["references"]]
+    return MonitorState(
+        document["monitoredSince"],
+        document["until"],
+        {each.series: each for each in references},
+        document["streams"],
+        {name: Finding.from_json(each) for name, each in document["findings"].items()},
+        [Finding.from_json(each) for each in document["closed"]],
+        [Alarm(*each) for each in document["alarms"]],
+        {(pod, boot): Progress(served, start) for pod, boot, served, start in document["progress"]},
+        document["trend"],
+    )
+
+
+def _parse_rollups(document: Mapping[str, Any]) -> list[Rollup]:
+    layouts = {Series(*series): Layout.from_json(layout) for series, layout in document["layouts"]}
+    return [Rollup.from_json(each, layouts[Series(*each["series"])]) for each in document["rollups"]]

@@ -1,0 +1,249 @@
+"""The step `monitor` on documents that the server's own code counted."""
+
+import json
+import shutil
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.runtime.monitoring.traffic import draw_rows, write_document
+from tests.runtime.pods import golden
+
+Rows = dict[str, Any]
+
+
+def shift(rows: Rows, by: float = 0.8) -> Rows:
+    return rows | {"x0": rows["x0"] + by}
+
+
+def states(report: dict[str, Any]) -> dict[str, str]:
+    return {name: signal["state"] for name, signal in report["signals"].items()}
+
+
+def test_traffic_like_the_reference_is_silent(monitored: Any) -> None:
+    for _ in range(4):
+        report = monitored.run_hour()
+
+        assert (states(report), report["findings"]) == ({"dataQuality": "True", "drift": "True"}, [])
+        assert (report["rows"], report["completeness"]) == (1_200, 1.0)
+
+
+def test_a_shifted_feature_is_found_with_its_size_and_start_and_closes_when_it_is_back(monitored: Any) -> None:
+    monitored.run_hour()
+    reports = [monitored.run_hour(shift) for _ in range(4)]
+
+    assert [states(each)["drift"] for each in reports][-1] == "False"
+    (finding,) = reports[-1]["findings"]
+    assert (finding["signal"], finding["subject"], finding["measure"]) == ("featureDrift", "x0", "psi")
+    assert 0.4 < finding["effect"] < 1
+    assert finding["since"] == "2026-01-31T18:00:00Z"
+    assert "The distribution of 'x0' has drifted" in reports[-1]["signals"]["drift"]["message"]
+    assert reports[-1]["budget"]["alarms"] == 1
+
+    reports = [monitored.run_hour() for _ in range(3)]
+
+    assert [states(each)["drift"] for each in reports] == ["False", "False", "True"]
+    assert [each["subject"] for each in reports[-1]["closed"]] == ["x0"]
+
+
+@pytest.mark.parametrize(
+    ("anomaly", "change"),
+    [
+        pytest.param("missing", lambda rows: rows | {"x1": np.where(np.arange(len(rows["x1"])) % 10, rows["x1"], np.nan)}, id="missing"),
+        pytest.param("missing", lambda rows: rows | {"x1": np.full(len(rows["x1"]), np.nan)}, id="a column that is gone"),
+        pytest.param("invalid", lambda rows: rows | {"x1": np.where(np.arange(len(rows["x1"])) % 10, rows["x1"], np.inf)}, id="infinite"),
+        pytest.param("outOfRange", lambda rows: rows | {"x1": rows["x1"] * 4}, id="out of range"),
+        pytest.param("unseen", lambda rows: rows | {"carrier": np.where(np.arange(len(rows["x1"])) % 3, rows["carrier"], "new")}, id="a new category"),
+        pytest.param("invalid", lambda rows: rows | {"score": np.where(np.arange(len(rows["x1"])) % 9, rows["score"], np.inf)}, id="answers that are not finite"),
+    ],
+)  # fmt: skip
+def test_an_anomaly_of_the_values_is_found(monitored: Any, anomaly: str, change: Any) -> None:
+    for _ in range(3):
+        report = monitored.run_hour(change)
+
+    assert states(report)["dataQuality"] == "False"
+    assert anomaly in {each["measure"] for each in report["findings"]}
+
+
+def test_few_rows_are_unknown_and_never_a_finding(monitored: Any) -> None:
+    for _ in range(3):
+        report = monitored.run_hour(shift, rows=120)
+
+    assert (states(report), report["findings"]) == ({"dataQuality": "Unknown", "drift": "Unknown"}, [])
+    assert "too few rows in the window (120 at least)" in report["signals"]["drift"]["message"]
+
+
+def test_no_traffic_is_unknown(monitored: Any) -> None:
+    monitored.run_hour()
+
+    report = monitored.run()
+
+    assert (states(report)["drift"], report["rows"], report["completeness"]) == ("Unknown", 0, None)
+    assert "There was no traffic that is counted." in report["signals"]["drift"]["message"]
+
+
+def test_an_open_finding_stays_when_there_is_no_traffic(monitored: Any) -> None:
+    for _ in range(4):
+        monitored.run_hour(shift)
+
+    assert states(monitored.run())["drift"] == "False"
+
+
+def test_a_version_without_baseline_has_its_first_window_as_reference(monitored: Any) -> None:
+    shutil.rmtree(monitored.root / "inputs" / f"version-{monitored.pod.version}")
+
+    first = monitored.run_hour()
+    few = [monitored.run_hour() for _ in range(2)]
+    last = [monitored.run_hour(lambda rows: shift(rows, 2.0)) for _ in range(4)]
+
+    assert states(first)["drift"] == "Unknown"
+    assert "this window is its reference from now on" in first["signals"]["drift"]["message"]
+    assert {states(each)["drift"] for each in few} == {"True"}
+    assert few[0]["windows"][0]["reference"] == {"rows": 1_200, "window": "2026-01-31T17:00:00Z"}
+    assert states(last[-1])["drift"] == "False"
+
+
+def test_two_versions_in_a_rollout_have_windows_and_findings_of_their_own(monitored: Any) -> None:
+    challenger = monitored.add_pod(
+        pod="flight-delay-b", boot="77aa", version="flight-delay-88b2d0", digest="sha256:" + "1" * 64
+    )
+    monitored.add_version(challenger)
+    for _ in range(4):
+        monitored.serve_hour(challenger, rows=600, change=shift)
+        report = monitored.run_hour()
+
+    assert report["versions"] == {"flight-delay-3f9a1c": 1_200, "flight-delay-88b2d0": 600}
+    (finding,) = report["findings"]
+    assert (finding["version"], round(finding["share"], 3)) == ("flight-delay-88b2d0", 0.333)
+
+
+def test_a_champion_that_changes_in_the_middle_of_a_window_leaves_two_parts(monitored: Any) -> None:
+    monitored.run_hour()
+    successor = monitored.add_pod(
+        pod="flight-delay-b", boot="77aa", version="flight-delay-88b2d0", digest="sha256:" + "1" * 64
+    )
+    monitored.add_version(successor)
+    for minute in range(0, 60, 5):
+        pod = monitored.pod if minute < 30 else successor
+        pod.serve(draw(monitored), monitored.start + timedelta(minutes=minute))
+
+    report = monitored.run()
+
+    assert [(each["version"], each["rows"]) for each in report["windows"]] == [
+        ("flight-delay-3f9a1c", 600),
+        ("flight-delay-88b2d0", 600),
+    ]
+
+
+def draw(monitored: Any) -> Rows:
+    return draw_rows(monitored.generator, 100)
+
+
+def test_late_documents_correct_their_window_and_cost_no_further_look(monitored: Any) -> None:
+    monitored.serve_hour(rows=600)
+    late = [
+        monitored.pod.serve(draw(monitored), monitored.start + timedelta(minutes=58), write=False) for _ in range(6)
+    ]
+    monitored.run()
+    for each in late:
+        write_document(monitored.counts, each)
+
+    report = monitored.run_hour()
+
+    assert report["trend"][0]["rows"] == 1_200
+    assert report["trend"][0]["completeness"] == 1.0
+    assert (report["documents"]["late"], report["documents"]["lateRows"], report["rows"]) == (6, 600, 1_200)
+
+
+def test_documents_that_are_read_again_count_once(monitored: Any) -> None:
+    reports = [monitored.run_hour() for _ in range(3)]
+
+    assert [each["rows"] for each in reports] == [1_200] * 3
+    assert [point["rows"] for point in reports[-1]["trend"]] == [1_200] * 3
+
+
+def test_a_monitor_that_was_suspended_decides_every_window_in_turn(monitored: Any) -> None:
+    for _ in range(5):
+        monitored.serve_hour(change=shift)
+        monitored.windows += 1
+    monitored.windows -= 5
+
+    report = monitored.run(hours=5, skipped=40)
+
+    assert ([each["rows"] for each in report["windows"]], report["skipped"]) == ([1_200] * 5, 40)
+    assert states(report)["drift"] == "False"
+    assert report["findings"][0]["since"] == "2026-01-31T17:00:00Z"
+
+
+def test_documents_of_the_future_wait_for_their_window(monitored: Any) -> None:
+    monitored.serve_hour()
+    monitored.windows += 1
+    monitored.serve_hour()
+    monitored.windows -= 1
+
+    assert (monitored.run()["rows"], monitored.run()["rows"]) == (1_200, 1_200)
+
+
+def test_pods_whose_clocks_differ_count_in_the_windows_of_their_clocks(monitored: Any) -> None:
+    ahead = monitored.add_pod(pod="ahead", boot="1")
+    monitored.run_hour()
+    for minute in range(0, 60, 5):
+        ahead.serve(draw(monitored), monitored.start + timedelta(minutes=minute + 7))
+
+    reports = [monitored.run_hour(), monitored.run_hour()]
+
+    assert [each["rows"] for each in reports] == [1_200 + 1_100, 1_200 + 100]
+
+
+def test_what_is_no_document_is_reported_and_no_failure(monitored: Any) -> None:
+    (monitored.counts / "broken.json").write_text("{")
+
+    report = monitored.run_hour()
+
+    assert report["rows"] == 1_200
+    assert report["documents"]["problems"]["unreadable"]["count"] == 1
+    assert "broken.json" in monitored.page
+
+
+def test_a_state_that_cannot_be_read_starts_the_tests_again(monitored: Any) -> None:
+    monitored.run_hour()
+    (monitored.root / "inputs" / "state" / "state.json").write_text('{"v": 9}')
+
+    report = monitored.run_hour()
+
+    assert "could not be used" in report["note"]
+    assert states(report)["drift"] == "True"
+
+
+def test_the_same_inputs_give_the_same_bytes(monitored: Any) -> None:
+    monitored.run_hour(shift)
+    monitored.run_hour(shift)
+    folder = monitored.root / "outputs"
+    first = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    shutil.rmtree(monitored.root / "inputs" / "state")
+    monitored.windows = 0
+    monitored.run()
+    monitored.run()
+
+    assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == first
+
+
+def test_facts_have_the_fields_of_the_contract_and_room_for_any_names(monitored: Any) -> None:
+    for _ in range(4):
+        monitored.run_hour(shift)
+    facts, expected = monitored.facts, golden("collect_monitored")["message"]["facts"]
+
+    assert set(facts) == set(expected)
+    assert set(facts["findings"][0]) == set(expected["findings"][0])
+    assert set(facts["budget"]) == set(expected["budget"])
+    assert len(json.dumps(facts)) < 2_000
+
+
+def test_windows_that_do_not_fit_between_the_times_are_refused(monitored: Any) -> None:
+    monitored.run(expected=2, windowSeconds=3_000)
+
+    failure = json.loads((monitored.root / "termination-log").read_text())
+    assert failure["reason"] == "ParamsInvalid"
+    assert "no multiple of windowSeconds" in failure["message"]
