@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flywheel.client.shortcuts import experiments as experiments
     from flywheel.client.shortcuts import model as model
     from flywheel.client.shortcuts import run as run
+    from flywheel.client.shortcuts import service as service
     from flywheel.client.shortcuts import train as train
     from flywheel.client.shortcuts import trial as trial
     from flywheel.client.shortcuts import trials as trials
@@ -44,6 +45,7 @@ _EXPORTS = {
         "experiments",
         "model",
         "run",
+        "service",
         "train",
         "trial",
         "trials",

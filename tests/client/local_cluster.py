@@ -60,6 +60,7 @@ class LocalCluster:
     api: dict[str, Reply | Route] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     port: int = 0
+    drops: list[str] = field(default_factory=list)  # ends of paths whose next request gets no response
 
     @property
     def url(self) -> str:
@@ -73,7 +74,7 @@ class LocalCluster:
         settings.retries = False
         if token:
             settings.api_key = {"authorization": f"Bearer {token}"}
-        return Client(settings)
+        return Client(settings, pauses=(0.01, 0.01))
 
     def add(self, plural: str, manifest: Mapping[str, Any]) -> None:
         self.objects[plural, manifest["metadata"]["name"]] = dict(manifest)
@@ -152,6 +153,11 @@ def run_cluster() -> Iterator[LocalCluster]:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             parts = urlsplit(self.path)
             call = Call(self.command, parts.path, parse_qsl(parts.query), self.headers, _parse(self.headers, sent))
+            dropped = next((each for each in cluster.drops if parts.path.endswith(each)), None)
+            if dropped is not None:
+                cluster.drops.remove(dropped)
+                self.close_connection = True
+                return
             _send(self, cluster.reply(call))
 
         do_GET = do_PATCH = do_POST = do_PUT = do_DELETE = answer

@@ -73,6 +73,32 @@ def test_a_busy_reader_is_asked_again(cluster: LocalCluster) -> None:
     assert paused == [1.0]
 
 
+def test_a_broken_connection_is_made_again_for_tokens_and_reads(cluster: LocalCluster) -> None:
+    cluster.reader[TRIALS] = EMPTY
+    cluster.drops += ["science/token", "/trials", "/trials"]
+
+    assert len(cluster.workspace(token=None, options=VIA_ACCOUNT).trials()) == 0
+    assert cluster.drops == []
+
+
+def test_a_connection_that_breaks_again_and_again_is_an_error(cluster: LocalCluster) -> None:
+    cluster.reader[TRIALS] = EMPTY
+    cluster.drops += ["/trials"] * 9
+
+    with pytest.raises(FlywheelError, match="the API server gave no response") as caught:
+        cluster.workspace().trials()
+
+    assert caught.value.reason == "Unreachable"
+    assert len(cluster.drops) == 6
+
+
+def test_a_response_that_breaks_off_is_requested_once_more(cluster: LocalCluster) -> None:
+    replies = [replace(EMPTY, cut_at=5), EMPTY]
+    cluster.reader[TRIALS] = lambda _call: replies.pop(0)
+
+    assert len(cluster.workspace().trials()) == 0
+
+
 def test_an_expired_token_of_the_user_is_an_error_with_the_reason(cluster: LocalCluster) -> None:
     cluster.reader[TRIALS] = reader_error(401, "Unauthorized", "the token has expired; sign in again")
 

@@ -63,6 +63,7 @@ def add_reader(cluster: LocalCluster) -> None:
         f"{trial}/curves": Reply({"curves": {"loss": [[0, 0.5, None]]}, "downsampled": {}}),
         version: Reply({"files": FILES}),
         f"{version}/files/model.onnx": Reply(b"an ONNX model"),
+        "/v1/namespaces/shop/inferenceservices/flight-delay/predictions": Reply({"items": [], "next": None}),
         "/v1/namespaces/shop/datasets/flights/versions/flights-1/rows": Reply(b"arrow"),
     }
 

@@ -52,6 +52,7 @@ def test_every_name_is_listed_and_exists() -> None:
         "experiments",
         "model",
         "run",
+        "service",
         "trial",
         "trials",
         "FlywheelError",

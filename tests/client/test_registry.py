@@ -165,6 +165,25 @@ def test_a_service_that_stays_busy_is_an_error_with_its_message(serving: LocalCl
         predictor.predict([{"month": 3}])
 
 
+def test_a_token_that_a_service_no_longer_accepts_is_replaced_once(serving: LocalCluster) -> None:
+    serving.add("inferenceservices", service({"serviceAccount": {}}))
+    replies = [Reply({"error": "the token has expired"}, 401)]
+    serving.servers[PREDICT] = lambda call: replies.pop() if replies else predictions(call)
+
+    serving.workspace(options=Options(service_account="science")).model("delay").predict([{"month": 3}])
+
+    assert [call.path.rpartition("/")[2] for call in serving.calls][-4:] == ["token", "predict", "token", "predict"]
+
+
+def test_a_prediction_whose_connection_breaks_is_not_sent_again(serving: LocalCluster) -> None:
+    serving.drops += ["/predict"]
+
+    with pytest.raises(FlywheelError, match="gave no response"):
+        serving.workspace().model("delay").predict([{"month": 3}])
+
+    assert not any(call.path.endswith("/predict") for call in serving.calls)
+
+
 def test_a_service_without_servers_has_its_condition(serving: LocalCluster) -> None:
     broken = service({"none": {}})
     broken["status"]["conditions"] = [condition("ImageNotFound", "The image cannot be pulled.")]

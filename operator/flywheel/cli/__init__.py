@@ -44,6 +44,7 @@ COMMANDS = {
         Command("compare", "flywheel.cli.read.compare_trials", "trials side by side, what differs first"),
         Command("logs", "flywheel.cli.read.print_logs", "the log of a trial or a step, live or recorded"),
         Command("predict", "flywheel.cli.read.predict_rows", "rows of a file to the service of a model"),
+        Command("predictions", "flywheel.cli.read.print_predictions", "rows that a service has logged"),
         Command("download", "flywheel.cli.read.download_files", "files of a model, a dataset, a report or a trial"),
     ),
     "set up": (

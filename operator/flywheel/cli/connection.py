@@ -11,6 +11,7 @@ from flywheel.cli.errors import CommandError
 from flywheel.cli.output import escape_controls
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import NoKubeconfig, user_configuration
+from flywheel.cluster.retries import USER_PAUSES
 from flywheel.core.resource.api import Api, Manifest, Reference
 
 if TYPE_CHECKING:
@@ -72,10 +73,8 @@ def connect(arguments: Namespace, environment: Mapping[str, str] | None = None) 
     try:
         settings, namespace = user_configuration(os.environ if environment is None else environment, arguments.context)
     except NoKubeconfig as error:
-        raise CommandError(
-            f"there is no cluster to connect to: {error}; set KUBECONFIG, or see whether 'kubectl version' works"
-        ) from None
-    return Connection(Client(settings), arguments.namespace or namespace)
+        raise CommandError(str(error)) from None
+    return Connection(Client(settings, pauses=USER_PAUSES), arguments.namespace or namespace)
 
 
 def default_namespace(environment: Mapping[str, str]) -> str | None:

@@ -4,6 +4,7 @@ On a terminal, tables are as wide as the terminal and coloured (NO_COLOR, COLUMN
 complete, without colours. Names and messages come from other people, so no control character of theirs reaches the terminal.
 """
 
+import csv
 import io
 import json
 import math
@@ -13,10 +14,12 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flywheel.cli.errors import MAX_FAILED_POLLS
+from flywheel.cli.errors import MAX_FAILED_POLLS, WRONG_USAGE, CommandError
 from flywheel.cli.yaml_text import dump_yaml
+from flywheel.client.errors import FlywheelError
 from flywheel.cluster.errors import ApiError
 
 if TYPE_CHECKING:
@@ -67,6 +70,16 @@ def add_watch_option(parser: ArgumentParser) -> None:
     )
 
 
+def check_watch_output(arguments: Namespace) -> None:
+    """Checks that `--watch` has an output that can be shown again.
+
+    Raises:
+        CommandError: it is for programs.
+    """
+    if arguments.watch and arguments.output not in ("table", "wide"):
+        raise CommandError(f"--watch shows a table; leave it out with -o {arguments.output}", WRONG_USAGE)
+
+
 def print_objects(
     rows: Sequence[Row],
     columns: Sequence[Column],
@@ -89,6 +102,13 @@ def print_objects(
         print_rich(make_table(rows, columns, wide=output == "wide"))
     else:
         print(empty)
+
+
+def print_csv(rows: Sequence[Row], names: Sequence[str]) -> None:
+    """Prints rows as CSV with a header; a value that a row does not have is an empty cell."""
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def print_document(document: Any, output: str) -> None:
@@ -160,7 +180,7 @@ def watch(render: Callable[[], "RenderableType"], seconds: float = WATCH_SECONDS
     """Shows what `render` returns until Ctrl-C: on a terminal in place, in a pipe once for each change.
 
     Raises:
-        ApiError: the first request failed, or MAX_FAILED_POLLS in a row; until then what was shown last stays.
+        ApiError, FlywheelError: the first request failed, or MAX_FAILED_POLLS in a row; until then what was shown last stays.
     """
     terminal, render = console(), _tolerate_errors(render)
     if terminal.is_terminal:
@@ -189,9 +209,10 @@ def _tolerate_errors(render: Callable[[], "RenderableType"]) -> Callable[[], "Re
         try:
             last[:] = [render()]
             failures = 0
-        except ApiError as error:
+        except (ApiError, FlywheelError) as error:
             failures += 1
-            if not last or failures >= MAX_FAILED_POLLS or error.forbidden:
+            refused = error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
+            if not last or failures >= MAX_FAILED_POLLS or refused:
                 raise
         return last[0]
 

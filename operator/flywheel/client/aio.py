@@ -7,12 +7,16 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from flywheel.client import shortcuts
 from flywheel.client.datasets import LiveDataset, Split
 from flywheel.client.display import DisplayTable
+from flywheel.client.downloads import RemoteFile
 from flywheel.client.objects.live_objects import POLL_SECONDS, LiveObject, Run
+from flywheel.client.objects.live_service import DEFAULT_ROWS, LiveService
 from flywheel.client.predictor import Rows
 from flywheel.client.registry import LiveModel, LiveModelVersion
 from flywheel.client.trial_list import Trial, Trials
@@ -43,6 +47,14 @@ class AsyncModelVersion:
     async def load(self, **options: Any) -> "onnxruntime.InferenceSession":
         """Returns an ONNX Runtime session on the model's verified bytes."""
         return await asyncio.to_thread(self.sync.load, **options)
+
+    async def files(self) -> list[RemoteFile]:
+        """Returns the artifact's files."""
+        return await asyncio.to_thread(self.sync.files)
+
+    async def download(self, folder: str | Path, *, force: bool = False) -> list[Path]:
+        """Writes the artifact's files below a folder, verified, and returns their paths."""
+        return await asyncio.to_thread(self.sync.download, folder, force=force)
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,35 @@ class AsyncDataset:
     async def to_pandas(self, split: Split = "train", **options: Any) -> "pd.DataFrame":
         """Returns the rows of a split; `options` are those of Dataset.to_pandas."""
         return await asyncio.to_thread(self.sync.to_pandas, split, **options)
+
+    async def profile(self, version: str | None = None) -> Mapping[str, Any]:
+        """Returns the statistics of each column."""
+        return await asyncio.to_thread(self.sync.profile, version)
+
+    async def files(self, version: str | None = None) -> list[RemoteFile]:
+        """Returns the files of a version's artifact."""
+        return await asyncio.to_thread(self.sync.files, version)
+
+
+@dataclass(frozen=True)
+class AsyncService:
+    """An InferenceService. `sync` is the same with methods that block."""
+
+    sync: LiveService
+
+    async def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
+        """Returns one prediction for each row, by whichever version the service serves."""
+        return await asyncio.to_thread(self.sync.predict, rows)
+
+    async def predictions(
+        self,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        *,
+        limit: int | None = DEFAULT_ROWS,
+    ) -> DisplayTable:
+        """Returns the rows that spec.logging has stored, oldest first."""
+        return await asyncio.to_thread(self.sync.predictions, start, end, limit=limit)
 
 
 @dataclass(frozen=True)
@@ -133,6 +174,10 @@ class AsyncWorkspace:
     def dataset(self, name: str) -> AsyncDataset:
         """Returns a Dataset; its methods read it."""
         return AsyncDataset(self.sync.dataset(name))
+
+    def service(self, name: str) -> AsyncService:
+        """Returns an InferenceService; its methods read it."""
+        return AsyncService(self.sync.service(name))
 
     async def run(self, pipeline: str, /, **parameters: Any) -> AsyncObject:
         """Starts a TrainingPipeline now, and returns the run."""

@@ -3,34 +3,28 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from flywheel.client.display import DisplayFields, DisplayTable, import_pandas
+from flywheel.client.display import DisplayTable, import_pandas
 from flywheel.client.downloads import RemoteFile, list_files, read_verified
-from flywheel.client.errors import FlywheelError, MissingExtra, describe_condition
+from flywheel.client.errors import FlywheelError, MissingExtra
+from flywheel.client.objects.live_resource import LiveResource
 from flywheel.client.transport.reader import path_of
-from flywheel.core.resource.api import DATASET, Manifest
+from flywheel.core.resource.api import DATASET
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from flywheel.client.session import Session
 
 Split = Literal["train", "validation", "test"]
 MAX_PAGE_ROWS = 100_000  # of one response; the reader gives fewer where they are long
 
 
-@dataclass(frozen=True)
-class LiveDataset(DisplayFields):
+@dataclass(frozen=True, repr=False)
+class LiveDataset(LiveResource):
     """A Dataset, read anew by each method. `version` is that of the status where it is not given."""
 
-    session: "Session"
-    name: str
-
-    @property
-    def manifest(self) -> Manifest:
-        """The object as it is now."""
-        return self.session.require(DATASET, self.name)
+    api = DATASET
+    shown_status: ClassVar[Mapping[str, str]] = {"version": "version", "rows": "rows"}
 
     def versions(self) -> DisplayTable:
         """Returns the versions, the current one first."""
@@ -110,34 +104,10 @@ class LiveDataset(DisplayFields):
         Raises:
             FlywheelError: the Dataset has none yet; the error has its condition.
         """
-        if version is not None:
-            return version
-        manifest = self.manifest
-        found = (manifest.get("status") or {}).get("version")
-        if not found:
-            condition = describe_condition(manifest)
-            said = condition.get("message") or "its check has not ended"
-            raise FlywheelError(
-                f"Dataset '{self.name}' has no version yet: {said}", reason="NoVersion", condition=condition
-            )
-        return str(found)
+        return version or self.status_field("version", "version", "its check has not ended", "NoVersion")
 
     def _path(self, version: str | None, *more: str) -> str:
         return path_of(self.session.namespace, "datasets", self.name, "versions", self.version_name(version), *more)
-
-    def _display_fields(self) -> Mapping[str, Any]:
-        manifest = self.manifest
-        status = manifest.get("status") or {}
-        condition = describe_condition(manifest)
-        return {
-            "version": status.get("version"),
-            "rows": status.get("rows"),
-            "state": condition.get("reason"),
-            "message": condition.get("message"),
-        }
-
-    def __repr__(self) -> str:
-        return f"<Dataset '{self.name}' in namespace '{self.session.namespace}'>"
 
 
 def read_arrow(content: bytes) -> "pd.DataFrame":

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flywheel.client.errors import FlywheelError
-from flywheel.client.transport.endpoints import Endpoint
+from flywheel.client.transport.endpoints import Endpoint, HTTPRequest
 from flywheel.client.transport.reader import read_bounded, response_error
+from flywheel.client.transport.retry_after import MAX_RETRIES, retry_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,6 @@ MAX_ROWS = 10_000  # of one request, as the server has it
 MAX_REQUEST_BYTES = 2 << 20  # half of what a server of 512Mi decodes as JSON
 MAX_RESPONSE_BYTES = 256 << 20
 RETRIED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-MAX_RETRIES, MAX_RETRY_SECONDS = 4, 10.0
 UNREACHABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 PREDICT_SECONDS = 90.0  # a computation may take 60 s by default
 
@@ -61,13 +61,15 @@ class Body:
 class Predictor:
     """A service that is reached at an endpoint. `version` is the ModelVersion that should respond; a rollout may send rows to another.
 
-    `condition` is the service's, which an error has where the service was not ready.
+    `condition` is the service's, which an error has where the service was not ready. `renew` is called after a token was not accepted,
+    before the one other attempt.
     """
 
     endpoint: Endpoint
     service: str
     version: str | None = None
     condition: Mapping[str, Any] = field(default_factory=dict)
+    renew: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
 
     def predict(self, rows: "Rows | pd.DataFrame") -> "list[Mapping[str, Any]] | pd.DataFrame":
@@ -104,19 +106,21 @@ class Predictor:
             yield found
 
     def _request(self, body: Body) -> Prediction:
-        """Sends the rows, and again where a busy service says after how many seconds."""
-        path = f"/v2/models/{quote(self.service, safe='')}/predict"
-        headers = {"Content-Type": body.content_type}
-        retries = 0
+        """Sends the rows; once more with a new token where one was not accepted, and again where a busy service says after how many seconds."""
+        path, headers = f"/v2/models/{quote(self.service, safe='')}/predict", {"Content-Type": body.content_type}
+        request = HTTPRequest("POST", path, headers=headers, body=body.content, read_seconds=PREDICT_SECONDS)
+        retries, is_renewed = 0, False
         while True:
-            response = self.endpoint.open(
-                "POST", path, headers=headers, body=body.content, read_seconds=PREDICT_SECONDS
-            )
+            response = self.endpoint.open(request)
             with closing(response):
-                seconds = response.headers.get("Retry-After", "")
-                if response.status not in RETRIED or not seconds.isdigit() or retries == MAX_RETRIES:
+                if response.status == HTTPStatus.UNAUTHORIZED and not is_renewed:
+                    is_renewed = True
+                    self.renew()
+                    continue
+                seconds = retry_seconds(response) if response.status in RETRIED else None
+                if seconds is None or retries == MAX_RETRIES:
                     return self._read_prediction(response)
-            self.sleep(min(float(seconds), MAX_RETRY_SECONDS))
+            self.sleep(seconds)
             retries += 1
 
     def _read_prediction(self, response: "BaseHTTPResponse") -> Prediction:

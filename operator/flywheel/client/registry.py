@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from flywheel.client.display import DisplayFields, DisplayTable
+from flywheel.client.display import DisplayTable
 from flywheel.client.downloads import RemoteFile, list_files, read_verified, save_files
 from flywheel.client.errors import FlywheelError, MissingExtra, describe_condition
+from flywheel.client.objects.live_resource import LiveResource
 from flywheel.client.predictor import Predictor, Rows
 from flywheel.client.transport.model_services import find_service
 from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, Manifest
@@ -16,22 +17,19 @@ if TYPE_CHECKING:
     import onnxruntime
     import pandas as pd
 
-    from flywheel.client.session import Session
-
 MODEL_FILE = "model.onnx"
 
 
-@dataclass(frozen=True)
-class LiveModel(DisplayFields):
+@dataclass(frozen=True, repr=False)
+class LiveModel(LiveResource):
     """A Model, read anew by each method."""
 
-    session: "Session"
-    name: str
-
-    @property
-    def manifest(self) -> Manifest:
-        """The object as it is now."""
-        return self.session.require(MODEL, self.name)
+    api = MODEL
+    shown_status: ClassVar[Mapping[str, str]] = {
+        "champion": "champion",
+        "metric": "championMetric",
+        "versions": "versions",
+    }
 
     def champion(self) -> "LiveModelVersion":
         """Returns the version that is champion now.
@@ -39,15 +37,8 @@ class LiveModel(DisplayFields):
         Raises:
             FlywheelError: there is none; the error has the Model's condition.
         """
-        manifest = self.manifest
-        name = (manifest.get("status") or {}).get("champion")
-        if not name:
-            condition = describe_condition(manifest)
-            said = condition.get("message") or "no version has passed its gates"
-            raise FlywheelError(
-                f"Model '{self.name}' has no champion yet: {said}", reason="NoChampion", condition=condition
-            )
-        return LiveModelVersion(self.session, str(name))
+        name = self.status_field("champion", "champion", "no version has passed its gates", "NoChampion")
+        return LiveModelVersion(self.session, name)
 
     def version(self, version: str) -> "LiveModelVersion":
         """Returns a version by its name, or by the name's end: `3f9a1c2e` is `<model>-3f9a1c2e`.
@@ -81,32 +72,12 @@ class LiveModel(DisplayFields):
         found = find_service(self.session.list_objects(INFERENCE_SERVICE), model=self.name, name=service)
         return self.session.predictor(found, is_named=service is not None).predict(rows)
 
-    def _display_fields(self) -> Mapping[str, Any]:
-        status = self.manifest.get("status") or {}
-        condition = describe_condition(self.manifest)
-        return {
-            "champion": status.get("champion"),
-            "metric": status.get("championMetric"),
-            "versions": status.get("versions"),
-            "state": condition.get("reason"),
-            "message": condition.get("message"),
-        }
 
-    def __repr__(self) -> str:
-        return f"<Model '{self.name}' in namespace '{self.session.namespace}'>"
-
-
-@dataclass(frozen=True)
-class LiveModelVersion(DisplayFields):
+@dataclass(frozen=True, repr=False)
+class LiveModelVersion(LiveResource):
     """A ModelVersion, read anew by each method."""
 
-    session: "Session"
-    name: str
-
-    @property
-    def manifest(self) -> Manifest:
-        """The object as it is now."""
-        return self.session.require(MODEL_VERSION, self.name)
+    api = MODEL_VERSION
 
     @property
     def digest(self) -> str:
@@ -115,15 +86,7 @@ class LiveModelVersion(DisplayFields):
         Raises:
             FlywheelError: it is not verified yet; the error has its condition.
         """
-        manifest = self.manifest
-        found = (manifest.get("status") or {}).get("digest")
-        if not found:
-            condition = describe_condition(manifest)
-            said = condition.get("message") or "its verification has not ended"
-            raise FlywheelError(
-                f"ModelVersion '{self.name}' has no artifact yet: {said}", reason="NotVerified", condition=condition
-            )
-        return str(found)
+        return self.status_field("digest", "artifact", "its verification has not ended", "NotVerified")
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -176,9 +139,6 @@ class LiveModelVersion(DisplayFields):
 
     def _display_fields(self) -> Mapping[str, Any]:
         return _version_row(self.manifest, None)
-
-    def __repr__(self) -> str:
-        return f"<ModelVersion '{self.name}' in namespace '{self.session.namespace}'>"
 
 
 def _version_row(manifest: Manifest, champion: str | None) -> dict[str, Any]:

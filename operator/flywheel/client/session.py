@@ -139,7 +139,7 @@ class Session:
             endpoint = UrlEndpoint(f"http://{host}:{SERVER_PORT}", token, self.pool)
         else:
             endpoint = ProxyEndpoint(self.cluster, self.namespace, host.partition(".")[0], SERVER_PORT, token)
-        return Predictor(endpoint, name, version, describe_condition(service))
+        return Predictor(endpoint, name, version, describe_condition(service), self.tokens.forget_tokens)
 
 
 def open_user_session(
@@ -156,17 +156,17 @@ def open_user_session(
     """
     from flywheel.cluster.client import Client
     from flywheel.cluster.credentials import NoKubeconfig, user_configuration
+    from flywheel.cluster.retries import USER_PAUSES
 
     found = os.environ if environment is None else environment
     try:
         settings, default = user_configuration(found, context)
     except NoKubeconfig as error:
-        message = f"there is no cluster to connect to: {error}; set KUBECONFIG, or see whether 'kubectl version' works"
-        raise FlywheelError(message, reason="NoKubeconfig") from None
+        raise FlywheelError(str(error), reason="NoKubeconfig") from None
     in_cluster = "KUBERNETES_SERVICE_HOST" in found and "KUBECONFIG" not in found
-    return open_session(
-        Client(settings), namespace or default, (options or Options()).with_environment(found), in_cluster=in_cluster
-    )
+    cluster = Client(settings, pauses=USER_PAUSES)
+    given = (options or Options()).with_environment(found)
+    return open_session(cluster, namespace or default, given, in_cluster=in_cluster)
 
 
 def open_session(cluster: "Client", namespace: str, options: Options, *, in_cluster: bool = False) -> Session:

@@ -13,6 +13,7 @@ from flywheel.core.resource.api import Manifest
 if TYPE_CHECKING:
     from flywheel.client.datasets import LiveDataset
     from flywheel.client.objects.live_objects import LiveObject, Run
+    from flywheel.client.objects.live_service import LiveService
     from flywheel.client.objects.resources import TypedObject
     from flywheel.client.registry import LiveModel
     from flywheel.client.training.experiment_manifest import TrainingOptions
@@ -78,6 +79,11 @@ def model(name: str, *, namespace: str | None = None) -> "LiveModel":
 def dataset(name: str, *, namespace: str | None = None) -> "LiveDataset":
     """Returns a Dataset: `.to_pandas(split="train")`, `.versions()`, `.profile()`."""
     return _workspace(namespace).dataset(name)
+
+
+def service(name: str, *, namespace: str | None = None) -> "LiveService":
+    """Returns an InferenceService: `.predict(rows)`, `.predictions(start, end)`."""
+    return _workspace(namespace).service(name)
 
 
 def run(pipeline: str, /, **parameters: Any) -> "Run":

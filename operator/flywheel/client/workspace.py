@@ -12,6 +12,7 @@ from flywheel.core.resource.api import GROUP, Api, Manifest
 if TYPE_CHECKING:
     from flywheel.client.datasets import LiveDataset
     from flywheel.client.objects.live_objects import LiveObject, Run
+    from flywheel.client.objects.live_service import LiveService
     from flywheel.client.objects.resources import TypedObject
     from flywheel.client.registry import LiveModel
     from flywheel.client.training.experiment_manifest import TrainingOptions
@@ -73,6 +74,12 @@ class Workspace:
         from flywheel.client.datasets import LiveDataset
 
         return LiveDataset(self.session, name)
+
+    def service(self, name: str) -> "LiveService":
+        """Returns an InferenceService; its methods read it."""
+        from flywheel.client.objects.live_service import LiveService
+
+        return LiveService(self.session, name)
 
     def run(self, pipeline: str, /, **parameters: Any) -> "Run":
         """Starts a TrainingPipeline now, and returns the run."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from kubernetes.client import ApiClient, Configuration
@@ -14,6 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from flywheel.cluster.errors import ApiError
 from flywheel.cluster.groups import Groups
+from flywheel.cluster.retries import repeat_broken
 from flywheel.core.resource.api import KUEUE, SERVICE_ACCOUNT, Api, Manifest, Reference
 
 # The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
@@ -25,21 +26,27 @@ MERGE_PATCH_CONTENT_TYPE = "application/merge-patch+json"
 METADATA_LIST_CONTENT_TYPE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TIMEOUT_SECONDS = (5.0, 30.0)  # connect, read; seconds
 PAGE_SIZE = 500  # objects of one response, as in kubectl
+T = TypeVar("T")
 
 
 class Client:
-    """One pool of connections. `observe(method, status)` is called after every request, with status 0 if there was no response."""
+    """One pool of connections. `observe(method, status)` is called after every request, with status 0 if there was no response.
+
+    `pauses`: requests that may be received twice are repeated after so many seconds each, if their connection breaks.
+    """
 
     def __init__(
         self,
         settings: Configuration,
         observe: Callable[[str, int], None] = lambda _method, _status: None,
         timeout: tuple[float, float] = TIMEOUT_SECONDS,
+        pauses: Sequence[float] = (),
     ) -> None:
         self._client = ApiClient(settings)
         self._client.user_agent = "flywheel"
         self._observe = observe
         self._timeout = timeout
+        self._pauses = pauses
         self._groups = Groups(lambda: self._request("GET", "/apis"))
 
     def get(self, reference: Reference) -> dict[str, Any] | None:
@@ -147,7 +154,7 @@ class Client:
         spec = {"audiences": [audience], "expirationSeconds": seconds}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         path = _path(SERVICE_ACCOUNT, namespace, service_account, "token")
-        return str(self._request("POST", path, body=body)["status"]["token"])
+        return str(self._request("POST", path, body=body, repeatable=True)["status"]["token"])
 
     def open(
         self,
@@ -170,7 +177,8 @@ class Client:
         authorization = settings.get_api_key_with_prefix("BearerToken", alias="authorization")
         own = {"User-Agent": "flywheel", **({"Authorization": authorization} if authorization else {})}
         target = settings.host + path + (f"?{urlencode(query)}" if query else "")
-        try:
+
+        def send() -> BaseHTTPResponse:
             response: BaseHTTPResponse = self._client.rest_client.pool_manager.request(
                 method,
                 target,
@@ -182,9 +190,9 @@ class Client:
                 decode_content=False,
                 timeout=Timeout(connect=self._timeout[0], read=read_seconds),
             )
-        except HTTPError as error:
-            self._observe(method, 0)
-            raise ApiError(0, "Unreachable", f"{method} {path}: {error}") from error
+            return response
+
+        response = self._exchange(method, path, send, repeatable=method == "GET")
         self._observe(method, response.status)
         return response
 
@@ -209,18 +217,19 @@ class Client:
         body: dict[str, Any] | str | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        repeatable: bool = False,
     ) -> tuple[int, dict[str, Any]]:
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
         arguments = self._client.param_serialize(
             method, path, {}, list((query or {}).items()), headers, body, auth_settings=["BearerToken"]
         )
-        try:
+
+        def send() -> tuple[Any, bytes]:
             response = self._client.call_api(*arguments, _request_timeout=self._timeout)
             # Without this the connection cannot be used again, and each call makes a new TLS handshake (measured).
-            raw = response.read()
-        except (HTTPError, ApiException) as error:
-            self._observe(method, 0)
-            raise ApiError(0, "Unreachable", f"{method} {path}: {error}") from error
+            return response, response.read()
+
+        response, raw = self._exchange(method, path, send, repeatable=repeatable or method == "GET")
         self._observe(method, response.status)
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise _error(response.status, response.getheaders(), raw)
@@ -228,6 +237,13 @@ class Client:
             return response.status, json.loads(raw)
         except ValueError as error:
             raise ApiError(0, "Garbled", f"{method} {path}: the response is not JSON") from error
+
+    def _exchange(self, method: str, path: str, send: Callable[[], T], *, repeatable: bool) -> T:
+        try:
+            return repeat_broken(send, self._pauses if repeatable else ())
+        except (HTTPError, ApiException) as error:
+            self._observe(method, 0)
+            raise ApiError(0, "Unreachable", f"{method} {path}: {error}") from error
 
 
 def _path(api: Api, namespace: str | None, name: str = "", subresource: str = "") -> str:

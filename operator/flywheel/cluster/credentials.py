@@ -58,7 +58,8 @@ def user_configuration(environment: Mapping[str, str], context: str | None) -> t
             return settings, IN_CLUSTER_NAMESPACE.read_text().strip()
         contexts, active = config.list_kube_config_contexts(environment.get("KUBECONFIG"))
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
-        raise NoKubeconfig(str(error)) from error
+        message = f"there is no cluster to connect to: {error}; set KUBECONFIG, or see whether 'kubectl version' works"
+        raise NoKubeconfig(message) from error
     chosen = next((each for each in contexts if each["name"] == context), active)
     return settings, str(chosen["context"].get("namespace") or "default")
 

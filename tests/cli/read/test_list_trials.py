@@ -70,6 +70,28 @@ def test_a_metric_and_a_parameter_of_one_name_have_two_titles(
     assert titles[3:7] == ["roc_auc", "metrics.alpha", "params.alpha", "beta"]
 
 
+def test_a_watch_for_programs_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trials", "--watch", "-o", "json"]) == 2
+
+    assert "--watch shows a table; leave it out with -o json" in capsys.readouterr().err
+
+
+def test_a_watch_shows_what_has_changed_over_a_short_interruption(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = reader_error(503, "StoreUnreachable", "the store does not respond")
+    replies = [page(), away, page(record(7)), reader_error(403, "Forbidden", "you may not list trials")]
+    cluster.reader[TRIALS] = lambda _call: replies.pop(0)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+    assert main(["trials", "--watch"]) == 1
+
+    printed = capsys.readouterr()
+    assert printed.out.startswith("no trial matches")
+    assert "flight-delay/7" in printed.out
+    assert "you may not list trials" in printed.err
+
+
 def test_options_become_the_request(cluster: LocalCluster) -> None:
     cluster.reader[TRIALS] = page()
 

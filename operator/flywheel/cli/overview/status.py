@@ -10,6 +10,7 @@ from flywheel.cli.output import (
     STYLES,
     add_output_option,
     add_watch_option,
+    check_watch_output,
     console,
     escape_controls,
     print_document,
@@ -43,6 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Prints the tree."""
+    check_watch_output(arguments)
     connection = connect(arguments)
     if arguments.output in ("json", "yaml", "name"):
         lines = [line for line in build_lines(read_objects(connection)) if line.state]

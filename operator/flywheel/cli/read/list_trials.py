@@ -2,14 +2,27 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE
-from flywheel.cli.output import Column, Row, add_output_option, print_objects
+from flywheel.cli.output import (
+    Column,
+    Row,
+    add_output_option,
+    add_watch_option,
+    check_watch_output,
+    make_table,
+    print_objects,
+    watch,
+)
 from flywheel.client.errors import FlywheelError
 from flywheel.client.trial_list import flatten, list_trials, order_columns, short_reference
+from flywheel.client.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 DESCRIPTION = "List recorded trials: parameters, metrics, data and code, also of Experiments that were deleted."
 EXAMPLES = """\
@@ -17,12 +30,14 @@ examples:
   flywheel trials --experiment flight-delay --order-by 'metrics.roc_auc DESC'
   flywheel trials --filter "metrics.roc_auc > 0.7 and params.estimator = 'Ridge'" --limit 10
   flywheel trials --columns metrics.roc_auc,params.learning_rate,tags.team
+  flywheel trials --experiment flight-delay --watch
   flywheel trials --limit 0 -o json
 
 A filter is MLflow's filter string over metrics., params., tags., attributes. and dataset. Trials without the metric or parameter
 of the order, or with NaN, come last in both directions.
 """
 DEFAULT_LIMIT = 50
+NO_TRIALS = "no trial matches; see 'flywheel trials --help' for the names in a filter"
 STATE_STYLES = {"Succeeded": "good", "Failed": "bad", "Pruned": "faint"}
 
 
@@ -46,24 +61,19 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"at most N; 0 is all (default: {DEFAULT_LIMIT})",
     )
     add_output_option(parser)
+    add_watch_option(parser)
     add_reader_options(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Prints the trials. Where the store is away, prints what the reader still knows before the error."""
+    check_watch_output(arguments)
     workspace = open_workspace(arguments)
-    found = list_trials(
-        workspace.session.reader,
-        workspace.namespace,
-        filter=arguments.filter,
-        order_by=arguments.order_by,
-        experiment=arguments.experiment,
-        pipeline=arguments.pipeline,
-        limit=arguments.limit or None,
-    )
+    if arguments.watch:
+        watch(lambda: _make_watched_table(list(find_trials(workspace, arguments)), arguments))
     records: list[Mapping[str, Any]] = []
     try:
-        records += found
+        records += find_trials(workspace, arguments)
     except FlywheelError as error:
         known = error.details.get("items")
         if records or known:
@@ -74,17 +84,40 @@ def run(arguments: Namespace) -> int:
     return DONE
 
 
+def find_trials(workspace: Workspace, arguments: Namespace) -> Iterator[Mapping[str, Any]]:
+    """Yields the records that the options select."""
+    return list_trials(
+        workspace.session.reader,
+        workspace.namespace,
+        filter=arguments.filter,
+        order_by=arguments.order_by,
+        experiment=arguments.experiment,
+        pipeline=arguments.pipeline,
+        limit=arguments.limit or None,
+    )
+
+
 def print_trials(records: Sequence[Mapping[str, Any]], arguments: Namespace) -> None:
     """Prints records as the output option says."""
-    rows = [{**flatten(record), "reference": short_reference(record), "record": record} for record in records]
+    rows = _trial_rows(records)
     print_objects(
         rows,
         trial_columns(records, rows, arguments.columns),
         output=arguments.output,
-        empty="no trial matches; see 'flywheel trials --help' for the names in a filter",
+        empty=NO_TRIALS,
         document={"items": list(records)},
         name=lambda row: str(row["reference"]),
     )
+
+
+def _make_watched_table(records: Sequence[Mapping[str, Any]], arguments: Namespace) -> "Table | str":
+    rows = _trial_rows(records)
+    columns = trial_columns(records, rows, arguments.columns)
+    return make_table(rows, columns, wide=arguments.output == "wide") if rows else NO_TRIALS
+
+
+def _trial_rows(records: Sequence[Mapping[str, Any]]) -> list[Row]:
+    return [{**flatten(record), "reference": short_reference(record), "record": record} for record in records]
 
 
 def trial_columns(

@@ -11,7 +11,7 @@ from typing import Any
 
 from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
-from flywheel.cli.output import Column, print_objects
+from flywheel.cli.output import Column, print_csv, print_objects
 from flywheel.client.predictor import CsvRows, Predictor, Rows, flatten_prediction
 from flywheel.client.transport.model_services import find_service
 from flywheel.core.resource.api import INFERENCE_SERVICE
@@ -64,9 +64,7 @@ def run(arguments: Namespace) -> int:
     flat = [flatten_prediction(each) for each in predictions]
     names = list(dict.fromkeys(name for row in flat for name in row))
     if arguments.output == "csv":
-        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(flat)
+        print_csv(flat, names)
         return DONE
     columns = [Column(name, name, right=isinstance(flat[0].get(name), (int, float))) for name in names]
     document = {"predictions": predictions}

@@ -1,7 +1,7 @@
 """Where a Service of the cluster is reached: at an address of its own, or through the API server's proxy."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -20,6 +20,18 @@ PROXIED_TOKEN_HEADER = "X-Flywheel-Authorization"
 Token = Callable[[], str | None]  # the current bearer token of a caller, or None where there is none to send
 
 
+@dataclass(frozen=True)
+class HTTPRequest:
+    """One request. `path` begins with a slash, and is quoted; `read_seconds` is how long the next bytes of the response may take."""
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    read_seconds: float = READ_SECONDS
+
+
 class Endpoint(Protocol):
     """One server. `open` returns the response with its body unread, whatever its status, and the caller closes it."""
 
@@ -27,17 +39,8 @@ class Endpoint(Protocol):
     def place(self) -> str:
         """Where it is, for messages."""
 
-    def open(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Sequence[tuple[str, str]] = (),
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        read_seconds: float = READ_SECONDS,
-    ) -> "BaseHTTPResponse":
-        """Sends a request.
+    def open(self, request: HTTPRequest) -> "BaseHTTPResponse":
+        """Sends a request; a GET again where the connection breaks.
 
         Raises:
             FlywheelError: there is no response.
@@ -57,34 +60,31 @@ class UrlEndpoint:
         """The URL."""
         return self.url
 
-    def open(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Sequence[tuple[str, str]] = (),
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        read_seconds: float = READ_SECONDS,
-    ) -> "BaseHTTPResponse":
+    def open(self, request: HTTPRequest) -> "BaseHTTPResponse":
         """Sends a request."""
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
+        from flywheel.cluster.retries import USER_PAUSES, repeat_broken
+
         token = self.token()
-        target = self.url.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        try:
+        target = self.url.rstrip("/") + request.path + (f"?{urlencode(request.query)}" if request.query else "")
+
+        def send() -> "BaseHTTPResponse":
             return self.pool.request(
-                method,
+                request.method,
                 target,
-                headers={**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})},
-                body=body,
+                headers={**request.headers, **({"Authorization": f"Bearer {token}"} if token else {})},
+                body=request.body,
                 redirect=False,
                 retries=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                timeout=Timeout(connect=CONNECT_SECONDS, read=request.read_seconds),
             )
+
+        try:
+            return repeat_broken(send, USER_PAUSES if request.method == "GET" else ())
         except HTTPError as error:
             raise unreachable(self.url, str(error)) from error
 
@@ -104,16 +104,7 @@ class ProxyEndpoint:
         """The Service."""
         return f"Service '{self.service}' in namespace '{self.namespace}', through the API server's proxy"
 
-    def open(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Sequence[tuple[str, str]] = (),
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        read_seconds: float = READ_SECONDS,
-    ) -> "BaseHTTPResponse":
+    def open(self, request: HTTPRequest) -> "BaseHTTPResponse":
         """Sends a request."""
         from flywheel.cluster.errors import ApiError
 
@@ -121,12 +112,12 @@ class ProxyEndpoint:
         root = f"/api/v1/namespaces/{quote(self.namespace, safe='')}/services/http:{quote(self.service, safe='')}:{self.port}/proxy"
         try:
             return self.cluster.open(
-                method,
-                root + path,
-                query=query,
-                headers={**(headers or {}), **({PROXIED_TOKEN_HEADER: f"Bearer {token}"} if token else {})},
-                body=body,
-                read_seconds=read_seconds,
+                request.method,
+                root + request.path,
+                query=request.query,
+                headers={**request.headers, **({PROXIED_TOKEN_HEADER: f"Bearer {token}"} if token else {})},
+                body=request.body,
+                read_seconds=request.read_seconds,
             )
         except ApiError as error:
             raise unreachable("the API server", error.message) from error

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flywheel.client.errors import FlywheelError
-from flywheel.client.transport.endpoints import Endpoint
+from flywheel.client.transport.endpoints import Endpoint, HTTPRequest
+from flywheel.client.transport.retry_after import MAX_RETRIES, retry_seconds
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -22,7 +23,7 @@ PAGE_SIZE = 1000  # items of one request
 MAX_JSON_BYTES = 256 << 20
 MAX_ERROR_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 20
-MAX_ATTEMPTS, MAX_RETRY_SECONDS = 4, 10.0
+BUSY_SECONDS = 1.0  # until the next attempt, where a busy reader does not say
 
 
 def path_of(*segments: str) -> str:
@@ -44,6 +45,10 @@ def file_path(*segments: str, file: str) -> str:
         FlywheelError: the file's name would leave the artifact.
     """
     return path_of(*segments, *file.split("/"))
+
+
+class BrokenResponse(FlywheelError):
+    """The connection ended within a response."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,7 @@ class Reader:
         Raises:
             FlywheelError: the reader refused, or gave no response.
         """
-        with closing(self._open(path, query)) as response:
-            raw = read_bounded(response, MAX_JSON_BYTES, self.endpoint.place)
+        raw = self.get_bytes(path, query)
         try:
             found = json.loads(raw)
         except ValueError:
@@ -81,9 +85,17 @@ class Reader:
         return found
 
     def get_bytes(self, path: str, query: Query = (), *, max_bytes: int = MAX_JSON_BYTES) -> bytes:
-        """Returns what is at a path, of at most `max_bytes`."""
-        with closing(self._open(path, query)) as response:
-            return read_bounded(response, max_bytes, self.endpoint.place)
+        """Returns what is at a path, of at most `max_bytes`; it is requested once more where the connection breaks within it.
+
+        Raises:
+            FlywheelError: the reader refused, or gave no response.
+        """
+        try:
+            with closing(self._open(path, query)) as response:
+                return read_bounded(response, max_bytes, self.endpoint.place)
+        except BrokenResponse:
+            with closing(self._open(path, query)) as response:
+                return read_bounded(response, max_bytes, self.endpoint.place)
 
     def list_items(self, path: str, query: Query = (), limit: int | None = None) -> Iterator[dict[str, Any]]:
         """Yields the items of a list, page by page, at most `limit`."""
@@ -110,21 +122,21 @@ class Reader:
 
     def _open(self, path: str, query: Query, headers: Mapping[str, str] | None = None) -> "BaseHTTPResponse":
         """Opens a response, once more with a new token where one was not accepted, and again while the reader is busy."""
-        error: FlywheelError | None = None
-        for attempt in range(MAX_ATTEMPTS):
-            response = self.endpoint.open("GET", path, query=query, headers=headers)
+        request, retries, is_renewed = HTTPRequest("GET", path, query, headers or {}), 0, False
+        while True:
+            response = self.endpoint.open(request)
             if response.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
                 return response
             with closing(response):
                 error = response_error(response, self.endpoint.place)
-                seconds = response.headers.get("Retry-After", "")
-            if error.status == HTTPStatus.UNAUTHORIZED and attempt == 0:
+            if error.status == HTTPStatus.UNAUTHORIZED and not is_renewed:
+                is_renewed = True
                 self.renew()
-            elif error.reason == "Busy" and attempt < MAX_ATTEMPTS - 1:
-                self.sleep(min(float(seconds), MAX_RETRY_SECONDS) if seconds.isdigit() else 1.0)
+            elif error.reason == "Busy" and retries < MAX_RETRIES:
+                retries += 1
+                self.sleep(retry_seconds(response) or BUSY_SECONDS)
             else:
-                break
-        raise error or FlywheelError(f"{self.endpoint.place} gave no response", reason="Unreachable")
+                raise error
 
 
 def read_bounded(response: "BaseHTTPResponse", max_bytes: int, place: str) -> bytes:
@@ -194,6 +206,5 @@ def _chunks(response: "BaseHTTPResponse", place: str) -> Iterator[bytes]:
     try:
         yield from response.stream(CHUNK_BYTES)
     except HTTPError as error:
-        raise FlywheelError(
-            f"{place}: the response ended too early: {error}; try again", reason="Unreachable"
-        ) from error
+        message = f"{place}: the response ended too early: {error}; try again"
+        raise BrokenResponse(message, reason="Unreachable") from error
