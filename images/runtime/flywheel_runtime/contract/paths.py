@@ -86,6 +86,16 @@ class Paths:
         return self.root / "run" / "fetched"
 
     @property
+    def fetch_failure(self) -> Path:
+        """Written by fetch when it fails for good: its termination message, which collect cannot see."""
+        return self.root / "run" / "fetch-failure"
+
+    @property
+    def main_failure(self) -> Path:
+        """Written by a main of ours when it fails: its termination message, which collect cannot see."""
+        return self.outputs / "failure.json"
+
+    @property
     def stop_requested(self) -> Path:
         """Made by collect: watch is to stop main."""
         return self.root / "run" / "stop-requested"

@@ -4,8 +4,10 @@ Another user's cgroup, user and mounts are readable in /proc, its root and names
 what a container is, by the user that the kubelet gave its first process. Neither can be changed without privileges, so main can forge neither.
 """
 
+import fcntl
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -19,6 +21,12 @@ MAIN_IDS = (65532, 65532)  # user and group of main and watch
 OTHER_IDS = frozenset(
     {(65531, 65531), (65532, 65531)}
 )  # of pause, collect and fetch; of the containers between fetch and main
+
+# PIDFD_GET_INFO of linux/pidfd.h: 8 bytes of flags first, the exit status as the last four of these 64.
+PIDFD_INFO_BYTES, PIDFD_INFO_EXIT = 64, 1 << 3
+PIDFD_GET_INFO = (3 << 30) | (PIDFD_INFO_BYTES << 16) | (0xFF << 8) | 11
+REAP_TIMEOUT_SECONDS, REAP_POLL_SECONDS = 1.0, 0.005
+SIGNAL_EXIT_BASE = 128  # container runtimes report 128 + the number of the signal that ended a container
 
 
 class Role(Enum):
@@ -141,3 +149,23 @@ def open_pidfds(processes: Iterable[Process]) -> list[int]:
         with suppress(OSError):
             found.append(os.pidfd_open(process.pid))
     return found
+
+
+def read_exit_code(pidfd: int) -> int | None:
+    """The exit code of a process that has ended, as container runtimes report it; None on a kernel before Linux 6.15.
+
+    It is known once the process's parent has reaped it, for which the call waits up to a second.
+    """
+    deadline = time.monotonic() + REAP_TIMEOUT_SECONDS
+    while True:
+        info = bytearray(struct.pack("Q", PIDFD_INFO_EXIT).ljust(PIDFD_INFO_BYTES, b"\0"))
+        try:
+            fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+        except OSError:
+            return None
+        if struct.unpack_from("Q", info)[0] & PIDFD_INFO_EXIT:
+            code = os.waitstatus_to_exitcode(struct.unpack_from("i", info, PIDFD_INFO_BYTES - 4)[0])
+            return code if code >= 0 else SIGNAL_EXIT_BASE - code
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(REAP_POLL_SECONDS)

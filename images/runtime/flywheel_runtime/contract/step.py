@@ -7,11 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flywheel_runtime.contract.errors import Failure, describe_fault
+from flywheel_runtime.contract.paths import Paths
 
 EXIT_PERMANENT = 2  # the exit code of a failure that no retry can change
 EXIT_FAILURE = 1  # that of a failure that counts against the retries
@@ -77,8 +79,11 @@ def _report(failure: Failure) -> int:
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[: MAX_MESSAGE_CHARACTERS - 1] + "…"
     log_line(f"{failure.reason}: {message}")
-    termination_log = Path(os.environ.get("FLYWHEEL_TERMINATION_LOG", "/dev/termination-log"))
-    termination_log.write_text(json.dumps({"reason": failure.reason, "message": message}, ensure_ascii=False))
+    paths = Paths.from_env()
+    text = json.dumps({"reason": failure.reason, "message": message}, ensure_ascii=False)
+    paths.termination_log.write_text(text)
+    with suppress(OSError):  # a full disk; the message is out
+        paths.main_failure.write_text(text)
     return EXIT_FAILURE if failure.retry else EXIT_PERMANENT
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flywheel_runtime.contract.config.track import TrackConfig
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt
 from flywheel_runtime.tracking.index import canonical_bytes
 
@@ -29,6 +30,14 @@ class Logged:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class End:
+    """What collect knows of main's end beside its report: the exit code, if the kernel says it, and the failure that follows from it."""
+
+    exit_code: int | None = None
+    failure: Failure | None = None
+
+
 def new_record(
     track: TrackConfig,
     attempt: Attempt,
@@ -36,9 +45,10 @@ def new_record(
     env: Mapping[str, str],
     report: Mapping[str, Any],
     logged: Logged,
+    end: End,
 ) -> dict[str, Any]:
     """The record of an end, without its number. `report` is collect's final message; `item` is this pod's of many, if it has one."""
-    state, reason, message = _end(report)
+    state, reason, message = decide_state(report, end)
     known = {_camel(name): value for name, value in asdict(track).items() if name != "logs"}
     record = {
         "v": 1,
@@ -51,6 +61,7 @@ def new_record(
         "state": state,
         "reason": reason,
         "message": message,
+        "exitCode": end.exit_code,
         "tags": {**track.tags, **logged.tags},
         "loggedParameters": dict(logged.parameters),
         "metrics": dict(report.get("metrics") or logged.metrics),
@@ -80,17 +91,22 @@ def shorten_record(record: Mapping[str, Any]) -> dict[str, Any]:
     return short
 
 
-def _end(report: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
-    """State, reason and message of an end, as far as collect can see: it does not know main's exit code."""
+def decide_state(report: Mapping[str, Any], end: End) -> tuple[str, str | None, str | None]:
+    """State, reason and message of an end, by the rules with which the operator reads the pod (core/diagnosis/outcome.py), in their order.
+
+    Where the exit code is not known, a main that has left all that it should have is taken for one that succeeded.
+    """
     error = report.get("error") or {}
+    if report.get("complete") and not report.get("timedOut") and end.failure is None:
+        return "Succeeded", None, None
     if report.get("pruned"):
         return "Pruned", "Pruned", error.get("message")
+    if report.get("oomKills") and end.exit_code != 0:
+        return "Failed", "OOMKilled", "main needed more memory than its limit and was killed"
     if report.get("timedOut"):
         return "Failed", "TimedOut", "main was stopped at its timeout"
-    if report.get("complete"):
-        return "Succeeded", None, None
-    if report.get("oomKills"):
-        return "Failed", "OOMKilled", "main needed more memory than its limit and was killed"
+    if end.failure is not None:
+        return "Failed", end.failure.reason, end.failure.message
     return "Failed", error.get("reason"), error.get("message")
 
 

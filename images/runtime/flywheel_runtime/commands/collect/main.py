@@ -152,7 +152,8 @@ def observe_main(
     observer = MainObserver(config.timeout_seconds, paths, pruner)
     observer.run(stop)
     patience = Patience(stop, _grace(env), observer.ended_at + config.upload_patience_seconds)
-    report = tracker.record(keep_outputs(tracker, observer, results, patience, pruner), results, _grace(env))
+    report = keep_outputs(tracker, observer, results, patience, pruner)
+    tracker.record(report, results, _grace(env), observer)
     if checkpoints is not None and not report["complete"]:
         checkpoints.last(min(patience.deadline, time.monotonic() + _grace(env)))
     return report
@@ -172,7 +173,8 @@ def resume(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
         if earlier:
             return _complete_earlier(earlier, tracker, results)
         report = keep_outputs(tracker, observer, results, patience, _pruner(config, paths, results))
-        return tracker.record(report, results, _grace(env))
+        tracker.record(report, results, _grace(env), observer)
+        return report
     except Failure as failure:
         if failure.retry and patience.is_left:
             raise patience.wait(Attempt.from_env(env).step, failure.message) from failure
@@ -183,7 +185,8 @@ def _complete_earlier(earlier: dict[str, Any], tracker: Tracker, results: Result
     """The result of an earlier collect of this attempt, with the records that it may not have come to write."""
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     report = add_audit_record(earlier, tracker.config, results, deadline)
-    return tracker.record(report, results, START_TIMEOUT_SECONDS, earlier=True)
+    tracker.record(report, results, START_TIMEOUT_SECONDS)
+    return report
 
 
 def keep_outputs(
@@ -259,6 +262,8 @@ def finish(tracker: Tracker, observer: MainObserver, results: ResultStore, deadl
     try:
         found["metrics"] = read_metrics(paths.metrics)
         found["facts"] = read_facts(paths.facts)
+        if observer.failure is not None:
+            raise observer.failure
         outputs = _outputs(config, paths)
         if config.keep is not None and not config.keep.admits(found["metrics"]):
             outputs = {}  # they are whole, and others are better

@@ -14,12 +14,13 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from flywheel_runtime.commands.collect.main_failure import exit_failure, reported_failure
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.cgroup import Usage
 from flywheel_runtime.contract.config.watch import WatchReport
-from flywheel_runtime.contract.errors import UnsafeFile
+from flywheel_runtime.contract.errors import Failure, UnsafeFile
 from flywheel_runtime.contract.paths import Paths
-from flywheel_runtime.contract.processes import PodProcesses, ProcessTable, open_pidfds, seconds_since
+from flywheel_runtime.contract.processes import PodProcesses, ProcessTable, open_pidfds, read_exit_code, seconds_since
 from flywheel_runtime.contract.safe_files import open_regular_file
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ class MainObserver:
     timed_out: bool = False
     pruned: bool = False
     main_may_run: bool = False  # fetch has succeeded
+    exit_code: int | None = None  # of main; None where the kernel does not say, or main was never seen
     ended_at: float = field(default_factory=time.time)  # seconds since the epoch
+    _main_end: int | None = None  # a pidfd of main's first process
     _started: float | None = None  # CLOCK_BOOTTIME
     _main_runs: bool = False
     _starting: frozenset[str] = frozenset()  # containers that were seen before they had their user
@@ -124,6 +127,9 @@ class MainObserver:
             for end in ends:
                 os.close(end)
         self.ended_at = time.time()
+        if self._main_end is not None:
+            self.exit_code = read_exit_code(self._main_end)
+            os.close(self._main_end)
         if self._look_for_fetched():
             self.paths.main_ended.touch()
             self._read_report()
@@ -137,6 +143,14 @@ class MainObserver:
             self.ended_at = float(found["endedAt"])
             self.timed_out, self.usage = bool(found["timedOut"]), Usage(**found["usage"])
             self.started_at = datetime.fromisoformat(found["startedAt"]) if found["startedAt"] else None
+            self.exit_code = found.get("exitCode")
+
+    @property
+    def failure(self) -> Failure | None:
+        """How main failed by itself, or why fetch did not let it start; None where neither is known, though the work may not be complete."""
+        if not self.main_may_run:
+            return reported_failure(self.paths.fetch_failure)
+        return exit_failure(self.exit_code, self.paths.main_failure)
 
     def _save(self) -> None:
         found = {
@@ -144,6 +158,7 @@ class MainObserver:
             "timedOut": self.timed_out,
             "usage": vars(self.usage),
             "startedAt": self.started_at and self.started_at.isoformat(),
+            "exitCode": self.exit_code,
         }
         part = self.paths.main_ended.with_name(".main-ended")
         part.write_text(json.dumps(found), encoding="utf-8")
@@ -188,6 +203,9 @@ class MainObserver:
             # The process's own start: after a restart of collect the time goes on, it does not begin again.
             self._started = processes.main_started
             self.started_at = datetime.now(UTC) - timedelta(seconds=max(0.0, seconds_since(self._started)))
+            # Its parent is the container runtime's, outside of the pod's namespace; an orphan has one inside.
+            first = min(processes.roots, key=lambda process: process.started)
+            self._main_end = next(iter(open_pidfds([first])), None) if first.parent == 0 else None
 
     def _compare_with_clock(self) -> None:
         if self.timed_out or self.timeout is None or self._started is None:

@@ -17,13 +17,14 @@ from flywheel_runtime.commands.collect.logged_files import (
     parse_tags,
     read_file,
 )
+from flywheel_runtime.commands.collect.main_observer import MainObserver
 from flywheel_runtime.commands.collect.outputs import read_output
 from flywheel_runtime.commands.collect.results import Files, ResultStore
 from flywheel_runtime.contract.config.collect import TRACKING, CollectConfig
 from flywheel_runtime.contract.errors import Failure, LogUnavailable
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.contract.safe_files import ConfinedPath
-from flywheel_runtime.tracking.record import Logged, new_record
+from flywheel_runtime.tracking.record import End, Logged, new_record
 
 ARTIFACTS = "artifacts"  # the folder of files that code logs
 # Of the files that code logs: the reader lists at most 10,000 files of an artifact, in 4 MiB.
@@ -63,26 +64,27 @@ class Tracker:
             return {}
 
     def record(
-        self, report: dict[str, Any], results: ResultStore, grace: float, *, earlier: bool = False
-    ) -> dict[str, Any]:
-        """Add the record of this end to the index, if it counts. Returns the report as it is.
+        self, report: Mapping[str, Any], results: ResultStore, grace: float, observer: MainObserver | None = None
+    ) -> None:
+        """Add the record of this end to the index, if it counts.
 
-        `earlier`: the report is the result of an earlier collect of this attempt, whose record may be missing. If it is not, the
-        second one says the same.
+        Without an observer, the report is the result of an earlier collect of this attempt, whose record may be missing. If it is not,
+        the second one says the same.
         """
         track, attempt = self.config.track, results.attempt
-        failed_for_now = bool((report.get("error") or {}).get("retry"))
+        end = End(observer.exit_code, observer.failure) if observer is not None else End()
+        failed_for_now = end.failure is None and bool((report.get("error") or {}).get("retry"))
         if track is None or failed_for_now or self.config.follows(attempt.index):
-            return report
+            return
         deadline = time.monotonic() + min(RECORD_SECONDS, grace / 4)
         item = attempt.part if self.config.leader is None else None
         try:
-            logged = self._logged(self._read_stored(report, results, deadline) if earlier else self._read_local())
+            files = self._read_stored(report, results, deadline) if observer is None else self._read_local()
+            logged = self._logged(files)
             logged = logged if report.get("metrics") else replace(logged, metrics=last_values(self.paths.curves))
-            results.append_record(new_record(track, attempt, item, self.env, report, logged), deadline)
+            results.append_record(new_record(track, attempt, item, self.env, report, logged, end), deadline)
         except Failure as failure:
             _report_problem(f"the end was not recorded in the index: {failure.message}")
-        return report
 
     def _read_log(self) -> list[Path]:
         """The compressed log, read once: by then what was said last has reached the log, since main's files are uploaded."""

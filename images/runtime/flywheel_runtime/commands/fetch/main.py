@@ -38,7 +38,10 @@ def main(env: Mapping[str, str] = os.environ, retry: Retry | None = None) -> int
         _store_took_collect(paths)
         words = fetch(env, paths, retry or Retry())
     except Failure as failure:
-        return _end(paths, failure.reason, failure.message, failure.retry, 1 if failure.retry else 2)
+        code = _end(paths, failure.reason, failure.message, failure.retry, 1 if failure.retry else 2)
+        if not failure.retry:
+            paths.fetch_failure.write_bytes(paths.termination_log.read_bytes())
+        return code
     except Exception as error:  # noqa: BLE001 the last resort: an unforeseen error is reported, and may be retried
         return _end(paths, "InternalError", f"fetch failed: {type(error).__name__}: {error}", True, 1)
     return _end(paths, "Fetched", words, False, 0)
