@@ -262,7 +262,7 @@ CODE_CONTROLS = (
     CodeControl(
         "a list of files has the digest of the status",
         "flywheel.client.downloads:check_manifest", _returns(None),
-        ("tests/client/test_registry.py::test_a_list_that_is_not_the_artifacts_is_not_read",),
+        ("tests/client/objects/test_live_model.py::test_a_list_that_is_not_the_artifacts_is_not_read",),
     ),
     CodeControl(
         "a token is sent to private or encrypted addresses alone",

@@ -13,6 +13,7 @@ import yaml
 import flywheel
 from flywheel.cli import COMMANDS, main, output
 from flywheel.cli.output import Column
+from flywheel.client.controls import escape_lines
 from flywheel.cluster.errors import ApiError
 
 PATH = {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -144,7 +145,7 @@ def test_a_table_without_rows_is_a_sentence(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_lines_of_a_log_stay_lines() -> None:
-    assert output.escape_lines("a\tb\nc\x1b[2J\r") == "a\tb\nc\\x1b[2J\\r"
+    assert escape_lines("a\tb\nc\x1b[2J\r") == "a\tb\nc\\x1b[2J\\r"
 
 
 def test_help_names_every_command_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def add_reader(cluster: LocalCluster) -> None:
 
 
 def test_the_code_of_the_page_runs(shop: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flywheel.client.datasets.read_arrow", lambda _content: pd.DataFrame())
+    monkeypatch.setattr("flywheel.client.objects.live_dataset.read_arrow", lambda _content: pd.DataFrame())
     succeeded = {"conditions": [{"type": "Succeeded", "status": "True"}], "steps": []}
     run = {"metadata": {"name": "flight-delay-monthly-x7k2p", "namespace": "shop"}, "status": succeeded}
     shop.api["/apis/flywheel.ml/v1alpha1/namespaces/shop/trainingruns/flight-delay-monthly-x7k2p"] = Reply(run)

@@ -35,7 +35,9 @@ def test_the_import_alone_brings_nothing_heavy() -> None:
         pytest.param("import flywheel as fw; fw.trials, fw.connect, fw.FlywheelError", set(), id="functions"),
         pytest.param("import flywheel as fw; fw.Model('a', {})", {"pydantic"}, id="typed objects"),
         pytest.param(
-            "import flywheel.client.registry, flywheel.client.datasets", {"pydantic"}, id="models and datasets"
+            "import flywheel.client.objects.live_model, flywheel.client.objects.live_dataset",
+            {"pydantic"},
+            id="models and datasets",
         ),
     ],
 )

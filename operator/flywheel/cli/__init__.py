@@ -117,7 +117,7 @@ def program_name() -> str:
 
 def _run(words: list[str]) -> int:
     from flywheel.cli.errors import FAILED, WRONG_USAGE, CommandError
-    from flywheel.cli.output import escape_lines
+    from flywheel.client.controls import escape_lines
     from flywheel.client.errors import FlywheelError
     from flywheel.cluster.errors import ApiError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flywheel.cli.errors import CommandError
-from flywheel.cli.output import escape_controls
+from flywheel.client.controls import escape_controls
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import NoKubeconfig, user_configuration
 from flywheel.cluster.retries import USER_PAUSES

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from flywheel.cli.errors import MAX_FAILED_POLLS, WRONG_USAGE, CommandError
 from flywheel.cli.yaml_text import dump_yaml
+from flywheel.client.controls import UNSAFE, escape_controls
 from flywheel.client.errors import FlywheelError
 from flywheel.cluster.errors import ApiError
 
@@ -32,11 +33,6 @@ UNLIMITED_WIDTH = 100_000  # characters; of a table in a pipe
 WATCH_SECONDS = 2.0
 ABSENT = "-"
 STYLES = {"good": "green", "bad": "bold red", "waiting": "yellow", "faint": "bright_black", "header": "bold"}
-# C0 and C1 controls, and what reorders, hides or breaks text: bidirectional controls, zero-width characters, separators, surrogates.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,7 @@ def print_document(document: Any, output: str) -> None:
     value = _finite(document)
     if output == "json":
         text = json.dumps(value, indent=2, ensure_ascii=False)
-        print(_UNSAFE.sub(_json_escape, text))
+        print(UNSAFE.sub(_json_escape, text))
     else:
         text = dump_yaml(value)
         # A dump without unsafe characters is easier to read in its own script; one with them is pure ASCII.
@@ -241,16 +237,6 @@ def format_cell(value: object) -> str:
             return escape_controls(str(value))
 
 
-def escape_controls(text: str) -> str:
-    r"""Returns the text with each control character as its escape, such as `\x1b`, so that a hostile name cannot change the terminal."""
-    return _UNSAFE.sub(_escape, text)
-
-
-def escape_lines(text: str) -> str:
-    """Returns a text of several lines, such as a log or a message, with every control character but tabs and line ends escaped."""
-    return _UNSAFE.sub(lambda found: found[0] if found[0] in "\n\t" else _escape(found), text)
-
-
 def configure_streams() -> None:
     """Makes characters that the terminal's encoding does not have escapes instead of errors."""
     for stream in (sys.stdout, sys.stderr):
@@ -259,14 +245,7 @@ def configure_streams() -> None:
 
 
 def _is_safe(text: str) -> bool:
-    return _UNSAFE.search(text.replace("\n", "")) is None
-
-
-def _escape(found: re.Match[str]) -> str:
-    character = found[0]
-    return _SHORT.get(character) or (
-        f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"
-    )
+    return UNSAFE.search(text.replace("\n", "")) is None
 
 
 def _json_escape(found: re.Match[str]) -> str:

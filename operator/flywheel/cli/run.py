@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flywheel.cli.connection import READER_OPTIONS, Connection, add_reader_options, connect, open_workspace
 from flywheel.cli.errors import DONE, FAILED, INTERRUPTED, MAX_FAILED_POLLS, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
-from flywheel.cli.output import escape_controls, escape_lines
+from flywheel.client.controls import escape_controls, escape_lines
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
 from flywheel.core.resource.conditions import find_condition

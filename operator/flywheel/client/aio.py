@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from flywheel.client import shortcuts
-from flywheel.client.datasets import LiveDataset, Split
 from flywheel.client.display import DisplayTable
 from flywheel.client.downloads import RemoteFile
+from flywheel.client.objects.live_dataset import LiveDataset, Split
+from flywheel.client.objects.live_model import LiveModel, LiveModelVersion
 from flywheel.client.objects.live_objects import POLL_SECONDS, LiveObject, Run
 from flywheel.client.objects.live_service import DEFAULT_ROWS, LiveService
 from flywheel.client.predictor import Rows
-from flywheel.client.registry import LiveModel, LiveModelVersion
 from flywheel.client.trial_list import Trial, Trials
 from flywheel.client.workspace import Workspace
 from flywheel.core.resource.api import Manifest

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flywheel.client.controls import escape_lines
 from flywheel.core.resource.api import Manifest
 
 
@@ -23,7 +24,7 @@ class FlywheelError(Exception):
         condition: Mapping[str, Any] | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(_escape_controls(message))
+        super().__init__(escape_lines(message))
         self.message = message
         self.reason = reason
         self.status = status
@@ -48,10 +49,3 @@ def describe_condition(manifest: Manifest) -> Mapping[str, Any]:
     from flywheel.core.resource.conditions import READY, SUCCEEDED, find_condition
 
     return find_condition(manifest, SUCCEEDED) or find_condition(manifest, READY)
-
-
-def _escape_controls(text: str) -> str:
-    """Returns a text with the escapes of characters that could change a terminal: controls, bidirectional and invisible ones."""
-    return "".join(
-        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text
-    )

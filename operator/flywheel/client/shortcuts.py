@@ -11,11 +11,11 @@ from flywheel.client.workspace import Workspace
 from flywheel.core.resource.api import Manifest
 
 if TYPE_CHECKING:
-    from flywheel.client.datasets import LiveDataset
+    from flywheel.client.objects.live_dataset import LiveDataset
+    from flywheel.client.objects.live_model import LiveModel
     from flywheel.client.objects.live_objects import LiveObject, Run
     from flywheel.client.objects.live_service import LiveService
     from flywheel.client.objects.resources import TypedObject
-    from flywheel.client.registry import LiveModel
     from flywheel.client.training.experiment_manifest import TrainingOptions
     from flywheel.client.training.function_training import Training
 

@@ -10,11 +10,11 @@ from flywheel.client.trial_list import Trial, Trials, find_trial, list_trials
 from flywheel.core.resource.api import GROUP, Api, Manifest
 
 if TYPE_CHECKING:
-    from flywheel.client.datasets import LiveDataset
+    from flywheel.client.objects.live_dataset import LiveDataset
+    from flywheel.client.objects.live_model import LiveModel
     from flywheel.client.objects.live_objects import LiveObject, Run
     from flywheel.client.objects.live_service import LiveService
     from flywheel.client.objects.resources import TypedObject
-    from flywheel.client.registry import LiveModel
     from flywheel.client.training.experiment_manifest import TrainingOptions
     from flywheel.client.training.function_training import Training
 
@@ -65,13 +65,13 @@ class Workspace:
 
     def model(self, name: str) -> "LiveModel":
         """Returns a Model; its methods read it."""
-        from flywheel.client.registry import LiveModel
+        from flywheel.client.objects.live_model import LiveModel
 
         return LiveModel(self.session, name)
 
     def dataset(self, name: str) -> "LiveDataset":
         """Returns a Dataset; its methods read it."""
-        from flywheel.client.datasets import LiveDataset
+        from flywheel.client.objects.live_dataset import LiveDataset
 
         return LiveDataset(self.session, name)
 

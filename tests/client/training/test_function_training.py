@@ -131,7 +131,7 @@ def test_progress_and_logs_are_shown_line_by_line(cluster: LocalCluster) -> None
     assert "trial 2 Failed (rate=0.5): exit code 1" in lines
     assert [line for line in lines if line.startswith("trial 1 | ")] == [
         "trial 1 | step 1 loss=0.5",
-        "trial 1 | red ?[31m",
+        "trial 1 | red \\x1b[31m",
         "trial 1 | end",
     ]
     assert ("container", "main") in next(call.query for call in cluster.calls if call.path == POD_LOG)
@@ -221,7 +221,7 @@ def test_a_training_without_a_trial_has_no_best(cluster: LocalCluster) -> None:
     ("line", "shown"),
     [
         pytest.param(b"plain \t text\r", "plain \t text", id="text"),
-        pytest.param(b"\x1b]0;title\x07", "?]0;title?", id="what controls a terminal"),
+        pytest.param(b"\x1b]0;title\x07", "\\x1b]0;title\\x07", id="what controls a terminal"),
         pytest.param(b"caf\xe9", "caf\N{REPLACEMENT CHARACTER}", id="another encoding"),
         pytest.param(b"x" * 3000, "x" * 2000 + "…", id="long"),
     ],

@@ -1,11 +1,15 @@
 """Which processes of the pod are main's, by what another user may read of them, on cgroup v1 and v2."""
 
 import os
+import platform
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from flywheel_runtime.contract.processes import Process, ProcessTable, living_processes
+from flywheel_runtime.contract.processes import Process, ProcessTable, living_processes, open_pidfds, read_exit_code
 
 V1 = "12:memory:/kubepods/pod7/{0}\n1:name=systemd:/kubepods/pod7/{0}\n"
 V2 = "0::/../cri-containerd-{0}.scope\n"
@@ -96,3 +100,24 @@ def test_a_process_with_parentheses_in_its_name_is_read(proc: Proc) -> None:
     found = {process.pid: process for process in living_processes(proc.folder)}
 
     assert found[COLLECT] == Process(COLLECT, 0, 200 / os.sysconf("SC_CLK_TCK"), proc.cgroup.format("collect"))
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [("pass", 0), ("raise SystemExit(7)", 7), (f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})", 137)],
+)
+def test_the_kernel_says_how_a_process_ended_that_another_one_has_reaped(program: str, code: int) -> None:
+    child = subprocess.Popen([sys.executable, "-c", f"import sys; sys.stdin.read(); {program}"], stdin=subprocess.PIPE)
+    (pidfd,) = open_pidfds([Process(child.pid, 0, 0.0)])
+    child.communicate()
+
+    found = read_exit_code(pidfd)
+
+    os.close(pidfd)
+    kernel = tuple(int(number) for number in platform.release().split(".")[:2])
+    assert found == (code if kernel >= (6, 15) else None)
+
+
+def test_a_descriptor_of_something_else_says_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        assert read_exit_code(file.fileno()) is None

@@ -40,6 +40,8 @@ def test_a_fault_of_a_step_quotes_no_value_and_the_log_has_it(
 
     message = json.loads((tmp_path / "termination-log").read_text())["message"]
     assert code == 1
+    if run is run_step:  # collect sees the file, and no termination message of main
+        assert (tmp_path / "outputs" / "failure.json").read_text() == (tmp_path / "termination-log").read_text()
     assert "s3cret" not in message
     assert "stopped on ValueError at test_step.py:" in message
     assert "could not convert string to float: 's3cret'" in capsys.readouterr().err

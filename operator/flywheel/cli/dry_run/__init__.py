@@ -13,8 +13,8 @@ import yaml
 from flywheel.cli.connection import connect
 from flywheel.cli.dry_run.simulation import Simulation
 from flywheel.cli.errors import DONE, FAILED, CommandError
-from flywheel.cli.output import escape_controls
 from flywheel.cli.yaml_text import load_yaml_documents
+from flywheel.client.controls import escape_controls
 
 DESCRIPTION = "Ask the API server whether it would accept a manifest and every Job and other object that it leads to. Nothing is created, nothing runs."
 EXAMPLES = """\

@@ -13,7 +13,7 @@ from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
 from flywheel.cli.export import bom, card, model_facts_json
 from flywheel.cli.export.check import compare, is_unmodified, parse_document
 from flywheel.cli.export.facts import fetch_facts
-from flywheel.cli.output import escape_controls, escape_lines
+from flywheel.client.controls import escape_controls, escape_lines
 
 DESCRIPTION = "Write what is known of a ModelVersion: a model card, a CycloneDX ML-BOM, or JSON; or check such a file."
 EXAMPLES = """\

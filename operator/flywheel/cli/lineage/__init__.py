@@ -8,7 +8,8 @@ from argparse import ArgumentParser, Namespace
 from flywheel.cli.connection import connect
 from flywheel.cli.errors import DONE
 from flywheel.cli.lineage import graph, tree
-from flywheel.cli.output import escape_lines, print_document
+from flywheel.cli.output import print_document
+from flywheel.client.controls import escape_lines
 
 DESCRIPTION = (
     "Print where a version comes from and what it led to, from the digest of its data to the services that serve it."

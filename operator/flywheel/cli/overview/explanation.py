@@ -8,11 +8,12 @@ from typing import Any
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE
 from flywheel.cli.fields import drop_empty, get_field, list_objects
-from flywheel.cli.output import STYLES, add_output_option, add_watch_option, escape_controls, print_document, show
+from flywheel.cli.output import STYLES, add_output_option, add_watch_option, print_document, show
 from flywheel.cli.overview.namespace_tree import read_objects
 from flywheel.cli.overview.status import COLOURS, SYMBOLS
 from flywheel.cli.overview.upstream import Key, Objects, find_makers, find_upstream, has_ended, key_of, state_of
 from flywheel.cli.resource_names import find_object
+from flywheel.client.controls import escape_controls
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Manifest
 

@@ -12,11 +12,11 @@ from flywheel.cli.output import (
     add_watch_option,
     check_watch_output,
     console,
-    escape_controls,
     print_document,
     show,
 )
 from flywheel.cli.overview.namespace_tree import Line, build_lines, read_objects
+from flywheel.client.controls import escape_controls
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
-from flywheel.cli.output import escape_controls
 from flywheel.cli.read.download_progress import show_progress
+from flywheel.client.controls import escape_controls
 from flywheel.client.downloads import RemoteFile, remote_file, save_files
-from flywheel.client.registry import LiveModelVersion
+from flywheel.client.objects.live_model import LiveModelVersion
 from flywheel.client.transport.reader import path_of
 from flywheel.client.workspace import Workspace
 

@@ -11,12 +11,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
-from flywheel.cli.output import escape_lines
 from flywheel.cli.resource_names import parse_kind
+from flywheel.client.controls import escape_lines
+from flywheel.client.transport.pod_logs import open_pod_log, read_chunks
 from flywheel.client.trial_list import SHORT_REFERENCE, STEP_REFERENCE, Trial, find_trial, list_trials
 from flywheel.client.workspace import Workspace
 from flywheel.cluster.errors import ApiError
@@ -37,7 +37,6 @@ A live log needs the right to get pods/log; a recorded one the right to get the 
 WITHOUT_STEPS = (TRAINING_PIPELINE, INFERENCE_SERVICE)
 RECORDED = ("Experiment", "TrainingRun")
 POLL_SECONDS = 1.0
-CHUNK_BYTES = 64 << 10
 MAX_STEPS = 200  # records among which a step is looked for
 
 
@@ -164,14 +163,8 @@ def open_live_log(workspace: Workspace, pod: Manifest, *, follow: bool, tail: in
         CommandError: its container has not started, and `follow` is not set.
     """
     name = str(pod["metadata"]["name"])
-    path = f"/api/v1/namespaces/{quote(workspace.namespace)}/pods/{quote(name)}/log"
-    query = [
-        ("container", "main"),
-        ("follow", str(follow).lower()),
-        *([("tailLines", str(tail))] if tail is not None else []),
-    ]
     while True:
-        response = workspace.session.cluster.open("GET", path, query=query, read_seconds=None if follow else 60.0)
+        response = open_pod_log(workspace.session.cluster, workspace.namespace, name, follow=follow, tail=tail)
         if response.status == HTTPStatus.OK:
             return _stream(response)
         with closing(response):
@@ -236,8 +229,7 @@ def _stream(response: Any) -> Iterator[bytes]:
 
     with closing(response):
         try:
-            while chunk := response.read1(CHUNK_BYTES):
-                yield chunk
+            yield from read_chunks(response)
         except HTTPError as error:
             raise CommandError(
                 f"the connection to the API server ended within the log: {error}; run the command again"

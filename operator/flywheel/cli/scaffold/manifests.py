@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flywheel.cli.output import escape_controls
 from flywheel.cli.scaffold.csv_columns import MAX_CLASSES, ColumnSample, TableSample
+from flywheel.client.controls import escape_controls
 
 MAX_NAMED_COLUMNS = 40  # in comments
 MAX_SHOWN_VALUES = 6

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Required, TypedDict
 
-from flywheel.client.datasets import LiveDataset
 from flywheel.client.errors import FlywheelError
+from flywheel.client.objects.live_dataset import LiveDataset
 from flywheel.client.training.function_source import FunctionSource, read_function
 from flywheel.client.training.image_imports import check_imports
 from flywheel.client.training.program import SPECIAL, write_program

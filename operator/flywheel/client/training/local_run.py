@@ -9,12 +9,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flywheel.client.datasets import LiveDataset
-from flywheel.client.errors import FlywheelError, MissingExtra
+from flywheel.client.objects.live_dataset import LiveDataset, import_arro3, read_arrow_table
 from flywheel.client.training.local_step import LocalInput, LocalStep
 from flywheel.client.transport.reader import path_of
 
@@ -96,19 +94,9 @@ def read_metrics(file: Path) -> dict[str, Any] | None:
 
 
 def _write_rows(session: "Session", path: str, split: str, rows: int, folder: Path) -> int:
-    try:
-        from arro3.io import read_ipc_stream, write_parquet
-    except ImportError:
-        raise MissingExtra("arro3-io", "a sample of a Dataset's rows") from None
     content = session.reader.get_bytes(path, [("split", split), ("format", "arrow"), ("limit", str(rows))])
-    try:
-        table = read_ipc_stream(BytesIO(content)).read_all()
-    except Exception as error:
-        raise FlywheelError(
-            f"the reader's rows of split '{split}' are not Arrow ({error}); see whether --reader-url is right",
-            reason="Garbled",
-        ) from error
-    write_parquet(table, folder / f"{split}.parquet")
+    table = read_arrow_table(content)
+    import_arro3().write_parquet(table, folder / f"{split}.parquet")
     return int(table.num_rows)
 
 

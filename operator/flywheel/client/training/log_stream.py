@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from flywheel.client.controls import escape_controls
+from flywheel.client.transport.pod_logs import open_pod_log, read_chunks
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import POD, Manifest
 from flywheel.core.resource.names import STEP_LABEL, UID_LABEL
@@ -67,11 +69,8 @@ class LogStream:
                 self._show(line)
 
     def _follow(self, pod: str, title: str) -> None:
-        path = f"/api/v1/namespaces/{self._namespace}/pods/{pod}/log"
         try:
-            response = self._cluster.open(
-                "GET", path, query=[("container", "main"), ("follow", "true")], read_seconds=None
-            )
+            response = open_pod_log(self._cluster, self._namespace, pod, follow=True)
         except ApiError:
             return  # the trial goes on, and its log is recorded at its end
         try:
@@ -106,7 +105,7 @@ def read_lines(response: "BaseHTTPResponse") -> Iterator[str]:
 
     rest = b""
     try:
-        for chunk in response.stream(decode_content=True):
+        for chunk in read_chunks(response):
             *lines, rest = (rest + chunk).split(b"\n")
             yield from map(clean_line, lines)
             if len(rest) > MAX_PENDING_BYTES:
@@ -119,10 +118,10 @@ def read_lines(response: "BaseHTTPResponse") -> Iterator[str]:
 
 
 def clean_line(line: bytes) -> str:
-    """Returns a line as text that is safe to print: control characters become '?', and a long line is cut."""
+    """Returns a line as text that is safe to print: control characters are escaped, and a long line is cut."""
     text = line.decode(errors="replace").rstrip("\r")
     text = text if len(text) <= MAX_LINE_CHARACTERS else f"{text[:MAX_LINE_CHARACTERS]}…"
-    return "".join(each if each.isprintable() or each == "\t" else "?" for each in text)
+    return escape_controls(text, "\t")
 
 
 def _main_has_started(pod: Manifest) -> bool:

@@ -71,6 +71,31 @@ def test_main_has_ended_when_its_processes_are_gone(paths: Paths) -> None:
     assert not observer.timed_out
 
 
+def test_the_exit_code_of_main_is_known_to_this_collect_and_to_the_next_one(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_observer, "read_exit_code", lambda _pidfd: 3)
+    own = replace(main_since(1), main={os.getpid(): Process(os.getpid(), 0, 0.0)})
+
+    observer = observed(paths, [own, NOBODY])
+    later = MainObserver(None, paths)
+    later.resume()
+
+    for each in (observer, later):
+        assert each.exit_code == 3
+        assert each.failure is not None
+        assert each.failure.reason == "ExitCode3"
+
+
+def test_an_orphan_of_main_says_nothing_of_its_exit_code(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main_observer, "read_exit_code", lambda _pidfd: 137)
+    orphan = replace(main_since(1), main={os.getpid(): Process(os.getpid(), 1, 0.0)})
+
+    observer = observed(paths, [orphan, NOBODY])
+
+    assert (observer.exit_code, observer.failure) == (None, None)
+
+
 def test_a_main_too_short_to_be_seen_with_its_user_is_known_to_have_ended_once_watch_runs(paths: Paths) -> None:
     observer = observed(paths, [starting("main"), NOBODY, starting("watch"), WATCH])
 

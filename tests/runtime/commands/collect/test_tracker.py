@@ -11,8 +11,9 @@ import pytest
 from flywheel_runtime.commands.collect import tracker
 from flywheel_runtime.commands.collect.logged_files import last_values
 from flywheel_runtime.commands.collect.main import collect
-from flywheel_runtime.commands.collect.main_observer import Stop
-from flywheel_runtime.contract.paths import Paths
+from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.tracking.index import record_key
 
@@ -102,6 +103,34 @@ def test_an_end_that_is_tried_again_is_not_recorded(pod: Pod, store: Store) -> N
 
     assert told["error"]["reason"] == "MainNeverStarted"
     assert records(store) == []
+
+
+def test_a_fetch_that_fails_for_good_is_recorded_with_its_reason(pod: Pod, store: Store) -> None:
+    run = Path(pod["FLYWHEEL_ROOT"]) / "run"
+    (run / "fetched").unlink()
+    (run / "fetch-failure").write_text(
+        '{"v": 1, "reason": "SourceMissing", "message": "there is no file", "retry": false}'
+    )
+    pod.pop("FLYWHEEL_PARAMS", None)
+
+    told = report(pod)
+
+    (record,) = records(store)
+    assert told["error"]["reason"] == "MainNeverStarted"
+    assert (record["state"], record["reason"], record["message"]) == ("Failed", "SourceMissing", "there is no file")
+
+
+def test_a_main_that_failed_after_it_had_left_everything_has_no_result(
+    pod: Pod, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MainObserver, "failure", Failure("ExitCode1", "main ended with exit code 1"))
+
+    told = report(pod)
+
+    (record,) = records(store)
+    assert (told["complete"], told["error"]["reason"], list(told["outputs"])) == (False, "ExitCode1", ["tracking"])
+    assert (record["state"], record["reason"], record["metrics"]) == ("Failed", "ExitCode1", {"loss": 0.4})
+    assert store.result(Attempt.from_env(pod).result_key) is None
 
 
 def test_a_follower_of_a_group_records_nothing(pod: Pod, store: Store) -> None:

@@ -165,9 +165,12 @@ def test_a_foreign_store_that_wants_credentials_says_so(pod: Pod, store: Store) 
     assert pod.message["message"].endswith("without credentials (AccessDenied); give the source a Secret")
 
 
-def test_a_missing_object(pod: Pod, store: Store) -> None:
+def test_a_missing_object_is_reported_to_collect_too(pod: Pod, store: Store) -> None:
+    (pod.root / "run").mkdir(exist_ok=True)
+
     assert pod.fetch(s3(f"s3://{store.bucket.access.bucket}/flights.csv")) == 2
     told(pod, "source_missing", raw=store.bucket.access.bucket)
+    assert json.loads((pod.root / "run" / "fetch-failure").read_bytes()) == pod.message
 
 
 def test_a_missing_bucket(pod: Pod) -> None:

@@ -173,18 +173,17 @@ def resume(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
         if earlier:
             return _complete_earlier(earlier, tracker, results)
         report = keep_outputs(tracker, observer, results, patience, _pruner(config, paths, results))
-        tracker.record(report, results, _grace(env), observer)
-        return report
     except Failure as failure:
         if failure.retry and patience.is_left:
             raise patience.wait(Attempt.from_env(env).step, failure.message) from failure
         return final_message(observer, error=failure)
+    tracker.record(report, results, _grace(env), observer)
+    return report
 
 
 def _complete_earlier(earlier: dict[str, Any], tracker: Tracker, results: ResultStore) -> dict[str, Any]:
     """The result of an earlier collect of this attempt, with the records that it may not have come to write."""
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    report = add_audit_record(earlier, tracker.config, results, deadline)
+    report = add_audit_record(earlier, tracker.config, results, time.monotonic() + START_TIMEOUT_SECONDS)
     tracker.record(report, results, START_TIMEOUT_SECONDS)
     return report
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from flywheel_runtime.commands.fetch import peers
@@ -40,7 +41,8 @@ def main(env: Mapping[str, str] = os.environ, retry: Retry | None = None) -> int
     except Failure as failure:
         code = _end(paths, failure.reason, failure.message, failure.retry, 1 if failure.retry else 2)
         if not failure.retry:
-            paths.fetch_failure.write_bytes(paths.termination_log.read_bytes())
+            with suppress(OSError):  # a full disk; the message is out
+                paths.fetch_failure.write_bytes(paths.termination_log.read_bytes())
         return code
     except Exception as error:  # noqa: BLE001 the last resort: an unforeseen error is reported, and may be retried
         return _end(paths, "InternalError", f"fetch failed: {type(error).__name__}: {error}", True, 1)

@@ -112,7 +112,21 @@ class LiveDataset(LiveResource):
 
 def read_arrow(content: bytes) -> "pd.DataFrame":
     """Returns a DataFrame of an Arrow IPC stream. Integers with missing values become floats, as in `pandas.read_csv`."""
-    return _to_frame(_import_arro3().read_ipc_stream(io.BytesIO(content)).read_all(), None)
+    return _to_frame(read_arrow_table(content), None)
+
+
+def read_arrow_table(content: bytes) -> Any:
+    """Returns the table of an Arrow IPC stream.
+
+    Raises:
+        FlywheelError: the bytes are something else.
+    """
+    arro3 = import_arro3()
+    try:
+        return arro3.read_ipc_stream(io.BytesIO(content)).read_all()
+    except Exception as error:
+        message = f"the rows that the reader sent are not Arrow ({error}); see whether --reader-url is right"
+        raise FlywheelError(message, reason="Garbled") from error
 
 
 def read_parquet(content: bytes, columns: Sequence[str] | None = None) -> "pd.DataFrame":
@@ -121,14 +135,19 @@ def read_parquet(content: bytes, columns: Sequence[str] | None = None) -> "pd.Da
     Raises:
         FlywheelError: it does not have a column.
     """
-    return _to_frame(_import_arro3().read_parquet(io.BytesIO(content)).read_all(), columns)
+    return _to_frame(import_arro3().read_parquet(io.BytesIO(content)).read_all(), columns)
 
 
-def _import_arro3() -> Any:
+def import_arro3() -> Any:
+    """Returns arro3.io.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     try:
         import arro3.io
     except ImportError:
-        raise MissingExtra("arro3-io", "a DataFrame of a Dataset's rows") from None
+        raise MissingExtra("arro3-io", "reading a Dataset's rows") from None
     return arro3.io
 
 
