@@ -291,7 +291,7 @@ CODE_CONTROLS = (
     ),
     CodeControl(
         "an error of the client has no control characters",
-        "flywheel.client.errors:_escape_controls", lambda text: text,
+        "flywheel.client.errors:escape_lines", lambda text: text,
         ("tests/client/test_access.py::test_the_text_of_an_error_does_not_control_the_terminal",),
     ),
     CodeControl(

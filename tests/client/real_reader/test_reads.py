@@ -2,18 +2,22 @@
 
 import gzip
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from arro3.core import Array, DataType
 from kubernetes.client import Configuration
 
 from flywheel.cli import main
 from flywheel.client.downloads import remote_file, save_files
 from flywheel.client.errors import FlywheelError
+from flywheel.client.objects import live_service
 from flywheel.client.session import Options, open_session
 from flywheel.client.workspace import Workspace
 from flywheel.cluster.client import Client
+from tests.reader.routes import parquet_bytes
 from tests.reader.running_reader import TOKEN, RunningReader
 from tests.reader.seeds import new_record
 
@@ -76,6 +80,20 @@ def test_an_interrupted_download_goes_on(reader: RunningReader, tmp_path: Path) 
     save_files(trial.reader, [file], tmp_path)
 
     assert (tmp_path / "metrics.jsonl").read_bytes() == CURVE
+
+
+def test_logged_predictions_are_read_page_by_page(reader: RunningReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        rows = parquet_bytes({"row": Array([number, number + 10], DataType.int64())})
+        reader.seeds.put(f"predictions/logged/rows/dt=2026-11-01/hour=11/pod=a/a-0-{number}.parquet", rows)
+    monkeypatch.setattr(live_service, "MAX_PAGE_ROWS", 4)
+    period = (datetime(2026, 11, 1, 10, tzinfo=UTC), "2026-11-01T12:00:00Z")
+
+    found = open_workspace(reader).service("logged").predictions(*period, limit=None)
+    some = open_workspace(reader).service("logged").predictions(*period, limit=5)
+
+    assert [row["row"] for row in found] == [0, 10, 1, 11, 2, 12]
+    assert [row["row"] for row in some] == [0, 10, 1, 11, 2]
 
 
 def test_a_filter_that_cannot_be_read_says_where(reader: RunningReader) -> None:
