@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import platform
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,8 +21,9 @@ from e2e.waiting import wait_until
 from flywheel.client.workspace import Workspace
 
 SECRET = "pa55word-of-the-registry"
+STATUS: dict[str, Any] = {}  # of the Experiment before it is deleted
 CODE = {"revision": "4f3c2b1", "repository": None}
-# Logs for long enough that the API server knows its container, prints its Secret, and fails where its parameter says so.
+# Logs for long enough that the API server knows its container, prints its Secret, and fails where its parameter says so, with metrics or without.
 TRAINER = """
 import json, os, pathlib, sys, time
 out = pathlib.Path("/flywheel/outputs")
@@ -36,6 +38,8 @@ with (out / "metrics.jsonl").open("w") as curve:
 if params["outcome"] == "fail":
     sys.exit("the last words of a failure")
 (out / "metrics.json").write_text('{"loss": 0.6, "train_loss": 0.5}')
+if params["outcome"] == "late":
+    sys.exit(3)
 """
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1
@@ -57,7 +61,7 @@ def experiment(image: str) -> dict[str, Any]:
     container = {
         "image": image,
         "command": ["python3", "-c", TRAINER],
-        "search": {"outcome": {"choice": ["pass", "fail"]}},
+        "search": {"outcome": {"choice": ["pass", "fail", "late"]}},
         "env": [{"name": "TOKEN", "secret": {"name": "registry", "key": "token"}}],
     }
     spec = {
@@ -65,7 +69,7 @@ def experiment(image: str) -> dict[str, Any]:
         "objective": {"metric": "loss"},
         "trainer": {"container": container},
         "search": {"algorithm": "Grid"},
-        "budget": {"maxTrials": 2, "maxFailedTrials": 2},
+        "budget": {"maxTrials": 3, "maxFailedTrials": 3},
         "parallelism": 1,
         "code": {"revision": CODE["revision"]},
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
@@ -85,6 +89,7 @@ def deleted(namespace: Namespace, image: str) -> Namespace:
     wait_until(
         lambda: kube.condition(namespace.get("fwexp", "delays"), "Succeeded").get("status") in ("True", "False"), 180
     )
+    STATUS.update((namespace.get("fwexp", "delays") or {})["status"])
     start_run(namespace, "one", "nightly")
     assert wait_for_run(namespace, "one", 240)["result"] == "Succeeded"
     namespace.kubectl("delete", "fwexp/delays", "fwrun/one", "--wait")
@@ -99,37 +104,50 @@ def records(deleted: Namespace) -> list[dict[str, Any]]:
     return [json.loads(read_object(deleted, f"tracking/log/{number:010d}.json")) for number in range(1, head + 1)]
 
 
-def by_state(records: list[dict[str, Any]], state: str) -> dict[str, Any]:
-    return next(each for each in records if each["name"] == "delays" and each["state"] == state)
+def by_outcome(records: list[dict[str, Any]], outcome: str) -> dict[str, Any]:
+    return next(each for each in records if each["name"] == "delays" and each["parameters"]["outcome"] == outcome)
 
 
-def test_the_records_of_both_trials_stay(records: list[dict[str, Any]]) -> None:
-    good, bad = by_state(records, "Succeeded"), by_state(records, "Failed")
+def test_the_records_of_the_trials_stay(records: list[dict[str, Any]]) -> None:
+    good, bad = by_outcome(records, "pass"), by_outcome(records, "fail")
 
     assert (good["metrics"], good["dataset"]) == ({"loss": 0.6, "train_loss": 0.5}, "rows")
     assert (good["tags"], good["code"]) == ({"author": "ada", "team": "risk"}, CODE)
-    assert (good["parameters"]["outcome"], bad["parameters"]["outcome"]) == ("pass", "fail")
-    assert (bad["reason"], bad["metrics"]) == ("MetricsMissing", {"loss": 0.6})
+    assert (good["state"], bad["state"], bad["metrics"]) == ("Succeeded", "Failed", {"loss": 0.6})
     assert good["node"]
 
 
-@pytest.mark.parametrize("state", ["Succeeded", "Failed"])
+def test_the_records_agree_with_what_the_operator_counted(records: list[dict[str, Any]]) -> None:
+    """Also of a main that had left its metrics when it failed: the kernel of the node says how main ended (Linux 6.15)."""
+    if tuple(int(number) for number in platform.release().split(".")[:2]) < (6, 15):
+        pytest.skip("this kernel does not say how another container's process ended")
+    counted = {each["trial"]: (each["state"], each.get("reason")) for each in STATUS["lastTrials"]}
+    recorded = {each["trial"]: (each["state"], each["reason"]) for each in records if each["name"] == "delays"}
+
+    assert len(recorded) == 3
+    assert recorded == counted
+    late = by_outcome(records, "late")
+    assert (late["state"], late["reason"], late["exitCode"]) == ("Failed", "ExitCode3", 3)
+    assert late["metrics"] == {"loss": 0.6, "train_loss": 0.5}
+
+
+@pytest.mark.parametrize("outcome", ["pass", "fail"])
 def test_the_log_stays_and_has_no_value_of_a_secret(
-    deleted: Namespace, records: list[dict[str, Any]], state: str
+    deleted: Namespace, records: list[dict[str, Any]], outcome: str
 ) -> None:
-    record = by_state(records, state)
+    record = by_outcome(records, outcome)
     assert record["log"], record["logMessage"]
 
     log = gzip.decompress(read_artifact(deleted, record["outputs"]["tracking"]["digest"])["main.log.gz"]).decode()
 
     assert log.startswith("logging in with ***\nepoch 0\nepoch 1\nepoch 2\n")
     assert SECRET not in log
-    assert ("the last words of a failure" in log) == (state == "Failed")
+    assert ("the last words of a failure" in log) == (outcome == "fail")
 
 
 def test_the_curve_of_each_trial_stays(deleted: Namespace, records: list[dict[str, Any]]) -> None:
-    for state in ("Succeeded", "Failed"):
-        files = read_artifact(deleted, by_state(records, state)["outputs"]["tracking"]["digest"])
+    for outcome in ("pass", "fail"):
+        files = read_artifact(deleted, by_outcome(records, outcome)["outputs"]["tracking"]["digest"])
 
         assert [json.loads(line)["step"] for line in files["metrics.jsonl"].splitlines()] == [0, 1, 2]
 
