@@ -11,6 +11,7 @@ from flywheel_reader.access.rights import DATA_VERB, Rights
 from flywheel_reader.errors import NotFound
 from flywheel_reader.fair_slots import FairSlots
 from flywheel_reader.namespaces import Namespaces, NamespaceStore
+from flywheel_reader.store.credentials import missing_key_message
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,7 @@ class Call:
         """The namespace's store, for a caller whose right was checked. Raises NotFound."""
         store = self.services.namespaces.find(self.namespace)
         if store is None:
-            raise NotFound(
-                f"the reader has no key for the store of namespace '{self.namespace}'; add the namespace to the chart's "
-                f"value 'namespaces', or create the Secret 'flywheel-reader-store-{self.namespace}' (docs/reader.md)"
-            )
+            raise NotFound(missing_key_message(self.namespace))
         return store
 
     async def object(self, resource: str, name: str) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def bounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConnectionTable]:
     """The protocol with a short deadline and a table of its own."""
     table = ConnectionTable(max_connections=4, max_of_peer=3)
     monkeypatch.setattr(protocol, "HEAD_SECONDS", HEAD_SECONDS)
+    monkeypatch.setattr(protocol, "CLOSING_SECONDS", HEAD_SECONDS)
     monkeypatch.setattr(BoundedProtocol, "table", table)
     yield table
     assert len(table) == 0
@@ -69,6 +70,10 @@ def bounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConnectionTable]:
 async def _respond(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(3 * HEAD_SECONDS)
+    if scope["path"] == "/left":  # as delivery leaves a response that nobody reads
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * (16 << 20), "more_body": True})
+        return
     start: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
     await send(start)
     await send({"type": "http.response.body", "body": b"ok"})
@@ -124,6 +129,20 @@ def test_a_slow_response_and_a_second_request_are_served(bounded: ConnectionTabl
         for path in (b"/slow", b"/", b"/slow"):
             writer.write(REQUEST.replace(b"/ ", path + b" ", 1))
             assert b"ok" in await reader.readuntil(b"ok")
+        writer.close()
+
+    serve(test)
+
+
+@pytest.mark.integration
+def test_a_connection_that_is_closed_does_not_wait_for_a_peer_who_does_not_read(bounded: ConnectionTable) -> None:
+    async def test(connect: Connect) -> None:
+        _, writer = await connect()
+        writer.write(REQUEST.replace(b"/ ", b"/left ", 1))
+        await asyncio.sleep(HEAD_SECONDS / 2)
+        assert len(bounded) == 1
+        await asyncio.sleep(4 * HEAD_SECONDS)
+        assert len(bounded) == 0
         writer.close()
 
     serve(test)

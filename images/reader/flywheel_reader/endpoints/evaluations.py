@@ -4,6 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from flywheel_reader.access.rights import DATA_VERB, forbidden_message
 from flywheel_reader.call import Call
 from flywheel_reader.endpoints.artifact_files import OCTETS, file_response
 from flywheel_reader.endpoints.documents import read_document
@@ -18,17 +19,15 @@ async def evaluation_response(call: Call, digest: str, path: str, media_type: st
     """The report, or its page. Who may not read data gets the report without values, and no page that has them."""
     artifacts = call.store().artifacts
     file = await artifacts.file(digest, path)
-    if await call.is_allowed("read-data", "datasets"):
+    if await call.is_allowed(DATA_VERB, "datasets"):
         return await file_response(call, file, media_type)
     report = await read_document(call, await artifacts.file(digest, REPORT))
     if report.get("showsValues") is True:
         return await file_response(call, file, media_type)
     if path == REPORT:
         return json_response(without_slice_values(report))
-    raise Forbidden(
-        f"{call.caller.username[:300]!r} may not read-data datasets in namespace '{call.namespace}', and {PAGE} names values of the "
-        f"slices; read {REPORT}, which leaves them out, or ask for a RoleBinding with ClusterRole 'flywheel-data-reader' there"
-    )
+    missing = forbidden_message(call.caller, DATA_VERB, "datasets", call.namespace, "")
+    raise Forbidden(f"{PAGE} names values of the slices; {missing}, or read {REPORT}, which leaves them out")
 
 
 def without_slice_values(report: dict[str, Any]) -> dict[str, Any]:

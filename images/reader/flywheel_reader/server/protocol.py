@@ -1,6 +1,7 @@
 """HTTP/1.1 of uvicorn with what it lacks: a deadline for each head, and a bounded number of connections for each peer."""
 
 import asyncio
+import functools
 from typing import Any
 
 from uvicorn.config import Config
@@ -10,6 +11,9 @@ from uvicorn.server import ServerState
 from flywheel_reader.server.connections import ConnectionTable
 
 HEAD_SECONDS = 10.0  # for the head of a request, from the connection or from what follows the response before
+CLOSING_SECONDS = (
+    10.0  # between two looks at whether a connection is being closed, and is not since nobody reads what it still has
+)
 
 
 class BoundedProtocol(H11Protocol):
@@ -26,6 +30,7 @@ class BoundedProtocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._closing_timer: asyncio.TimerHandle | None = None
         self._was_refused = False
 
     @property
@@ -36,10 +41,10 @@ class BoundedProtocol(H11Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether no request of it is in work."""
-        return self.cycle is None or self.cycle.response_complete
+        return self.cycle is None or self.cycle.response_complete or self.transport.is_closing()
 
     def evict(self) -> None:
-        """Closes the connection."""
+        """Closes the connection at once."""
         self._cancel_head_timer()
         self.transport.abort()
 
@@ -48,6 +53,7 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(transport)
         if self.table.add(self):
             self._start_head_timer()
+            self._abort_if_closing(was_closing=False)
         else:
             self._was_refused = True
             self.transport.abort()
@@ -55,6 +61,8 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""
         self._cancel_head_timer()
+        if self._closing_timer is not None:
+            self._closing_timer.cancel()
         self.table.remove(self)
         super().connection_lost(exc)
 
@@ -67,6 +75,16 @@ class BoundedProtocol(H11Protocol):
             self._start_head_timer()
         else:
             self._cancel_head_timer()
+
+    def _abort_if_closing(self, *, was_closing: bool) -> None:
+        """Ends a connection whose peer has not read what was sent before it was closed, which would wait for ever."""
+        if was_closing:
+            self.transport.abort()
+        else:
+            is_closing = self.transport.is_closing()
+            self._closing_timer = self.loop.call_later(
+                CLOSING_SECONDS, functools.partial(self._abort_if_closing, was_closing=is_closing)
+            )
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:

@@ -29,10 +29,7 @@ class Credentials:
         """The values of the namespace's Secret. Raises StoreUnreachable."""
         folder = self._folder(namespace)
         if folder is None:
-            raise StoreUnreachable(
-                f"the reader has no key for the store of namespace '{namespace}'; add the namespace to the chart's value "
-                f"'namespaces', or create the Secret 'flywheel-reader-store-{namespace}' that docs/reader.md describes"
-            )
+            raise StoreUnreachable(missing_key_message(namespace))
         try:
             version = str((self._root / "..data").readlink())
         except OSError:  # no projected volume, but a folder
@@ -44,6 +41,14 @@ class Credentials:
             return None
         folders = (namespace, ALL_NAMESPACES)
         return next((folder for folder in folders if (self._root / folder / "FLYWHEEL_BUCKET").is_file()), None)
+
+
+def missing_key_message(namespace: str) -> str:
+    """The sentence for a namespace whose store the reader has no key for."""
+    return (
+        f"the reader has no key for the store of namespace '{namespace}'; add the namespace to the chart's value "
+        f"'namespaces', or create the Secret 'flywheel-reader-store-{namespace}' that docs/reader.md describes"
+    )
 
 
 @lru_cache(maxsize=256)

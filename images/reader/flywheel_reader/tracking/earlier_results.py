@@ -12,7 +12,7 @@ from flywheel_reader.store.bucket import Bucket, ObjectMissing
 from flywheel_reader.store.json_documents import parse_json_in_worker
 
 MAX_VALUES = 50_000  # of one document
-MAX_RESULT_BYTES = 1 << 20
+MAX_RESULT_BYTES = 2 << 20
 MAX_PARAMS_BYTES = 1 << 20
 PARALLEL_TRIALS = 8
 # results/<uid>/<step>/<attempt>[/<Job's uid>[/<rank>]].json
