@@ -1,6 +1,9 @@
 """Files on disk are what the code generates, and whoever forgot is told which file and which command."""
 
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from flywheel.cli.yaml_text import dump_yaml
 from flywheel.engine import discover
@@ -8,6 +11,15 @@ from generator import files
 from tests.core.toy import KIND
 
 WANTED = files.generated_files((KIND,))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def generated_once() -> Iterator[None]:
+    """Generate the files of all kinds once for all tests, since it takes half a second."""
+    generated = files.generated_files(discover.kinds())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(files, "generated_files", lambda _kinds: generated)
+        yield
 
 
 def test_nothing_is_stale_in_this_checkout() -> None:

@@ -42,6 +42,7 @@ def test_a_large_body_is_sent_in_pieces() -> None:
 
 def test_a_caller_who_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(delivery, "MIN_BYTES_PER_SECOND", 1 << 30)
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

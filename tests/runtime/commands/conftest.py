@@ -1,6 +1,8 @@
 """Run the real steps on real files, in this process: the folders of a pod under tmp_path."""
 
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +40,17 @@ Check = Callable[..., Result]
 Train = Callable[..., Result]
 
 
+# Where a step's database is: DuckDB syncs each of its files, which takes longer than the step does where this is a disk.
+MEMORY = Path("/dev/shm")
+
+
 def _pod(root: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     root.mkdir(parents=True)
     (root / "params.json").write_text(json.dumps(params))
     monkeypatch.setenv("FLYWHEEL_ROOT", str(root))
     monkeypatch.setenv("FLYWHEEL_TERMINATION_LOG", str(root / "termination-log"))
+    if os.access(MEMORY, os.W_OK):
+        monkeypatch.setattr(tempfile, "tempdir", str(MEMORY))
 
 
 @pytest.fixture(scope="session")

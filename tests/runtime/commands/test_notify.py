@@ -143,13 +143,16 @@ def test_nobody_is_there(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
     nothing_leaks(result, capsys)
 
 
-def test_a_host_that_dribbles_is_not_waited_for(told: Any, hook: Hook, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_that_dribbles_is_not_waited_for(
+    told: Any, hook: Hook, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     hook.dribbles = True
+    monkeypatch.setattr(notify, "TIMEOUT_SECONDS", 0.3)
 
     result = told(hook.url)
 
     assert (result.code, result.failure["reason"], len(hook.got)) == (1, "NotifyFailed", 3)
-    assert "no answer within 1 s" in result.failure["message"]
+    assert "no answer within 0.3 s" in result.failure["message"]
     nothing_leaks(result, capsys)
 
 

@@ -87,7 +87,7 @@ def test_clients_take_turns() -> None:
     started = threading.Event()
 
     def first() -> str:
-        started.wait(1)
+        started.wait(0.1)
         return "a1"
 
     ended = decode_all(("a", first), *[("a", lambda name=f"a{n}": name) for n in (2, 3)], ("b", lambda: "b1"))

@@ -96,7 +96,7 @@ def test_made_up_tokens_of_one_client_delay_no_other_client() -> None:
         with relay(port, OTHER) as address:
             async with grpc.aio.insecure_channel(address) as bad, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as own:
                 floods = [asyncio.create_task(flood(bad)) for _ in range(FLOODING_CLIENTS)]
-                await asyncio.sleep(3.0)
+                await asyncio.sleep(0.5)
                 begun = time.monotonic()
                 assert await call(own, "good-1") == (grpc.StatusCode.OK, b"a")
                 waited = time.monotonic() - begun
@@ -116,7 +116,7 @@ def test_reviews_of_one_client_leave_room_for_anothers() -> None:
         with relay(port, OTHER) as address:
             async with grpc.aio.insecure_channel(address) as bad, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as own:
                 slow = [asyncio.create_task(call(bad, "slow")) for _ in range(MAX_CALLS)]
-                done, _ = await asyncio.wait(slow, timeout=1.0)
+                done, _ = await asyncio.wait(slow, timeout=0.4)
                 assert [task.result()[0] for task in done] == [grpc.StatusCode.UNAVAILABLE] * 2
                 assert await call(own, "good-1") == (grpc.StatusCode.OK, b"a")
                 for task in slow:

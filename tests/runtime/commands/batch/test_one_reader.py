@@ -22,6 +22,7 @@ from flywheel_runtime.datasets.formats.dialect import CsvOptions
 from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
 from tests.examples import examples
 
+pytestmark = pytest.mark.integration  # seconds of DuckDB
 TEXT = st.one_of(
     st.sampled_from(["NA", "?", "", " ", "1", "00501", "2013-01-31", "yes", "1,5", '5" disk', "null", "Å\nÄ", "a;b"]),
     st.text(st.sampled_from("a1 ,;\"'\n\r.ß"), max_size=5),

@@ -51,7 +51,7 @@ class ApiServer:
     def __init__(self, folder: Path) -> None:
         self.handler: Any = type("Own", (Handler,), {"seen": []})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         (folder / "token").write_text("t0k3n\n")
         self.file = folder / "main.log.gz"
         self.env = {

@@ -105,7 +105,7 @@ def test_main_that_ends_in_time_is_left_alone(paths: Paths) -> None:
 
 
 def test_without_a_timeout_main_is_never_stopped(paths: Paths) -> None:
-    with main_runs(f"{AFTER_IT_WAS_SEEN}import time; time.sleep(1); raise SystemExit(3)") as process:
+    with main_runs(f"{AFTER_IT_WAS_SEEN}import time; time.sleep(0.3); raise SystemExit(3)") as process:
         assert not guarded(process, paths, timeout=None).timed_out
 
 
