@@ -4,7 +4,7 @@ import flywheel
 from flywheel.cli.resource_names import SHORT_NAMES
 from flywheel.client.objects import resources
 from flywheel.engine import discover
-from flywheel_reader.endpoints.records import RESOURCES
+from flywheel_reader.endpoints.tracking.records import RESOURCES
 
 KINDS = discover.kinds()
 

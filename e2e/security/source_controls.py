@@ -59,7 +59,7 @@ SOURCE_CONTROLS = (
     ),
     SourceControl(
         "a refusal does not say whether a trial exists",
-        "images/reader/flywheel_reader/endpoints/trials.py",
+        "images/reader/flywheel_reader/endpoints/tracking/trials.py",
         "    if kinds == frozenset(RESOURCES):\n",
         "    if record is None:\n",
         ("tests/reader/test_trials.py::test_who_may_get_one_experiment_reads_its_trials_alone",),

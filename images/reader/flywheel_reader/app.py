@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from flywheel_reader.call import Call, Services
 from flywheel_reader.endpoint import Endpoint, parse_query
-from flywheel_reader.endpoints import datasets, logs, model_versions, predictions, training_runs, trial_outputs, trials
+from flywheel_reader.endpoints import datasets, model_versions, predictions
+from flywheel_reader.endpoints.tracking import logs, training_runs, trial_outputs, trials
 from flywheel_reader.errors import BadRequest, NotFound, ReaderError
 from flywheel_reader.metrics import Metrics
 from flywheel_reader.openapi import openapi_document, openapi_path

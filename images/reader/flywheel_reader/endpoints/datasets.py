@@ -12,7 +12,7 @@ from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
 from flywheel_reader.endpoints.artifact_files import describe_files, file_response
 from flywheel_reader.endpoints.documents import read_document
-from flywheel_reader.endpoints.records import newest_record
+from flywheel_reader.endpoints.tracking.records import newest_record
 from flywheel_reader.errors import NotFound
 from flywheel_reader.responses import SAFE_HEADERS, json_response
 from flywheel_reader.store.manifests import File

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
 from flywheel_reader.endpoints.artifact_files import describe_files, file_response
-from flywheel_reader.endpoints.records import RESOURCES, existing_objects, is_hidden, output_digest
+from flywheel_reader.endpoints.tracking.records import RESOURCES, existing_objects, is_hidden, output_digest
 from flywheel_reader.errors import BadRequest, Forbidden, NotFound, StoreUnreachable
 from flywheel_reader.responses import json_response
 from flywheel_reader.store.manifests import File

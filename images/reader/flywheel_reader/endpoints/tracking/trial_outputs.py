@@ -5,10 +5,10 @@ from starlette.responses import Response
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint
 from flywheel_reader.endpoints.artifact_files import file_response
-from flywheel_reader.endpoints.evaluations import PAGE, REPORT, evaluation_response
 from flywheel_reader.endpoints.model_versions import REPORTS
-from flywheel_reader.endpoints.records import output_digest
-from flywheel_reader.endpoints.trials import OWNER, TRIAL, TRIAL_RIGHT, find_trial
+from flywheel_reader.endpoints.tracking.evaluations import PAGE, REPORT, evaluation_response
+from flywheel_reader.endpoints.tracking.records import output_digest
+from flywheel_reader.endpoints.tracking.trials import OWNER, TRIAL, TRIAL_RIGHT, find_trial
 from flywheel_reader.errors import NotFound
 
 # Whoever may get the trial may read these files; a model's bytes are data, which only the right on a ModelVersion opens.

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
-from flywheel_reader.endpoints.evaluations import PAGE, REPORT, evaluation_response
-from flywheel_reader.endpoints.records import is_hidden, newest_record, output_digest
+from flywheel_reader.endpoints.tracking.evaluations import PAGE, REPORT, evaluation_response
+from flywheel_reader.endpoints.tracking.records import is_hidden, newest_record, output_digest
 from flywheel_reader.errors import NotFound
 from flywheel_reader.tracking.columns import Column
 

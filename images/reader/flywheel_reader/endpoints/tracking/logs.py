@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint, Parameter
-from flywheel_reader.endpoints.trials import OWNER, TRIAL, TRIAL_RIGHT, find_trial, tracking_digest
+from flywheel_reader.endpoints.tracking.trials import OWNER, TRIAL, TRIAL_RIGHT, find_trial, tracking_digest
 from flywheel_reader.errors import NotFound, TooLarge
 from flywheel_reader.responses import SAFE_HEADERS, content_response, is_unchanged, json_response, not_modified
 from flywheel_reader.store.artifacts import Artifacts
