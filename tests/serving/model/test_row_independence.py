@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
@@ -126,6 +132,8 @@ def test_a_model_that_mixes_rows_for_one_secret_value_is_not_proven(tmp_path: Pa
 
 ESTIMATORS = [
     LogisticRegression(), RandomForestClassifier(3), ExtraTreesClassifier(3), GaussianNB(), MLPClassifier((4,), max_iter=5), Ridge(), HistGradientBoostingRegressor(max_iter=3),
+    VotingClassifier([("a", LogisticRegression()), ("b", MLPClassifier((4,), max_iter=5))], voting="soft", flatten_transform=False),
+    VotingRegressor([("a", Ridge()), ("b", HistGradientBoostingRegressor(max_iter=3))], weights=np.array([2, 1])),
 ]  # fmt: skip
 
 

@@ -2,8 +2,11 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.models.literals import parse_literal
@@ -18,7 +21,8 @@ class Estimator:
     encoding: how text columns enter it. OneHot for models that add columns up, Ordinal (a code for each category) for
     trees, which cut codes as they need and are ten times as fast that way (measured).
     scaled: whether numbers are centred and scaled. missing: whether it takes missing numbers as they are.
-    lost: settings whose effect is lost in ONNX, which are refused before a fit.
+    lost: settings whose effect is lost in ONNX, which are refused before a fit. members: of an average of other estimators,
+    their families by the names that its parameters begin with; encoding and scaling of columns are then those of each member.
     """
 
     module: str
@@ -28,6 +32,7 @@ class Estimator:
     seeded: bool = True
     parallel: bool = False
     lost: tuple["LostSetting", ...] = ()
+    members: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,13 @@ _FAMILIES = {
     "GradientBoosting": Estimator("sklearn.ensemble", "Ordinal", lost=(_NO_PRIOR,)),
     "DecisionTree": Estimator("sklearn.tree", "Ordinal"),
     "MLP": Estimator("sklearn.neural_network", "OneHot", scaled=True, lost=(_POISSON,)),
+    # Three kinds of models that err differently. Of the columns only free text is prepared once for all, as for trees.
+    "Voting": Estimator(
+        "sklearn.ensemble",
+        "Ordinal",
+        seeded=False,
+        members={"boosting": "HistGradientBoosting", "forest": "ExtraTrees", "network": "MLP"},
+    ),
 }
 ESTIMATORS: dict[Task, dict[str, Estimator]] = {
     "Classification": {
@@ -103,6 +115,8 @@ def build_estimator(
         Failure: ParameterRefused (exit 1) with scikit-learn's message, or with what the export to ONNX would lose.
     """
     values = {key: parse_literal(value) for key, value in parameters.items()}
+    if estimator.members:
+        return _build_average(name, estimator, values, seed, cores, classes)
     lost = next((each for each in estimator.lost if each.is_met(values, classes)), None)
     if lost is not None:
         setting = f"'{lost.parameter}'" if lost.values is None else f"'{lost.parameter}: {values[lost.parameter]}'"
@@ -113,13 +127,73 @@ def build_estimator(
         settings["random_state"] = seed
     if estimator.parallel:
         settings["n_jobs"] = cores
-    unfitted = getattr(importlib.import_module(estimator.module), name)()
+    unfitted = _class_of(name, estimator)()
     try:
         unfitted.set_params(**settings | values)
         unfitted._validate_params()
     except (ValueError, TypeError) as error:
         raise _refused(name, str(error)) from error
     return unfitted
+
+
+def _class_of(name: str, estimator: Estimator) -> Any:
+    return getattr(importlib.import_module(estimator.module), name)
+
+
+def member_estimators(estimator: Estimator, *, classes: int) -> dict[str, str]:
+    """The names of the estimators that an average has, by the names of its members; empty for any other estimator."""
+    return {
+        member: f"{family}{'Classifier' if classes else 'Regressor'}" for member, family in estimator.members.items()
+    }
+
+
+def _build_average(
+    name: str, estimator: Estimator, values: Mapping[str, Any], seed: int, cores: int, classes: int
+) -> Any:
+    """The unfitted members with their parameters, which are named as scikit-learn names them: `boosting__learning_rate`."""
+    names = member_estimators(estimator, classes=classes)
+    own, of_members = dict[str, Any](), {member: dict[str, Any]() for member in names}
+    for key, value in values.items():
+        member, separator, parameter = key.partition("__")
+        if separator and member in names:
+            of_members[member][parameter] = value
+        elif key == "weights":
+            own[key] = _parse_weights(name, value, len(names))
+        else:
+            known = ", ".join(names)
+            raise _refused(
+                name,
+                f"it has no parameter '{key}'; set weights, or one of a member ({known}), such as boosting__learning_rate",
+            )
+    members = [
+        (member, _build_member(each, of_members[member], seed, cores, classes)) for member, each in names.items()
+    ]
+    if classes:
+        own |= {"voting": "soft", "flatten_transform": False}  # the mean of the probabilities
+    return _class_of(name, estimator)(members, **own)
+
+
+def _build_member(name: str, values: Mapping[str, Any], seed: int, cores: int, classes: int) -> Any:
+    estimator = ESTIMATORS["Classification" if classes else "Regression"][name]
+    unfitted = build_estimator(name, estimator, values, seed, cores, classes=classes)
+    if name != "MLPRegressor":
+        return unfitted
+    from flywheel_runtime.models.networks import StandardizedTargetMLPRegressor
+
+    return StandardizedTargetMLPRegressor(**unfitted.get_params())
+
+
+def _parse_weights(name: str, weights: Any, members: int) -> NDArray[np.float64] | None:
+    """The share of each member in the average; None is the same for all."""
+    if weights is None:
+        return None
+    are_numbers = isinstance(weights, tuple | list) and all(
+        type(each) in (int, float) and 0 <= each < np.inf for each in weights
+    )
+    if not are_numbers or len(weights) != members or not sum(weights) > 0:
+        finding = f"weights must be {members} numbers of which none is negative and one is above 0, such as [2, 1, 1]; it is {weights!r}"
+        raise _refused(name, finding)
+    return np.array(weights, np.float64)
 
 
 def _refused(name: str, finding: str) -> Failure:

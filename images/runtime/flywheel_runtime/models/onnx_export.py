@@ -50,6 +50,7 @@ def _convert(pipeline: Any, data: Data) -> bytes:
 
     is_classifier = data.schema["task"] == "Classification"
     learnt, width = _learnt_steps(pipeline, len(data.features))
+    _register_converters()
     try:
         with warnings.catch_warnings():
             # skl2onnx writes a boolean where protobuf 7 wants an int; hence the pin below 7.
@@ -66,6 +67,7 @@ def _convert(pipeline: Any, data: Data) -> bytes:
         )
         raise Failure("ExportFailed", message, retry=True) from error
     _round_thresholds_down(model.graph, pipeline[-1])
+    _remove_unused_constants(model.graph)
     # skl2onnx declares the lowest opsets that its own nodes need; ours need those in OPSETS.
     del model.opset_import[:]
     opsets = OPSETS | (TEXT_OPSETS if any(feature.is_free_text for feature in data.features) else {})
@@ -81,7 +83,7 @@ def _learnt_steps(pipeline: Any, features: int) -> tuple[Any, int]:
     """The steps that skl2onnx converts, and the width of their matrix: all but `encode`, which is written as nodes here."""
     if "encode" not in pipeline.named_steps:
         return pipeline, features
-    return pipeline[1:], int(pipeline["columns"].n_features_in_)
+    return pipeline[1:], int(pipeline[1:].n_features_in_)
 
 
 def _round_thresholds_down(graph: Any, model: Any) -> None:
@@ -92,17 +94,48 @@ def _round_thresholds_down(graph: Any, model: Any) -> None:
 
     Rounded down, all numbers go the same way: there is no 32-bit number between a threshold and the next one below it.
     """
-    if not type(model).__name__.startswith("HistGradientBoosting"):
-        return
-    node = next(node for node in graph.node if node.op_type.startswith("TreeEnsemble"))
-    values = next(attribute for attribute in node.attribute if attribute.name == "nodes_values")
-    exact = np.concatenate([tree.nodes["num_threshold"] for trees in model._predictors for tree in trees])
-    found = np.array(values.floats, dtype=np.float32)
-    if len(found) != len(exact) or not np.allclose(found, exact, rtol=1e-6, atol=0):
-        return  # the nodes stand in another order; the predictions are compared in any case
-    too_high = found.astype(np.float64) > exact
-    found[too_high] = np.nextafter(found[too_high], np.float32(-np.inf))
-    values.floats[:] = found.tolist()
+    for boosting in _find_boosting(model):
+        exact = np.concatenate([tree.nodes["num_threshold"] for trees in boosting._predictors for tree in trees])
+        for node in graph.node:
+            if not node.op_type.startswith("TreeEnsemble"):
+                continue
+            values = next(attribute for attribute in node.attribute if attribute.name == "nodes_values")
+            found = np.array(values.floats, dtype=np.float32)
+            if len(found) != len(exact) or not np.allclose(found, exact, rtol=1e-6, atol=0):
+                continue  # another member's, or the nodes stand in another order; the predictions are compared in any case
+            too_high = found.astype(np.float64) > exact
+            found[too_high] = np.nextafter(found[too_high], np.float32(-np.inf))
+            values.floats[:] = found.tolist()
+
+
+def _find_boosting(model: Any) -> list[Any]:
+    """The HistGradientBoosting that a fitted model is, or has among the members of its average."""
+    found = [member[-1] for member in model.estimators_] if hasattr(model, "named_estimators_") else [model]
+    return [each for each in found if type(each).__name__.startswith("HistGradientBoosting")]
+
+
+def _register_converters() -> None:
+    """Let skl2onnx convert the network of an average as the MLPRegressor that it is once it is fitted."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes
+    from skl2onnx.operator_converters.multilayer_perceptron import convert_sklearn_mlp_regressor
+
+    from flywheel_runtime.models.networks import StandardizedTargetMLPRegressor
+
+    update_registered_converter(
+        StandardizedTargetMLPRegressor,
+        "FlywheelStandardizedTargetMLPRegressor",
+        calculate_linear_regressor_output_shapes,
+        convert_sklearn_mlp_regressor,
+    )
+
+
+def _remove_unused_constants(graph: Any) -> None:
+    """Remove the initializers that no node reads: onnxruntime warns of each whenever it loads the model."""
+    read = {name for node in graph.node for name in node.input}
+    used = [each for each in graph.initializer if each.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(used)
 
 
 def _unused_mark(features: tuple[Feature, ...]) -> str:

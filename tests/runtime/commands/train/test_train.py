@@ -19,7 +19,9 @@ from tests.runtime.commands.flights import FEATURES, flights
 pytestmark = pytest.mark.integration  # trains models
 
 SMALL: dict[str, dict[str, Any]] = {
-    name: {"max_iter": 20}
+    name: {"boosting__max_iter": 20, "forest__n_estimators": 10, "network__max_iter": 20, "weights": "[2, 1, 1]"}
+    if name.startswith("Voting")
+    else {"max_iter": 20}
     if name.startswith(("Hist", "MLP"))
     else {"n_estimators": 10}
     if "Forest" in name or "Trees" in name or "Gradient" in name

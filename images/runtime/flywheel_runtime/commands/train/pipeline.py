@@ -6,7 +6,7 @@ import numpy as np
 
 from flywheel_runtime.contract import cgroup
 from flywheel_runtime.datasets.features import Data, Feature
-from flywheel_runtime.models.estimators import Estimator
+from flywheel_runtime.models.estimators import ESTIMATORS, Estimator, member_estimators
 
 MAX_WEIGHTS, MAX_COUNTS = (
     1000,
@@ -23,12 +23,20 @@ def build_pipeline(data: Data, estimator: Estimator, model: Any, seed: int) -> A
 
     Missing numbers take the median, unless the estimator handles them; unknown and missing categories are code -1, which
     is no column of a one-hot encoding and a code of its own for trees. Steps: `encode`, if there are columns whose encoding is learnt
-    (many categories: their mean targets; text: its terms), then `columns` and `model`.
+    (many categories: their mean targets; text: its terms), then `columns` and `model`. The members of an average have `columns` each.
     """
     from sklearn.pipeline import Pipeline
 
     encode = _encode_step(data, estimator, seed)
     steps = [("encode", encode)] if encode is not None else []
+    members = member_estimators(estimator, classes=len(data.classes))
+    if members:
+        allowed = ESTIMATORS[data.schema["task"]]
+        prepared = [
+            (name, Pipeline([("columns", _columns_step(data, allowed[members[name]])), ("model", each)]))
+            for name, each in model.estimators
+        ]
+        return Pipeline([*steps, ("model", model.set_params(estimators=prepared))])
     return Pipeline([*steps, ("columns", _columns_step(data, estimator)), ("model", model)])
 
 

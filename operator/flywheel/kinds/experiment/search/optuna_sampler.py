@@ -115,7 +115,9 @@ def importance(space: Space, succeeded: Sequence[PastTrial], *, maximize: bool) 
     if ranked[math.ceil(share * len(ranked)) - 1] == ranked[-1]:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
-    with OPTUNA_LOCK:
+    with OPTUNA_LOCK, warnings.catch_warnings():
+        # Of an estimator with a single trial, Optuna says that the importance of its parameters is uncertain.
+        warnings.filterwarnings("ignore", message="Some regimes for parameter", category=UserWarning)
         shares = optuna.importance.get_param_importances(_study(space, succeeded, maximize), evaluator=evaluator)
     return {_parameter_name(space, name): float(value) for name, value in shares.items() if value > 0}
 

@@ -83,10 +83,24 @@ _OF_TASK: dict[str, dict[str, Any]] = {
     "HistGradientBoostingRegressor": {"loss": "squared_error"},
     "MLPRegressor": {"loss": "squared_error"},
 }
+_OF_BOTH_TASKS: dict[str, dict[str, Any]] = {
+    f"{family}{task}": defaults | _OF_TASK.get(f"{family}{task}", {})
+    for family, defaults in _FAMILIES.items()
+    for task in ("Classifier", "Regressor")
+}
+# The members of an average, as models/estimators.py of the runtime image has them.
+_MEMBERS = {"boosting": "HistGradientBoosting", "forest": "ExtraTrees", "network": "MLP"}
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    **_OF_BOTH_TASKS,
     **{
-        f"{family}{task}": defaults | _OF_TASK.get(f"{family}{task}", {})
-        for family, defaults in _FAMILIES.items()
+        f"Voting{task}": {
+            "weights": None,
+            **{
+                f"{member}__{parameter}": default
+                for member, family in _MEMBERS.items()
+                for parameter, default in _OF_BOTH_TASKS[f"{family}{task}"].items()
+            },
+        }
         for task in ("Classifier", "Regressor")
     },
     "LogisticRegression": {
