@@ -44,9 +44,10 @@ class WindowResult:
 
 @dataclass
 class Analysis:
-    """The results of all windows in the order of time; the state has what goes on."""
+    """The results of all windows in the order of time; the state has what goes on. `versions` are those that are served."""
 
     state: MonitorState
+    versions: frozenset[str]
     thresholds: Thresholds
     budget: AlarmBudget
     read_reference: ReferenceReader
@@ -62,6 +63,7 @@ class Analysis:
         for windows in by_start.values():
             self._decide(windows, coverages)
         self.state.rollups = documents.rollups
+        self._retire_streams()
 
     def _measure_coverages(self, documents: SortedDocuments) -> dict[tuple[int, Series], Coverage]:
         """The coverage of each retained window; the state keeps the progress up to the oldest of them."""
@@ -87,6 +89,8 @@ class Analysis:
 
     def _decide(self, windows: Sequence[Window], coverages: Mapping[tuple[int, Series], Coverage]) -> None:
         """Decides the windows of all versions at one time, which share what one window may cost of the budget."""
+        for window in windows:
+            self.state.first_windows.setdefault(window.rollup.series, window.rollup.start)
         references = [self._find_reference(window, coverages) for window in windows]
         looks = [
             find_looks(window, reference, self.thresholds) if reference is not None else []
@@ -101,7 +105,8 @@ class Analysis:
         for window, (reference, note), listed in zip(windows, references, looks, strict=True):
             share = window.rollup.rows / total if total else 0.0
             outcomes = {
-                look.stream: self._observe(look, window, share, allowances[look.signal, look.stream]) for look in listed
+                look.stream: self._observe(look, window, share, allowances[look.signal, look.stream], reference)
+                for look in listed
             }
             coverage = coverages[window.rollup.start, window.rollup.series]
             self.results.append(WindowResult(window, coverage, share, reference, listed, outcomes, note))
@@ -121,7 +126,9 @@ class Analysis:
         self.state.references[rollup.series] = window_reference(rollup)
         return None, "this version has no baseline of its training, so this window is its reference from now on"
 
-    def _observe(self, look: Look, window: Window, share: float, allowance: float) -> Outcome:
+    def _observe(
+        self, look: Look, window: Window, share: float, allowance: float, reference: Reference | None
+    ) -> Outcome:
         """One look of a test; it opens, updates and closes the finding of its stream."""
         name, start = look.stream, window.rollup.start
         self.state.streams[name], outcome = observe_window(
@@ -148,10 +155,24 @@ class Analysis:
                 window.rollup.end,
                 evidence,
                 share,
+                is_skew=reference is not None
+                and reference.window is None
+                and outcome.since <= self.state.first_windows[window.rollup.series],
             )
         elif outcome.is_cleared and earlier is not None:
             self.state.closed.append(self.state.findings.pop(name))
         return outcome
+
+    def _retire_streams(self) -> None:
+        """Ends the tests, and closes the findings, of versions that are not served any more, and of what is not tested any more."""
+        last = {each.window.rollup.series.version: each for each in self.results if each.reference is not None}
+        tested = {look.stream for each in last.values() for look in each.looks}
+        for name in list(self.state.streams):
+            version = name.partition("/")[0]
+            if name not in tested and (version in last or version not in self.versions):
+                del self.state.streams[name]
+                if name in self.state.findings:
+                    self.state.closed.append(self.state.findings.pop(name))
 
     def _stream(self, look: Look) -> Stream:
         """The test of a look, which is made once in a run."""

@@ -11,7 +11,8 @@ class Finding:
 
     `measure` is what the effect is in: psi, or the increase of the share of an anomaly. `since` is the start of the window from which
     on evidence grew, `until` the end of the last window that was tested. `evidence` is the decimal logarithm of the odds
-    against no effect above the threshold. `share` is the version's share of traffic in the last window.
+    against no effect above the threshold. `share` is the version's share of traffic in the last window. `is_skew`:
+    the version's first window differed from its training already, so that serving computes or gets the column otherwise.
     """
 
     signal: str
@@ -24,6 +25,7 @@ class Finding:
     until: int
     evidence: float
     share: float
+    is_skew: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The JSON that `from_json` reads."""

@@ -50,8 +50,8 @@ class Look:
 
     @property
     def stream(self) -> str:
-        """The name of the test's process, which goes on from window to window."""
-        return f"{self.version}/{self.signal}/{self.measure}/{self.subject}"
+        """The name of the test's process, which goes on from window to window; another threshold is another test."""
+        return f"{self.version}/{self.signal}/{self.measure}/{self.threshold:g}/{self.subject}"
 
     @property
     def rows(self) -> int:

@@ -37,6 +37,7 @@ class MonitorState:
     monitored_since: int
     until: int
     references: dict[Series, Reference] = field(default_factory=dict)
+    first_windows: dict[Series, int] = field(default_factory=dict)  # the start of the first window with traffic
     streams: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: dict[str, Finding] = field(default_factory=dict)
     closed: list[Finding] = field(default_factory=list)
@@ -53,6 +54,10 @@ class MonitorState:
             "monitoredSince": self.monitored_since,
             "until": self.until,
             "references": [self.references[key].to_json() for key in sorted(self.references)],
+            "firstWindows": [
+                [each.version, each.digest, each.baseline, self.first_windows[each]]
+                for each in sorted(self.first_windows)
+            ],
             "streams": self.streams,
             "findings": {name: self.findings[name].to_json() for name in sorted(self.findings)},
             "closed": [each.to_json() for each in self.closed[-MAX_CLOSED_FINDINGS:]],
@@ -95,6 +100,7 @@ def _parse(document: Mapping[str, Any]) -> MonitorState:
         document["monitoredSince"],
         document["until"],
         {each.series: each for each in references},
+        {Series(*series): start for *series, start in document["firstWindows"]},
         document["streams"],
         {name: Finding.from_json(each) for name, each in document["findings"].items()},
         [Finding.from_json(each) for each in document["closed"]],

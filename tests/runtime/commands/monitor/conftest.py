@@ -13,6 +13,7 @@ import pytest
 
 from flywheel_runtime.commands.monitor import main as monitor
 from tests.runtime.monitoring.traffic import (
+    DIGEST,
     NAMESPACE,
     SERVICE,
     START,
@@ -39,6 +40,7 @@ class Monitored:
         self.counts = self.root / "inputs" / "counts-0"
         self.counts.mkdir(parents=True)
         self.pod = self.add_pod()
+        self.versions: list[str] = []
         self.add_version(self.pod)
 
     def add_pod(self, **fields: Any) -> Server:
@@ -48,6 +50,7 @@ class Monitored:
         """Gives the monitor the files of the pod's version."""
         folder = self.root / "inputs" / f"version-{pod.version}"
         folder.mkdir(parents=True)
+        self.versions.append(pod.version)
         (folder / "baseline.json").write_bytes(baseline_bytes(pod.baseline))
 
     def serve_hour(
@@ -73,6 +76,7 @@ class Monitored:
             "until": timestamp(end),
             "windowSeconds": 3600,
             "signals": {"featureDrift": {"psi": "0.1"}, "predictionDrift": {"psi": "0.1"}},
+            "versions": [{"name": name, "digest": DIGEST} for name in self.versions],
             **params,
         }
         (self.root / "params.json").write_text(json.dumps(document))

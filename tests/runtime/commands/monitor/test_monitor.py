@@ -91,6 +91,32 @@ def test_an_open_finding_stays_when_there_is_no_traffic(monitored: Any) -> None:
     assert states(monitored.run())["drift"] == "False"
 
 
+def test_a_column_that_differs_since_the_first_window_is_skew_of_serving_and_training(monitored: Any) -> None:
+    for _ in range(3):
+        report = monitored.run_hour(shift)
+
+    assert "since its first window, so that serving and training differ (skew)" in report["signals"]["drift"]["message"]
+
+
+def test_a_version_that_is_served_no_more_has_no_findings(monitored: Any) -> None:
+    for _ in range(3):
+        monitored.run_hour(shift)
+
+    report = monitored.run(versions=[])
+
+    assert (report["findings"], [each["subject"] for each in report["closed"]]) == ([], ["x0"])
+    assert states(report)["drift"] == "Unknown"
+
+
+def test_another_threshold_is_another_test(monitored: Any) -> None:
+    for _ in range(3):
+        monitored.run_hour(shift)
+
+    report = monitored.run_hour(shift, signals={"featureDrift": {"psi": "2.5"}})
+
+    assert (states(report)["drift"], report["findings"]) == ("True", [])
+
+
 def test_a_version_without_baseline_has_its_first_window_as_reference(monitored: Any) -> None:
     shutil.rmtree(monitored.root / "inputs" / f"version-{monitored.pod.version}")
 

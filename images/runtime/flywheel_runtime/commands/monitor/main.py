@@ -33,7 +33,8 @@ def main(step: Step) -> None:
     documents = reader.read(_inputs(step, "counts"))
     found = sort_documents(documents, schedule, state.rollups, problems)
     budget = AlarmBudget(config.false_alarms.count, config.false_alarms.per_seconds)
-    analysis = Analysis(state, _thresholds(config), budget, _reference_reader(step))
+    versions = frozenset(each.name for each in config.versions)
+    analysis = Analysis(state, versions, _thresholds(config), budget, _reference_reader(step))
     analysis.run(found)
     state.until = schedule.until
     report = _describe(config, analysis, found, len(documents), problems) | {"note": note}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flywheel_runtime.monitoring.analysis import Outcome, WindowResult
-from flywheel_runtime.monitoring.report.sentences import summarize_findings
+from flywheel_runtime.monitoring.report.sentences import format_share, summarize_findings
 from flywheel_runtime.monitoring.signals import Look
 
 # The signals of conditions, with the tests that they stand for.
@@ -35,7 +35,11 @@ def describe_signals(
         tested = [each for result in last.values() for each in _outcomes(result, GROUPS[name])]
         problem = _find_problem(list(last.values()), [outcome for _, outcome in tested])
         state = "Unknown" if problem else "True"
-        message = problem or GOOD[name].format(threshold=f"{threshold:g}") + f", in {_count(tested)}."
+        message = (
+            problem
+            or GOOD[name].format(threshold=format_share(threshold) if name == "dataQuality" else f"{threshold:g}")
+            + f", in {_count(tested)}."
+        )
         described[name] = {"state": state, "message": message}
     return described
 

@@ -14,7 +14,14 @@ REFERENCE_COLOR, CURRENT_COLOR, THRESHOLD_COLOR = "#9aa5b1", "#1f6feb", "#c93c37
 LINE_COLORS = ("#1f6feb", "#bf8700", "#1a7f37", "#8250df", "#bc4c00")
 MAX_LABELS = 12  # of bins; beyond, every second or third has one
 MAX_LABEL_CHARACTERS = 18
-AXES = (0.09, 0.27, 0.89, 0.70)  # left, bottom, width and height, of the figure
+AXES = (0.09, 0.24, 0.89, 0.66)  # left, bottom, width and height, of the figure
+LEGEND: dict[str, Any] = {
+    "frameon": False,
+    "ncols": 6,
+    "loc": "lower right",
+    "bbox_to_anchor": (1, 0.98),
+    "borderpad": 0,
+}
 
 Draw = Callable[[Any], None]
 
@@ -25,21 +32,28 @@ class Charts:
     def __init__(self) -> None:
         self._drawn: dict[str, str] = {}
 
-    def distribution(self, labels: Sequence[str], reference: Sequence[float], current: Sequence[float]) -> str:
-        """Steps of the shares (0 to 1) of each bin or category: reference and now."""
+    def distribution(
+        self,
+        labels: Sequence[str],
+        reference: Sequence[float],
+        current: Sequence[float],
+        inner_edges: Sequence[float] = (),
+    ) -> str:
+        """Steps of the shares (0 to 1) of each bin or category: reference and now. Bins are marked by the edges between them."""
 
         def draw(axes: Any) -> None:
-            edges = range(len(labels) + 1)
-            axes.stairs(reference, edges, fill=True, color=REFERENCE_COLOR, label="reference")
-            axes.stairs(current, edges, color=CURRENT_COLOR, linewidth=1.6, label="now")
-            step = max(1, -(-len(labels) // MAX_LABELS))
-            places = [place + 0.5 for place in range(0, len(labels), step)]
-            axes.set_xticks(places, [_shorten(label) for label in labels[::step]], rotation=30, ha="right")
+            axes.stairs(reference, range(len(labels) + 1), fill=True, color=REFERENCE_COLOR, label="reference")
+            axes.stairs(current, range(len(labels) + 1), color=CURRENT_COLOR, linewidth=1.6, label="now")
+            marks = [f"{edge:.3g}" for edge in inner_edges] or [_shorten(label) for label in labels]
+            first = 1.0 if inner_edges else 0.5
+            step = max(1, -(-len(marks) // MAX_LABELS))
+            places = [first + place for place in range(0, len(marks), step)]
+            axes.set_xticks(places, marks[::step], rotation=30, ha="right")
             axes.set_ylabel("share of rows")
             axes.set_xlim(0, len(labels))
-            axes.legend(frameon=False, ncols=2, loc="upper right")
+            axes.legend(**LEGEND)
 
-        return self._draw(["distribution", labels, reference, current], (6.4, 2.4), draw)
+        return self._draw(["distribution", labels, reference, current, inner_edges], (6.4, 2.4), draw)
 
     def trend(
         self, times: Sequence[int], lines: Mapping[str, Sequence[float | None]], threshold: float | None, unit: str
@@ -56,7 +70,8 @@ class Charts:
             axes.set_ylabel(unit)
             axes.set_ylim(bottom=0)
             axes.tick_params(axis="x", rotation=30)
-            axes.legend(frameon=False, ncols=3, loc="upper left")
+            if len(lines) > 1:
+                axes.legend(**LEGEND)
 
         return self._draw(["trend", times, dict(lines), threshold, unit], (6.4, 2.6), draw)
 

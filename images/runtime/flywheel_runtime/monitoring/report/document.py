@@ -77,9 +77,10 @@ def _describe_column(column: Column, result: WindowResult, reference: Reference)
         "rows": int(now.sum()),
         "untested": facts.untested,
         "labels": column_labels(column, facts),
+        "innerEdges": list(facts.edges[1:-1]) if len(facts.edges) == column.bins + 1 else [],
         "reference": _shares(column.distribution(reference.counts)),
         "current": _shares(now),
-        "psi": round(drift.effect, 6) if drift is not None and now.sum() else None,
+        "psi": _round(result.outcomes[drift.stream].effect) if drift is not None else None,
         "quality": quality,
     }
     return described | ({name: round(value, 6) for name, value in drift.details.items()} if drift else {})
@@ -96,6 +97,10 @@ def column_labels(column: Column, facts: ColumnFacts) -> list[str]:
     if len(labels) > 1:
         labels[0], labels[-1] = f"< {facts.edges[1]:.4g}", f"≥ {facts.edges[-2]:.4g}"
     return labels
+
+
+def _round(effect: float | None) -> float | None:
+    return None if effect is None else round(effect, 6)
 
 
 def _shares(counts: Counts) -> list[float]:

@@ -22,12 +22,12 @@ STATES = {"True": ("good", "as in the reference"), "False": ("bad", "finding"), 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #d1d9e0}h3{font-size:1rem;margin-bottom:0}
-table{border-collapse:collapse;width:100%;font-size:13px}td,th{padding:.25rem .6rem;border-bottom:1px solid #d1d9e0;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%;font-size:13px}td,th{padding:.25rem .6rem;border-bottom:1px solid #d1d9e0;text-align:left;vertical-align:top;overflow-wrap:break-word;max-width:24rem}th{white-space:nowrap}
 td.n,th.n{text-align:right;white-space:nowrap}.good{color:#1a7f37}.bad{color:#c93c37;font-weight:600}.open{color:#9a6700}
 .note{color:#59636e;font-size:13px}svg{max-width:100%;height:auto}section{break-inside:avoid}
 """
 MEANINGS = (
-    ("PSI", "the population stability index of the reference's bins: about the square of a shift in standard deviations. 0.1 is a shift by a third of one."),
+    ("PSI", "the population stability index of the reference's bins: about the square of a shift in standard deviations. 0.1 is a shift by a third of one. What few rows add to it without any difference is subtracted."),
     ("Jensen-Shannon", "the distance of the two distributions, 0 (equal) to 1 (nothing in common)."),
     ("Wasserstein", "by how many standard deviations of the reference values moved on average."),
     ("L-infinity", "the largest difference of one category's share."),
@@ -61,7 +61,7 @@ def _summary(report: Mapping[str, Any]) -> str:
         style, state = STATES[signal["state"]]
         rows.append((SIGNAL_NAMES.get(name, name), _Html(f'<span class="{style}">{state}</span>'), signal["message"]))
     budget = report["budget"]
-    left = f"At most {budget['count']:g} false alarms are expected in {_days(budget['perSeconds'])}; {budget['alarms']} alarms in that time so far."
+    left = f"At most {budget['count']:g} false alarms are expected in {_days(budget['perSeconds'])}; alarms in that time so far: {budget['alarms']}."
     completeness = "no traffic" if report["completeness"] is None else format_share(report["completeness"])
     facts = f"{report['rows']:,} rows of {report['requests']:,} requests; {completeness} of what the servers answered is counted."
     return f'<p>{escape(window)}. {escape(facts)}</p>{_table(("Signal", "State", "Why"), rows)}<p class="note">{escape(left)}</p>'
@@ -141,7 +141,7 @@ def _columns(report: Mapping[str, Any], charts: Charts) -> str:
     ]
     drawn = [
         f'<section><h3>{escape(column["name"])} <span class="note">{escape(_caption(column))}</span></h3>'
-        f"{charts.distribution(column['labels'], column['reference'], column['current'])}</section>"
+        f"{charts.distribution(column['labels'], column['reference'], column['current'], column['innerEdges'])}</section>"
         for column in columns[:MAX_CHARTS]
         if column["labels"]
     ]

@@ -26,7 +26,12 @@ def format_share(share: float) -> str:
 def describe_finding(finding: Mapping[str, Any]) -> str:
     """One sentence: which column, how large, since when, and for whom."""
     subject = "the prediction" if finding["signal"] == "predictionDrift" else f"'{finding['subject']}'"
-    where = f"version {finding['version']} ({format_share(finding['share'])} of traffic), since {finding['since']}"
+    since = (
+        "since its first window, so that serving and training differ (skew)"
+        if finding["is_skew"]
+        else f"since {finding['since']}"
+    )
+    where = f"version {finding['version']} ({format_share(finding['share'])} of traffic), {since}"
     if finding["measure"] == "psi":
         size = f"PSI {finding['effect']:.3g}, above {finding['threshold']:g}"
         return f"The distribution of {subject} has drifted: {size}; {where}."
