@@ -1,6 +1,6 @@
 """How much more the counts of a window vary than those of independent rows would: the design effect."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,7 +8,10 @@ from flywheel_runtime.monitoring.statistics.evalues import merge_blocks
 from flywheel_runtime.monitoring.statistics.quantiles import Array
 
 MIN_BLOCKS = 4  # sub-windows with rows that an estimate needs
-COARSE_BLOCKS = 6  # of a window: dependence that lasts for minutes shows between longer blocks
+COARSE_FACTOR = (
+    4  # adjacent blocks that are joined, since dependence that lasts longer than a block shows between longer ones
+)
+MIN_FINE_BLOCKS = 48  # below, blocks are not joined: there would be too few, and hours of a day differ by its cycle
 CLEAR_DEVIATIONS = 3.0  # of its own standard error, by which one window's estimate must exceed 1 to count alone
 MAX_STEP = 4.0  # the factor by which one window may exceed the average that it enters
 LONGEST_AVERAGE = 48  # windows
@@ -16,7 +19,7 @@ LONGEST_AVERAGE = 48  # windows
 
 @dataclass(frozen=True)
 class Dispersion:
-    """Pearson's chi-square over its degrees of freedom (…), 1 in the mean for independent rows, with its standard error (…) there."""
+    """Pearson's chi-square over its degrees of freedom (…), 1 in the mean for independent rows, with its standard error (…) then."""
 
     value: Array
     standard_error: Array
@@ -24,25 +27,23 @@ class Dispersion:
 
 
 def measure_dispersion(blocks: Array) -> Dispersion:
-    """The dispersion of counts (…, blocks, bins) around their common shares. Blocks and bins without rows do not count.
+    """The dispersion of counts (…, blocks, bins): Pearson's chi-square of each block with its neighbour, over all degrees of freedom.
 
-    For clusters of m equal rows it is m. The error is that of Pearson's statistic X²: its variance is 2 for each degree, and more where
-    some expected counts E are below 1: sum(1/E) - sum over blocks of (bins² + 2 bins - 2)/rows. With one bin nothing can vary: it is 1.
+    Blocks are compared in pairs (1st with 2nd, 3rd with 4th, …), so that a slow change such as a daily cycle cancels: within the null it
+    needs no correction. Clusters of m equal rows within a block give m. Blocks and bins without rows have no degrees; without any the
+    value is 1, since a column with one value cannot vary. The error is sqrt(2 / degrees).
     """
-    rows, totals = blocks.sum(axis=-1, keepdims=True), blocks.sum(axis=-2, keepdims=True)
+    pairs = blocks.shape[-2] // 2
+    tables = blocks[..., : 2 * pairs, :].reshape(*blocks.shape[:-2], pairs, 2, blocks.shape[-1])
+    rows, totals = tables.sum(axis=-1, keepdims=True), tables.sum(axis=-2, keepdims=True)
     expected = rows * totals / np.maximum(totals.sum(axis=-1, keepdims=True), 1.0)
-    squares, inverse = (
-        np.divide(each, expected, out=np.zeros(expected.shape), where=expected > 0).sum(axis=(-1, -2))
-        for each in ((blocks - expected) ** 2, np.ones(expected.shape))
-    )
-    has_rows = rows[..., 0] > 0
-    block_count, bins = has_rows.sum(axis=-1), (totals[..., 0, :] > 0).sum(axis=-1)
-    degrees = np.maximum(block_count - 1, 0) * np.maximum(bins - 1, 0)
-    of_blocks = np.divide(1.0, rows[..., 0], out=np.zeros(has_rows.shape), where=has_rows).sum(axis=-1)
-    variance = np.maximum(2 * degrees + inverse - (bins**2 + 2 * bins - 2) * of_blocks, degrees)
+    squares = np.divide((tables - expected) ** 2, expected, out=np.zeros(expected.shape), where=expected > 0)
+    has_both = (rows[..., 0] > 0).all(axis=-1)
+    bins = (totals[..., 0, :] > 0).sum(axis=-1)
+    degrees = (has_both * (bins - 1)).sum(axis=-1)
     least = np.maximum(degrees, 1)
-    value = np.where(degrees > 0, squares / least, 1.0)
-    return Dispersion(value, np.sqrt(variance) / least, block_count)
+    value = np.where(degrees > 0, squares.sum(axis=(-1, -2, -3)) / least, 1.0)
+    return Dispersion(value, np.sqrt(2 / least), (blocks.sum(axis=-1) > 0).sum(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -56,30 +57,37 @@ class DispersionAverages:
     pairs: int = 0
 
 
+def design_effect_of_blocks(blocks: Array, fine: Array, coarse: Array, windows: int) -> tuple[Array, Array, Array]:
+    """The design effect (…), at least 1, of windows with counts (…, blocks, bins), and the averages fine and coarse (…) after them.
+
+    `windows` counts the averaged windows with this one. The design effect is the larger of the averages and of what this window shows
+    clearly by itself, so that a burst from one source damps the window in which it falls.
+    """
+    length, of_blocks = blocks.shape[-2], measure_dispersion(blocks)
+    is_fine = length >= MIN_FINE_BLOCKS
+    of_longer = measure_dispersion(merge_blocks(blocks, length // COARSE_FACTOR)) if is_fine else of_blocks
+    fine, coarse = _average(fine, of_blocks.value, windows), _average(coarse, of_longer.value, windows)
+    factor = np.maximum(np.maximum(fine, coarse), 1.0)
+    for each in (of_blocks, of_longer):
+        is_clear = each.value > 1 + CLEAR_DEVIATIONS * each.standard_error
+        factor = np.maximum(factor, np.where(is_clear, each.value, 1.0))
+    return factor, fine, coarse
+
+
 def estimate_design_effect(
     blocks: Array, previous: Array | None, averages: DispersionAverages
 ) -> tuple[float | None, DispersionAverages]:
     """The design effect of one window with counts (blocks, bins), at least 1, and the averages after it.
 
-    It is the larger of the averages, this window included, and of what this window shows clearly by itself, so that a burst from one
-    source damps the window in which it falls. Without enough sub-windows, successive windows are compared, `previous` (bins,) with this
-    one; before four such pairs the answer is None: the dependence cannot be estimated.
+    Without enough sub-windows, successive windows are compared, `previous` (bins,) with this one; before four such pairs the answer is
+    None: the dependence cannot be estimated.
     """
-    fine, coarse = measure_dispersion(blocks), measure_dispersion(merge_blocks(blocks, COARSE_BLOCKS))
-    if int(fine.blocks) >= MIN_BLOCKS:
-        windows = averages.windows + 1
-        updated = DispersionAverages(
-            _average(averages.fine, float(fine.value), windows),
-            _average(averages.coarse, float(coarse.value), windows),
-            averages.between,
-            windows,
-            averages.pairs,
-        )
-        clear = [
-            float(each.value) for each in (fine, coarse) if each.value > 1 + CLEAR_DEVIATIONS * each.standard_error
-        ]
-        return max([1.0, updated.fine, updated.coarse, *clear]), updated
-    return _compare_windows(blocks.sum(axis=0), previous, averages)
+    if int((blocks.sum(axis=-1) > 0).sum()) < MIN_BLOCKS:
+        return _compare_windows(blocks.sum(axis=0), previous, averages)
+    windows = averages.windows + 1
+    before = (np.asarray(averages.fine), np.asarray(averages.coarse))
+    factor, fine, coarse = design_effect_of_blocks(blocks, *before, windows)
+    return float(factor), replace(averages, fine=float(fine), coarse=float(coarse), windows=windows)
 
 
 def _compare_windows(
@@ -89,12 +97,13 @@ def _compare_windows(
     if previous is None or not counts.sum() or not previous.sum():
         return known, averages
     pairs = averages.pairs + 1
-    value = float(measure_dispersion(np.stack([previous, counts])).value)
-    between = _average(averages.between, value, pairs)
-    return known, DispersionAverages(averages.fine, averages.coarse, between, averages.windows, pairs)
+    value = measure_dispersion(np.stack([previous, counts])).value
+    between = float(_average(np.asarray(averages.between), value, pairs))
+    return known, replace(averages, between=between, pairs=pairs)
 
 
-def _average(average: float, value: float, count: int) -> float:
+def _average(average: Array, value: Array, count: int) -> Array:
     """The mean of the first windows, then an exponential average; one window counts with at most four times the average."""
-    limited = min(value, MAX_STEP * max(average, 1.0)) if count > 1 else value
-    return average + (limited - average) / min(count, LONGEST_AVERAGE)
+    limited = np.minimum(value, MAX_STEP * np.maximum(average, 1.0)) if count > 1 else value
+    updated: Array = average + (limited - average) / min(count, LONGEST_AVERAGE)
+    return updated

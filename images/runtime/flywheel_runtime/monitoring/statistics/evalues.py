@@ -23,11 +23,7 @@ from flywheel_runtime.monitoring.statistics.null_ball import (
 )
 from flywheel_runtime.monitoring.statistics.quantiles import Array, binomial_upper_bound
 
-BEYOND_RADIUS = (
-    0.06,
-    0.2,
-    0.6,
-)  # how far outside of the ball the alternatives are, in d; about standard deviations of a shift
+BEYOND_RADIUS = (0.03, 0.1, 0.3, 0.9)  # of the alternatives from the ball, in d: about standard deviations of a shift
 LARGEST_ALTERNATIVE = 2.4  # in d
 MAX_SINGLE_BINS = 6  # bins of a categorical feature that have alternatives of their own
 LEAST_ROOT_RATIO = 0.15  # an alternative leaves each bin at least 0.15² of its reference share, so that no row costs more than 3.8 nats

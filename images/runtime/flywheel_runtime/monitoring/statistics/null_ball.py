@@ -12,8 +12,8 @@ from flywheel_runtime.monitoring.statistics.quantiles import Array, chi_square_u
 
 REFERENCE_ERROR = 1e-5  # the probability, for each stream and version, that the reference is further from the truth than is allowed for
 MAX_RADIUS = 2.8  # two distributions without a common bin are 2 sqrt(2) = 2.83 apart
-BISECTIONS = 45
-MAX_LOG_PULL = 25.0
+BISECTIONS = 32
+MAX_LOG_PULL = 18.0
 
 
 def hellinger_distance(root_reference: Array, shares: Array) -> Array:
