@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 TELL = $(PYTEST) e2e --timeout 1800 --durations 20 --dist loadfile --no-loadscope-reorder -o cache_dir=.pytest_cache/$@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo logs generate golden lock bench-operator bench-pipeline bench-preset bench-reader bench-serving clean clean-all
+.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo logs generate golden lock bench-monitoring bench-operator bench-pipeline bench-preset bench-reader bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ lock: setup ## Pin every requirement of pyproject.toml with its hashes, in requi
 
 bench-operator: setup ## Measure the operator against a real API server; prints figures and the command.
 	@$(BIN)/python -m e2e.bench.operator
+
+bench-monitoring: setup ## What a monitor's run costs in time and memory; into e2e/bench/results.
+	@$(BIN)/python -m e2e.bench.monitoring
 
 bench-pipeline: setup up images deploy ## Time between steps, a run from the cache, memory with 1,000 runs; into e2e/bench/results.
 	@$(BIN)/python -m e2e.bench.pipeline
