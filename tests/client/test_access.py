@@ -1,5 +1,6 @@
 """Who the reader and the services are shown to be: tokens, addresses, and what a refusal says."""
 
+import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,43 @@ def test_a_token_that_is_no_longer_accepted_is_replaced_once(cluster: LocalClust
     cluster.workspace(options=VIA_ACCOUNT).trials()
 
     assert [call.path.rpartition("/")[2] for call in cluster.calls] == ["token", "trials", "token", "trials"]
+
+
+def user_token(subject: str) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps({"sub": subject}).encode()).decode().rstrip("=")
+    return f"e30.{payload}.c2ln"
+
+
+def test_the_reader_gets_no_token_of_a_service_account_that_opens_the_cluster(cluster: LocalCluster) -> None:
+    cluster.reader[TRIALS] = EMPTY
+    workspace = cluster.workspace(token=user_token("system:serviceaccount:ci:trainer"))
+
+    workspace.trials()
+    workspace.trials()
+
+    shown = [call.headers["X-Flywheel-Authorization"] for call in cluster.calls if call.path == READER + TRIALS]
+    assert shown == ["Bearer ci/trainer for flywheel-reader"] * 2
+    assert len(cluster.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("subject", "requests"),
+    [("jane@example.org", 0), ("system:serviceaccount:ci:trainer", 1), ("system:serviceaccount:ci", 0)],
+)
+def test_without_a_token_for_the_reader_alone_it_gets_the_kubeconfigs(
+    cluster: LocalCluster, subject: str, requests: int
+) -> None:
+    path = "/api/v1/namespaces/ci/serviceaccounts/trainer/token"
+    cluster.api[path] = status(403, "Forbidden", "serviceaccounts is forbidden")
+    cluster.reader[TRIALS] = EMPTY
+    token = user_token(subject)
+    workspace = cluster.workspace(token=token)
+
+    workspace.trials()
+    workspace.trials()
+
+    assert cluster.calls[-1].headers["X-Flywheel-Authorization"] == f"Bearer {token}"
+    assert [call.path for call in cluster.calls].count(path) == requests
 
 
 def test_a_busy_reader_is_asked_again(cluster: LocalCluster) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ SERVICE_ACCOUNT_OPTION = "--service-account (FLYWHEEL_SERVICE_ACCOUNT, service_a
 TOKEN_FILE_OPTION = "--token-file (FLYWHEEL_TOKEN_FILE, token_file=)"
 AUDIENCE_OPTION = "--audience (audience=)"
 API_AUDIENCE = "kubernetes.default"  # a part of the API server's usual audiences
+ACCOUNT_SUBJECT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")  # of a ServiceAccount's token
 LEGACY_ISSUER = "kubernetes/serviceaccount"  # of tokens for the API server that have no audience
 
 
@@ -39,10 +41,14 @@ class Tokens:
     audience: str | None = None
     clock: Callable[[], float] = time.monotonic
     _cache: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _may_narrow: bool = True  # no request for a narrower token than the kubeconfig's was refused
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def reader_token(self) -> str:
         """Returns a token for the reader: of the ServiceAccount where one is named, else that of the kubeconfig.
+
+        In place of a ServiceAccount's token in the kubeconfig, which the API server takes too, one of the same ServiceAccount for the reader
+        alone is requested; where that is not allowed, the reader is shown the kubeconfig's.
 
         Raises:
             FlywheelError: the kubeconfig has a client certificate, which cannot be shown to the reader, and no ServiceAccount is named.
@@ -56,7 +62,18 @@ class Tokens:
                 f"name a ServiceAccount whose rights you may use with {SERVICE_ACCOUNT_OPTION}",
                 reason="NoToken",
             )
-        return token
+        return self._narrow_token(token) or token
+
+    def _narrow_token(self, token: str) -> str | None:
+        """Returns a token of the same ServiceAccount for the reader alone; None where it is none, or may not request it."""
+        account = ACCOUNT_SUBJECT.fullmatch(str(_read_claims(token).get("sub")))
+        if account is None or not self._may_narrow:
+            return None
+        try:
+            return self._requested_token(READER_AUDIENCE, f"{account[1]}/{account[2]}")
+        except FlywheelError:
+            self._may_narrow = False
+            return None
 
     def service_token(self, wanted: ServiceAudience, *, is_named: bool = False) -> str:
         """Returns a token for a model server: from the file where one is named, else of the ServiceAccount for the service's own audience.
@@ -121,10 +138,11 @@ class Tokens:
         with self._lock:
             self._cache.clear()
 
-    def _requested_token(self, audience: str) -> str:
+    def _requested_token(self, audience: str, account: str | None = None) -> str:
+        """Returns a token of a ServiceAccount, by default that of the options."""
         from flywheel.cluster.errors import ApiError
 
-        before, _, name = str(self.service_account).rpartition("/")
+        before, _, name = (account or str(self.service_account)).rpartition("/")
         namespace = before or self.namespace
         with self._lock:
             token, expires = self._cache.get(audience, ("", 0.0))
