@@ -2,6 +2,9 @@
 
 import hashlib
 
+import pandas as pd
+from sklearn.datasets import load_breast_cancer
+
 from e2e.namespace import Namespace
 
 # Each row is another, and `late` follows from `a`, so that a linear model is better than a constant.
@@ -16,6 +19,31 @@ CANARY = {
         "analysis": {"maxErrorRate": "1%", "maxP99Ratio": "1000", "minRequests": 20},
     }
 }
+# The small loop: patients' measurements, a short search, a served champion. The place of the data and spec.auth are left open.
+SMALL_LOOP = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Dataset
+metadata: {name: patients}
+spec:
+  source: {s3: {uri: "%s"}}
+  target: malignant
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: Experiment
+metadata: {name: malignant}
+spec:
+  dataset: patients
+  trainer: {sklearn: {}}
+  budget: {maxTrials: 3}
+  register: malignant
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: malignant}
+spec:
+  model: malignant
+  auth: {%s: {}}
+"""
 MODEL = """
 apiVersion: flywheel.ml/v1alpha1
 kind: Model
@@ -49,3 +77,10 @@ def own_model(namespace: Namespace, content: bytes, sha256: str | None = None) -
     """Model `fraud`, its version `fraud-1` with these bytes, which are uploaded, and an InferenceService of that version."""
     digest = sha256 or hashlib.sha256(content).hexdigest()
     return "---".join((MODEL, own_version(namespace.upload("fraud-1.onnx", content), digest), SERVICE))
+
+
+def read_patients() -> pd.DataFrame:
+    """The rows of the small loop, from scikit-learn."""
+    data = load_breast_cancer(as_frame=True)
+    frame: pd.DataFrame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
+    return frame.assign(malignant=1 - data.target)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from sklearn.datasets import load_breast_cancer
-
 from e2e import kube
+from e2e.manifests import read_patients
 from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
@@ -28,9 +27,7 @@ spec: {pipeline: %s%s}
 
 def patients_csv(folder: Path, rows: int = 569) -> bytes:
     """The first rows of scikit-learn's breast cancer data as CSV, with a key."""
-    data = load_breast_cancer(as_frame=True)
-    frame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
-    frame["malignant"] = 1 - data.target
+    frame = read_patients()
     frame["patient"] = range(len(frame))
     path = folder / "patients.csv"
     frame.head(rows).to_csv(path, index=False)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sklearn.datasets import load_breast_cancer
 
 import flywheel as fw
 from e2e.cluster import cluster
+from e2e.manifests import SMALL_LOOP, read_patients
 from e2e.namespace import Namespace
 from e2e.reader_access import bind, give_reader_a_key, token_reviews, wait_for_reader
 from flywheel.cli import main
@@ -16,37 +16,11 @@ from flywheel.client.errors import FlywheelError
 from flywheel.client.workspace import Workspace
 
 pytestmark = pytest.mark.long
-MANIFESTS = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Dataset
-metadata: {name: patients}
-spec:
-  source: {s3: {uri: "%s"}}
-  target: malignant
----
-apiVersion: flywheel.ml/v1alpha1
-kind: Experiment
-metadata: {name: malignant}
-spec:
-  dataset: patients
-  trainer: {sklearn: {}}
-  budget: {maxTrials: 3}
-  register: malignant
----
-apiVersion: flywheel.ml/v1alpha1
-kind: InferenceService
-metadata: {name: malignant}
-spec:
-  model: malignant
-  auth: {serviceAccount: {}}
-"""
 
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    data = load_breast_cancer(as_frame=True)
-    found: pd.DataFrame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
-    return found.assign(malignant=1 - data.target)
+    return read_patients()
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +29,8 @@ def served(namespace: Namespace, frame: pd.DataFrame) -> Iterator[Namespace]:
     bind(namespace, "science", "view", "flywheel-data-reader")
     bind(namespace, "nobody")
     with token_reviews(namespace):
-        namespace.apply(MANIFESTS % namespace.upload("patients.csv", frame.to_csv(index=False)))
+        place = namespace.upload("patients.csv", frame.to_csv(index=False))
+        namespace.apply(SMALL_LOOP % (place, "serviceAccount"))
         namespace.wait("fwexp", "malignant", seconds=300)
         namespace.wait("fwmodel", "malignant")
         namespace.wait("fwsvc", "malignant")

@@ -1,51 +1,21 @@
 """The loop, small: patients' measurements become a Dataset, a short Experiment, a champion, a served answer."""
 
 import urllib.request
-from pathlib import Path
 
 import numpy
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
+from e2e.manifests import SMALL_LOOP, read_patients
 from e2e.namespace import Namespace
-
-MANIFESTS = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Dataset
-metadata: {name: patients}
-spec:
-  source: {s3: {uri: "%s"}}
-  target: malignant
----
-apiVersion: flywheel.ml/v1alpha1
-kind: Experiment
-metadata: {name: malignant}
-spec:
-  dataset: patients
-  trainer: {sklearn: {}}
-  budget: {maxTrials: 3}
-  register: malignant
----
-apiVersion: flywheel.ml/v1alpha1
-kind: InferenceService
-metadata: {name: malignant}
-spec:
-  model: malignant
-  auth: {none: {}}
-"""
 
 
 @pytest.fixture(scope="module")
-def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
-    data = load_breast_cancer(as_frame=True)
-    frame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
-    frame["malignant"] = 1 - data.target
-    path = Path(tmp_path_factory.mktemp("data")) / "patients.csv"
-    frame.to_csv(path, index=False)
-    namespace.apply(MANIFESTS % namespace.upload("patients.csv", path.read_bytes()))
+def served(namespace: Namespace) -> Namespace:
+    place = namespace.upload("patients.csv", read_patients().to_csv(index=False))
+    namespace.apply(SMALL_LOOP % (place, "none"))
     namespace.wait("fwds", "patients")
     namespace.wait("fwexp", "malignant", seconds=300)
     namespace.wait("fwmodel", "malignant")
@@ -84,7 +54,7 @@ def test_the_version_knows_where_it_comes_from(served: Namespace) -> None:
 
 
 def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Namespace) -> None:
-    row = load_breast_cancer(as_frame=True).data.rename(columns=lambda name: name.replace(" ", "_")).iloc[[0]]
+    row = read_patients().drop(columns="malignant").iloc[[0]]
 
     with kube.port_forward("service/malignant", 8080, served.name) as port:
         rest = triton_http.InferenceServerClient(f"127.0.0.1:{port}")

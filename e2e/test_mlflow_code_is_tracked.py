@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from sklearn.datasets import load_breast_cancer
 
 import flywheel as fw
 from e2e.artifacts import read_artifact, read_object
 from e2e.cluster import cluster, extra_images
+from e2e.manifests import read_patients
 from e2e.namespace import Namespace
 from e2e.reader_access import bind, give_reader_a_key, wait_for_reader
 
@@ -49,9 +49,7 @@ def trained(namespace: Namespace) -> Namespace:
     image = extra_images.ensure_image("mlflow")
     give_reader_a_key()
     bind(namespace, "science", "view")
-    frame = load_breast_cancer(as_frame=True).data.rename(columns=lambda name: name.replace(" ", "_"))
-    frame["malignant"] = 1 - load_breast_cancer().target
-    namespace.apply(DATASET % namespace.upload("patients.csv", frame.to_csv(index=False)))
+    namespace.apply(DATASET % namespace.upload("patients.csv", read_patients().to_csv(index=False)))
     namespace.wait("fwds", "patients")
     namespace.apply(EXPERIMENT % image)
     namespace.wait("fwexp", "patients", seconds=180)

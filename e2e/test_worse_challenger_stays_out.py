@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
+from e2e.manifests import read_patients
 from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 from flywheel_runtime.audit import chain
@@ -50,11 +50,9 @@ spec:
 
 @pytest.fixture(scope="module")
 def ready(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
-    data = load_breast_cancer(as_frame=True)
-    frame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
+    frame = read_patients()
     frame["patient"] = range(len(frame))
     frame["large"] = (frame["mean_radius"] > frame["mean_radius"].median()).map({True: "yes", False: "no"})
-    frame["malignant"] = 1 - data.target
     path = Path(tmp_path_factory.mktemp("data")) / "patients.csv"
     frame.to_csv(path, index=False)
     namespace.apply(MANIFESTS % namespace.upload("patients.csv", path.read_bytes()))

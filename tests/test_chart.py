@@ -107,6 +107,7 @@ def test_every_container_satisfies_pod_security_restricted(scenario: str) -> Non
         ("ClusterRole", "flywheel-server-access", "serverAccess"),
         ("ClusterRole", "flywheel-inference-caller", "caller"),
         ("ClusterRole", "flywheel-labeler", "labeler"),
+        ("ClusterRole", "flywheel-runner-logs", "runnerLogs"),
     ],
 )
 def test_rights_are_the_generated_ones(kind: str, name: str, table: str) -> None:

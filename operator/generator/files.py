@@ -52,6 +52,7 @@ def chart_rules(kinds: Sequence[AnyKind]) -> str:
         "edit": ("users who may write", rbac.edit_rules(kinds)),
         "serverTokens": ("servers that authenticate callers, in the whole cluster", rbac.server_token_rules()),
         "serverAccess": ("the same servers, in their namespace", rbac.server_access_rules()),
+        "runnerLogs": ("step pods, in their namespace", rbac.runner_log_rules()),
         "caller": ("who may call InferenceServices", rbac.caller_rules()),
         "labeler": ("who may post labels to InferenceServices", rbac.labeler_rules()),
         "approver": ("who may approve versions", rbac.approver_rules()),

@@ -150,6 +150,11 @@ def reader_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     return (Rule("which artifacts an object has", GROUP, _plurals(kind.api for kind in kinds), ("get", "list")),)
 
 
+def runner_log_rules() -> tuple[Rule, ...]:
+    """Returns what the container collect of step pods needs in its namespace."""
+    return (Rule("the log of the pod's own main, before it is gone", POD.group, (f"{POD.plural}/log",), ("get",)),)
+
+
 def reader_proxy_rules() -> tuple[Rule, ...]:
     """Returns what reaching the reader through the API server takes. The reader itself checks who reads what."""
     names = tuple(f"{scheme}{READER_SERVICE}{port}" for scheme, port in (("http:", ":8080"), ("", ":8080"), ("", "")))

@@ -45,9 +45,7 @@ class Connection:
         """
         manifest = self.get(api, name)
         if manifest is None:
-            raise CommandError(
-                f"{self.reference(api, name)} does not exist; 'kubectl get {api} -n {self.namespace}' lists what does"
-            )
+            raise CommandError(self.reference(api, name).describe_absence())
         return manifest
 
     def change(self, live: Manifest, api: Api, patch: Manifest) -> Manifest:

@@ -13,6 +13,7 @@ from flywheel.cli.connection import READER_OPTIONS, Connection, add_reader_optio
 from flywheel.cli.errors import DONE, FAILED, INTERRUPTED, MAX_FAILED_POLLS, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, list_objects
 from flywheel.client.controls import escape_controls, escape_lines
+from flywheel.client.objects.live_objects import new_run
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
 from flywheel.core.resource.conditions import find_condition
@@ -87,15 +88,8 @@ def run(arguments: Namespace) -> int:
         raise CommandError("--reproduce-of takes the parameters of that run; leave -p out", WRONG_USAGE)
     connection = connect(arguments)
     connection.require(TRAINING_PIPELINE, arguments.pipeline)
-    spec = drop_empty(
-        {
-            "pipeline": arguments.pipeline,
-            "parameters": given,
-            "revision": arguments.revision,
-            "reproduceOf": arguments.reproduce_of,
-        }
-    )
-    made = connection.client.create(TRAINING_RUN, manifest(arguments.pipeline, connection.namespace, spec))
+    fields = drop_empty({"parameters": given, "revision": arguments.revision, "reproduceOf": arguments.reproduce_of})
+    made = connection.client.create(TRAINING_RUN, new_run(connection.namespace, arguments.pipeline, fields))
     name = str(made["metadata"]["name"])
     print(f"TrainingRun '{name}' in namespace '{connection.namespace}' was created", flush=True)
     if not arguments.wait:
@@ -177,12 +171,6 @@ def parse_folders(given: Sequence[str]) -> dict[str, Path]:
             raise CommandError(f"--input {each}: write NAME=FOLDER with a folder that exists", WRONG_USAGE)
         found[name] = Path(folder)
     return found
-
-
-def manifest(pipeline: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """Returns the TrainingRun; the server completes its name."""
-    metadata = {"generateName": f"{pipeline[:40].rstrip('-.')}-", "namespace": namespace}
-    return {"apiVersion": TRAINING_RUN.api_version, "kind": TRAINING_RUN.kind, "metadata": metadata, "spec": spec}
 
 
 def parse_parameters(given: Sequence[str]) -> dict[str, str]:

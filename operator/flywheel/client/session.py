@@ -91,9 +91,7 @@ class Session:
         """
         found = self.get(api, name)
         if found is None:
-            reference = Reference(api, self.namespace, name)
-            message = f"{reference} does not exist; 'kubectl get {api} -n {self.namespace}' lists what does"
-            raise FlywheelError(message, reason="NotFound", status=404)
+            raise FlywheelError(Reference(api, self.namespace, name).describe_absence(), reason="NotFound", status=404)
         return found
 
     def list_objects(self, api: Api) -> list[Manifest]:
@@ -103,14 +101,8 @@ class Session:
                 self.cluster.list_objects(api, self.namespace), key=lambda each: str(each["metadata"]["name"])
             )
 
-    def create(self, api: Api, metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> Manifest:
+    def create(self, api: Api, manifest: Manifest) -> Manifest:
         """Creates an object and returns it as stored."""
-        manifest = {
-            "apiVersion": api.api_version,
-            "kind": api.kind,
-            "metadata": {**metadata, "namespace": self.namespace},
-            "spec": dict(spec),
-        }
         with _translated_errors():
             return self.cluster.create(api, manifest)
 

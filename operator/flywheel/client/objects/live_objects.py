@@ -116,18 +116,23 @@ class Run(LiveObject):
         return self
 
 
-def start_run(session: "Session", pipeline: str, parameters: Mapping[str, Any], revision: str | None = None) -> Run:
+def start_run(session: "Session", pipeline: str, parameters: Mapping[str, Any]) -> Run:
     """Creates a TrainingRun of a pipeline.
 
     Raises:
         FlywheelError: the pipeline does not exist, or the API server refuses the run.
     """
     session.require(TRAINING_PIPELINE, pipeline)
-    prefix = f"{pipeline[:MAX_GENERATED_PREFIX].rstrip('-.')}-"
-    given = {"parameters": {name: format_parameter(value) for name, value in parameters.items()}} if parameters else {}
-    spec = {"pipeline": pipeline, **given, **({"revision": revision} if revision else {})}
-    made = session.create(TRAINING_RUN, {"generateName": prefix}, spec)
+    given = {name: format_parameter(value) for name, value in parameters.items()}
+    made = session.create(TRAINING_RUN, new_run(session.namespace, pipeline, {"parameters": given} if given else {}))
     return Run(session, TRAINING_RUN, str(made["metadata"]["name"]))
+
+
+def new_run(namespace: str, pipeline: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a TrainingRun of a pipeline with these fields of its spec; the server completes its name."""
+    metadata = {"generateName": f"{pipeline[:MAX_GENERATED_PREFIX].rstrip('-.')}-", "namespace": namespace}
+    spec = {"pipeline": pipeline, **fields}
+    return {"apiVersion": TRAINING_RUN.api_version, "kind": TRAINING_RUN.kind, "metadata": metadata, "spec": spec}
 
 
 def format_parameter(value: Any) -> str:

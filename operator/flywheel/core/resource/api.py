@@ -84,3 +84,7 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.api.kind} '{self.name}' in namespace '{self.namespace}'"
+
+    def describe_absence(self) -> str:
+        """Returns a sentence for a user who named an object that does not exist."""
+        return f"{self} does not exist; 'kubectl get {self.api} -n {self.namespace}' lists what does"
