@@ -9,7 +9,6 @@ shares (missing, …)     stream = share_stream(reference_hits, reference_rows, 
                         state, finding = observe_window(stream, state, blocks, allowance, window_start)
 losses in [0, 1]        stream = loss_stream(reference_mean, reference_rows, max_increase=0.03)
                         state, finding = observe_losses(stream, state, losses, allowance, window_start)
-roc_auc                 losses = pair_losses(scores, is_positive); stream as for losses, with 1 - roc_auc as the mean
 
 `blocks` are integer counts (sub-windows, bins) of one window in the order of time, such as one row for each minute. `allowance` is the
 number of false alarms that this look may cost in expectation, from `look_allowances`. `state` is a JSON object, or None at the first
@@ -21,4 +20,7 @@ monitored_stream.py       drift_stream, share_stream, loss_stream, observe_windo
 null_ball.py, evalues.py  what no window may cost, and the e-values of a window; detector.py sums them over time
 dependence.py             the design effect of rows that are not independent
 betting.py                e-values of bounded losses
+fixed_tests.py            drift_p_values, share_p_values, holm_adjusted, fixed_level: one window at a time, for `method: Fixed`
+estimation.py             calibrate_bins, estimate_roc_auc, estimate_confusion: performance without labels (CBPE)
+horvitz_thompson.py       allocate_labels, draw_rows, estimate_mean, labels_for_precision: few labels, right answer
 """

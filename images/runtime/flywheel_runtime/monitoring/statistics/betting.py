@@ -5,16 +5,12 @@ For losses y whose mean, given the rows before, is at most m, the wealth prod(1 
 component. Podkopaev and Ramdas, "Tracking the risk of a deployed model and detecting harmful distribution shifts", ICLR 2022.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.statistics.quantiles import Array
 
 BETS = (0.01, 0.03, 0.08, 0.2, 0.4, 0.7)  # times 1/m
-PAIRINGS = 16  # over which the e-values of pairs are averaged
 LOSS_BLOCKS = 12  # of consecutive rows, between which the dispersion of losses is measured
 
 
@@ -24,39 +20,6 @@ def log_e_values_of_losses(losses: ArrayLike, null_mean: float, design_effect: f
     bets = np.asarray(BETS) / null_mean
     values: Array = np.log1p(bets[:, None] * excess).sum(axis=1) / design_effect
     return values
-
-
-def log_e_values_of_pairs(
-    scores: ArrayLike, is_positive: ArrayLike, null_mean: float, design_effect: float = 1.0, seed: int = 7
-) -> Array:
-    """Log e-values (bets,) against a ROC area of at least 1 - null_mean, from scores (rows,) and labels (rows,), 0 or 1.
-
-    A pair of a positive and a negative row loses 1 if the negative has the higher score and 1/2 if they are equal: its mean is 1 minus the
-    ROC area. Disjoint pairs are independent; the e-value is averaged over 16 pairings with a fixed seed, which keeps its mean at most 1.
-
-    Raises:
-        Undefined: a class has no row.
-    """
-    values, labels = np.asarray(scores, dtype=np.float64), np.asarray(is_positive).astype(bool)
-    positives, negatives = values[labels], values[~labels]
-    pairs = min(len(positives), len(negatives))
-    if not pairs:
-        raise Undefined("there is no labelled row of a class")
-    random = np.random.default_rng(seed)
-    logs = []
-    for _ in range(PAIRINGS):
-        first, second = random.permutation(positives)[:pairs], random.permutation(negatives)[:pairs]
-        losses = (second > first) + (second == first) / 2
-        logs.append(log_e_values_of_losses(losses, null_mean, design_effect))
-    return average_log_e_values(logs)
-
-
-def average_log_e_values(logs: ArrayLike) -> Array:
-    """The logarithm (components,) of the mean of e-values whose logarithms are `logs` (repetitions, components)."""
-    stacked = np.asarray(logs, dtype=np.float64)
-    highest = stacked.max(axis=0)
-    mean: Array = highest + np.log(np.exp(stacked - highest).mean(axis=0))
-    return mean
 
 
 def dispersion_of_losses(losses: ArrayLike) -> float | None:
@@ -74,18 +37,3 @@ def dispersion_of_losses(losses: ArrayLike) -> float | None:
     if within == 0:
         return 1.0 if between == 0 else None
     return between / within
-
-
-BoundedLoss = Callable[[Array, Array], Array]
-
-
-def zero_one_loss(y_true: Array, predicted: Array) -> Array:
-    """1 where the class is wrong, (rows,). Its mean is 1 minus the accuracy."""
-    loss: Array = (y_true != predicted).astype(np.float64)
-    return loss
-
-
-def brier_loss(y_true: Array, probability: Array) -> Array:
-    """(probability - label)² (rows,), in [0, 1], of the second of two classes."""
-    loss: Array = (probability - y_true) ** 2
-    return loss
