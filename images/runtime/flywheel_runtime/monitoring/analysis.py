@@ -15,6 +15,7 @@ from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allow
 from flywheel_runtime.monitoring.statistics.monitored_stream import Stream, drift_stream, observe_window, share_stream
 from flywheel_runtime.monitoring.windows import SortedDocuments, Window
 
+COUNTED_SIGNALS = frozenset({"dataQuality", "featureDrift", "predictionDrift"})  # those of this module
 MIN_REFERENCE_COMPLETENESS = 0.9  # of a window that becomes the reference
 
 ReferenceReader = Callable[[Series, Layout], Reference | None]
@@ -168,7 +169,9 @@ class Analysis:
         last = {each.window.rollup.series.version: each for each in self.results if each.reference is not None}
         tested = {look.stream for each in last.values() for look in each.looks}
         for name in list(self.state.streams):
-            version = name.partition("/")[0]
+            version, signal, *_ = name.split("/")
+            if signal not in COUNTED_SIGNALS:
+                continue  # labels come late, also for versions that are served no more
             if name not in tested and (version in last or version not in self.versions):
                 del self.state.streams[name]
                 if name in self.state.findings:
