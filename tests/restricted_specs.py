@@ -71,6 +71,7 @@ CLAIMS: dict[tuple[str, str], dict[str, Any]] = {
 }
 PLACES: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
     ("Dataset", "spec.placement"): lambda place: {"source": {"s3": HERE}, "placement": place},
+    ("ModelMonitor", "spec.placement"): lambda place: {"inferenceService": "fraud", "placement": place},
     ("ModelVersion", "spec.placement"): lambda place: {**VERSION, "placement": place},
     ("BatchInference", "spec.placement"): lambda place: {**BATCH, "placement": place},
     ("Experiment", "spec.placement"): lambda place: experiment(placement=place),

@@ -56,6 +56,7 @@ _EXPORTS = {
         "Experiment",
         "InferenceService",
         "Model",
+        "ModelMonitor",
         "ModelVersion",
         "TrainingPipeline",
         "TrainingRun",

@@ -17,6 +17,7 @@ from flywheel.core.resource.api import (
     KUEUE,
     LEASE,
     MODEL,
+    MODEL_MONITOR,
     MODEL_VERSION,
     POD,
     Api,
@@ -162,8 +163,8 @@ def reader_proxy_rules() -> tuple[Rule, ...]:
 
 
 def data_reader_rules() -> tuple[Rule, ...]:
-    """Returns what reading rows, logged predictions and the bytes of models takes: a verb that no other role has."""
-    plurals = _plurals((BATCH_INFERENCE, DATASET, INFERENCE_SERVICE, MODEL_VERSION))
+    """Returns what reading rows, logged predictions, reports of monitors and the bytes of models takes: a verb that no other role has."""
+    plurals = _plurals((BATCH_INFERENCE, DATASET, INFERENCE_SERVICE, MODEL_MONITOR, MODEL_VERSION))
     return (Rule("reading data through the reader", GROUP, plurals, (READ_DATA,)),)
 
 

@@ -89,7 +89,7 @@ FIVE: dict[str, Any] = {"percent": 5, "duration": "2m"}
         ),
         pytest.param(
             {"model": "fraud", "logging": {"columns": [{"name": "age", "action": "Bucket", "width": "0.0"}]}, **OPEN},
-            "width must be above 0",
+            "width must be a number above 0",
             id="a bucket of no width",
         ),
         pytest.param(

@@ -15,6 +15,7 @@ from arro3.io import write_parquet
 from tests.reader.seeds import Seeds
 
 EXPERIMENT, RUN, PIPELINE, DATASET, VERSION, SERVICE = "delay", "nightly-1", "nightly", "flights", "delay-1", "delays"
+MONITOR = "delay-drift"
 DATASET_VERSION = "flights-0123abcd"
 TRIAL, STEP = "uid-delay.trial-1", "uid-nightly.fit"
 GONE_RUN, EVALUATION = "nightly-0", "uid-gone.evaluate"  # a run that was deleted, and the record of its step
@@ -59,6 +60,8 @@ ROUTES = (
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/evaluation.json", ("get", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/model.onnx", ("read-data", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/golden.json", ("read-data", "modelversions", VERSION)),
+    Route("/modelmonitors/{name}/report", f"/modelmonitors/{MONITOR}/report", ("read-data", "modelmonitors", MONITOR)),
+    Route("/modelmonitors/{name}/report", f"/modelmonitors/{MONITOR}/report?format=json", ("read-data", "modelmonitors", MONITOR)),
     Route(f"{_TEMPLATE}/profile", f"{_VERSIONS}/profile", ("get", "datasets", DATASET)),
     Route(f"{_TEMPLATE}/report", f"{_VERSIONS}/report", ("get", "datasets", DATASET)),
     Route(f"{_TEMPLATE}/rows", f"{_VERSIONS}/rows", READ_DATASET),
@@ -129,7 +132,8 @@ def seed_store(seeds: Seeds) -> dict[str, str]:
     gone["outputs"]["evaluation"] = {"digest": report_files}
     seeds.records([trial, step, gone])
     seeds.put("predictions/delays/rows/dt=2026-11-01/hour=11/pod=a/a-0-0.parquet", rows)
-    return {"model": model, "evaluation": report_files}
+    monitored = seeds.artifact({"report.json": secret, "report.html": secret})
+    return {"model": model, "evaluation": report_files, "monitored": monitored}
 
 
 def objects(digests: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
@@ -150,4 +154,11 @@ def objects(digests: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
         "spec": {"pipeline": PIPELINE},
         "status": {"steps": steps, "result": "Succeeded"},
     }
-    return [("modelversions", version), ("trainingruns", run)]
+    monitor = {
+        **head,
+        "kind": "ModelMonitor",
+        "metadata": {"name": MONITOR},
+        "spec": {"inferenceService": SERVICE},
+        "status": {"report": {"digest": digests["monitored"]}},
+    }
+    return [("modelversions", version), ("trainingruns", run), ("modelmonitors", monitor)]

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from flywheel_reader.call import Call, Services
 from flywheel_reader.endpoint import Endpoint, parse_query
-from flywheel_reader.endpoints import datasets, model_versions, predictions
+from flywheel_reader.endpoints import datasets, model_monitors, model_versions, predictions
 from flywheel_reader.endpoints.tracking import logs, training_runs, trial_outputs, trials
 from flywheel_reader.errors import BadRequest, NotFound, ReaderError
 from flywheel_reader.metrics import Metrics
@@ -27,6 +27,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *logs.ENDPOINTS,
     *trial_outputs.ENDPOINTS,
     *model_versions.ENDPOINTS,
+    *model_monitors.ENDPOINTS,
     *datasets.ENDPOINTS,
     *training_runs.ENDPOINTS,
     *predictions.ENDPOINTS,

@@ -17,6 +17,7 @@ SHORT_NAMES = {
     "fwmodel": api.MODEL,
     "fwsvc": api.INFERENCE_SERVICE,
     "fwbatch": api.BATCH_INFERENCE,
+    "fwmon": api.MODEL_MONITOR,
 }
 APIS = tuple(SHORT_NAMES.values())
 _BY_WORD = {word: each for short, each in SHORT_NAMES.items() for word in (short, each.kind.lower(), each.plural)}
@@ -30,6 +31,7 @@ _BY_WORD |= {
     }.items()
     for ending in ("", "s")
 }
+_BY_WORD |= {"monitor": api.MODEL_MONITOR, "monitors": api.MODEL_MONITOR}
 _BY_WORD |= {"batch": api.BATCH_INFERENCE, "batches": api.BATCH_INFERENCE}
 
 

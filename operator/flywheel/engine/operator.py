@@ -107,6 +107,7 @@ class Operator:
         self._workers = Workers(self._reconciler)
         self._health.longest_running_seconds = self._workers.longest_running_seconds
         metrics.leading.labels(name=LEASE_NAME).set_function(lambda: float(self._leader.leading))
+        metrics.resource_gauges.read_from(kinds, self._store.objects)
         for api in (*self._kind_apis, *self._child_apis):
             metrics.store_objects.labels(kind=api.kind).set_function(partial(self._store.count, api))
 

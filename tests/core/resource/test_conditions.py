@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flywheel.core.resource.conditions import MAX_MESSAGE_LENGTH, updated_conditions
-from flywheel.core.resource.plan import Plan
+from flywheel.core.resource.plan import KindCondition, Plan
 from flywheel.core.resource.schema import Condition, Status
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -82,3 +82,25 @@ def test_a_condition_has_the_generation_that_was_observed() -> None:
 
 def test_a_long_message_is_cut() -> None:
     assert len(today(replace(READY, message="a" * 5000))["Ready"].message) == MAX_MESSAGE_LENGTH
+
+
+DRIFTS = KindCondition("NoDrift", False, "Drifted", "distance drifts")
+
+
+def test_a_kind_s_own_conditions_follow_the_common_ones() -> None:
+    found = today(replace(READY, conditions=(DRIFTS,)))
+
+    assert [*found][-1] == "NoDrift"
+    assert (found["NoDrift"].status, found["NoDrift"].reason, found["NoDrift"].message) == (
+        "False",
+        "Drifted",
+        "distance drifts",
+    )
+
+
+def test_a_plan_that_does_not_speak_of_them_leaves_them_as_they_are() -> None:
+    first = tuple(today(replace(READY, conditions=(DRIFTS,))).values())
+    later = NOON + timedelta(hours=1)
+
+    assert today(WAITING, first, later)["NoDrift"] == first[-1]
+    assert "NoDrift" not in today(replace(WAITING, conditions=()), first, later)

@@ -28,12 +28,14 @@ def select_files(files: Mapping[str, File], names: Iterable[str]) -> dict[str, F
     return {path: file for path, file in files.items() if path in wanted}
 
 
-async def file_response(call: Call, file: File, media_type: str = OCTETS) -> Response:
-    """The bytes of a file, with its SHA-256 as ETag; never shown by a browser as a page of the reader."""
+async def file_response(
+    call: Call, file: File, media_type: str = OCTETS, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The bytes of a file, with its SHA-256 as ETag; never shown by a browser as a page of the reader. `headers` replace the usual ones."""
     artifacts = call.store().artifacts
 
     def open_stream(start: int, end: int) -> AsyncIterator[bytes]:
         return artifacts.stream(file, start, end)
 
-    further = {"Content-Disposition": "attachment"} if media_type == OCTETS else {}
+    further = {"Content-Disposition": "attachment"} if media_type == OCTETS else headers
     return await bytes_response(call.headers, file.size, f'"{file.sha256}"', media_type, open_stream, further)

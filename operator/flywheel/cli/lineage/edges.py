@@ -160,6 +160,13 @@ def service_edges(service: Manifest) -> Found:
         yield from _caused_by("ModelVersion", tries, here, how="tries it")
 
 
+def monitor_edges(monitor: Manifest) -> Found:
+    """Yields the service that it monitors."""
+    here = Node("ModelMonitor", monitor["metadata"]["name"], detail=str(get_field(monitor, "status", "summary") or ""))
+    yield here
+    yield from _caused_by("InferenceService", get_field(monitor, "spec", "inferenceService"), here, how="monitors it")
+
+
 def batch_edges(batch: Manifest) -> Found:
     """Yields the versions that its runs scored with."""
     here = Node("BatchInference", batch["metadata"]["name"])

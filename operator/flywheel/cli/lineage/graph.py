@@ -21,6 +21,7 @@ EDGES_BY_KIND = {
     api.MODEL: edges.model_edges,
     api.INFERENCE_SERVICE: edges.service_edges,
     api.BATCH_INFERENCE: edges.batch_edges,
+    api.MODEL_MONITOR: edges.monitor_edges,
 }
 
 

@@ -149,6 +149,8 @@ def _parent(key: Key, objects: Objects) -> Key | None:
             return _first_key(api.MODEL.kind, model) or _first_key(
                 api.MODEL_VERSION.kind, get_field(manifest, "spec", "version")
             )
+        case api.MODEL_MONITOR.kind:
+            return _first_key(api.INFERENCE_SERVICE.kind, get_field(manifest, "spec", "inferenceService"))
         case api.TRAINING_RUN.kind:
             return _first_key(api.TRAINING_PIPELINE.kind, get_field(manifest, "spec", "pipeline"))
         case api.EXPERIMENT.kind:

@@ -26,7 +26,7 @@ API_BY_KIND = {
     each.kind: each
     for each in (
         api.DATASET, api.EXPERIMENT, api.TRAINING_PIPELINE, api.TRAINING_RUN,
-        api.MODEL_VERSION, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE,
+        api.MODEL_VERSION, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE, api.MODEL_MONITOR,
     )
 }  # fmt: skip
 
@@ -91,6 +91,10 @@ def has_ended(manifest: Manifest) -> bool:
 def _service(service: Manifest, _objects: Objects) -> Iterator[Key]:
     yield from key_for(api.MODEL_VERSION, get_field(service, "spec", "version"))
     yield from key_for(api.MODEL, get_field(service, "spec", "model"))
+
+
+def _monitor(monitor: Manifest, _objects: Objects) -> Iterator[Key]:
+    yield from key_for(api.INFERENCE_SERVICE, get_field(monitor, "spec", "inferenceService"))
 
 
 def _model(model: Manifest, objects: Objects) -> Iterator[Key]:
@@ -166,4 +170,5 @@ _UPSTREAM: dict[str, Callable[[Manifest, Objects], Iterator[Key]]] = {
     api.MODEL.kind: _model,
     api.INFERENCE_SERVICE.kind: _service,
     api.BATCH_INFERENCE.kind: _service,
+    api.MODEL_MONITOR.kind: _monitor,
 }

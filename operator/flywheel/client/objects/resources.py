@@ -20,6 +20,7 @@ from flywheel.kinds.dataset.schema.spec import DatasetSpec
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
 from flywheel.kinds.inferenceservice.schema.spec import InferenceServiceSpec
 from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.trainingpipeline.schema.spec import TrainingPipelineSpec
 from flywheel.kinds.trainingrun.schema.spec import TrainingRunSpec
@@ -102,6 +103,12 @@ class Model(TypedObject[ModelSpec]):
     """A Model: a name whose champion is chosen among its versions."""
 
     api, spec_type = apis.MODEL, ModelSpec
+
+
+class ModelMonitor(TypedObject[ModelMonitorSpec]):
+    """A ModelMonitor: whether traffic is still what the model was trained for."""
+
+    api, spec_type = apis.MODEL_MONITOR, ModelMonitorSpec
 
 
 class ModelVersion(TypedObject[ModelVersionSpec]):

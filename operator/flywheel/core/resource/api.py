@@ -72,6 +72,7 @@ INFERENCE_SERVICE = flywheel_api("InferenceService", "inferenceservices")
 BATCH_INFERENCE = flywheel_api("BatchInference", "batchinferences")
 TRAINING_PIPELINE = flywheel_api("TrainingPipeline", "trainingpipelines")
 TRAINING_RUN = flywheel_api("TrainingRun", "trainingruns")
+MODEL_MONITOR = flywheel_api("ModelMonitor", "modelmonitors")
 
 
 @dataclass(frozen=True, order=True)

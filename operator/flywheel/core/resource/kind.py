@@ -92,6 +92,19 @@ class HealthByReason:
     degraded: tuple[str, ...] = ()
 
 
+Sample = tuple[tuple[str, ...], float]  # values of a gauge's labels, and its value
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A gauge of each resource of a kind, which `read` takes from its status. `labels` are those beside the resource's own."""
+
+    name: str
+    description: str
+    labels: tuple[str, ...]
+    read: Callable[[Any], Iterable[Sample]]
+
+
 @dataclass(frozen=True)
 class Kind(Generic[S, T, F]):
     """All that the engine knows of a kind.
@@ -102,7 +115,7 @@ class Kind(Generic[S, T, F]):
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
     `normal_reasons` are the reasons of Ready that report progress, success or a user's wish; every other one is a failure, whose event is a
     Warning. `health` has those for which GitOps tools show another health than the conditions say.
-    `preview` returns all children that a resource will have over its life, with placeholders for what is not known yet, for
+    `gauges` are exported for each resource. `preview` returns all children that a resource will have over its life, with placeholders for what is not known yet, for
     `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where there can be none.
     """
 
@@ -123,6 +136,7 @@ class Kind(Generic[S, T, F]):
     scale: Mapping[str, str] | None = None
     normal_reasons: frozenset[str] = frozenset()
     health: HealthByReason = HealthByReason()
+    gauges: tuple[Gauge, ...] = ()
     preview: Callable[[Resource[S, T], Settings], Iterable[Child]] | None = None
 
     @property

@@ -76,6 +76,16 @@ class Event:
     action: str = "Reconcile"
 
 
+@dataclass(frozen=True)
+class KindCondition:
+    """A condition that only one kind has, such as NoDrift. `status`: True, False, or None where it is not known."""
+
+    type: str
+    status: bool | None
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlanBasics:
     """What a rule decides for a whole plan. `ready`: True, False, or None where it is not yet known.
@@ -107,9 +117,11 @@ class Plan(PlanBasics):
     `completed_ticks` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
     sets to Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
     `status`: the kind's own fields; the engine sets conditions, summary and observedGeneration from the plan.
+    `conditions`: all conditions that only this kind has. None leaves those that the resource has as they are.
     """
 
     status: Status
+    conditions: tuple[KindCondition, ...] | None = None
     children: tuple[Child | ExistingChild, ...] | None = None
     patches: tuple[Patch, ...] = ()
     completed_ticks: tuple[str, ...] = ()
@@ -150,6 +162,7 @@ class Decision(PlanBasics):
         children: tuple[Child | ExistingChild, ...] | None = (),
         patches: tuple[Patch, ...] = (),
         completed_ticks: tuple[str, ...] = (),
+        conditions: tuple[KindCondition, ...] | None = None,
     ) -> Plan:
         """Returns the Plan: this decision, and what the kind adds to it.
 
@@ -167,4 +180,5 @@ class Decision(PlanBasics):
             children=None if children is None else (*self.children, *children),
             patches=patches,
             completed_ticks=completed_ticks,
+            conditions=conditions,
         )

@@ -126,6 +126,10 @@ class Store:
         with self._lock:
             return tuple(reference for reference in self._entries if reference.api == api)
 
+    def objects(self, api: Api) -> tuple[dict[str, Any], ...]:
+        """Returns the objects of a type, by namespace and name."""
+        return self._all(lambda: [each for each in self._entries if each.api == api])
+
     def count(self, api: Api | None = None) -> int:
         """Returns how many objects of that type, or of all types, are stored."""
         return len(self._entries) if api is None else self._counts[api]

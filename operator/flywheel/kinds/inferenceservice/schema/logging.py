@@ -32,7 +32,12 @@ class LoggedColumn(Schema):
     width: Number | None = Field(
         None,
         description="The width of a bucket, in the column's unit.",
-        json_schema_extra=validations(rule("self.matches('^[0-9]*[.]?[0-9]*[1-9]')", "width must be above 0")),
+        json_schema_extra=validations(
+            rule(
+                f"self.matches(r'{Number.pattern}') && double(self) > 0.0",
+                "width must be a number above 0, such as '5' or '0.5'",
+            )
+        ),
     )
 
 

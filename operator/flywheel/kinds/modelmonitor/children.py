@@ -1,0 +1,96 @@
+"""The children of a ModelMonitor: a Job for each run. The CronJob of its schedule is core's."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flywheel.core.pods.bounds import bound_time
+from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.step_config import MonitorConfig
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.schema import Resources
+from flywheel.core.resource.values import Digest
+from flywheel.core.settings import Settings
+from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
+from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
+
+ModelMonitor = Resource[ModelMonitorSpec, ModelMonitorStatus]
+
+MONITOR = "monitor"
+RUN_ANNOTATION = (
+    "flywheel.ml/monitor-run"  # the run as its Job was made, so that a lost status can be made again from it
+)
+REQUEST_ANNOTATION = "flywheel.ml/run-requested"
+DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
+VERSION_FILES = ("baseline.json", "evaluation.json", "golden.json", "signature.json")
+HOUR = timedelta(hours=1)
+# Documents that reach the store after their window was tested are still merged for so long.
+LATENESS = HOUR
+OUTPUTS = ("report", "state")
+
+
+def monitor_job(monitor: ModelMonitor, run: Run, versions: dict[str, Digest], settings: Settings) -> Child:
+    """The Job of one run. `versions` are those whose traffic it compares, with their artifacts."""
+    spec, state = monitor.spec, monitor.status.state
+    inputs = [Input("counts", folder={"path": f"predictions/{spec.inference_service}/counts/", "parts": hours(run)})]
+    if state is not None:
+        inputs.append(Input("state", artifact=str(state.digest), optional=True))
+    for name, digest in sorted(versions.items()):
+        inputs.append(Input(f"version-{name}", artifact=str(digest), files=VERSION_FILES, optional=True))
+    recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
+    step = Step(
+        name=MONITOR,
+        attempt=run.number,
+        image=settings.runtime_image,
+        command=("python3", "-m", "flywheel_runtime", MONITOR),
+        params=monitor_params(monitor, run, versions),
+        inputs=tuple(inputs),
+        outputs=OUTPUTS,
+        timeout=bound_time(spec.timeout, settings.check_timeout),
+        resources=spec.resources.or_default(DEFAULT_RESOURCES),
+        placement=spec.placement,
+        annotations={RUN_ANNOTATION: recorded},
+    )
+    return step_job(monitor, step, settings)
+
+
+def hours(run: Run) -> list[str]:
+    """The folders of the hours that the windows of a run touch, and of those before, whose documents may have come late."""
+    first = run.from_ - LATENESS
+    return [f"{hour:dt=%Y-%m-%d/hour=%H/}" for hour in _hours(first.astimezone(UTC), run.until.astimezone(UTC))]
+
+
+def _hours(first: datetime, end: datetime) -> Iterator[datetime]:
+    hour = first.replace(minute=0, second=0, microsecond=0)
+    while hour < end:
+        yield hour
+        hour += HOUR
+
+
+def monitor_params(monitor: ModelMonitor, run: Run, versions: dict[str, Digest]) -> dict[str, Any]:
+    """`params.json` of the step monitor (images/README.md)."""
+    spec = monitor.spec
+    drifts = {"featureDrift": spec.feature_drift, "predictionDrift": spec.prediction_drift}
+    config = {
+        "service": str(spec.inference_service),
+        "namespace": monitor.namespace,
+        "from": _stamp(run.from_),
+        "until": _stamp(run.until),
+        "windowSeconds": spec.window.seconds,
+        "minRows": spec.min_rows,
+        "skipped": run.skipped or 0,
+        "falseAlarms": {"count": spec.false_alarms.count, "perSeconds": spec.false_alarms.per.seconds},
+        "signals": {
+            "dataQuality": {"maxShare": str(spec.data_quality.max_share)},
+            **{name: {"psi": str(drift.psi)} for name, drift in drifts.items() if not drift.disabled},
+        },
+        "versions": [{"name": name, "digest": str(digest)} for name, digest in sorted(versions.items())],
+    }
+    return MonitorConfig.model_validate(config).document()
+
+
+def _stamp(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

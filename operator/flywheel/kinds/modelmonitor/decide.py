@@ -1,0 +1,212 @@
+"""What a ModelMonitor needs next.
+
+Ready says: the monitor works, whatever it finds. What it finds are the conditions of the signals: True and False need evidence, and
+everything else is Unknown, also while runs fail or are suspended.
+"""
+
+from datetime import timedelta
+
+from flywheel.core.pods import cron_job
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
+from flywheel.core.resource.api import JOB
+from flywheel.core.resource.plan import Child, Decision, Event, ExistingChild, KindCondition, Plan
+from flywheel.kinds.modelmonitor import children, messages
+from flywheel.kinds.modelmonitor.children import ModelMonitor
+from flywheel.kinds.modelmonitor.observe import Seen
+from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served
+from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, NO_DRIFT
+
+MAX_QUIET_RETRIES = 5  # with the pauses of `backoff`, five minutes
+SIGNALS = {"dataQuality": DATA_HEALTHY, "drift": NO_DRIFT}  # names of a run's facts, and the conditions
+
+
+def decide(monitor: ModelMonitor, seen: Seen) -> Plan:
+    """The plan for what is seen."""
+    progress = advance(monitor, seen)
+    decision = (
+        run_is_refused(progress)
+        or run_runs(monitor, seen, progress)
+        or run_is_retried(monitor, seen, progress)
+        or monitor_is_suspended(monitor, progress)
+        or service_is_missing(monitor, seen, progress)
+        or run_failed(monitor, progress)
+        or first_tick_is_awaited(monitor, seen, progress)
+        or windows_are_tested(monitor, seen, progress)
+    )
+    conditions = _conditions(monitor, progress, decision)
+    return decision.extend(events=_alarms(monitor, conditions)).plan(
+        status=progress.status,
+        summary=messages.summary(progress.status, decision.reason),
+        children=cron_job.cron_jobs(monitor, monitor.spec.schedule, suspend=monitor.spec.suspend),
+        completed_ticks=_completed_ticks(seen, progress),
+        conditions=conditions,
+    )
+
+
+def run_is_refused(progress: Progress) -> Decision | None:
+    """A run is due, and its spec is forbidden."""
+    if progress.refusal is None:
+        return None
+    return Decision(
+        ready=False,
+        reason=progress.refusal.reason,
+        message=progress.refusal.message,
+        children=_existing_job(progress),
+        stalled=True,
+    )
+
+
+def run_runs(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision | None:
+    """A run starts now, or its Job has not ended. A monitor that works stays Ready meanwhile."""
+    run = progress.run
+    if run is None or run.result != "Running":
+        return None
+    works = _works(progress)
+    if progress.job is not None:
+        job: Child | ExistingChild = ExistingChild(JOB, progress.job.name)
+    else:
+        versions = dict(seen.service.versions) if seen.service else {}
+        job = children.monitor_job(monitor, run, versions, seen.settings)
+    diagnosis = progress.job.diagnosis if progress.job else None
+    reason, message = "Running", messages.run_runs(monitor, run, job.name)
+    if diagnosis is not None:
+        reason, message = diagnosis.reason, diagnosis.message
+    elif works:
+        reason, message = _finding(monitor, progress)
+    return Decision(ready=works, reason=reason, message=message, children=(job,), requeue_after=PENDING_CHECK_INTERVAL)
+
+
+def run_is_retried(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision | None:
+    """Infrastructure broke. The next run has the same windows, and those that have ended since."""
+    run = progress.run
+    if run is None or run.result != "Retrying" or monitor.spec.suspend or not is_served(seen):
+        return None
+    again, works = run.not_before or seen.now, _works(progress)
+    stands = "What the last run found stands. " if works else ""
+    return Decision(
+        ready=works,
+        reason=run.reason or "Retrying",
+        message=f"{stands}{run.message} Trying again at {again:%H:%M:%S} UTC (run {run.number + 1}).",
+        children=_existing_job(progress),
+        requeue_after=max(again - seen.now, REQUEUE_NOW),
+    )
+
+
+def monitor_is_suspended(monitor: ModelMonitor, progress: Progress) -> Decision | None:
+    """No run starts."""
+    if not monitor.spec.suspend:
+        return None
+    return Decision(
+        ready=False,
+        reason="Suspended",
+        message=f"ModelMonitor '{monitor.name}' is suspended; set spec.suspend to false to go on.",
+        children=_existing_job(progress),
+        progressing=False,
+    )
+
+
+def service_is_missing(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision | None:
+    """There is no service, or it counts no traffic."""
+    if is_served(seen):
+        return None
+    service = seen.service
+    return Decision(
+        ready=False,
+        reason="ServiceNotFound" if service is None else "TrafficNotCounted",
+        message=messages.service_is_missing(monitor)
+        if service is None
+        else messages.traffic_is_not_counted(monitor, service),
+        children=_existing_job(progress),
+    )
+
+
+def run_failed(monitor: ModelMonitor, progress: Progress) -> Decision | None:
+    """Its Job stays, so that its logs can be read, until the next run starts."""
+    run = progress.run
+    if run is None or run.result != "Failed":
+        return None
+    return Decision(
+        ready=False,
+        reason=run.reason or "RunFailed",
+        message=messages.run_failed(monitor, run),
+        children=_existing_job(progress),
+    )
+
+
+def first_tick_is_awaited(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision | None:
+    """No window was tested yet."""
+    if progress.status.processed_until is not None:
+        return None
+    return Decision(
+        ready=True, reason="Scheduled", message=messages.tick_is_awaited(monitor), requeue_after=_wait(seen, progress)
+    )
+
+
+def windows_are_tested(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision:
+    """The last run succeeded. Its Job may go once status says what it found."""
+    reason, message = _finding(monitor, progress)
+    return Decision(
+        ready=True,
+        reason=reason,
+        message=message,
+        children=_existing_job(progress) if progress.just_ended else (),
+        requeue_after=REQUEUE_NOW if progress.just_ended else _wait(seen, progress),
+    )
+
+
+def _works(progress: Progress) -> bool:
+    """Whether what the last run found stands, while the next one runs or is retried."""
+    run = progress.run
+    return progress.status.processed_until is not None and (run is None or run.retries <= MAX_QUIET_RETRIES)
+
+
+def _finding(monitor: ModelMonitor, progress: Progress) -> tuple[str, str]:
+    status = progress.status
+    if status.window is None or not status.window.requests:
+        return "WaitingForTraffic", messages.no_traffic(monitor, status)
+    return "Monitoring", messages.windows_are_tested(status)
+
+
+def _conditions(monitor: ModelMonitor, progress: Progress, decision: Decision) -> tuple[KindCondition, ...] | None:
+    """Those of the signals that are asked for. Those of the last run stay until another has succeeded, or cannot start."""
+    spec = monitor.spec
+    tests_drift = not (spec.feature_drift.disabled and spec.prediction_drift.disabled)
+    asked = (DATA_HEALTHY, *((NO_DRIFT,) if tests_drift else ()))
+    known = {each.type for each in monitor.status.conditions}
+    if progress.signals is None:
+        if decision.ready and known.issuperset(asked):
+            return None
+        why = messages.not_tested(progress.status, decision.message)
+        return tuple(KindCondition(type_, None, decision.reason, why) for type_ in asked)
+    found = {SIGNALS[each.name]: each for each in progress.signals if each.name in SIGNALS}
+    missing = "The last run said nothing of it; see its report."
+    return tuple(
+        KindCondition(type_, found[type_].holds, found[type_].reason, found[type_].message)
+        if type_ in found
+        else KindCondition(type_, None, "NotReported", missing)
+        for type_ in asked
+    )
+
+
+def _alarms(monitor: ModelMonitor, conditions: tuple[KindCondition, ...] | None) -> tuple[Event, ...]:
+    """An event for each condition that becomes False."""
+    before = {each.type: each.status for each in monitor.status.conditions}
+    return tuple(
+        Event(each.reason, f"{each.type} is False: {each.message}", "Warning", "Monitor")
+        for each in conditions or ()
+        if each.status is False and before.get(each.type) != "False"
+    )
+
+
+def _existing_job(progress: Progress) -> tuple[ExistingChild, ...]:
+    return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
+
+
+def _wait(seen: Seen, progress: Progress) -> timedelta | None:
+    """How long until the window has ended for which a requested run waits."""
+    return max(progress.due_at - seen.now, REQUEUE_NOW) if progress.due_at is not None else None
+
+
+def _completed_ticks(seen: Seen, progress: Progress) -> tuple[str, ...]:
+    answered = progress.answered_tick
+    return tuple(tick.name for tick in seen.ticks if answered is not None and tick.created <= answered)

@@ -1,0 +1,121 @@
+"""What a run found, from the facts of its Job to the status. A fact that cannot be read is left out, since the report has it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pod_status import to_sentence
+from flywheel.core.resource import names
+from flywheel.core.resource.values import Digest, number_text
+from flywheel.kinds.modelmonitor.schema.status import (
+    MAX_FEATURES,
+    MAX_FINDINGS,
+    MAX_VERSIONS,
+    Budget,
+    FeatureDrift,
+    Finding,
+    ModelMonitorStatus,
+    MonitoredVersion,
+    Run,
+    StoredReport,
+    StoredState,
+    WindowCounts,
+)
+
+REASON = re.compile("[A-Z][A-Za-z0-9]{0,62}")
+DEFAULT_REASONS = {True: "WithinThreshold", False: "ThresholdExceeded", None: "NotEnoughData"}
+DIGITS = 4  # of numbers in the status
+
+
+@dataclass(frozen=True)
+class SignalResult:
+    """What a run says of a signal. `holds`: True, False, or None where nothing can be concluded."""
+
+    name: str
+    holds: bool | None
+    reason: str
+    message: str
+
+
+def with_result(
+    status: ModelMonitorStatus, run: Run, outcome: Outcome, versions: Mapping[str, Digest]
+) -> ModelMonitorStatus:
+    """The status after a run that succeeded."""
+    facts = outcome.facts
+    counts = {
+        "from": run.from_,
+        "until": run.until,
+        "rows": int(facts.get("rows") or 0),
+        "requests": int(facts.get("requests") or 0),
+        "completeness": _number(facts.get("completeness")),
+    }
+    rows = {str(name): int(count or 0) for name, count in _mapping(facts.get("versions")).items()}
+    known = {each.version: each.digest for each in status.versions} | dict(versions)
+    seen = [MonitoredVersion(version=name[:253], digest=known.get(name), rows=count) for name, count in rows.items()]
+    changes: dict[str, Any] = {
+        "processed_until": run.until,
+        "window": WindowCounts.model_validate(counts),
+        "versions": tuple(sorted(seen, key=lambda each: -each.rows)[:MAX_VERSIONS]),
+        "findings": tuple({each.name: each for each in _findings(facts)}.values())[:MAX_FINDINGS],
+        "features": tuple(_features(facts))[:MAX_FEATURES],
+        "budget": _budget(facts) or status.budget,
+        "report": StoredReport(digest=Digest.parse(outcome.outputs["report"])),
+        "state": StoredState(digest=Digest.parse(outcome.outputs["state"])),
+        "skipped_windows": ((status.skipped_windows or 0) + (run.skipped or 0)) or None,
+    }
+    return status.model_copy(update=changes)
+
+
+def signal_results(facts: Mapping[str, Any]) -> Iterator[SignalResult]:
+    """The results of the signals that a run reports."""
+    for name, result in sorted(_mapping(facts.get("signals")).items()):
+        given = _mapping(result)
+        holds = {"True": True, "False": False}.get(str(given.get("state")))
+        reason = str(given.get("reason") or DEFAULT_REASONS[holds])
+        if REASON.fullmatch(reason):
+            yield SignalResult(str(name), holds, reason, to_sentence(str(given.get("message") or "")))
+
+
+def _findings(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    for found in facts.get("findings") or ():
+        given = _mapping(found)
+        parts = [str(given[key]) for key in ("signal", "version", "subject") if given.get(key)]
+        numbers = {key: _number(given.get(key)) for key in ("effect", "threshold", "evidence", "share")}
+        texts = {key: given.get(key) for key in ("signal", "subject", "version", "since")}
+        message = str(given["message"])[:512] if given.get("message") else None
+        try:
+            name = names.truncate("/".join(parts), 253)
+            yield Finding.model_validate({"name": name, **texts, **numbers, "message": message})
+        except ValidationError:
+            continue
+
+
+def _features(facts: Mapping[str, Any]) -> Iterator[FeatureDrift]:
+    for pair in facts.get("features") or ():
+        value = _number(pair[1]) if isinstance(pair, list) and len(pair) == 2 else None
+        if value is not None:
+            yield FeatureDrift(name=str(pair[0])[:253], psi=value)
+
+
+def _budget(facts: Mapping[str, Any]) -> Budget | None:
+    given = _mapping(facts.get("budget"))
+    document = {"alarms": given.get("alarms"), "since": given.get("since"), "left": _number(given.get("left"))}
+    try:
+        return Budget.model_validate(document)
+    except ValidationError:
+        return None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any) -> str | None:
+    """A number as text, with the digits that a reader wants."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return number_text(float(f"{value:.{DIGITS}g}"))

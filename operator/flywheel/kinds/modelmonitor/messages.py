@@ -1,0 +1,131 @@
+"""The messages of a ModelMonitor's conditions, and its summary."""
+
+from datetime import datetime
+
+from flywheel.core.diagnosis.internal_error import last_failure
+from flywheel.kinds.modelmonitor.children import REQUEST_ANNOTATION, ModelMonitor
+from flywheel.kinds.modelmonitor.observe import Service
+from flywheel.kinds.modelmonitor.schema.status import Finding, ModelMonitorStatus, Run
+
+MAX_NAMED_FINDINGS = 3
+
+
+def run_runs(monitor: ModelMonitor, run: Run, job: str) -> str:
+    """The first run, or one after a failure."""
+    compares = (
+        f"Job '{job}' compares the traffic of InferenceService '{monitor.spec.inference_service}' "
+        f"from {_time(run.from_)} to {_time(run.until)} UTC with the reference."
+    )
+    return compares + last_failure(run.retries, run.reason, run.message)
+
+
+def service_is_missing(monitor: ModelMonitor) -> str:
+    """There is nothing to monitor."""
+    name = monitor.spec.inference_service
+    return (
+        f"InferenceService '{name}' does not exist in namespace '{monitor.namespace}'; "
+        "create it or correct spec.inferenceService."
+    )
+
+
+def traffic_is_not_counted(monitor: ModelMonitor, service: Service) -> str:
+    """The servers count no requests."""
+    name = monitor.spec.inference_service
+    if not service.runs_own_server:
+        return (
+            f"The servers of InferenceService '{name}' are those of spec.runtime, which count no requests, so there is "
+            "nothing to compare; serve the model with Flywheel's own server."
+        )
+    return (
+        f"InferenceService '{name}' has no spec.logging, so its servers count no requests; "
+        "set spec.logging: {} there, or with sample: 0% where no rows may be stored."
+    )
+
+
+def tick_is_awaited(monitor: ModelMonitor) -> str:
+    """No run has started yet."""
+    schedule = monitor.spec.schedule
+    return (
+        f"The first run comes at the next tick of '{schedule.cron}' ({schedule.time_zone}); {request_a_run(monitor)}."
+    )
+
+
+def request_a_run(monitor: ModelMonitor) -> str:
+    """How to have a run at once."""
+    return (
+        "request one earlier with "
+        f"'kubectl annotate fwmon {monitor.name} -n {monitor.namespace} --overwrite {REQUEST_ANNOTATION}=\"$(date)\"'"
+    )
+
+
+def run_failed(monitor: ModelMonitor, run: Run) -> str:
+    """Why, and what comes next."""
+    schedule = monitor.spec.schedule
+    return f"{run.message} The next run comes at the next tick of '{schedule.cron}' ({schedule.time_zone})."
+
+
+def windows_are_tested(status: ModelMonitorStatus) -> str:
+    """What the last run found, and from what."""
+    window = status.window
+    if window is None:
+        return "The windows are tested."
+    complete = f", {float(window.completeness):.1%} of those served" if window.completeness else ""
+    traffic = f"{window.rows:,} rows of {window.requests:,} requests{complete}"
+    skipped = (
+        f" {status.skipped_windows:,} windows were never tested, since the monitor did not run for more than a week."
+        if status.skipped_windows
+        else ""
+    )
+    return f"Traffic until {_time(window.until)} UTC is tested ({traffic}). {_findings(status)}{skipped}"
+
+
+def no_traffic(monitor: ModelMonitor, status: ModelMonitorStatus) -> str:
+    """The last run had nothing to test."""
+    until = f" until {_time(status.processed_until)} UTC" if status.processed_until else ""
+    return (
+        f"No request of InferenceService '{monitor.spec.inference_service}' was counted in the windows{until}; "
+        "if it has traffic, see the log of container log-sink of its servers."
+    )
+
+
+def not_tested(status: ModelMonitorStatus, why: str) -> str:
+    """Why a condition of a signal is Unknown."""
+    since = f"Not tested since {_time(status.processed_until)} UTC: " if status.processed_until else "Not tested yet: "
+    return f"{since}{why}"
+
+
+def summary(status: ModelMonitorStatus, reason: str) -> str:
+    """`drift of distance (psi 0.42), 1 more; 12,000 rows until 2026-01-31 18:00`."""
+    window = status.window
+    if window is None:
+        return "no window tested yet" if reason in ("Scheduled", "Running") else f"no window tested yet: {reason}"
+    traffic = f"{window.rows:,} rows until {_time(window.until)}"
+    if not status.findings:
+        return f"no finding; {traffic}"
+    first, more = status.findings[0], len(status.findings) - 1
+    others = f", {more} more" if more else ""
+    effect = f" ({first.effect})" if first.effect else ""
+    return f"{first.signal} of {first.subject[:60]}{effect}{others}; {traffic}"
+
+
+def describe_finding(finding: Finding) -> str:
+    """The finding as a sentence: the run's own, else one from its numbers."""
+    if finding.message:
+        return finding.message
+    size = f" is {finding.effect}" if finding.effect else " is beyond the threshold"
+    limit = f" (threshold {finding.threshold})" if finding.threshold else ""
+    since = f" since {_time(finding.since)} UTC" if finding.since else ""
+    version = f" of version {finding.version}" if finding.version else ""
+    return f"{finding.signal} of '{finding.subject}'{version}{size}{limit}{since}."
+
+
+def _findings(status: ModelMonitorStatus) -> str:
+    if not status.findings:
+        return "Nothing was found."
+    named = " ".join(describe_finding(each) for each in status.findings[:MAX_NAMED_FINDINGS])
+    more = len(status.findings) - MAX_NAMED_FINDINGS
+    return f"{named} {more} more are in status.findings." if more > 0 else named
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M}"

@@ -1,0 +1,92 @@
+"""What `decide` may know of a ModelMonitor: the service and its versions, the Jobs of its runs, and the ticks of its schedule."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
+from flywheel.core.pods import cron_job
+from flywheel.core.pods.cron_job import Tick
+from flywheel.core.resource import names
+from flywheel.core.resource.api import INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
+from flywheel.core.resource.values import Digest
+from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, versions_in_use
+from flywheel.kinds.modelmonitor.children import MONITOR, RUN_ANNOTATION, ModelMonitor
+from flywheel.kinds.modelmonitor.schema.status import MAX_VERSIONS, Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorJob(AttemptState):
+    """The Job of one run, and the run as it was when the Job was made."""
+
+    name: str
+    run: Run
+
+
+@dataclass(frozen=True)
+class Service:
+    """The monitored service. `versions`: those that it serves or rolls out, or that the last run saw, with their artifacts."""
+
+    logs: bool
+    runs_own_server: bool
+    versions: Mapping[str, Digest] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen(Observation):
+    """`service` is None where it does not exist. `jobs` are by number; `ticks` are those that are not finished, oldest first."""
+
+    service: Service | None = None
+    jobs: tuple[MonitorJob, ...] = ()
+    ticks: tuple[Tick, ...] = ()
+
+
+def observe(monitor: ModelMonitor, cluster: Cluster) -> Seen:
+    """Read the service, and all Jobs and pods."""
+    jobs = cluster.children(monitor.uid, JOB)
+    pods = cluster.children(monitor.uid, POD)
+    ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) == MONITOR]
+    found = [_job(job, pods, cluster) for job in ours]
+    return Seen(
+        **observe_basics(cluster),
+        service=_service(monitor, cluster),
+        jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
+        ticks=cron_job.pending_ticks(jobs),
+    )
+
+
+def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> MonitorJob | None:
+    metadata = job["metadata"]
+    try:
+        run = Run.model_validate(json.loads((metadata.get("annotations") or {}).get(RUN_ANNOTATION, "")))
+    except (ValidationError, ValueError):
+        return None  # of an operator that wrote it otherwise; the next Job has another number
+    return MonitorJob(name=metadata["name"], run=run, **vars(read_job(job, pods, cluster)))
+
+
+def _service(monitor: ModelMonitor, cluster: Cluster) -> Service | None:
+    manifest = cluster.get(Reference(INFERENCE_SERVICE, monitor.namespace, monitor.spec.inference_service))
+    if manifest is None:
+        return None
+    try:
+        spec = InferenceServiceSpec.model_validate(manifest["spec"])
+    except ValidationError:
+        return Service(logs=False, runs_own_server=True)
+    before = {each.version: each.digest for each in monitor.status.versions}
+    wanted = sorted(versions_in_use(manifest)) + sorted(before)
+    digests = {name: _digest(name, monitor.namespace, cluster) or before.get(name) for name in wanted}
+    known = {name: digest for name, digest in digests.items() if digest is not None}
+    return Service(
+        logs=spec.logging is not None,
+        runs_own_server=spec.runtime is None or spec.runtime.flywheel is not None,
+        versions=dict([*known.items()][:MAX_VERSIONS]),
+    )
+
+
+def _digest(version: str, namespace: str, cluster: Cluster) -> Digest | None:
+    manifest = cluster.get(Reference(MODEL_VERSION, namespace, version)) or {}
+    digest = (manifest.get("status") or {}).get("digest")
+    return Digest(digest) if digest else None

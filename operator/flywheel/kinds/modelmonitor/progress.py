@@ -1,0 +1,198 @@
+"""Where a ModelMonitor stands, from what status remembers and what its Jobs say: pure, and the same however often it is computed.
+
+Status is written after a Job is made, so it may be one step behind: a Job with a higher number than status knows is taken in from its
+annotation. A Job is deleted only after status knows how it ended, so it cannot be one step ahead.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flywheel.core.diagnosis.internal_error import bound_internal_error
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.requeue import backoff
+from flywheel.core.resource.restrictions import Violation, find_violation
+from flywheel.kinds.modelmonitor.children import REQUEST_ANNOTATION, ModelMonitor
+from flywheel.kinds.modelmonitor.findings import SignalResult, signal_results, with_result
+from flywheel.kinds.modelmonitor.observe import MonitorJob, Seen
+from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Servers write the counts of a minute when it ends; those of a window are in the store this much after its end.
+SETTLING_TIME = timedelta(seconds=90)
+MAX_PERIOD = timedelta(days=7)  # of one run
+MAX_WINDOWS = 200  # of one run
+FIRST_PERIOD = timedelta(days=1)  # before the first run, that it looks at
+# These heal without a change of the monitor: a bucket is made, a password is corrected.
+RETRIED_REASONS = frozenset(("BucketMissing", "CredentialsRefused", "ArtifactMissing"))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the ModelMonitor stands.
+
+    `status` has what the last run that succeeded found; its `run` starts now, runs, or ran last. `job` is the Job of that run, None if it
+    is not made yet or is gone. `signals`: what the run found, where it has just succeeded. `refusal`: a run is due and may not start.
+    `answered_tick`: ticks up to that time need no run any more. `due_at`: when the run that is requested can start.
+    """
+
+    status: ModelMonitorStatus
+    job: MonitorJob | None
+    just_ended: bool = False  # status does not say yet how the run ended
+    signals: tuple[SignalResult, ...] | None = None
+    refusal: Violation | None = None
+    answered_tick: datetime | None = None
+    due_at: datetime | None = None
+
+    @property
+    def run(self) -> Run | None:
+        """The run that starts now, runs, or ran last."""
+        return self.status.run
+
+
+def advance(monitor: ModelMonitor, seen: Seen) -> Progress:
+    """Take in how Jobs ended, and start the next run if one is due."""
+    status = monitor.status
+    run = _with_newest_job(status.run, seen)
+    job = next((each for each in seen.jobs if run is not None and each.run.number == run.number), None)
+    just_ended, signals = False, None
+    if run is not None and run.result == "Running":
+        vanished = f"Job {run.number} of the monitor was deleted before it ended."
+        outcome = job.outcome if job is not None else Outcome("Infrastructure", "JobVanished", vanished)
+        if outcome is not None:
+            just_ended = True
+            if outcome.result == "Succeeded":
+                status = with_result(status, run, outcome, seen.service.versions if seen.service else {})
+                signals = tuple(signal_results(outcome.facts))
+            run = run_after(run, outcome, seen.now)
+    due = next_run(monitor, status, run, seen)
+    refusal = find_violation(monitor.spec, seen.settings) if due is not None else None
+    if due is not None and refusal is None:
+        run, job = due, None
+    return Progress(
+        status.model_copy(update={"run": run}),
+        job,
+        just_ended,
+        signals,
+        refusal,
+        _answered_tick(monitor, status, run, seen),
+        _due_at(monitor, status, run, seen),
+    )
+
+
+def _with_newest_job(known: Run | None, seen: Seen) -> Run | None:
+    newest = seen.jobs[-1].run if seen.jobs else None
+    return newest if newest is not None and (known is None or newest.number > known.number) else known
+
+
+def run_after(run: Run, outcome: Outcome, now: datetime) -> Run:
+    """The run after its Job has ended."""
+    outcome, internal_errors = bound_internal_error(outcome, run.internal_errors)
+    changes: dict[str, Any] = {"finished_at": now, "not_before": None}
+    if outcome.result == "Succeeded":
+        changes |= {"result": "Succeeded", "retries": 0, "internal_errors": None, "reason": None, "message": None}
+        return run.model_copy(update=changes)
+    changes |= {"internal_errors": internal_errors, "reason": outcome.reason, "message": outcome.message[:1024]}
+    if outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS:
+        retry = {"result": "Retrying", "retries": run.retries + 1, "not_before": now + backoff(run.retries)}
+        return run.model_copy(update=changes | retry)
+    return run.model_copy(update=changes | {"result": "Failed"})
+
+
+def next_run(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None, seen: Seen) -> Run | None:
+    """The run that should start now, or None. A running one ends before another starts."""
+    if monitor.spec.suspend or (last is not None and last.result == "Running") or not is_served(seen):
+        return None
+    newest_tick = seen.ticks[-1].created if seen.ticks else None
+    request, requested = requested_run(monitor), is_requested(monitor, last)
+    ticked = newest_tick is not None and (last is None or last.tick is None or newest_tick > last.tick)
+    retried = last is not None and last.result == "Retrying" and (last.not_before or seen.now) <= seen.now
+    if not (ticked or requested or retried):
+        return None
+    period = due_period(monitor, status, seen.now)
+    if period is None:
+        return None
+    start, until, skipped = period
+    run = Run.model_validate(
+        {
+            "number": (last.number if last else 0) + 1,
+            "from": start,
+            "until": until,
+            "skipped": skipped or None,
+            "tick": newest_tick or (last.tick if last else None),
+            "request": request,
+            "result": "Running",
+            "retries": 0,
+        }
+    )
+    return _as_retry_of(last, run)
+
+
+def due_period(
+    monitor: ModelMonitor, status: ModelMonitorStatus, now: datetime
+) -> tuple[datetime, datetime, int] | None:
+    """From when until when windows have ended and are not tested, and how many before that are too long ago; None where none has."""
+    window = monitor.spec.window.timedelta
+    until = _floor(now - SETTLING_TIME, window)
+    count = max(1, min(MAX_PERIOD // window, MAX_WINDOWS))
+    if status.processed_until is None:
+        start = until - window * max(1, min(FIRST_PERIOD // window, count))
+        return start, until, 0
+    known = _ceil(status.processed_until, window)
+    if known >= until:
+        return None
+    start = max(known, until - window * count)
+    return start, until, (start - known) // window
+
+
+def _floor(time: datetime, window: timedelta) -> datetime:
+    return EPOCH + (time - EPOCH) // window * window
+
+
+def _ceil(time: datetime, window: timedelta) -> datetime:
+    """Where the length of windows has changed, no window is tested that has begun before."""
+    return EPOCH - (EPOCH - time) // window * window
+
+
+def _as_retry_of(last: Run | None, run: Run) -> Run:
+    """The run with the finding and the number of retries of the last one, if it retries that."""
+    if last is None or last.result != "Retrying":
+        return run
+    retried = {"reason": last.reason, "message": last.message, "retries": last.retries}
+    return run.model_copy(update=retried | {"internal_errors": last.internal_errors})
+
+
+def _answered_tick(monitor: ModelMonitor, status: ModelMonitorStatus, run: Run | None, seen: Seen) -> datetime | None:
+    """A tick is answered by the run that it started, once that has ended, and at once where nothing can start or no window has ended."""
+    if not seen.ticks:
+        return None
+    is_running = run is not None and run.result == "Running"
+    if not is_running and (
+        monitor.spec.suspend or not is_served(seen) or due_period(monitor, status, seen.now) is None
+    ):
+        return seen.ticks[-1].created
+    return run.tick if run is not None and run.result in ("Succeeded", "Failed") else None
+
+
+def is_served(seen: Seen) -> bool:
+    """Whether there is a service whose traffic is counted."""
+    return seen.service is not None and seen.service.logs and seen.service.runs_own_server
+
+
+def requested_run(monitor: ModelMonitor) -> str | None:
+    """The value of annotation flywheel.ml/run-requested."""
+    return monitor.annotations.get(REQUEST_ANNOTATION, "")[:256] or None
+
+
+def is_requested(monitor: ModelMonitor, last: Run | None) -> bool:
+    """Whether a run is requested that has not started."""
+    request = requested_run(monitor)
+    return request is not None and (last is None or request != last.request)
+
+
+def _due_at(monitor: ModelMonitor, status: ModelMonitorStatus, run: Run | None, seen: Seen) -> datetime | None:
+    """When the window has ended for which a requested run waits."""
+    if monitor.spec.suspend or not is_served(seen) or not is_requested(monitor, run) or status.processed_until is None:
+        return None
+    window = monitor.spec.window.timedelta
+    return _ceil(status.processed_until, window) + window + SETTLING_TIME

@@ -1,0 +1,121 @@
+"""What a user writes into a ModelMonitor."""
+
+from pydantic import Field
+
+from flywheel.core.pods.cron_job import Schedule
+from flywheel.core.resource.schema import Placement, Resources, Schema, model_rules, rule
+from flywheel.core.resource.values import Duration, Number, ObjectName, PatternString
+
+MIN_WINDOW_SECONDS = 60
+MAX_WINDOW_SECONDS = 7 * 86_400
+
+
+def _seconds(field: str) -> str:
+    """The CEL expression of a duration's seconds."""
+    return (
+        f"int(self.{field}.substring(0, self.{field}.size() - 1)) * (self.{field}.endsWith('s') ? 1 : "
+        f"self.{field}.endsWith('m') ? 60 : self.{field}.endsWith('h') ? 3600 : 86400)"
+    )
+
+
+def _holds(field: str, type_: type[PatternString], expression: str) -> str:
+    """The CEL expression of a rule on a field that has its form; one without it is refused by its type, and a default is written later."""
+    return f"!has(self.{field}) || !self.{field}.matches(r'{type_.pattern}') || ({expression})"
+
+
+_WINDOW = rule(
+    _holds(
+        "window",
+        Duration,
+        f"{_seconds('window')} >= {MIN_WINDOW_SECONDS} && {_seconds('window')} <= {MAX_WINDOW_SECONDS} && "
+        f"{_seconds('window')} % 60 == 0",
+    ),
+    "window must be from 1m to 7d, in whole minutes, since servers count by the minute",
+)
+_PERIOD = rule(
+    _holds("per", Duration, f"{_seconds('per')} >= 86400"),
+    "per must be at least one day; write 1d or more, and a larger count",
+)
+_PSI = rule(
+    _holds("psi", Number, "double(self.psi) > 0.0 && double(self.psi) <= 100.0"), "psi must be above 0 and at most 100"
+)
+_SHARE = rule(
+    _holds("maxShare", Number, "double(self.maxShare) > 0.0 && double(self.maxShare) < 1.0"),
+    "maxShare is a share of all rows, above 0 and below 1, such as '0.01'",
+)
+
+
+class FalseAlarms(Schema):
+    """The budget of false alarms, over all signals, features and windows of the monitor together."""
+
+    model_config = model_rules(_PERIOD)
+
+    count: int = Field(1, ge=1, le=1000, description="Expected number of false alarms in each period, at most.")
+    per: Duration = Field(
+        Duration("365d"),
+        description="The period, at least 1d.",
+    )
+
+
+class DataQuality(Schema):
+    """Missing, invalid and unseen values, and values outside of the training data's range. It is always on."""
+
+    model_config = model_rules(_SHARE)
+
+    max_share: Number = Field(
+        Number("0.01"),
+        description="By how much the share of such values of a feature may exceed that of the training data, as a share of all rows.",
+    )
+
+
+class Drift(Schema):
+    """How far a distribution may be from that of the training data."""
+
+    model_config = model_rules(_PSI)
+
+    psi: Number = Field(
+        Number("0.1"),
+        description="Population stability index up to which a distribution counts as unchanged.",
+    )
+    disabled: bool = Field(False, description="If true, this signal is not tested.")
+
+
+class ModelMonitorSpec(Schema):
+    """A ModelMonitor compares the traffic of a served model with the data that the model was trained on, and reports what changed."""
+
+    model_config = model_rules(_WINDOW)
+
+    inference_service: ObjectName = Field(
+        description="The InferenceService to monitor, in the same namespace. It needs spec.logging: its servers then count all traffic."
+    )
+    schedule: Schedule = Field(
+        Schedule(cron="7 * * * *"),
+        description="When to look at the windows that have ended. Defaults to seven minutes past each hour. Runs do not overlap.",
+    )
+    window: Duration = Field(
+        Duration("1h"),
+        description="Length of the windows of traffic that are tested, from 1m to 7d, in whole minutes.",
+    )
+    min_rows: int = Field(
+        300,
+        ge=1,
+        le=1_000_000_000,
+        description="Number of rows of a version in a window below which nothing is concluded from it. The conditions are Unknown then.",
+    )
+    false_alarms: FalseAlarms = Field(
+        FalseAlarms(),
+        description="How many false alarms are accepted. Defaults to 1 in 365d. A smaller budget needs more evidence before it alarms.",
+    )
+    data_quality: DataQuality = Field(
+        DataQuality(), description="Missing, invalid, unseen and out-of-range values. It is always tested."
+    )
+    feature_drift: Drift = Field(Drift(), description="Drift of each feature.")
+    prediction_drift: Drift = Field(Drift(), description="Drift of the predictions.")
+    timeout: Duration | None = Field(
+        None, description="Maximum duration of a run. Defaults to that of the installation for checks of data."
+    )
+    resources: Resources = Field(
+        Resources(), description="Resources of the pod of a run. Defaults to 100m CPU and 256Mi memory."
+    )
+    placement: Placement = Field(Placement(), description="Scheduling constraints of the pod.")
+    suspend: bool = Field(False, description="If true, no new run starts. A running one continues.")

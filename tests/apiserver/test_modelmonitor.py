@@ -1,0 +1,65 @@
+"""Bad ModelMonitors are refused by the API server with a sentence of ours."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.apiserver.manifests import Kubectl
+
+pytestmark = pytest.mark.apiserver
+
+GOOD: dict[str, Any] = {"inferenceService": "flight-delay"}
+
+
+def manifest(spec: dict[str, Any]) -> str:
+    return yaml.safe_dump(
+        {"apiVersion": "flywheel.ml/v1alpha1", "kind": "ModelMonitor", "metadata": {"name": "m"}, "spec": spec}
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="a name is enough"),
+        pytest.param({"window": "1m", "schedule": {"cron": "* * * * *"}}, id="the shortest window"),
+        pytest.param({"window": "7d"}, id="the longest window"),
+        pytest.param({"window": "90m"}, id="a window of whole minutes"),
+        pytest.param({"window": "120s"}, id="seconds that are minutes"),
+        pytest.param(
+            {"falseAlarms": {"per": "30d"}, "featureDrift": {"psi": "0.25"}}, id="another budget and threshold"
+        ),
+        pytest.param({"predictionDrift": {"disabled": True}, "suspend": True}, id="switched off"),
+    ],
+)
+def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> None:
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({**GOOD, **changes}))
+
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        pytest.param({"window": "30s"}, "window must be from 1m to 7d", id="a window below a minute"),
+        pytest.param({"window": "90s"}, "in whole minutes", id="half a minute"),
+        pytest.param({"window": "8d"}, "window must be from 1m to 7d", id="a window above a week"),
+        pytest.param({"window": "1 hour"}, "an integer followed by s, m, h or d", id="no duration"),
+        pytest.param({"minRows": 0}, "spec.minRows", id="no rows"),
+        pytest.param({"falseAlarms": {"count": 0}}, "spec.falseAlarms.count", id="no false alarm at all"),
+        pytest.param({"falseAlarms": {"per": "1h"}}, "per must be at least one day", id="a budget by the hour"),
+        pytest.param({"featureDrift": {"psi": "0"}}, "psi must be above 0 and at most 100", id="no threshold"),
+        pytest.param({"featureDrift": {"psi": "much"}}, "a decimal number in quotes", id="no number"),
+        pytest.param({"featureDrift": {"psi": 0.1}}, "spec.featureDrift.psi", id="a float"),
+        pytest.param({"dataQuality": {"maxShare": "1.5"}}, "above 0 and below 1", id="a share of more than all"),
+        pytest.param({"dataQuality": {"disabled": True}}, 'unknown field "spec.dataQuality.disabled"', id="data quality is always on"),
+        pytest.param({"schedule": {"cron": "0 0 31 2 *"}}, "so it would never fire", id="a tick that never comes"),
+        pytest.param({"batchInference": "x"}, 'unknown field "spec.batchInference"', id="batches are not counted"),
+        pytest.param({"inferenceService": None}, "spec.inferenceService", id="no service"),
+    ],
+)  # fmt: skip
+def test_a_bad_one_is_refused(installed: Kubectl, changes: dict[str, Any], sentence: str) -> None:
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({**GOOD, **changes}))
+
+    assert answer.returncode != 0
+    assert sentence in answer.stderr

@@ -1,0 +1,85 @@
+"""The Job of a ModelMonitor, whole, and its configuration."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flywheel.core.pods.cron_job import cron_jobs
+from flywheel.core.resource.ownership import with_owner
+from flywheel.core.resource.values import Digest
+from flywheel.core.settings import Settings
+from flywheel.kinds.modelmonitor import children
+from flywheel.kinds.modelmonitor.children import ModelMonitor
+from flywheel.kinds.modelmonitor.gauges import GAUGES
+from flywheel.kinds.modelmonitor.kind import KIND
+from flywheel.kinds.modelmonitor.preview import preview
+from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
+from tests.golden_files import same_as
+from tests.kinds.modelmonitor.situations import DRIFT, Monitor, at
+from tests.pod_security import violations
+from tests.simulation import resource
+
+HERE = Path(__file__).parent
+EXAMPLE = yaml.safe_load((HERE.parents[2] / "crds/examples/modelmonitor.yaml").read_text())
+CONTRACT = json.loads((HERE.parents[2] / "tests/contracts/config/monitor.json").read_text())
+RUN = Run.model_validate(
+    {"number": 3, "from": at(17, day=31), "until": at(18, day=31), "result": "Running", "retries": 0}
+)
+VERSIONS = {each["name"]: Digest(each["digest"]) for each in CONTRACT["versions"]}
+
+
+def monitor(spec: dict[str, Any], **more: Any) -> ModelMonitor:
+    found: ModelMonitor = resource(KIND, "flight-delay", spec, **more)
+    return found
+
+
+def test_the_children_of_the_example() -> None:
+    status = ModelMonitorStatus.model_validate({"state": {"digest": "sha256:" + "c" * 64}})
+    flights = replace(monitor(EXAMPLE["spec"]), status=status)
+    [ticks] = cron_jobs(flights, flights.spec.schedule, suspend=False)
+
+    job = with_owner(flights, children.monitor_job(flights, RUN, VERSIONS, Settings()))
+
+    assert same_as(HERE / "golden/children.yaml", with_owner(flights, ticks), job)
+
+
+def test_the_parameters_of_the_example_are_the_contract_s() -> None:
+    found = children.monitor_params(monitor(EXAMPLE["spec"], namespace="shop"), RUN, VERSIONS)
+
+    assert found == {**CONTRACT, "versions": sorted(CONTRACT["versions"], key=lambda each: str(each["name"]))}
+
+
+def test_a_name_is_enough() -> None:
+    short, long = monitor({"inferenceService": "flight-delay"}), monitor(EXAMPLE["spec"])
+
+    assert short.spec == long.spec
+
+
+def test_the_preview_has_all_children_and_its_pods_are_restricted() -> None:
+    found = [*preview(monitor(EXAMPLE["spec"]), Settings())]
+
+    assert [each.api.kind for each in found] == ["CronJob", "Job"]
+    assert violations(found[1].manifest["spec"]["template"]["spec"]) == []
+
+
+@pytest.mark.parametrize(
+    ("suspend", "expected"),
+    [
+        pytest.param(False, {"rows", "completeness", "condition", "tested_until_timestamp_seconds", "feature_psi"}, id="it runs"),
+        pytest.param(True, {"rows", "completeness", "feature_psi"}, id="a suspended one claims nothing and is not late"),
+    ],
+)  # fmt: skip
+def test_the_gauges(suspend: bool, expected: set[str]) -> None:
+    found = Monitor().tick_and_run(DRIFT)
+    found.patch_spec(suspend=suspend or None)
+    found.settle()
+    samples = {each.name.removeprefix("flywheel_monitor_"): dict(each.read(found.resource)) for each in GAUGES}
+
+    assert {name for name, values in samples.items() if values} == expected
+    assert samples["rows"] == {(): 12408.0}
+    if not suspend:
+        assert samples["condition"] == {("DataHealthy",): 1.0, ("NoDrift",): 0.0}

@@ -1,0 +1,61 @@
+"""Which windows are due."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from flywheel.kinds.modelmonitor.children import ModelMonitor, hours
+from flywheel.kinds.modelmonitor.kind import KIND
+from flywheel.kinds.modelmonitor.progress import due_period
+from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
+from tests.kinds.modelmonitor.situations import SPEC, at
+from tests.simulation import resource
+
+
+def monitor(**changes: Any) -> ModelMonitor:
+    found: ModelMonitor = resource(KIND, "drift", {**SPEC, **changes})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("window", "done", "now", "expected"),
+    [
+        pytest.param("1h", at(11), at(12, 1), None, id="the counts of the last minutes may not be in the store"),
+        pytest.param("1h", at(11), at(12, 2), (at(11), at(12), 0), id="one window"),
+        pytest.param("1h", None, at(12, 2, day=3), (at(12, day=2), at(12, day=3), 0), id="the first run: one day"),
+        pytest.param(
+            "2d", None, at(12, day=4), (at(0, day=1), at(0, day=3), 0), id="the first run: at least one window"
+        ),
+        pytest.param("1m", None, at(12), (at(8, 38), at(11, 58), 0), id="the first run: at most 200 windows"),
+        pytest.param("1m", at(1), at(12), (at(8, 38), at(11, 58), 458), id="older ones are skipped"),
+        pytest.param("1h", at(0, day=1), at(0, 2, day=10), (at(0, day=3), at(0, day=10), 48), id="beyond a week"),
+        pytest.param("7d", at(0, day=1), at(0, 2, day=15), (at(0, day=8), at(0, day=15), 1), id="windows of a week"),
+        pytest.param("2h", at(11), at(14, 2), (at(12), at(14), 0), id="other windows begin after those before"),
+        pytest.param("1h", at(13), at(12, 2), None, id="a clock that went back"),
+    ],
+)
+def test_the_windows_of_a_run(
+    window: str, done: datetime | None, now: datetime, expected: tuple[datetime, datetime, int] | None
+) -> None:
+    assert due_period(monitor(window=window), ModelMonitorStatus(processed_until=done), now) == expected
+
+
+def test_all_windows_are_multiples_of_their_length_since_1970() -> None:
+    found = due_period(monitor(window="7d"), ModelMonitorStatus(), at(12))
+
+    assert found is not None
+    assert found[1].timestamp() % timedelta(days=7).total_seconds() == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "expected"),
+    [
+        pytest.param(at(17), at(18), ["dt=2026-01-01/hour=16/", "dt=2026-01-01/hour=17/"], id="an hour, and the one before"),
+        pytest.param(at(0, 58), at(1, 1), [f"dt={day}/hour={hour}/" for day, hour in (("2025-12-31", "23"), ("2026-01-01", "00"), ("2026-01-01", "01"))], id="minutes over an hour"),
+    ],
+)  # fmt: skip
+def test_the_hours_of_a_run(start: datetime, until: datetime, expected: list[str]) -> None:
+    run = Run.model_validate({"number": 1, "from": start, "until": until, "result": "Running", "retries": 0})
+
+    assert hours(run) == expected
