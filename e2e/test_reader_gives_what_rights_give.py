@@ -106,7 +106,8 @@ def seeded(tenants: tuple[Namespace, Namespace], send: Send, tokens: dict[tuple[
                 name: str = each["metadata"]["name"], kind: str = resource, patch: str = patch, route: Route = report
             ) -> bool:
                 tenant.kubectl("patch", kind, name, "--subresource=status", "--type=merge", f"--patch={patch}")
-                return send(route, tokens[0, "viewer"]).status == 200
+                account = "data-reader" if route.right[0] == "read-data" else "viewer"
+                return send(route, tokens[0, account]).status == 200
 
             wait_until(is_shown, 60, f"{resource} does not show its report")
 

@@ -31,9 +31,10 @@ DRIFT: dict[str, Any] = {
     **QUIET,
     "signals": {**QUIET["signals"], "drift": {"state": "False", "reason": "Drifted", "message": "'distance' drifts"}},
     "findings": [
-        {"signal": "featureDrift", "subject": "distance", "version": "delay-1", "effect": 0.42187, "threshold": 0.1,
+        {"signal": "featureDrift", "subject": "distance", "version": "delay-1", "measure": "psi", "effect": 0.42187, "threshold": 0.1,
          "since": "2026-01-01T09:00:00Z", "evidence": 31.4, "share": 1.0}
     ],
+    "findingCount": 1,
     "budget": {"alarms": 1, "since": "2026-01-01T10:00:00Z", "left": 0},
 }  # fmt: skip
 FEW: dict[str, Any] = {

@@ -76,7 +76,7 @@ def test_drift_makes_one_condition_false_with_one_event_and_leaves_the_monitor_r
 
     assert monitor.condition == {**HEALTHY, "NoDrift": ("False", "Drifted")}
     [finding] = monitor.status.findings
-    assert (finding.name, finding.effect, finding.threshold) == ("featureDrift/delay-1/distance", "0.4219", "0.1")
+    assert (finding.name, finding.effect, finding.threshold) == ("featureDrift/psi/delay-1/distance", "0.4219", "0.1")
     assert monitor.status.summary == "featureDrift of distance (0.4219); 12,408 rows until 2026-01-01 12:00"
     assert (
         "featureDrift of 'distance' of version delay-1 is 0.4219 (threshold 0.1) since 2026-01-01 09:00 UTC."
@@ -387,3 +387,14 @@ def test_facts_that_cannot_be_read_are_left_out_and_harm_nothing() -> None:
     assert monitor.condition["NoDrift"] == ("Unknown", "NotReported")
     assert [each.name for each in monitor.status.features] == ["c"]
     assert (monitor.status.findings, monitor.status.budget) == ((), None)
+
+
+def test_several_findings_are_named_and_the_rest_is_counted() -> None:
+    first = {**DRIFT["findings"][0], "measure": "missing", "signal": "dataQuality"}
+    found = [{**first, "subject": name} for name in "abcd"]
+    monitor = Monitor().tick_and_run({**DRIFT, "findings": found, "findingCount": 9})
+
+    assert monitor.status.summary is not None
+    assert monitor.status.summary.startswith("dataQuality of a (0.4219), 8 more; ")
+    assert "dataQuality (missing) of 'c' of version delay-1 is 0.4219" in monitor.plan.message
+    assert monitor.plan.message.endswith("6 more are in the report.")

@@ -61,6 +61,7 @@ def with_result(
         "window": WindowCounts.model_validate(counts),
         "versions": tuple(sorted(seen, key=lambda each: -each.rows)[:MAX_VERSIONS]),
         "findings": tuple({each.name: each for each in _findings(facts)}.values())[:MAX_FINDINGS],
+        "finding_count": _count(facts.get("findingCount")),
         "features": tuple(_features(facts))[:MAX_FEATURES],
         "budget": _budget(facts) or status.budget,
         "report": StoredReport(digest=Digest.parse(outcome.outputs["report"])),
@@ -83,9 +84,9 @@ def signal_results(facts: Mapping[str, Any]) -> Iterator[SignalResult]:
 def _findings(facts: Mapping[str, Any]) -> Iterator[Finding]:
     for found in facts.get("findings") or ():
         given = _mapping(found)
-        parts = [str(given[key]) for key in ("signal", "version", "subject") if given.get(key)]
+        parts = [str(given[key]) for key in ("signal", "measure", "version", "subject") if given.get(key)]
         numbers = {key: _number(given.get(key)) for key in ("effect", "threshold", "evidence", "share")}
-        texts = {key: given.get(key) for key in ("signal", "subject", "version", "since")}
+        texts = {key: given.get(key) for key in ("signal", "subject", "version", "measure", "since")}
         message = str(given["message"])[:512] if given.get("message") else None
         try:
             name = names.truncate("/".join(parts), 253)
@@ -108,6 +109,10 @@ def _budget(facts: Mapping[str, Any]) -> Budget | None:
         return Budget.model_validate(document)
     except ValidationError:
         return None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -102,7 +102,7 @@ def summary(status: ModelMonitorStatus, reason: str) -> str:
     traffic = f"{window.rows:,} rows until {_time(window.until)}"
     if not status.findings:
         return f"no finding; {traffic}"
-    first, more = status.findings[0], len(status.findings) - 1
+    first, more = status.findings[0], (status.finding_count or len(status.findings)) - 1
     others = f", {more} more" if more else ""
     effect = f" ({first.effect})" if first.effect else ""
     return f"{first.signal} of {first.subject[:60]}{effect}{others}; {traffic}"
@@ -112,19 +112,20 @@ def describe_finding(finding: Finding) -> str:
     """The finding as a sentence: the run's own, else one from its numbers."""
     if finding.message:
         return finding.message
+    what = finding.signal if finding.measure in (None, "psi") else f"{finding.signal} ({finding.measure})"
     size = f" is {finding.effect}" if finding.effect else " is beyond the threshold"
     limit = f" (threshold {finding.threshold})" if finding.threshold else ""
     since = f" since {_time(finding.since)} UTC" if finding.since else ""
     version = f" of version {finding.version}" if finding.version else ""
-    return f"{finding.signal} of '{finding.subject}'{version}{size}{limit}{since}."
+    return f"{what} of '{finding.subject}'{version}{size}{limit}{since}."
 
 
 def _findings(status: ModelMonitorStatus) -> str:
     if not status.findings:
         return "Nothing was found."
     named = " ".join(describe_finding(each) for each in status.findings[:MAX_NAMED_FINDINGS])
-    more = len(status.findings) - MAX_NAMED_FINDINGS
-    return f"{named} {more} more are in status.findings." if more > 0 else named
+    more = (status.finding_count or len(status.findings)) - MAX_NAMED_FINDINGS
+    return f"{named} {more} more are in the report." if more > 0 else named
 
 
 def _time(time: datetime) -> str:

@@ -71,11 +71,14 @@ class Finding(Schema):
     signal: ShortText = Field(description="The signal, such as featureDrift.")
     subject: NameText = Field(description="The feature, or predictions.")
     version: NameText | None = Field(None, description="The ModelVersion.")
+    measure: ShortText | None = Field(
+        None, description="What the effect is in: psi, or missing and the like, whose share increased."
+    )
     effect: NumberText | None = Field(None, description="Size of the difference, in the unit of the threshold.")
     threshold: NumberText | None = Field(None, description="The threshold that it exceeds.")
     since: datetime | None = Field(None, description="Since when, as far as the evidence shows.")
     evidence: NumberText | None = Field(
-        None, description="How strong the evidence is, relative to what the budget of false alarms requires (1 alarms)."
+        None, description="Decimal logarithm of the odds that the evidence gives against no effect above the threshold."
     )
     share: NumberText | None = Field(None, description="Share of the traffic that it concerns.")
     message: MessageText | None = Field(None, description="The finding as a sentence.")
@@ -124,6 +127,7 @@ class ModelMonitorStatus(Status):
         description="The largest findings. The report has all of them.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
+    finding_count: int | None = Field(None, description="Number of all findings, with those that only the report has.")
     features: tuple[FeatureDrift, ...] = Field(
         (), max_length=MAX_FEATURES, description="The features that are furthest from the reference."
     )
