@@ -24,6 +24,25 @@ def linear(weights: list[float], bias: float = 0.0) -> bytes:
     return content
 
 
+def columns(weights: dict[str, float]) -> bytes:
+    """prediction = the weighted sum of columns: an input FP32 [-1, 1] for each, output `prediction` FP32 [-1, 1]."""
+    names = list(weights)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Concat", names, ["x"], axis=1),
+            helper.make_node("MatMul", ["x", "w"], ["prediction"]),
+        ],
+        "columns",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 1]) for name in names],
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["rows", 1])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [len(names), 1], list(weights.values()))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
 def network(inputs: int = 32, hidden: int = 64) -> bytes:
     """Two products of matrices with a ReLU between them: input `x` FP32 [-1, inputs], output `score` FP32 [-1, 1]."""
     shapes = ((inputs, hidden), (hidden, 1))

@@ -1,0 +1,242 @@
+"""Story: quiet traffic raises no alarm; when one feature shifts, the monitor names that feature and no other, and touches no server."""
+
+import hashlib
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from e2e import kube
+from e2e.namespace import Namespace
+from e2e.onnx_models import columns
+from e2e.reader_access import MOUNT_SECONDS, bind, give_reader_a_key
+from e2e.waiting import wait_until
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.retry import Retry
+from tests.reader.http_get import get
+
+pytestmark = pytest.mark.long
+
+MANIFESTS = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Model
+metadata: {name: delay}
+spec: {description: "How late will it be?"}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: ModelVersion
+metadata: {name: delay-1}
+spec:
+  model: delay
+  source: {artifact: {digest: "%(digest)s"}}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: delay}
+spec:
+  version: delay-1
+  auth: {none: {}}
+  logging: {sample: "0%%"}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: ModelMonitor
+metadata: {name: delay}
+spec:
+  inferenceService: delay
+  window: 1m
+  schedule: {cron: "0 0 1 1 *"}
+"""
+WEIGHTS = {"distance": 0.2, "month": 1.0, "hour": 1.0}  # of columns that are uniform from 0 to 100
+ROWS_OF_TRAINING, ROWS_OF_A_MINUTE, QUIET_MINUTES = 20_000, 1_000, 12
+SETTLING_SECONDS = 90  # kinds/modelmonitor/progress.py
+Columns = dict[str, NDArray[np.float32]]
+random = np.random.default_rng(17)
+
+
+def draw(rows: int, shifted: str = "") -> Columns:
+    """Rows like those of training. A shifted column has only the larger values."""
+    low = {name: 55.0 if name == shifted else 0.0 for name in WEIGHTS}
+    return {name: random.uniform(low[name], 100.0, rows).astype(np.float32) for name in WEIGHTS}
+
+
+def predict(rows: Columns) -> NDArray[Any]:
+    """What the model gives."""
+    return np.asarray(sum(weight * rows[name].astype(float) for name, weight in WEIGHTS.items()))
+
+
+EDGES = {name: np.linspace(0, 100, 21).tolist() for name in WEIGHTS}
+PREDICTION_EDGES = np.linspace(0, 100 * sum(WEIGHTS.values()), 51).tolist()
+
+
+def feature_counts(rows: Columns) -> dict[str, Any]:
+    """Counts of each column in the bins of training."""
+    bins = {name: np.histogram(values, EDGES[name])[0].tolist() for name, values in rows.items()}
+    return {name: {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": each} for name, each in bins.items()}
+
+
+def prediction_bins(rows: Columns) -> list[int]:
+    """Counts of the predictions in the bins of training."""
+    found: list[int] = np.histogram(predict(rows), PREDICTION_EDGES)[0].tolist()
+    return found
+
+
+def make_baseline() -> bytes:
+    """baseline.json, as training writes it."""
+    rows = draw(ROWS_OF_TRAINING)
+    counts = feature_counts(rows)
+    features = {name: {"type": "Float", "edges": EDGES[name], "counts": counts[name]} for name in WEIGHTS}
+    predictions = {"edges": PREDICTION_EDGES, "counts": {"test": prediction_bins(rows)}}
+    return json.dumps({"v": 1, "rows": ROWS_OF_TRAINING, "features": features, "predictions": predictions}).encode()
+
+
+def write_quiet_minutes(namespace: Namespace, digest: str, baseline: str, until: datetime) -> None:
+    """Count documents of a server that ended before, one for each minute (images/README.md, "Logged predictions")."""
+    served = 0
+    for number in range(QUIET_MINUTES):
+        start = until - timedelta(minutes=QUIET_MINUTES - number)
+        rows = draw(ROWS_OF_A_MINUTE)
+        served += ROWS_OF_A_MINUTE
+        totals = {"requests": ROWS_OF_A_MINUTE, "rows": ROWS_OF_A_MINUTE}
+        document = {
+            "v": 1, "service": "delay", "namespace": namespace.name, "pod": "delay-before", "boot": "0123456789ab",
+            "window": number, "from": stamp(start + timedelta(milliseconds=4)), "to": stamp(start + timedelta(seconds=59)),
+            "version": "delay-1", "digest": digest, "baseline": baseline, **totals,
+            "sinceBoot": {"requests": served, "rows": served}, "features": feature_counts(rows),
+            "predictions": {"rows": ROWS_OF_A_MINUTE, "missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": prediction_bins(rows)},
+        }  # fmt: skip
+        name = f"delay-before-0123456789ab-{number:06}.json"
+        key = f"{namespace.name}/predictions/delay/counts/{start:dt=%Y-%m-%d/hour=%H}/{name}"
+        kube.store().put_object(Bucket=kube.bucket(), Key=key, Body=json.dumps(document).encode())
+
+
+def stamp(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
+
+
+def counted(namespace: Namespace) -> tuple[int, datetime]:
+    """Rows that the real server has counted in the store, and when its last document begins."""
+    store, bucket = kube.store(), kube.bucket()
+    prefix = f"{namespace.name}/predictions/delay/counts/"
+    pages = store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [each["Key"] for page in pages for each in page.get("Contents", []) if "delay-before" not in each["Key"]]
+    found = [json.loads(store.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
+    last = max((datetime.fromisoformat(each["from"]) for each in found), default=datetime.min.replace(tzinfo=UTC))
+    return sum(each["rows"] for each in found), last
+
+
+def send(port: int, rows: Columns) -> None:
+    """Requests of 50 rows."""
+    count = len(next(iter(rows.values())))
+    for start in range(0, count, 50):
+        part = {name: values[start : start + 50].tolist() for name, values in rows.items()}
+        inputs = [
+            {"name": name, "datatype": "FP32", "shape": [len(values), 1], "data": values}
+            for name, values in part.items()
+        ]
+        body = json.dumps({"inputs": inputs}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/v2/models/delay/infer", body)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            assert response.status == 200
+
+
+def run_monitor(namespace: Namespace, until: datetime) -> dict[str, Any]:
+    """Request a run once the window that has this time is due, and return the status after it."""
+    due = until.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds() + SETTLING_SECONDS + 1))
+    namespace.kubectl("annotate", "fwmon", "delay", "--overwrite", f"flywheel.ml/run-requested={time.time()}")
+
+    def is_tested() -> dict[str, Any] | None:
+        status: dict[str, Any] = (namespace.get("fwmon", "delay") or {}).get("status", {})
+        tested = status.get("processedUntil")
+        return status if tested and datetime.fromisoformat(tested) >= due else None
+
+    return wait_until(is_tested, 120, lambda: str((namespace.get("fwmon", "delay") or {}).get("status")))
+
+
+def signal(status: dict[str, Any], type_: str) -> str:
+    return str(next(each["status"] for each in status["conditions"] if each["type"] == type_))
+
+
+def servers(namespace: Namespace) -> set[tuple[str, int]]:
+    """Uid and restarts of the servers' pods."""
+    pods = kube.list_objects("pods", namespace.name, "flywheel.ml/role=server")
+    restarts = [sum(each["restartCount"] for each in pod["status"]["containerStatuses"]) for pod in pods]
+    return {(pod["metadata"]["uid"], count) for pod, count in zip(pods, restarts, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Namespace, int]]:
+    folder: Path = tmp_path_factory.mktemp("artifact")
+    (folder / "model.onnx").write_bytes(columns(WEIGHTS))
+    baseline = make_baseline()
+    (folder / "baseline.json").write_bytes(baseline)
+    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
+    digest = store.put((file.name, file) for file in folder.iterdir()).digest
+    this_minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    write_quiet_minutes(
+        namespace, digest, f"sha256:{hashlib.sha256(baseline).hexdigest()}", this_minute - timedelta(minutes=2)
+    )
+    give_reader_a_key()
+    bind(namespace, "analyst", "flywheel-data-reader")
+    namespace.apply(MANIFESTS % {"digest": digest})
+    namespace.wait("fwsvc", "delay")
+    with kube.port_forward("service/delay", 8080, namespace.name) as port:
+        yield namespace, port
+
+
+def test_drift_is_told_and_only_told(served: tuple[Namespace, int]) -> None:
+    namespace, port = served
+    before = servers(namespace)
+    send(port, draw(2 * ROWS_OF_A_MINUTE))
+    quiet = run_monitor(namespace, datetime.now(UTC) - timedelta(minutes=3))
+    assert quiet.get("findings", []) == []
+    assert signal(quiet, "NoDrift") in ("True", "Unknown")
+    assert signal(quiet, "DataHealthy") in ("True", "Unknown")
+    wait_until(lambda: counted(namespace)[0] == 2 * ROWS_OF_A_MINUTE, 90, "the quiet traffic is not counted")
+
+    send(port, draw(3 * ROWS_OF_A_MINUTE, shifted="distance"))
+    wait_until(lambda: counted(namespace)[0] == 5 * ROWS_OF_A_MINUTE, 90, "the shifted traffic is not counted")
+    drifted = run_monitor(namespace, counted(namespace)[1])
+
+    assert signal(drifted, "NoDrift") == "False"
+    assert signal(drifted, "Ready") == "True"
+    found = {(each["signal"], each["subject"]) for each in drifted["findings"]}
+    assert {subject for kind, subject in found if kind == "featureDrift"} == {"distance"}
+    assert "distance" in next(each["message"] for each in drifted["conditions"] if each["type"] == "NoDrift")
+    assert before == servers(namespace), "a monitor touches no server"
+
+
+def test_the_report_is_read_through_the_reader(served: tuple[Namespace, int]) -> None:
+    namespace, _port = served
+    token = namespace.kubectl("create", "token", "analyst", "--audience=flywheel-reader").strip()
+    path = f"/v1/namespaces/{namespace.name}/modelmonitors/delay/report"
+    headers = {"Authorization": f"Bearer {token}"}
+    with kube.port_forward("service/flywheel-reader", 8080, "flywheel-system") as port:
+        # The kubelet brings the reader its key of this namespace within about a minute.
+        wait_until(lambda: get(port, path, headers).status == 200, MOUNT_SECONDS, lambda: str(get(port, path, headers)))
+        page, numbers = get(port, path, headers), get(port, f"{path}?format=json", headers).json
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert b"distance" in page.body
+    assert b"<script" not in page.body
+    assert {each["subject"] for each in numbers["findings"] if each["signal"] == "featureDrift"} == {"distance"}
+
+
+def test_a_suspended_monitor_does_nothing(served: tuple[Namespace, int]) -> None:
+    namespace, _port = served
+    number = (namespace.get("fwmon", "delay") or {})["status"]["run"]["number"]
+    namespace.kubectl("patch", "fwmon", "delay", "--type=merge", '--patch={"spec":{"suspend":true}}')
+    namespace.wait("fwmon", "delay", ready="False", reason="Suspended")
+    namespace.kubectl("annotate", "fwmon", "delay", "--overwrite", f"flywheel.ml/run-requested={time.time()}")
+    time.sleep(5)
+
+    status = (namespace.get("fwmon", "delay") or {})["status"]
+    assert status["run"]["number"] == number
+    assert signal(status, "NoDrift") == "Unknown", "it claims nothing meanwhile"
