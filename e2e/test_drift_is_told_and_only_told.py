@@ -113,7 +113,7 @@ def write_quiet_minutes(namespace: Namespace, digest: str, baseline: str, until:
         }  # fmt: skip
         name = f"delay-before-0123456789ab-{number:06}.json"
         key = f"{namespace.name}/predictions/delay/counts/{start:dt=%Y-%m-%d/hour=%H}/{name}"
-        kube.store().put_object(Bucket=kube.bucket(), Key=key, Body=json.dumps(document).encode())
+        kube.store().put_object(Bucket=kube.bucket(), Key=key, Body=json.dumps(document, sort_keys=True).encode())
 
 
 def stamp(time: datetime) -> str:
