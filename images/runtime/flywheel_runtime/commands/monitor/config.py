@@ -27,12 +27,32 @@ class Drift(Params):
     psi: float = Field(default=0.1, gt=0)
 
 
+class Performance(Params):
+    """By how much a metric of labelled predictions may be worse than on the version's test rows."""
+
+    metric: str
+    max_drop: float = Field(gt=0)
+
+
+class GroundTruth(Params):
+    """Where labels come from: a Dataset's `column`, by its column `key` (the log's key), else those that were posted.
+
+    They are expected `min_delay_seconds` after a window, and count until `max_delay_seconds` after the prediction.
+    """
+
+    key: str | None = None
+    column: str | None = None
+    min_delay_seconds: int = Field(default=0, ge=0)
+    max_delay_seconds: int = Field(default=7 * 86_400, ge=0)
+
+
 class Signals(Params):
-    """What is tested. Data quality always is; a drift that is null is not."""
+    """What is tested. Data quality always is; what is null is not."""
 
     data_quality: DataQuality = DataQuality()
     feature_drift: Drift | None = None
     prediction_drift: Drift | None = None
+    performance: Performance | None = None
 
 
 class MonitoredVersion(Params):
@@ -54,6 +74,7 @@ class MonitorConfig(Params):
     skipped: int = Field(default=0, ge=0)
     false_alarms: FalseAlarms = FalseAlarms()
     signals: Signals = Signals()
+    ground_truth: GroundTruth | None = None
     versions: tuple[MonitoredVersion, ...] = ()
 
     @field_validator("from_", "until")

@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.commands.monitor.config import MonitorConfig
+from flywheel_runtime.commands.monitor.config import FalseAlarms, MonitorConfig
+from flywheel_runtime.commands.monitor.ground_truth import analyse_labels, describe_source
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
 from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
 from flywheel_runtime.monitoring.analysis import AlarmBudget, Analysis, ReferenceReader
 from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
+from flywheel_runtime.monitoring.labels.join import JoinedWindows
+from flywheel_runtime.monitoring.labels.labelled_windows import LabelledAnalysis, split_allowance
 from flywheel_runtime.monitoring.layout import Layout
 from flywheel_runtime.monitoring.reference import Reference, read_reference
 from flywheel_runtime.monitoring.report import document as documents_of_report
 from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.facts import shorten_report
+from flywheel_runtime.monitoring.report.labelled import describe_performance, performance_state
 from flywheel_runtime.monitoring.report.page import render_page
 from flywheel_runtime.monitoring.report.sentences import format_time
 from flywheel_runtime.monitoring.signals import Thresholds
@@ -32,12 +36,15 @@ def main(step: Step) -> None:
     reader = DocumentReader(config.namespace, config.service, problems)
     documents = reader.read(_inputs(step, "counts"))
     found = sort_documents(documents, schedule, state.rollups, problems)
-    budget = AlarmBudget(config.false_alarms.count, config.false_alarms.per_seconds)
+    budget, label_allowance = _split_budget(config)
     versions = frozenset(each.name for each in config.versions)
     analysis = Analysis(state, versions, _thresholds(config), budget, _reference_reader(step))
     analysis.run(found)
+    labelled = analyse_labels(step, config, state, label_allowance)
     state.until = schedule.until
     report = _describe(config, analysis, found, len(documents), problems) | {"note": note}
+    if labelled is not None:
+        _add_performance(report, labelled, describe_source(config.ground_truth))
     _write(step, report, state)
 
 
@@ -70,6 +77,17 @@ def _reference_reader(step: Step) -> ReferenceReader:
         return known[series]
 
     return read
+
+
+def _split_budget(config: MonitorConfig) -> tuple[AlarmBudget, float]:
+    """The budget of what is counted, and the false alarms that the labels of one window may cost in expectation."""
+    count, per_seconds = config.false_alarms.count, config.false_alarms.per_seconds
+    if config.ground_truth is None or config.signals.performance is None:
+        return AlarmBudget(count, per_seconds), 0.0
+    drifts = {"featureDrift": config.signals.feature_drift, "predictionDrift": config.signals.prediction_drift}
+    counted = ["dataQuality", *(name for name, drift in drifts.items() if drift)]
+    allowance, rest = split_allowance(counted, count, per_seconds, config.window_seconds)
+    return AlarmBudget(rest, per_seconds), allowance
 
 
 def _thresholds(config: MonitorConfig) -> Thresholds:
@@ -109,7 +127,7 @@ def _describe(
         "signals": describe_signals(asked, analysis.results, findings),
         "findings": findings,
         "closed": documents_of_report.describe_findings(state.closed),
-        "budget": _describe_budget(analysis),
+        "budget": _describe_budget(state, config.false_alarms),
         "windows": documents_of_report.describe_windows(analysis.results),
         "columns": documents_of_report.describe_columns(analysis.results),
         "trend": documents_of_report.describe_trend(analysis),
@@ -117,9 +135,15 @@ def _describe(
     }
 
 
-def _describe_budget(analysis: Analysis) -> dict[str, Any]:
+def _add_performance(report: dict[str, Any], labelled: tuple[LabelledAnalysis, JoinedWindows], source: str) -> None:
+    analysis, joined = labelled
+    findings = [each for each in report["findings"] if each["signal"] == "performance"]
+    report["performance"] = describe_performance(analysis, joined, source)
+    report["signals"]["performance"] = performance_state(analysis, findings)
+
+
+def _describe_budget(state: MonitorState, budget: FalseAlarms) -> dict[str, Any]:
     """The budget, its alarms in the last `perSeconds`, and how many are left if all of them were false."""
-    state, budget = analysis.state, analysis.budget
     times = [each.time for each in state.alarms]
     return {
         "count": budget.count,

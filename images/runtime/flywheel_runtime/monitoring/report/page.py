@@ -18,6 +18,14 @@ SIGNAL_NAMES = {
     "performance": "Performance",
     "fairness": "Fairness",
 }
+LABEL_COUNTS = {
+    "duplicates": "duplicates",
+    "conflicts": "rows with different labels",
+    "invalid": "rows with no class or number",
+    "ambiguous": "rows with the id of another",
+    "unanswered": "rows without an output",
+    "tooLate": "too late",
+}
 STATES = {"True": ("good", "as in the reference"), "False": ("bad", "finding"), "Unknown": ("open", "unknown")}
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
@@ -44,6 +52,7 @@ def render_page(report: Mapping[str, Any], charts: Charts) -> str:
         _summary(report),
         _findings(report),
         _versions(report),
+        _performance(report),
         _trend(report, charts),
         _columns(report, charts),
         _documents(report),
@@ -106,6 +115,28 @@ def _reference(window: Mapping[str, Any]) -> str:
     if reference["window"] is None:
         return f"{reference['rows']:,} rows of the training"
     return f"{reference['rows']:,} rows of the window {reference['window']}"
+
+
+def _performance(report: Mapping[str, Any]) -> str:
+    """The labelled windows: a table, newest first."""
+    found = report.get("performance")
+    if found is None:
+        return ""
+    rows = [
+        (
+            each["start"], each["version"], _Number(_format(each.get("value"))),
+            _Number(f"{each['low']:.4g} to {each['high']:.4g}" if "low" in each else ""), _Number(_format(each.get("drop"))),
+            _Number(format_share(each["labels"]["coverage"])),
+            ", ".join(f"{count:,} {LABEL_COUNTS[name]}" for name, count in each["labels"].items() if name in LABEL_COUNTS and count) or "none",
+            each.get("problem") or ("frozen" if each["frozen"] else "open"),
+        )
+        for each in reversed(found["windows"])
+    ]  # fmt: skip
+    header = ("Window", "Version", found["metric"], "95 % interval", "Drop", "Labelled", "Other labels", "State")
+    said = (
+        f"{found['labels']:,} labels {found['source']}; {found['unknown']:,} of them name no logged row that was read."
+    )
+    return _section("Labelled performance", f'{_table(header, rows)}<p class="note">{escape(said)}</p>')
 
 
 def _trend(report: Mapping[str, Any], charts: Charts) -> str:

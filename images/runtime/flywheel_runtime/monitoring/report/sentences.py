@@ -32,6 +32,9 @@ def describe_finding(finding: Mapping[str, Any]) -> str:
         else f"since {finding['since']}"
     )
     where = f"version {finding['version']} ({format_share(finding['share'])} of traffic), {since}"
+    if finding["measure"] == "drop":
+        size = f"{finding['effect']:.3g} worse than on the test rows, more than {finding['threshold']:g}"
+        return f"{finding['subject']} of labelled predictions is {size}; {where}."
     if finding["measure"] == "psi":
         size = f"PSI {finding['effect']:.3g}, above {finding['threshold']:g}"
         return f"The distribution of {subject} has drifted: {size}; {where}."

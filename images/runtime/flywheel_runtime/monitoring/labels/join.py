@@ -1,0 +1,261 @@
+"""The join of logged rows with labels: a pure function of immutable files, with the same bytes whatever their order.
+
+A label belongs to a row by the id of the response and the row's index, or by the row's key. A row has a label if all that were posted for it
+in time agree; of the others it is counted why not. A label is too late if it arrived more than `max_seconds` after the prediction: then
+its window is frozen. A window is first read `min_seconds` after its end, reopens with every run, and is tested once, when it is frozen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from flywheel_runtime.statistics.metrics import Array, ScoredRows
+
+MICROSECONDS = 1_000_000
+MAX_LABEL_TEXTS = 10_000  # distinct ones that are read as classes; more are no classes
+MAX_GROUPS = 50  # of a column, those with the most rows
+OTHER_GROUP = "(other)"
+
+
+@dataclass(frozen=True)
+class Delay:
+    """How long after a prediction its label is expected, and until when it counts."""
+
+    min_seconds: int = 0
+    max_seconds: int = 7 * 86_400
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """What became of the logged rows of one version in one window, and of the labels for them.
+
+    `labelled` rows are those that are compared. The others have no label, labels that contradict each other (`conflicts`), a label that
+    is no class or number (`invalid`), an id that several rows have (`ambiguous`), or no output that could be compared (`unanswered`).
+    `duplicates` are further equal labels of a row, `too_late` are labels that arrived after their window was frozen.
+    """
+
+    rows: int
+    labelled: int
+    conflicts: int = 0
+    invalid: int = 0
+    ambiguous: int = 0
+    unanswered: int = 0
+    duplicates: int = 0
+    too_late: int = 0
+
+    @property
+    def coverage(self) -> float:
+        """The share of rows that are compared."""
+        return self.labelled / self.rows if self.rows else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts by name, with the coverage."""
+        found = asdict(self)
+        return {**found, "tooLate": found.pop("too_late"), "coverage": round(self.coverage, 6)}
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """The labelled rows of one version in one window, in the order of time and id.
+
+    `groups` has for each column the names of its groups, and the number of the group of each row (rows,).
+    """
+
+    start: int  # seconds since 1970
+    version: str
+    counts: LabelCounts
+    scored: ScoredRows
+    groups: Mapping[str, tuple[list[str], Array]]
+
+    def content(self) -> bytes:
+        """All values, of which equal inputs give equal bytes."""
+        arrays = [self.scored.y_true, self.scored.predicted, self.scored.probabilities]
+        arrays += [numbers for _, numbers in self.groups.values()]
+        names = repr((self.start, self.version, self.counts, [names for names, _ in self.groups.values()])).encode()
+        return names + b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)
+
+
+@dataclass(frozen=True)
+class JoinedWindows:
+    """The labelled rows by window and version. `unknown` labels name none of the rows that were read."""
+
+    windows: Sequence[LabelledRows]
+    labels: int
+    unknown: int
+
+
+def join_labels(
+    connection: duckdb.DuckDBPyConnection,
+    classes: Mapping[str, Sequence[str]],
+    starts: Sequence[int],
+    window_seconds: int,
+    delay: Delay,
+    group_columns: Sequence[str] = (),
+) -> JoinedWindows:
+    """Joins the tables `logged` and `posted` (sources.py), for the windows that begin at `starts`.
+
+    `classes` are those of each version in the order of its probabilities; none where a value is predicted. Rows of other versions and
+    outside the windows are not compared, but labels of them are known.
+    """
+    _match(connection, delay)
+    labels, unknown = connection.execute(
+        "SELECT (SELECT count(*) FROM posted), (SELECT count(*) FROM posted WHERE rowid NOT IN (SELECT label FROM matches))"
+    ).fetchall()[0]
+    windows = [
+        _labelled_rows(connection, version, list(names), start, window_seconds, group_columns)
+        for start in starts
+        for version, names in sorted(classes.items())
+    ]
+    return JoinedWindows([each for each in windows if each.counts.rows], int(labels), int(unknown))
+
+
+def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
+    """Creates `matches` (row, label, whether it is too late), `truths` (what the labels of a row say) and `ambiguous` rows."""
+    late = f"coalesce(posted.time > logged.time + {delay.max_seconds * MICROSECONDS}, false) AS is_late"
+    pair = f"SELECT logged.rowid AS number, posted.rowid AS label, posted.label AS text, {late} FROM posted JOIN logged"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE matches AS {pair} ON posted.id = logged.id AND posted.row = logged.row "
+        f"UNION ALL {pair} ON posted.key = logged.key WHERE posted.id IS NULL"
+    )
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE truths AS SELECT number, count(*) FILTER (NOT is_late) AS labels, "
+        "count(*) FILTER (is_late) AS too_late, min(text) FILTER (NOT is_late) AS lowest, "
+        "max(text) FILTER (NOT is_late) AS highest FROM matches GROUP BY number"
+    )
+    # A client that sends one id with several requests makes labels by that id say nothing.
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE ambiguous AS SELECT matches.number FROM matches JOIN posted ON posted.rowid = matches.label "
+        "WHERE posted.id IS NOT NULL AND matches.label IN (SELECT label FROM matches GROUP BY label HAVING count(*) > 1) "
+        "GROUP BY matches.number"
+    )
+
+
+def _labelled_rows(
+    connection: duckdb.DuckDBPyConnection,
+    version: str,
+    classes: list[str],
+    start: int,
+    window_seconds: int,
+    group_columns: Sequence[str],
+) -> LabelledRows:
+    first, last = start * MICROSECONDS, (start + window_seconds) * MICROSECONDS
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE window_rows AS SELECT logged.* EXCLUDE (key), coalesce(truths.labels, 0) AS labels, "
+        "coalesce(truths.too_late, 0) AS too_late, truths.lowest, truths.highest, ambiguous.number IS NOT NULL AS is_ambiguous "
+        "FROM logged LEFT JOIN truths ON truths.number = logged.rowid LEFT JOIN ambiguous ON ambiguous.number = logged.rowid "
+        "WHERE logged.version = $1 AND logged.time >= $2 AND logged.time < $3",
+        [version, first, last],
+    )
+    number_classes(connection, classes)
+    usable = "labels > 0 AND lowest = highest AND NOT is_ambiguous"
+    truth, predicted, answered = _value_columns(classes)
+    compared = f"{usable} AND {truth} IS NOT NULL AND {answered}"
+    tables = "window_rows" + (
+        " LEFT JOIN class_numbers AS true_class ON true_class.text = lowest LEFT JOIN class_numbers AS predicted_class ON predicted_class.text = predicted"
+        if classes
+        else ""
+    )
+    counts = connection.execute(
+        f"SELECT count(*), count(*) FILTER ({compared}), "
+        "count(*) FILTER (lowest <> highest AND NOT is_ambiguous), "
+        f"count(*) FILTER ({usable} AND {truth} IS NULL), count(*) FILTER (is_ambiguous), "
+        f"count(*) FILTER ({usable} AND {truth} IS NOT NULL AND NOT ({answered})), "
+        "coalesce(sum(labels - 1) FILTER (labels > 1 AND lowest = highest), 0), coalesce(sum(too_late), 0) "
+        f"FROM {tables}"
+    ).fetchall()[0]
+    scored, groups = _fetch(connection, tables, compared, truth, predicted, classes, group_columns)
+    return LabelledRows(start, version, LabelCounts(*map(int, counts)), scored, groups)
+
+
+def _value_columns(classes: Sequence[str]) -> tuple[str, str, str]:
+    """SQL for the true value, the predicted one, and whether the row has an answer that can be compared."""
+    if not classes:
+        value = "TRY_CAST(lowest AS DOUBLE)"
+        truth = f"CASE WHEN isfinite({value}) THEN {value} END"
+        predicted = "TRY_CAST(predicted AS DOUBLE)"
+        return truth, predicted, f"coalesce(isfinite({predicted}), false)"
+    known = f"coalesce(len(probabilities) = {len(classes)} AND list_bool_and(list_transform(probabilities, lambda p: isfinite(p))), false)"
+    best = "list_position(probabilities, list_max(probabilities)) - 1"
+    return "true_class.number", f"coalesce(predicted_class.number, {best}, {len(classes)})", known
+
+
+def number_classes(connection: duckdb.DuckDBPyConnection, classes: Sequence[str]) -> None:
+    """Creates `class_numbers`: the class of each text among the window's labels and predictions."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE class_numbers (text VARCHAR, number INTEGER)")
+    if not classes:
+        return
+    texts = connection.execute(
+        "SELECT lowest FROM window_rows WHERE lowest IS NOT NULL UNION SELECT predicted FROM window_rows WHERE predicted IS NOT NULL "
+        f"ORDER BY 1 LIMIT {MAX_LABEL_TEXTS}"
+    ).fetchall()
+    numbers = [(text, number) for (text,) in texts if (number := find_class(text, classes)) is not None]
+    connection.execute(
+        "INSERT INTO class_numbers SELECT unnest($1::VARCHAR[]), unnest($2::INTEGER[])",
+        [[text for text, _ in numbers], [number for _, number in numbers]],
+    )
+
+
+def find_class(text: str, classes: Sequence[str]) -> int | None:
+    """The number of the class that a text names: its name, an equal number, or true and false for 1 and 0. None if it names none."""
+    if text in classes:
+        return list(classes).index(text)
+    number = _as_number(text)
+    return None if number is None else next((at for at, name in enumerate(classes) if _as_number(name) == number), None)
+
+
+def _as_number(text: str) -> float | None:
+    truth = {"true": 1.0, "false": 0.0}.get(text.strip().lower())
+    if truth is not None:
+        return truth
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _fetch(
+    connection: duckdb.DuckDBPyConnection,
+    tables: str,
+    compared: str,
+    truth: str,
+    predicted: str,
+    classes: Sequence[str],
+    group_columns: Sequence[str],
+) -> tuple[ScoredRows, dict[str, tuple[list[str], Array]]]:
+    """The compared rows as arrays. Text is numbered in the database: a million Python texts take longer than the join."""
+    names = [_group_names(connection, index) for index in range(len(group_columns))]
+    selected = [f"{truth} AS truth", f"{predicted} AS predicted"]
+    selected += [f"probabilities[{index + 1}] AS probability_{index}" for index in range(len(classes))]
+    parameters: list[Any] = []
+    for index, known in enumerate(names):
+        parameters.append(known)
+        selected.append(
+            f"coalesce(list_position(${index + 1}::VARCHAR[], group_{index}), {len(known) + 1}) - 1 AS group_{index}"
+        )
+    found = connection.execute(
+        f"SELECT {', '.join(selected)} FROM {tables} WHERE {compared} ORDER BY time, id, row", parameters
+    ).fetchnumpy()
+    kind = np.int64 if classes else np.float64
+    probabilities = [np.asarray(found[f"probability_{index}"], np.float64) for index in range(len(classes))]
+    rows = len(found["truth"])
+    scored = ScoredRows(
+        np.asarray(found["truth"], kind),
+        np.asarray(found["predicted"], kind),
+        np.stack(probabilities, axis=1) if classes else np.empty((rows, 0)),
+    )
+    groups = {
+        column: ([*known, OTHER_GROUP], np.asarray(found[f"group_{index}"], np.int32))
+        for index, (column, known) in enumerate(zip(group_columns, names, strict=True))
+    }
+    return scored, groups
+
+
+def _group_names(connection: duckdb.DuckDBPyConnection, index: int) -> list[str]:
+    """The groups with the most rows of the window, in the order of their names."""
+    found = connection.execute(
+        f"SELECT group_{index}, count(*) FROM window_rows GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_GROUPS}"
+    ).fetchall()
+    return sorted(str(row[0]) for row in found)

@@ -1,0 +1,144 @@
+"""The labelled windows of a run: each is measured while it is open, and tested once, in the run in which it is frozen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flywheel_runtime.contract.errors import Undefined
+from flywheel_runtime.monitoring.findings import Finding
+from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, LabelledRows
+from flywheel_runtime.monitoring.labels.performance import (
+    Performance,
+    PerformanceTarget,
+    TestMetric,
+    measure_performance,
+)
+from flywheel_runtime.monitoring.state import Alarm, MonitorState
+from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allowances
+from flywheel_runtime.monitoring.statistics.monitored_stream import Finding as Outcome
+
+SIGNAL = "performance"
+MAX_WINDOWS = 200  # that are measured in one run, the newest
+
+TestMetricReader = Callable[[str], TestMetric]
+"""The metric of a version on its test rows. Raises Undefined if there is none."""
+
+
+@dataclass(frozen=True)
+class LabelSchedule:
+    """The windows of a run whose labels are read. `open_starts` may still get labels, `frozen_starts` get none from now on."""
+
+    open_starts: Sequence[int]
+    frozen_starts: Sequence[int]
+    window_seconds: int
+
+    @property
+    def starts(self) -> list[int]:
+        """All of them, oldest first."""
+        return sorted({*self.open_starts, *self.frozen_starts})[-MAX_WINDOWS:]
+
+
+def label_schedule(run_from: int, until: int, window_seconds: int, delay: Delay, monitored_since: int) -> LabelSchedule:
+    """The windows whose labels are expected at `until`, and those that are frozen since `run_from`."""
+    first = max(monitored_since, _floor(run_from - delay.max_seconds - window_seconds, window_seconds))
+    starts = range(_floor(first, window_seconds), until - window_seconds - delay.min_seconds + 1, window_seconds)
+    ends = {start: start + window_seconds + delay.max_seconds for start in starts if start >= first}
+    return LabelSchedule(
+        [start for start, frozen_at in ends.items() if frozen_at > until],
+        [start for start, frozen_at in ends.items() if run_from < frozen_at <= until],
+        window_seconds,
+    )
+
+
+def _floor(seconds: int, window_seconds: int) -> int:
+    return seconds // window_seconds * window_seconds
+
+
+@dataclass(frozen=True)
+class LabelledResult:
+    """One window of one version: its performance and the outcome of its test, or why there is none."""
+
+    window: LabelledRows
+    is_frozen: bool
+    performance: Performance | None = None
+    outcome: Outcome | None = None
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """What the report says of the window."""
+        found = {"start": self.window.start, "version": self.window.version, "labels": self.window.counts.to_json()}
+        if self.performance is not None:
+            found |= self.performance.to_json()
+        return found | {"frozen": self.is_frozen, **({"problem": self.problem} if self.problem else {})}
+
+
+@dataclass
+class LabelledAnalysis:
+    """Measures and tests labelled windows; the state has what goes on to the next run.
+
+    `allowance` is how many false alarms the windows at one time may cost in expectation.
+    """
+
+    state: MonitorState
+    target: PerformanceTarget
+    allowance: float
+    min_rows: int
+    read_test_metric: TestMetricReader
+    results: list[LabelledResult] = field(default_factory=list)
+
+    def run(self, joined: JoinedWindows, schedule: LabelSchedule) -> None:
+        """Decides the windows in the order of time; the versions of one window share its allowance."""
+        frozen = set(schedule.frozen_starts)
+        for start in schedule.starts:
+            windows = [each for each in joined.windows if each.start == start]
+            total = sum(each.counts.rows for each in windows)
+            for window in windows:
+                share = window.counts.rows / total if total else 0.0
+                self.results.append(self._decide(window, start in frozen, share, len(windows), schedule.window_seconds))
+
+    def _decide(
+        self, window: LabelledRows, is_frozen: bool, share: float, versions: int, window_seconds: int
+    ) -> LabelledResult:
+        try:
+            performance = measure_performance(window, self.target, self.read_test_metric(window.version))
+        except Undefined as error:
+            return LabelledResult(window, is_frozen, problem=str(error))
+        if not is_frozen:
+            return LabelledResult(window, is_frozen, performance)
+        name = performance.stream
+        allowance = self.allowance / versions
+        self.state.streams[name], outcome = performance.observe(self.state.streams.get(name), allowance, self.min_rows)
+        self._note_outcome(performance, outcome, share, window.start + window_seconds)
+        return LabelledResult(window, is_frozen, performance, outcome)
+
+    def _note_outcome(self, performance: Performance, outcome: Outcome, share: float, until: int) -> None:
+        """Opens, updates and closes the finding of the version's stream."""
+        name, version = performance.stream, performance.window.version
+        metric = self.target.metric
+        if outcome.is_new:
+            self.state.alarms.append(Alarm(until, SIGNAL, metric, version))
+        if outcome.status == "Active" and outcome.since is not None:
+            evidence = round(outcome.log10_evidence or 0.0, 2)
+            self.state.findings[name] = Finding(
+                SIGNAL,
+                metric,
+                version,
+                "drop",
+                performance.drop,
+                self.target.max_drop,
+                outcome.since,
+                until,
+                evidence,
+                share,
+            )
+        elif outcome.is_cleared and name in self.state.findings:
+            self.state.closed.append(self.state.findings.pop(name))
+
+
+def split_allowance(
+    signals: Sequence[str], count: float, per_seconds: float, window_seconds: int
+) -> tuple[float, float]:
+    """The allowance of labelled performance for one window, and the count that is left for the other `signals`."""
+    subjects = {name: [name] for name in (*signals, SIGNAL)}
+    allowance = look_allowances(subjects, count, per_seconds, window_seconds)[SIGNAL, SIGNAL]
+    return allowance, count - allowance * per_seconds / window_seconds

@@ -1,0 +1,121 @@
+"""Tables of the logged rows and of the labels, read from their files (images/README.md, "Logged predictions")."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+
+MISSING_GROUP = "(missing)"
+
+
+@dataclass(frozen=True)
+class OutputNames:
+    """The outputs of the logged rows that are compared with labels: the class and its probabilities, or the predicted value.
+
+    Of several names, a file has the first that it has.
+    """
+
+    label: tuple[str, ...] = ("label",)
+    probabilities: tuple[str, ...] = ("probabilities",)
+    prediction: tuple[str, ...] = ("prediction",)
+
+
+@dataclass(frozen=True)
+class DatasetLabels:
+    """The labels in files of a Dataset: the columns with the row's key and its true target."""
+
+    files: Sequence[Path]
+    key: str
+    column: str
+
+
+def read_logged_rows(
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    outputs: OutputNames,
+    group_columns: Sequence[str] = (),
+) -> None:
+    """Creates the table `logged`: one row for each logged row, with `predicted` (text), `probabilities` and its groups as text.
+
+    Files of several versions may have other columns: what a file does not have is null.
+    """
+    groups = "".join(f", group_{index} VARCHAR" for index in range(len(group_columns)))
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE logged (id VARCHAR, row INTEGER, key VARCHAR, time BIGINT, version VARCHAR, "
+        f"predicted VARCHAR, probabilities DOUBLE[]{groups})"
+    )
+    for types, alike in _by_schema(connection, files).items():
+        columns = dict(types)
+        predicted = _first_field(columns, "outputs", (*outputs.label, *outputs.prediction))
+        probabilities = _first_field(columns, "outputs", outputs.probabilities)
+        selected = [
+            "id",
+            "row",
+            "key" if "key" in columns else "NULL",
+            "epoch_us(time)",
+            "version",
+            f"{predicted}::VARCHAR",
+            f"{probabilities}::DOUBLE[]",
+            *(
+                f"coalesce({_first_field(columns, 'features', (name,))}::VARCHAR, {quote_literal(MISSING_GROUP)})"
+                for name in group_columns
+            ),
+        ]
+        connection.execute(f"INSERT INTO logged SELECT {', '.join(selected)} FROM {_source(alike)}")
+
+
+def read_posted_labels(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    """Creates the table `posted`: one row for each label as it was posted, with the time at which it arrived."""
+    _create_posted(connection)
+    if files:
+        connection.execute(f"INSERT INTO posted SELECT id, row, key, label, epoch_us(time) FROM {_source(files)}")
+
+
+def read_dataset_labels(connection: duckdb.DuckDBPyConnection, labels: DatasetLabels) -> None:
+    """Creates the table `posted` of a Dataset's rows. They have no time of arrival: none of them is too late."""
+    _create_posted(connection)
+    key, column = quote_identifier(labels.key), quote_identifier(labels.column)
+    if labels.files:
+        connection.execute(
+            f"INSERT INTO posted SELECT NULL, 0, {key}::VARCHAR, {column}::VARCHAR, NULL FROM {_source(labels.files)} "
+            f"WHERE {key} IS NOT NULL AND {column} IS NOT NULL"
+        )
+
+
+def _create_posted(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE posted (id VARCHAR, row INTEGER, key VARCHAR, label VARCHAR, time BIGINT)"
+    )
+
+
+def _by_schema(
+    connection: duckdb.DuckDBPyConnection, files: Iterable[Path]
+) -> dict[tuple[tuple[str, str], ...], list[Path]]:
+    """The files by their columns and types."""
+    found: dict[tuple[tuple[str, str], ...], list[Path]] = {}
+    for file in sorted(files):
+        described = connection.execute(f"DESCRIBE SELECT * FROM {_source([file])}").fetchall()
+        found.setdefault(tuple((str(row[0]), str(row[1])) for row in described), []).append(file)
+    return found
+
+
+def _first_field(columns: dict[str, str], struct: str, names: Sequence[str]) -> str:
+    """SQL for the first of these fields that the struct column has, else NULL."""
+    kind = columns.get(struct, "")
+    found = next((name for name in names if _has_field(kind, name)), None)
+    return "NULL" if found is None else f"{quote_identifier(struct)}[{quote_literal(found)}]"
+
+
+def _has_field(struct_type: str, name: str) -> bool:
+    """Whether DuckDB's text of a struct's type names the field: STRUCT("label" BIGINT, ...)."""
+    return any(f"{start}{quote_identifier(name)} " in struct_type for start in ("(", ", ")) or any(
+        f"{start}{name} " in struct_type for start in ("(", ", ")
+    )
+
+
+def _source(files: Iterable[Path]) -> str:
+    paths = ", ".join(quote_literal(str(file)) for file in sorted(files))
+    return f"read_parquet([{paths}], hive_partitioning = false)"

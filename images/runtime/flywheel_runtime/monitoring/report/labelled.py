@@ -1,0 +1,76 @@
+"""Labelled performance in report.json, and in the message of its condition."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flywheel_runtime.monitoring.labels.join import JoinedWindows
+from flywheel_runtime.monitoring.labels.labelled_windows import LabelledAnalysis, LabelledResult
+from flywheel_runtime.monitoring.labels.performance import Performance
+from flywheel_runtime.monitoring.report.sentences import format_share, format_time, summarize_findings
+
+REASONS = {
+    "TooFewRows": "has too few labelled rows",
+    "DependenceUnknown": "has labelled rows whose dependence cannot be estimated yet",
+    "NoRoomAboveNull": "has no room above the threshold: maxDrop is as large as the metric",
+}
+
+
+def describe_performance(analysis: LabelledAnalysis, joined: JoinedWindows, source: str) -> dict[str, Any]:
+    """What report.json says: the windows, oldest first, and the labels that were read. `source` says where they come from."""
+    windows = [_describe_window(each) for each in analysis.results]
+    return {
+        "metric": analysis.target.metric,
+        "maxDrop": analysis.target.max_drop,
+        "source": source,
+        "labels": joined.labels,
+        "unknown": joined.unknown,
+        "windows": windows,
+    }
+
+
+def _describe_window(result: LabelledResult) -> dict[str, Any]:
+    return result.to_json() | {"start": format_time(result.window.start)}
+
+
+def performance_state(analysis: LabelledAnalysis, findings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """State and message of the signal: False with an open finding, True if the newest frozen window was tested, else Unknown."""
+    if findings:
+        return {"state": "False", "message": summarize_findings(findings)}
+    frozen = [each for each in analysis.results if each.is_frozen]
+    newest = [each for each in frozen if each.window.start == frozen[-1].window.start]
+    problem = next((_problem(each) for each in newest if _problem(each)), "")
+    if newest and not problem:
+        said = "; ".join(_value(each.performance) for each in newest if each.performance is not None)
+        return {"state": "True", "message": f"{said}. It is not worse by more than {analysis.target.max_drop:g}."}
+    return {"state": "Unknown", "message": (problem or _waiting(analysis.results))}
+
+
+def _problem(result: LabelledResult) -> str:
+    """Why a frozen window says nothing; empty if it was tested."""
+    labels = f"{result.window.counts.labelled:,} of {result.window.counts.rows:,} logged rows have a label"
+    where = f"The window from {format_time(result.window.start)} of version {result.window.version}"
+    if result.problem:
+        return f"{where} cannot be tested: {result.problem} ({labels})."
+    if result.outcome is None or result.outcome.status != "Unknown":
+        return ""
+    return f"{where} {REASONS[result.outcome.reason]} ({labels})."
+
+
+def _waiting(results: Sequence[LabelledResult]) -> str:
+    """What is known before the first window is frozen."""
+    measured = [each.performance for each in results if each.performance is not None]
+    if not results:
+        return "No window whose labels are expected has logged rows."
+    if not measured:
+        rows = sum(each.window.counts.rows for each in results)
+        return f"None of {rows:,} logged rows has a label yet."
+    return f"Labels may still arrive; so far {_value(measured[-1])}."
+
+
+def _value(performance: Performance) -> str:
+    interval, counts = performance.interval, performance.window.counts
+    return (
+        f"{performance.target.metric} of version {performance.window.version} is {interval.value:.4g} "
+        f"({interval.low:.4g} to {interval.high:.4g}) from labels of {format_share(counts.coverage)} of {counts.rows:,} logged rows, "
+        f"and was {performance.reference.value:.4g} on its test rows"
+    )

@@ -1,0 +1,158 @@
+"""Labels in the step `monitor`: measured while windows are open, tested once when they are frozen, counted where they cannot be used."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from tests.runtime.monitoring.labels.log_files import LoggedRow, PostedLabel, write_labels, write_rows
+from tests.runtime.monitoring.traffic import Server
+
+ROWS = 900
+PARAMS: dict[str, Any] = {
+    "groundTruth": {"minDelaySeconds": 0, "maxDelaySeconds": 7200},
+    "signals": {"performance": {"metric": "roc_auc", "maxDrop": "0.05"}},
+    "minRows": 300,
+}
+SIGNATURE = {"classes": ["0", "1"], "outputs": [{"name": "label"}, {"name": "probabilities"}]}
+EVALUATION = {
+    "test": {"rows": 5_000, "metrics": {"roc_auc": 0.8333, "brier": 0.1667, "accuracy": 0.75}},
+    "confusionMatrix": {"counts": [[1_900, 600], [600, 1_900]]},
+}
+
+
+@dataclass
+class Labelled:
+    """A monitored service that logs its predictions, and whose labels arrive an hour later."""
+
+    monitored: Any
+    params: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(PARAMS)))
+
+    def __post_init__(self) -> None:
+        pod: Server = self.monitored.pod
+        self.version = pod.version
+        self.inputs: Path = self.monitored.root / "inputs"
+        folder = self.inputs / f"version-{pod.version}"
+        (folder / "signature.json").write_text(json.dumps(SIGNATURE))
+        (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
+        self.params["versions"] = [{"name": pod.version, "digest": pod.digest}]
+        self.generator = np.random.default_rng(11)
+
+    def run_hour(self, flipped: float = 0.0, label_share: float = 1.0, delay: int = 3_600) -> dict[str, Any]:
+        """An hour with logged rows and labels, of which a share is the opposite of what it was, and the run over it."""
+        start, hour = int(self.monitored.start.timestamp()), self.monitored.windows
+        probabilities = self.generator.random(ROWS)
+        truths = (self.generator.random(ROWS) < probabilities) ^ (self.generator.random(ROWS) < flipped)
+        rows = [LoggedRow(f"{hour}-{at}", start + at * 3600 // ROWS, float(p), key=f"k{hour}-{at}", version=self.version) for at, p in enumerate(probabilities)]  # fmt: skip
+        labels = [PostedLabel(str(int(truth)), start + delay, id=f"{hour}-{at}") for at, truth in enumerate(truths) if self.generator.random() < label_share]  # fmt: skip
+        write_rows(self.inputs / "rows" / f"hour={hour}" / "rows.parquet", rows)
+        write_labels(self.inputs / "labels" / f"hour={hour}" / "labels.parquet", labels)
+        report: dict[str, Any] = self.monitored.run_hour(**self.params)
+        return report
+
+
+@pytest.fixture
+def labelled(monitored: Any) -> Labelled:
+    return Labelled(monitored)
+
+
+def test_a_model_that_performs_as_on_its_test_rows_is_silent(labelled: Labelled) -> None:
+    reports = [labelled.run_hour() for _ in range(5)]
+
+    states = [each["signals"]["performance"]["state"] for each in reports]
+    assert states == ["Unknown", "Unknown", "True", "True", "True"]
+    assert "so far roc_auc" in reports[0]["signals"]["performance"]["message"]
+    assert "0.8333 on its test rows. It is not worse by more than 0.05" in reports[-1]["signals"]["performance"]["message"]  # fmt: skip
+    assert [each["frozen"] for each in reports[-1]["performance"]["windows"]] == [True, False, False]
+    assert (reports[-1]["findings"], reports[-1]["budget"]["count"]) == ([], 1)
+
+
+def test_a_model_that_became_worse_is_found_when_its_windows_are_frozen(labelled: Labelled) -> None:
+    labelled.run_hour()
+    reports = [labelled.run_hour(flipped=0.4) for _ in range(6)]
+
+    states = [each["signals"]["performance"]["state"] for each in reports]
+    assert states[-1] == "False"
+    assert "False" not in states[:2]
+    (finding,) = reports[-1]["findings"]
+    assert (finding["signal"], finding["subject"], finding["measure"]) == ("performance", "roc_auc", "drop")
+    assert 0.1 < finding["effect"] < 0.4
+    assert "roc_auc of labelled predictions is" in reports[-1]["signals"]["performance"]["message"]
+    assert labelled.monitored.facts["signals"]["performance"]["state"] == "False"
+    assert "Labelled performance" in labelled.monitored.page
+    assert reports[-1]["budget"]["alarms"] == 1
+
+
+def test_few_labels_are_unknown_and_never_true(labelled: Labelled) -> None:
+    reports = [labelled.run_hour(label_share=0.1) for _ in range(4)]
+
+    said = reports[-1]["signals"]["performance"]
+    assert said["state"] == "Unknown"
+    assert "too few labelled rows" in said["message"]
+    assert "of 900 logged rows have a label" in said["message"]
+
+
+def test_labels_that_arrive_too_late_are_counted(labelled: Labelled) -> None:
+    reports = [labelled.run_hour(delay=3 * 3_600 + 60) for _ in range(3)]
+
+    window = reports[-1]["performance"]["windows"][0]
+    assert (window["labels"]["labelled"], window["labels"]["tooLate"]) == (0, ROWS)
+    assert reports[-1]["signals"]["performance"]["state"] == "Unknown"
+    assert "too late" in labelled.monitored.page
+
+
+def test_a_window_is_tested_once(labelled: Labelled) -> None:
+    for _ in range(4):
+        labelled.run_hour()
+    state = json.loads((labelled.inputs / "state" / "state.json").read_text())
+
+    [stream] = [each for name, each in state["streams"].items() if "/performance/" in name]
+    assert stream["looks"] == 2
+
+
+def test_labels_of_a_dataset_are_joined_by_key(labelled: Labelled) -> None:
+    labelled.params["groundTruth"] |= {"key": "flight", "column": "late"}
+    labelled.run_hour()
+    folder = labelled.inputs / "dataset"
+    folder.mkdir()
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT key AS flight, (random() < outputs.probabilities[2])::INT AS late FROM '{labelled.inputs}/rows/hour=0/rows.parquet') TO '{folder}/train.parquet'"
+        )
+
+    report = labelled.run_hour()
+
+    assert report["performance"]["windows"][0]["labels"]["coverage"] == 1
+    assert "labels of column &#x27;late&#x27; by key &#x27;flight&#x27;" in labelled.monitored.page
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "words"),
+    [
+        pytest.param({}, "no evaluation of its training", id="a brought model"),
+        pytest.param({"test": {"rows": 9, "metrics": {"f1": 1}}}, "no roc_auc on test rows", id="another metric"),
+    ],
+)
+def test_without_the_metric_on_test_rows_nothing_is_concluded(
+    labelled: Labelled, evaluation: dict[str, Any], words: str
+) -> None:
+    (labelled.inputs / f"version-{labelled.version}" / "evaluation.json").write_text(json.dumps(evaluation))
+
+    report = [labelled.run_hour() for _ in range(3)][-1]
+
+    assert report["signals"]["performance"]["state"] == "Unknown"
+    assert words in report["signals"]["performance"]["message"]
+
+
+def test_a_log_that_cannot_be_read_fails_with_the_file(labelled: Labelled) -> None:
+    (labelled.inputs / "rows").mkdir()
+    (labelled.inputs / "rows" / "broken.parquet").write_bytes(b"PAR1")
+
+    labelled.monitored.serve_hour()
+    labelled.monitored.run(expected=2, **labelled.params)
+
+    assert "LogUnreadable" in (labelled.monitored.root / "termination-log").read_text()
