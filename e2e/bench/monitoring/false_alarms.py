@@ -35,17 +35,14 @@ class AlarmCount:
 
 
 MOVING = Traffic(parts=2, cycle=0.2, deviation=0.03, correlation=0.9, part_deviation=0.02, part_correlation=0.5)
+STILL = Traffic(parts=2, shift=AT_THRESHOLD)
+COARSE, SURE = Monitor(bins=8), Monitor(bins=8, reference_rows=1_000_000)
 NULLS = {
-    "no drift": NullYears(Traffic()),
-    "daily cycle of 0.2 and AR(1)": NullYears(MOVING, monitor=Monitor(bins=8)),
-    "shift at the threshold": NullYears(Traffic(shift=AT_THRESHOLD), monitor=Monitor(reference_rows=1_000_000)),
-    "cycle and AR(1) near the threshold": NullYears(replace(MOVING, shift=0.05)),
-    "shift at the threshold, 300 reference rows": NullYears(
-        Traffic(shift=AT_THRESHOLD), monitor=Monitor(reference_rows=300)
-    ),
-    "clusters of 10 equal rows at the threshold": NullYears(
-        Traffic(shift=AT_THRESHOLD, cluster=10), monitor=Monitor(reference_rows=1_000_000)
-    ),
+    "daily cycle of 0.2 and AR(1)": NullYears(MOVING, monitor=COARSE),
+    "cycle and AR(1) near the threshold": NullYears(replace(MOVING, shift=0.05), monitor=SURE),
+    "shift at the threshold": NullYears(STILL, monitor=SURE),
+    "shift at the threshold, 300 reference rows": NullYears(STILL, monitor=Monitor(bins=8, reference_rows=300)),
+    "clusters of 10 equal rows at the threshold": NullYears(replace(STILL, cluster=10), monitor=SURE),
     "10 features, windows of a day, cycle of 0.4": NullYears(
         Traffic(cycle=0.4, window_hours=24, parts=12, rows=12_000, deviation=0.05, correlation=0.8), features=10
     ),

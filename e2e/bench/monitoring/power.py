@@ -28,9 +28,9 @@ COMMAND = "make bench-monitoring"
 SHIFTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 ROWS = (300, 1_000, 10_000)
 THRESHOLDS = (0.1, 0.01)
-STREAMS, SHARING = 100, 40
+STREAMS, SHARING = 60, 40
 REFERENCE_ROWS, BINS = 10_000, 20
-HOURS_BEFORE, MAX_HOURS = 24, 720
+HOURS_BEFORE, MAX_HOURS = 24, 500
 REFERENCES, WINDOWS = 10, 30  # of each rule
 NULL_YEARS = 300
 
@@ -65,7 +65,7 @@ def main(names: Sequence[str] = ()) -> int:
 
 
 def measure_delays(threshold: float, rows: int) -> Figures:
-    """The median hours until each shift is found, by the shift; those not found in 30 days by half of the streams are left out."""
+    """The median hours until each shift is found, by the shift; those not found in three weeks by half of the streams are left out."""
     monitor = Monitor(REFERENCE_ROWS, BINS, threshold, allowance=1 / YEAR_HOURS / SHARING)
     figures: Figures = {}
     for shift in SHIFTS:
@@ -108,7 +108,7 @@ def format_table(delays: Mapping[str, Figures], rules: Mapping[str, Figures]) ->
         lines.append(f"| {label} | {said} |{cells}")
     text = (
         "A shift of s standard deviations has a PSI of about s², so a threshold of 0.1 asks for shifts above 0.32 and one of 0.01 for "
-        "shifts above 0.1: smaller ones belong to the null, and are not found on purpose (-, also what 30 days do not show)."
+        "shifts above 0.1: smaller ones belong to the null, and are not found on purpose (-, also what three weeks do not show)."
     )
     return "\n" + text + "\n\n" + "\n".join(lines) + "\n"
 
