@@ -16,10 +16,11 @@ from sklearn.ensemble import (
     ExtraTreesClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
     VotingClassifier,
     VotingRegressor,
 )
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -149,6 +150,23 @@ def test_models_of_scikit_learn_are_proven(estimator: Any, classes: int) -> None
     content = to_onnx(fitted, features[:1], options=options, target_opset={"": 18, "ai.onnx.ml": 3}).SerializeToString()
 
     assert mixing(content) == ""
+
+
+@pytest.mark.parametrize(("targets", "finding"), [(1, ""), (2, "operator Reshape may combine rows")])
+@pytest.mark.parametrize(
+    "estimator", [LinearRegression(), RandomForestRegressor(3)], ids=lambda each: type(each).__name__
+)
+def test_values_of_a_regressor_are_one_for_each_row(estimator: Any, targets: int, finding: str) -> None:
+    """Trained models give a value for each row, [rows], made of [rows, targets]."""
+    features = RNG.normal(size=(60, COLUMNS)).astype(F32)
+    fitted = estimator.fit(features, features[:, :targets].squeeze())
+    model = to_onnx(fitted, features[:1], target_opset={"": 18, "ai.onnx.ml": 3})
+    model.graph.node.append(node("Reshape", [model.graph.output[0].name, "flat"], "values"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1]), "flat"))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("values", TensorProto.FLOAT, [None]))
+
+    assert mixing(model.SerializeToString()) == finding
 
 
 def differs(content: bytes, rows: int) -> bool | None:

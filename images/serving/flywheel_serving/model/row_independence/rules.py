@@ -40,11 +40,18 @@ def _features(node: Node, inputs: Inputs) -> Outputs:
     return (Value(inputs[0].shape),)
 
 
+# The attribute by which the length of a regressor's rows is given, and ONNX's default; 0 where it has none.
+_REGRESSOR_WIDTHS = {"LinearRegressor": (b"targets", 1), "TreeEnsembleRegressor": (b"n_targets", 0)}
+
+
 def _estimator(node: Node, inputs: Inputs) -> Outputs:
     """A table, [ROW, features], to the label and the scores of a classifier, or the numbers of a regressor."""
     _features(node, inputs)
-    scores = Value((ROW, UNKNOWN))
-    return (Value((ROW,)), scores) if "Classifier" in node.operator else (scores,)
+    if "Classifier" in node.operator:
+        return Value((ROW,)), Value((ROW, UNKNOWN))
+    width = _REGRESSOR_WIDTHS.get(node.operator)
+    targets = node.integer(*width) if width is not None else 0
+    return (Value((ROW, targets if targets > 0 else UNKNOWN)),)
 
 
 def _tree_ensemble(node: Node, inputs: Inputs) -> Outputs:
