@@ -167,6 +167,12 @@ def test_rows_without_their_split_are_split_anew_by_the_first_tables_rule(run_pr
         pytest.param("FROM orders UNION ALL FROM orders", "Classification", "DuplicateKeys", id="twice"),
         pytest.param("SELECT * FROM orders WHERE day < now()", "Classification", "NotRepeatable", id="now"),
         pytest.param("FROM orders USING SAMPLE 100 ROWS", "Classification", "NotRepeatable", id="a sample by chance"),
+        pytest.param(
+            "SELECT a.* FROM orders a ASOF JOIN orders b ON a.city = b.city AND a.size >= b.size",
+            "Classification",
+            "NotRepeatable",
+            id="one of several rows",
+        ),
     ],
 )
 def test_an_anomaly_of_the_result_is_a_warning(

@@ -10,6 +10,8 @@ from sklearn.neural_network import MLPRegressor
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.models.estimators import ESTIMATORS, Task, build_estimator
 from flywheel_runtime.models.networks import StandardizedTargetMLPRegressor
+from flywheel_serving.model.graph import read_graph
+from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from tests.runtime.commands.flights import FEATURES, flights
 
 SMALL = {"boosting__max_iter": 20, "forest__n_estimators": 10, "network__max_iter": 20}
@@ -100,6 +102,8 @@ def test_a_trial_averages_columns_of_every_kind(
 
     assert result.code == 0
     assert result.output("model/run.json")["parity"]["maxDifference"] < 1e-4
+    graph, _ = read_graph(result.root / "outputs/model/model.onnx")
+    assert graph_row_mixing(graph) == ""
 
 
 @pytest.mark.integration

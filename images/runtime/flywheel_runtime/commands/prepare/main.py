@@ -45,9 +45,9 @@ def main(step: Step) -> None:
     inputs = [query.read_table(name, step.input(name)) for name in config.tables]
     bound = bind_parameters(_sql(config), config.parameters, config.run)
     with sql.scratch_folder() as folder, sql.translate_resource_errors():
-        query.run_query(folder, inputs, bound, config.seed)
+        ties = query.run_query(folder, inputs, bound, config.seed)
         with sql.connect(folder) as connection:
-            prepared = _describe_result(connection, inputs[0], config, _volatile_warnings(bound))
+            prepared = _describe_result(connection, inputs[0], config, [*_volatile_warnings(bound), *ties])
             anomalies.log_anomalies(prepared.anomalies)
             show_values = all(table.schema.get("showValues") for table in inputs)
             version.write_version(step, connection, prepared, show_values=show_values)

@@ -10,9 +10,11 @@ from typing import Any
 
 import duckdb
 
+from flywheel_runtime.commands.prepare import asof_joins
 from flywheel_runtime.commands.prepare.bound_query import BoundQuery
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import sql
+from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.split import SPLITS
 
 SPLIT = "flywheel_split"
@@ -82,8 +84,8 @@ def _unused_name(columns: list[str]) -> str:
     return "#file" + "#" * sum(column.lower().startswith("#file") for column in columns)
 
 
-def run_query(folder: Path, inputs: list[Table], bound: BoundQuery, seed: int) -> None:
-    """Fill the table `#result` of the database in `folder`.
+def run_query(folder: Path, inputs: list[Table], bound: BoundQuery, seed: int) -> list[Anomaly]:
+    """Fill the table `#result` of the database in `folder`, and return warnings of ASOF joins that may take one of several rows.
 
     One thread, and random() from `seed`: sums of floats and random numbers are then the same each time.
 
@@ -98,9 +100,11 @@ def run_query(folder: Path, inputs: list[Table], bound: BoundQuery, seed: int) -
             query = sql.single_select(connection, bound.sql)
             connection.execute(f"CREATE TABLE {RESULT} AS SELECT * FROM (\n{query}\n) AS result", dict(bound.values))
         is_empty = not sql.count_rows(connection, RESULT)
+        ties = asof_joins.find_ties(connection, {table.name: table.columns for table in inputs}, query)
     if is_empty:
         message = "The SQL of this step selects no row; correct its condition, or see that its tables have such rows."
         raise Failure("NoRows", message)
+    return ties
 
 
 def _restrict_access(connection: duckdb.DuckDBPyConnection, inputs: list[Table]) -> None:
