@@ -6,7 +6,7 @@ from argparse import Action, ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Callable, Iterable, Iterator
 
 from flywheel.cli import make_parser
-from flywheel.cli.connection import connect
+from flywheel.cli.connection import NAMESPACES, connect
 from flywheel.cli.errors import DONE, CommandError
 from flywheel.cli.resource_names import APIS
 from flywheel.cluster.errors import ApiError
@@ -24,7 +24,6 @@ examples:
 
 'kubectl flywheel' is completed by kubectl's own completion.
 """
-NAMESPACES = Api("", "v1", "Namespace", "namespaces")
 # What an argument is completed with, by its metavar, or by the name of its option.
 KINDS_OF_ARGUMENTS = {
     "MODEL": api.MODEL,

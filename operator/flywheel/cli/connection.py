@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flywheel.client.workspace import Workspace
 
 SELF_SUBJECT_REVIEW = Api("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews")
+NAMESPACES = Api("", "v1", "Namespace", "namespaces")
 FIELD_MANAGER = "flywheel-cli"
 READER_OPTIONS = ("reader_url", "release_namespace", "service_account")
 

@@ -125,7 +125,7 @@ class Predictor:
 
     def _read_prediction(self, response: "BaseHTTPResponse") -> Prediction:
         if response.status != HTTPStatus.OK:
-            raise self._with_condition(response_error(response, self.endpoint.place))
+            raise self._with_condition(response_error(response, f"InferenceService '{self.service}'"))
         raw = read_bounded(response, MAX_RESPONSE_BYTES, self.endpoint.place)
         try:
             found = json.loads(raw)

@@ -257,4 +257,4 @@ def test_a_field_that_one_trial_lacks_differs() -> None:
 @pytest.mark.parametrize("count", [1, 21])
 def test_compare_takes_several_trials(count: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *["flight-delay/7"] * count]) == 2
-    assert "compare takes 2 to 20 trials" in capsys.readouterr().err
+    assert "give 2 to 20 trials to compare" in capsys.readouterr().err

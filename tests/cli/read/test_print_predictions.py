@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -62,11 +63,28 @@ def test_json_has_the_rows_as_the_reader_has_them(logged: LocalCluster, capsys: 
     assert query == {"from": "2026-11-28T00:00:00+00:00", "to": "2026-11-29T00:00:00+00:00", "limit": "5"}
 
 
-def test_a_period_without_rows_says_what_to_look_at(cluster: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("spec", "code", "message"),
+    [
+        (
+            {"logging": {"sample": "10%"}},
+            0,
+            "InferenceService 'delay' has logged nothing in this period; --since chooses",
+        ),
+        ({}, 1, "InferenceService 'delay' logs no predictions; spec.logging turns it on"),
+        (None, 1, "InferenceService 'delay' in namespace 'shop' does not exist; 'kubectl get"),
+    ],
+)
+def test_without_rows_the_message_says_why(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str], spec: dict[str, Any] | None, code: int, message: str
+) -> None:
     cluster.reader[LOGGED] = Reply({"items": [], "next": None})
+    if spec is not None:
+        cluster.add("inferenceservices", {"metadata": {"name": "delay", "namespace": "shop"}, "spec": spec})
 
-    assert main(["predictions", "delay"]) == 0
-    assert "InferenceService 'delay' has logged nothing in this period; see its spec.logging" in capsys.readouterr().out
+    assert main(["predictions", "delay"]) == code
+    printed = capsys.readouterr()
+    assert message in printed.out + printed.err
 
 
 def test_a_missing_right_is_the_readers_message(cluster: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:

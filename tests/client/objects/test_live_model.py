@@ -196,6 +196,11 @@ def test_a_service_without_servers_has_its_condition(serving: LocalCluster) -> N
     assert caught.value.condition["reason"] == "ImageNotFound"
 
 
+def test_predictions_of_a_model_that_does_not_exist_name_it(serving: LocalCluster) -> None:
+    with pytest.raises(FlywheelError, match="Model 'dely' in namespace 'shop' does not exist"):
+        serving.workspace().model("dely").predict([{"month": 3}])
+
+
 def test_a_version_that_no_service_serves_is_named(serving: LocalCluster) -> None:
     serving.add("modelversions", version("delay-2"))
 

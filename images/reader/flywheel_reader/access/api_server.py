@@ -19,7 +19,15 @@ CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MAX_CONNECTIONS = 8
 TIMEOUT_SECONDS = 10
 MAX_RESPONSE_BYTES = 32 << 20
-STALE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, http.client.CannotSendRequest)
+# What a connection raises that the API server closed while it was idle; the last two with TLS.
+STALE = (
+    http.client.RemoteDisconnected,
+    BrokenPipeError,
+    ConnectionResetError,
+    http.client.CannotSendRequest,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+)
 
 
 class ApiServer:

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flywheel.cli.connection import Connection, connect
+from flywheel.cli.connection import NAMESPACES, Connection, connect
 from flywheel.cli.errors import DONE
 from flywheel.cli.output import (
     STYLES,
@@ -17,6 +17,8 @@ from flywheel.cli.output import (
 )
 from flywheel.cli.overview.namespace_tree import Line, build_lines, read_objects
 from flywheel.client.controls import escape_controls
+from flywheel.cluster.errors import ApiError
+from flywheel.core.resource.api import Reference
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,9 +64,19 @@ def run(arguments: Namespace) -> int:
 def render(connection: Connection, *, wide: bool) -> "Table | str":
     """Returns the tree of a namespace as it is now."""
     lines = build_lines(read_objects(connection))
+    if not lines and is_missing(connection):
+        return f"There is no namespace '{connection.namespace}'; 'kubectl get namespaces' lists what there is, and -n chooses one."
     if not lines:
         return f"Namespace '{connection.namespace}' has no object of Flywheel; 'flywheel init FILE.csv' writes manifests to begin with."
     return make_tree(lines, datetime.now(UTC), wide=wide)
+
+
+def is_missing(connection: Connection) -> bool:
+    """Returns whether the namespace does not exist, as far as the user may see."""
+    try:
+        return connection.client.get(Reference(NAMESPACES, "", connection.namespace)) is None
+    except ApiError:
+        return False
 
 
 def make_tree(lines: list[Line], now: datetime, *, wide: bool = False) -> "Table":

@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Prints the comparison."""
     if not 2 <= len(arguments.trials) <= MAX_TRIALS:
-        raise CommandError(f"compare takes 2 to {MAX_TRIALS} trials; {len(arguments.trials)} are given", WRONG_USAGE)
+        raise CommandError(f"give 2 to {MAX_TRIALS} trials to compare, and not {len(arguments.trials)}", WRONG_USAGE)
     workspace = open_workspace(arguments)
     records = [workspace.trial(each).record for each in arguments.trials]
     rows = compare_records(records)

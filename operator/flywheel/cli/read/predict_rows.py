@@ -13,7 +13,6 @@ from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.output import Column, print_csv, print_objects
 from flywheel.client.predictor import CsvRows, Predictor, Rows, flatten_prediction
-from flywheel.client.transport.model_services import find_service
 from flywheel.core.resource.api import INFERENCE_SERVICE
 
 DESCRIPTION = "Predict the rows of a JSON or CSV file by the service that serves a model."
@@ -78,8 +77,7 @@ def find_predictor(arguments: Namespace) -> Predictor:
     if arguments.service is not None:
         service = workspace.session.require(INFERENCE_SERVICE, arguments.service)
         return workspace.session.predictor(service, is_named=True)
-    services = workspace.session.list_objects(INFERENCE_SERVICE)
-    return workspace.session.predictor(find_service(services, model=arguments.model))
+    return workspace.model(arguments.model).predictor()
 
 
 def read_rows(filename: str, given: str | None) -> Rows | CsvRows:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flywheel.cli.connection import add_reader_options, open_workspace
-from flywheel.cli.errors import DONE
+from flywheel.cli.errors import DONE, CommandError
 from flywheel.cli.output import Column, print_csv, print_objects
 from flywheel.cli.read.list_trials import parse_limit
-from flywheel.client.objects.live_service import DEFAULT_ROWS, flatten_row
+from flywheel.client.objects.live_service import DEFAULT_ROWS, LiveService, flatten_row
+from flywheel.core.resource.api import Reference
 from flywheel.core.resource.values import Duration
 
 DESCRIPTION = "Print the predictions that an InferenceService has logged (spec.logging), oldest first."
@@ -54,6 +55,8 @@ def run(arguments: Namespace) -> int:
     """Prints the rows."""
     service = open_workspace(arguments).service(arguments.service)
     items = list(service.logged_rows(arguments.since, arguments.until, arguments.limit or None))
+    if not items:
+        check_logging(service)
     rows = [flatten_row(each) for each in items]
     names = list(dict.fromkeys(name for row in rows for name in row))
     if arguments.output == "csv":
@@ -63,10 +66,23 @@ def run(arguments: Namespace) -> int:
         rows,
         [Column(name, _cell(name), wide="." not in name and name not in NARROW) for name in names],
         output=arguments.output,
-        empty=f"InferenceService '{arguments.service}' has logged nothing in this period; see its spec.logging, and --since",
+        empty=f"{service} has logged nothing in this period; --since chooses another, and spec.logging.sample the share of requests",
         document={"items": items},
     )
     return DONE
+
+
+def check_logging(service: LiveService) -> None:
+    """Checks that a service without logged rows exists and logs.
+
+    Raises:
+        CommandError: it does not.
+    """
+    manifest = service.session.get(service.api, service.name)
+    if manifest is None:
+        raise CommandError(Reference(service.api, service.session.namespace, service.name).describe_absence())
+    if not manifest["spec"].get("logging"):
+        raise CommandError(f"{service} logs no predictions; spec.logging turns it on")
 
 
 def parse_moment(text: str) -> datetime:

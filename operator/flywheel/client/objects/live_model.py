@@ -69,8 +69,22 @@ class LiveModel(LiveResource):
         self, rows: "Rows | pd.DataFrame", *, service: str | None = None
     ) -> "list[Mapping[str, Any]] | pd.DataFrame":
         """Returns the predictions of the service that serves the champion; `service` names it where several do."""
-        found = find_service(self.session.list_objects(INFERENCE_SERVICE), model=self.name, name=service)
-        return self.session.predictor(found, is_named=service is not None).predict(rows)
+        return self.predictor(service=service).predict(rows)
+
+    def predictor(self, *, service: str | None = None) -> Predictor:
+        """Returns the service that serves the champion, as what predicts; `service` names it where several do.
+
+        Raises:
+            FlywheelError: there is no such Model, or no service.
+        """
+        services = self.session.list_objects(INFERENCE_SERVICE)
+        try:
+            found = find_service(services, model=self.name, name=service)
+        except FlywheelError as error:
+            if error.reason == "NotServed" and service is None:
+                self.session.require(MODEL, self.name)
+            raise
+        return self.session.predictor(found, is_named=service is not None)
 
 
 @dataclass(frozen=True, repr=False)

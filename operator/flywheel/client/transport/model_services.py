@@ -41,7 +41,7 @@ def find_service(
     if not serving:
         who = f"InferenceService '{name}'" if name is not None else "InferenceService of the namespace"
         raise FlywheelError(
-            f"no {who} serves {subject}; create one with spec.model or spec.version, or use .load()",
+            f"no {who} serves {subject}; create one with spec.model or spec.version, or compute here, after 'flywheel download' or .load()",
             reason="NotServed",
         )
     ours = [each for each in serving if is_ours(each)]
