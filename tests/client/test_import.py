@@ -6,6 +6,11 @@ import sys
 import pytest
 
 import flywheel as fw
+from flywheel.client import aio
+from flywheel.client.objects.live_dataset import LiveDataset
+from flywheel.client.objects.live_model import LiveModel, LiveModelVersion
+from flywheel.client.objects.live_service import LiveService
+from flywheel.client.workspace import Workspace
 from tests.documents import CHECKOUT
 
 HEAVY = ("kubernetes", "pandas", "numpy", "onnxruntime", "arro3", "pydantic", "urllib3", "yaml", "rich", "asyncio")
@@ -68,3 +73,20 @@ def test_every_name_is_listed_and_exists() -> None:
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'flywheel' has no attribute 'modle'"):
         fw.modle  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("asynchronous", "sync"),
+    [
+        (aio.AsyncWorkspace, Workspace),
+        (aio.AsyncModel, LiveModel),
+        (aio.AsyncModelVersion, LiveModelVersion),
+        (aio.AsyncDataset, LiveDataset),
+        (aio.AsyncService, LiveService),
+    ],
+)
+def test_asyncio_has_every_call_that_sends_requests(asynchronous: type, sync: type) -> None:
+    without_waiting = {"predictor", "status_field", "logged_rows", "version_name"}  # parts of other calls
+    calls = {name for name in dir(sync) if not name.startswith("_") and callable(getattr(sync, name))}
+
+    assert calls - without_waiting <= set(dir(asynchronous))

@@ -106,7 +106,7 @@ def test_a_notebook_shows_the_first_rows_and_columns_and_how_many_there_are(clus
     shown = cluster.workspace().trials()._repr_html_()
 
     assert "100 rows, 50 shown" in shown
-    assert "2,025 columns, 40 shown" in shown
+    assert "2,026 columns, 40 shown" in shown
     assert shown.count("<tr>") == 51
 
 

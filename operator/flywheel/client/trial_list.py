@@ -27,6 +27,7 @@ COLUMNS = {
     "run": ("run",),
     "state": ("state",),
     "reason": ("reason",),
+    "exit_code": ("exitCode",),
     "estimator": ("estimator",),
     "dataset": ("dataset",),
     "dataset_version": ("datasetVersion",),
