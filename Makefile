@@ -104,8 +104,10 @@ lock: setup ## Pin every requirement of pyproject.toml with its hashes, in requi
 bench-operator: setup ## Measure the operator against a real API server; prints figures and the command.
 	@$(BIN)/python -m e2e.bench.operator
 
-bench-monitoring: setup ## What a monitor's run costs in time and memory; into e2e/bench/results.
+bench-monitoring: setup ## What a monitor's run costs, its false alarms, and how soon it finds; into e2e/bench/results.
+	@python3 -m e2e.setup evidently
 	@$(BIN)/python -m e2e.bench.monitoring
+	@$(BIN)/python -m e2e.bench.monitoring.power
 
 bench-pipeline: setup up images deploy ## Time between steps, a run from the cache, memory with 1,000 runs; into e2e/bench/results.
 	@$(BIN)/python -m e2e.bench.pipeline

@@ -9,6 +9,7 @@ python3 -m e2e.setup mlflow    make .venv/mlflow hold what requirements/mlflow.t
 python3 -m e2e.setup notebooks make .venv/notebooks hold what requirements/notebooks.txt says
 python3 -m e2e.setup tables    make .venv/tables hold what requirements/tables.txt says
 python3 -m e2e.setup peers     make .venv/flaml and .venv/autogluon hold what their requirements/*.txt say
+python3 -m e2e.setup evidently make .venv/evidently hold what requirements/evidently.txt says
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
 """
 
@@ -34,7 +35,10 @@ LOCKED = {
     "operator": (*PROJECT, "--extra", "operator"),
     # The extra `mlflow` is not among them: it is tested in an environment of its own.
     "dev": (*PROJECT, "--extra", "client", "--extra", "operator", "--group", "dev"),
-    **{name: ("--group", name) for name in ("reader", "runtime", "serving", "mutants", "mlflow", "flaml", "autogluon")},
+    **{
+        name: ("--group", name)
+        for name in ("reader", "runtime", "serving", "mutants", "mlflow", "flaml", "autogluon", "evidently")
+    },
     "notebooks": (*PROJECT, "--extra", "client", "--group", "notebooks"),
     "tables": ("--group", "tables", "--no-deps"),
 }
@@ -87,6 +91,11 @@ def peers() -> None:
     """Make .venv/flaml and .venv/autogluon, the peers of `make bench-preset`."""
     for name, title in (("flaml", "FLAML"), ("autogluon", "AutoGluon")):
         install(ENVIRONMENT / name, name, title)
+
+
+def evidently() -> None:
+    """Make .venv/evidently, the peer of `make bench-monitoring`."""
+    install(ENVIRONMENT / "evidently", "evidently", "Evidently")
 
 
 def install(environment: Path, requirements: str, title: str, *options: str) -> None:
@@ -171,6 +180,7 @@ VERBS = {
     "notebooks": notebooks,
     "tables": tables,
     "peers": peers,
+    "evidently": evidently,
     "programs": programs,
     "store": store,
     "clients": clients,

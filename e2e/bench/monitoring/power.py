@@ -13,7 +13,7 @@ import numpy as np
 
 from e2e.bench import targets
 from e2e.bench.monitoring.false_alarms import NULLS, count_false_alarms
-from e2e.bench.monitoring.peer_rules import RULES, Rule
+from e2e.bench.monitoring.peer_rules import EVIDENTLY, RULES, Rule, compare_with_evidently
 from e2e.bench.monitoring.simulated_streams import (
     YEAR_HOURS,
     Monitor,
@@ -59,6 +59,8 @@ def main(names: Sequence[str] = ()) -> int:
     ]
     median = delays[f"PSI {THRESHOLDS[0]:g}, 1000 rows"].get("0.5", math.inf)
     checked.append(Target("half a standard deviation at 1,000 rows an hour", median, 6, "h"))
+    if EVIDENTLY.exists():
+        checked.append(Target("largest difference to Evidently 0.7.23 on 100 windows", compare_with_evidently(), 1e-9))
     targets.write_results("drift_power", COMMAND, found, checked, note=format_table(delays, rules))
     sys.stdout.write(targets.format_targets(checked) + "\n")
     return 0 if all(each.is_met for each in checked) else 1
