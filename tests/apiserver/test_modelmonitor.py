@@ -10,6 +10,8 @@ from tests.apiserver.manifests import Kubectl
 pytestmark = pytest.mark.apiserver
 
 GOOD: dict[str, Any] = {"inferenceService": "flight-delay"}
+TESTED: dict[str, Any] = {"performance": {"metric": "roc_auc", "maxDrop": "0.05"}}
+DATASET = {"dataset": "arrivals", "key": "flight", "column": "late"}
 
 
 def manifest(spec: dict[str, Any]) -> str:
@@ -30,6 +32,11 @@ def manifest(spec: dict[str, Any]) -> str:
             {"falseAlarms": {"per": "30d"}, "featureDrift": {"psi": "0.25"}}, id="another budget and threshold"
         ),
         pytest.param({"predictionDrift": {"disabled": True}, "suspend": True}, id="switched off"),
+        pytest.param({"groundTruth": {}, "performance": {"metric": "roc_auc"}}, id="labels that are posted"),
+        pytest.param(
+            {**TESTED, "groundTruth": {**DATASET, "delay": {"min": "6h", "max": "3d"}}}, id="labels of a Dataset"
+        ),
+        pytest.param({**TESTED, "groundTruth": {"delay": {"min": "3d", "max": "14d"}}}, id="labels after two weeks"),
     ],
 )
 def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> None:
@@ -56,6 +63,15 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param({"schedule": {"cron": "0 0 31 2 *"}}, "so it would never fire", id="a tick that never comes"),
         pytest.param({"batchInference": "x"}, 'unknown field "spec.batchInference"', id="batches are not counted"),
         pytest.param({"inferenceService": None}, "spec.inferenceService", id="no service"),
+        pytest.param(TESTED, "groundTruth and performance belong together", id="a metric without labels"),
+        pytest.param({"groundTruth": {}}, "groundTruth and performance belong together", id="labels without a metric"),
+        pytest.param({**TESTED, "groundTruth": {"dataset": "arrivals"}}, "dataset, key and column belong together", id="a Dataset without its columns"),
+        pytest.param({**TESTED, "groundTruth": {"key": "flight"}}, "dataset, key and column belong together", id="a key without its Dataset"),
+        pytest.param({**TESTED, "groundTruth": {"delay": {"max": "15d"}}}, "max must not be longer than 14d", id="labels after more than two weeks"),
+        pytest.param({**TESTED, "groundTruth": {"delay": {"min": "2h", "max": "1h"}}}, "min must not be longer than max", id="frozen before it is read"),
+        pytest.param({**TESTED, "groundTruth": {"delay": {"min": "4d"}}}, "min must not be longer than max", id="frozen by default before it is read"),
+        pytest.param({"groundTruth": {}, "performance": {"metric": "f1"}}, 'Unsupported value: "f1"', id="a metric that is no mean"),
+        pytest.param({"groundTruth": {}, "performance": {"metric": "mae", "maxDrop": "0"}}, "maxDrop must be above 0", id="no drop at all"),
     ],
 )  # fmt: skip
 def test_a_bad_one_is_refused(installed: Kubectl, changes: dict[str, Any], sentence: str) -> None:

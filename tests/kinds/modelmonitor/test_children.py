@@ -54,9 +54,32 @@ def test_the_parameters_of_the_example_are_the_contract_s() -> None:
 
 
 def test_a_name_is_enough() -> None:
-    short, long = monitor({"inferenceService": "flight-delay"}), monitor(EXAMPLE["spec"])
+    unlabelled = {name: each for name, each in EXAMPLE["spec"].items() if name not in ("groundTruth", "performance")}
+    short, long = monitor({"inferenceService": "flight-delay"}), monitor(unlabelled)
 
     assert short.spec == long.spec
+
+
+def test_labels_of_a_dataset_are_fetched_with_the_rows_of_all_windows_that_are_open() -> None:
+    truth = {"dataset": "arrivals", "key": "flight", "column": "late", "delay": {"min": "1h", "max": "2h"}}
+    labelled = monitor({"inferenceService": "flight-delay", "groundTruth": truth, "performance": {"metric": "brier"}})
+
+    job = children.monitor_job(labelled, RUN, VERSIONS, Settings(), Digest("sha256:" + "d" * 64))
+
+    [fetch] = [each for each in job.manifest["spec"]["template"]["spec"]["initContainers"] if each["name"] == "fetch"]
+    environment = {each["name"]: each.get("value") for each in fetch["env"]}
+    inputs = {each["name"]: each for each in json.loads(environment["FLYWHEEL_FETCH"])["inputs"]}
+    assert inputs["rows"]["folder"]["parts"] == [f"dt=2026-01-31/hour={hour}/" for hour in (14, 15, 16, 17)]
+    assert inputs["dataset"]["files"] == ["train.parquet", "validation.parquet", "test.parquet"]
+    assert "labels" not in inputs
+    found = children.monitor_params(labelled, RUN, VERSIONS)
+    assert found["groundTruth"] == {
+        "key": "flight",
+        "column": "late",
+        "minDelaySeconds": 3_600,
+        "maxDelaySeconds": 7_200,
+    }
+    assert found["signals"]["performance"] == {"metric": "brier", "maxDrop": "0.03"}
 
 
 def test_the_preview_has_all_children_and_its_pods_are_restricted() -> None:

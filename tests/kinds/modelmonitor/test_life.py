@@ -398,3 +398,15 @@ def test_several_findings_are_named_and_the_rest_is_counted() -> None:
     assert monitor.status.summary.startswith("dataQuality of a (0.4219), 8 more; ")
     assert "dataQuality (missing) of 'c' of version delay-1 is 0.4219" in monitor.plan.message
     assert monitor.plan.message.endswith("6 more are in the report.")
+
+
+LABELLED: dict[str, Any] = {"groundTruth": {}, "performance": {"metric": "roc_auc"}}
+
+
+def test_labelled_performance_has_its_condition_if_it_is_asked_for() -> None:
+    said = {"state": "False", "message": "roc_auc of labelled predictions is 0.2 worse"}
+    monitor = Monitor(**LABELLED).tick_and_run({**QUIET, "signals": {**QUIET["signals"], "performance": said}})
+
+    assert monitor.condition["Performing"] == ("False", "ThresholdExceeded")
+    assert Monitor(**LABELLED).tick_and_run(QUIET).condition["Performing"] == ("Unknown", "NotReported")
+    assert "Performing" not in Monitor().tick_and_run(QUIET).condition

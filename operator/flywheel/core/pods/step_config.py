@@ -236,6 +236,15 @@ class MonitoredVersion(StepConfig):
     digest: str
 
 
+class MonitorGroundTruth(StepConfig):
+    """Where labels come from: the column of a Dataset by its key, or without both what was posted."""
+
+    key: str | None = None
+    column: str | None = None
+    min_delay_seconds: int = 0
+    max_delay_seconds: int = 7 * 86_400
+
+
 class MonitorConfig(StepConfig):
     """`params.json` of monitor; `from` and `until` are multiples of the window's length since 1970."""
 
@@ -246,6 +255,7 @@ class MonitorConfig(StepConfig):
     window_seconds: int
     min_rows: int
     false_alarms: FalseAlarms
-    signals: dict[Literal["dataQuality", "featureDrift", "predictionDrift"], dict[str, str]]
+    signals: dict[Literal["dataQuality", "featureDrift", "predictionDrift", "performance"], dict[str, str]]
+    ground_truth: MonitorGroundTruth | None = None
     versions: tuple[MonitoredVersion, ...]
     skipped: int

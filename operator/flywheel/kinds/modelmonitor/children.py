@@ -30,16 +30,20 @@ HOUR = timedelta(hours=1)
 # Documents that reach the store after their window was tested are still merged for so long.
 LATENESS = HOUR
 OUTPUTS = ("report", "state")
+SPLIT_FILES = ("train.parquet", "validation.parquet", "test.parquet")  # of a Dataset's artifact
 
 
-def monitor_job(monitor: ModelMonitor, run: Run, versions: dict[str, Digest], settings: Settings) -> Child:
-    """The Job of one run. `versions` are those whose traffic it compares, with their artifacts."""
+def monitor_job(
+    monitor: ModelMonitor, run: Run, versions: dict[str, Digest], settings: Settings, labels: Digest | None = None
+) -> Child:
+    """The Job of one run. `versions` are those whose traffic it compares, with their artifacts; `labels` is that of a Dataset."""
     spec, state = monitor.spec, monitor.status.state
     inputs = [Input("counts", folder={"path": f"predictions/{spec.inference_service}/counts/", "parts": hours(run)})]
     if state is not None:
         inputs.append(Input("state", artifact=str(state.digest), optional=True))
     for name, digest in sorted(versions.items()):
         inputs.append(Input(f"version-{name}", artifact=str(digest), files=VERSION_FILES, optional=True))
+    inputs += _label_inputs(monitor, run, labels)
     recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
     step = Step(
         name=MONITOR,
@@ -57,9 +61,23 @@ def monitor_job(monitor: ModelMonitor, run: Run, versions: dict[str, Digest], se
     return step_job(monitor, step, settings)
 
 
-def hours(run: Run) -> list[str]:
-    """The folders of the hours that the windows of a run touch, and of those before, whose documents may have come late."""
-    first = run.from_ - LATENESS
+def _label_inputs(monitor: ModelMonitor, run: Run, labels: Digest | None) -> Iterator[Input]:
+    """The logged rows of all windows that are open or frozen now, and the labels for them."""
+    truth = monitor.spec.ground_truth
+    if truth is None:
+        return
+    folder = f"predictions/{monitor.spec.inference_service}"
+    parts = hours(run, truth.delay.max.timedelta + monitor.spec.window.timedelta)
+    yield Input("rows", folder={"path": f"{folder}/rows/", "parts": parts})
+    if truth.dataset is None:
+        yield Input("labels", folder={"path": f"{folder}/labels/", "parts": parts})
+    elif labels is not None:
+        yield Input("dataset", artifact=str(labels), files=SPLIT_FILES, optional=True)
+
+
+def hours(run: Run, lateness: timedelta = LATENESS) -> list[str]:
+    """The folders of the hours that the windows of a run touch, and of those before, whose documents or labels may have come late."""
+    first = run.from_ - lateness
     return [f"{hour:dt=%Y-%m-%d/hour=%H/}" for hour in _hours(first.astimezone(UTC), run.until.astimezone(UTC))]
 
 
@@ -86,10 +104,28 @@ def monitor_params(monitor: ModelMonitor, run: Run, versions: dict[str, Digest])
         "signals": {
             "dataQuality": {"maxShare": str(spec.data_quality.max_share)},
             **{name: {"psi": str(drift.psi)} for name, drift in drifts.items() if not drift.disabled},
+            **_performance(spec),
         },
+        **_ground_truth(spec),
         "versions": [{"name": name, "digest": str(digest)} for name, digest in sorted(versions.items())],
     }
     return MonitorConfig.model_validate(config).document()
+
+
+def _performance(spec: ModelMonitorSpec) -> dict[str, Any]:
+    given = spec.performance
+    return {} if given is None else {"performance": {"metric": given.metric, "maxDrop": str(given.max_drop)}}
+
+
+def _ground_truth(spec: ModelMonitorSpec) -> dict[str, Any]:
+    truth = spec.ground_truth
+    if truth is None:
+        return {}
+    delay = {"maxDelaySeconds": truth.delay.max.seconds}
+    if truth.delay.min is not None:
+        delay["minDelaySeconds"] = truth.delay.min.seconds
+    columns = {"key": truth.key, "column": truth.column} if truth.dataset is not None else {}
+    return {"groundTruth": {**columns, **delay}}
 
 
 def _stamp(time: datetime) -> str:

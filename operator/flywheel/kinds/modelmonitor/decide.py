@@ -14,10 +14,14 @@ from flywheel.kinds.modelmonitor import children, messages
 from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.observe import Seen
 from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served
-from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, NO_DRIFT
+from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, NO_DRIFT, PERFORMING
 
 MAX_QUIET_RETRIES = 5  # with the pauses of `backoff`, five minutes
-SIGNALS = {"dataQuality": DATA_HEALTHY, "drift": NO_DRIFT}  # names of a run's facts, and the conditions
+SIGNALS = {
+    "dataQuality": DATA_HEALTHY,
+    "drift": NO_DRIFT,
+    "performance": PERFORMING,
+}  # names of a run's facts, and the conditions
 
 
 def decide(monitor: ModelMonitor, seen: Seen) -> Plan:
@@ -66,7 +70,8 @@ def run_runs(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision 
         job: Child | ExistingChild = ExistingChild(JOB, progress.job.name)
     else:
         versions = dict(seen.service.versions) if seen.service else {}
-        job = children.monitor_job(monitor, run, versions, seen.settings)
+        labels = seen.service.labels if seen.service else None
+        job = children.monitor_job(monitor, run, versions, seen.settings, labels)
     diagnosis = progress.job.diagnosis if progress.job else None
     reason, message = "Running", messages.run_runs(monitor, run, job.name)
     if diagnosis is not None:
@@ -171,7 +176,8 @@ def _conditions(monitor: ModelMonitor, progress: Progress, decision: Decision) -
     """Those of the signals that are asked for. Those of the last run stay until another has succeeded, or cannot start."""
     spec = monitor.spec
     tests_drift = not (spec.feature_drift.disabled and spec.prediction_drift.disabled)
-    asked = (DATA_HEALTHY, *((NO_DRIFT,) if tests_drift else ()))
+    tests_labels = spec.performance is not None
+    asked = (DATA_HEALTHY, *((NO_DRIFT,) if tests_drift else ()), *((PERFORMING,) if tests_labels else ()))
     known = {each.type for each in monitor.status.conditions}
     if progress.signals is None:
         if decision.ready and known.issuperset(asked):

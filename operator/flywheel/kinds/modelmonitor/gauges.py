@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from flywheel.core.resource.kind import Gauge, Sample
 from flywheel.kinds.modelmonitor.children import ModelMonitor
-from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, NO_DRIFT
+from flywheel.kinds.modelmonitor.schema.status import SIGNAL_CONDITIONS
 
 HOLDS = {"True": 1.0, "False": 0.0}
 
@@ -12,7 +12,7 @@ HOLDS = {"True": 1.0, "False": 0.0}
 def _conditions(monitor: ModelMonitor) -> Iterator[Sample]:
     """Absent while unknown, so that an alert on 0 needs evidence."""
     for condition in monitor.status.conditions:
-        if condition.type in (DATA_HEALTHY, NO_DRIFT) and condition.status in HOLDS:
+        if condition.type in SIGNAL_CONDITIONS and condition.status in HOLDS:
             yield (condition.type,), HOLDS[condition.status]
 
 

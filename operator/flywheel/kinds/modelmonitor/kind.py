@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.resource.api import CRON_JOB, INFERENCE_SERVICE, JOB, MODEL_MONITOR, Reference
+from flywheel.core.resource.api import CRON_JOB, DATASET, INFERENCE_SERVICE, JOB, MODEL_MONITOR, Reference
 from flywheel.core.resource.kind import HealthByReason, Kind
 from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.decide import decide
@@ -14,8 +14,11 @@ from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus
 
 
 def references(monitor: ModelMonitor) -> Iterable[Reference]:
-    """The service whose traffic it compares."""
+    """The service whose traffic it compares, and the Dataset with labels."""
     yield Reference(INFERENCE_SERVICE, monitor.namespace, monitor.spec.inference_service)
+    truth = monitor.spec.ground_truth
+    if truth is not None and truth.dataset is not None:
+        yield Reference(DATASET, monitor.namespace, truth.dataset)
 
 
 KIND: Kind[ModelMonitorSpec, ModelMonitorStatus, Seen] = Kind(

@@ -10,7 +10,7 @@ from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
 from flywheel.core.pods import cron_job
 from flywheel.core.pods.cron_job import Tick
 from flywheel.core.resource import names
-from flywheel.core.resource.api import INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.resource.api import DATASET, INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, versions_in_use
@@ -28,11 +28,15 @@ class MonitorJob(AttemptState):
 
 @dataclass(frozen=True)
 class Service:
-    """The monitored service. `versions`: those that it serves or rolls out, or that the last run saw, with their artifacts."""
+    """The monitored service. `versions`: those that it serves or rolls out, or that the last run saw, with their artifacts.
+
+    `labels` is the artifact of the Dataset of spec.groundTruth, None where there is none yet.
+    """
 
     logs: bool
     runs_own_server: bool
     versions: Mapping[str, Digest] = field(default_factory=dict)
+    labels: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,17 @@ def _service(monitor: ModelMonitor, cluster: Cluster) -> Service | None:
         logs=spec.logging is not None,
         runs_own_server=spec.runtime is None or spec.runtime.flywheel is not None,
         versions=dict([*known.items()][:MAX_VERSIONS]),
+        labels=_labels(monitor, cluster),
     )
+
+
+def _labels(monitor: ModelMonitor, cluster: Cluster) -> Digest | None:
+    truth = monitor.spec.ground_truth
+    if truth is None or truth.dataset is None:
+        return None
+    manifest = cluster.get(Reference(DATASET, monitor.namespace, truth.dataset)) or {}
+    digest = (manifest.get("status") or {}).get("digest")
+    return Digest(digest) if digest else None
 
 
 def _digest(version: str, namespace: str, cluster: Cluster) -> Digest | None:

@@ -5,6 +5,7 @@ from pydantic import Field
 from flywheel.core.pods.cron_job import Schedule
 from flywheel.core.resource.schema import Placement, Resources, Schema, model_rules, rule
 from flywheel.core.resource.values import Duration, Number, ObjectName, PatternString
+from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth, Performance
 
 MIN_WINDOW_SECONDS = 60
 MAX_WINDOW_SECONDS = 7 * 86_400
@@ -31,6 +32,10 @@ _WINDOW = rule(
         f"{_seconds('window')} % 60 == 0",
     ),
     "window must be from 1m to 7d, in whole minutes, since servers count by the minute",
+)
+_LABELS = rule(
+    "has(self.groundTruth) == has(self.performance)",
+    "groundTruth and performance belong together: set both to test a metric with labels, such as groundTruth: {} and performance: {metric: roc_auc}",
 )
 _PERIOD = rule(
     _holds("per", Duration, f"{_seconds('per')} >= 86400"),
@@ -83,7 +88,7 @@ class Drift(Schema):
 class ModelMonitorSpec(Schema):
     """A ModelMonitor compares the traffic of a served model with the data that the model was trained on, and reports what changed."""
 
-    model_config = model_rules(_WINDOW)
+    model_config = model_rules(_WINDOW, _LABELS)
 
     inference_service: ObjectName = Field(
         description="The InferenceService to monitor, in the same namespace. It needs spec.logging: its servers then count all traffic."
@@ -111,6 +116,12 @@ class ModelMonitorSpec(Schema):
     )
     feature_drift: Drift = Field(Drift(), description="Drift of each feature.")
     prediction_drift: Drift = Field(Drift(), description="Drift of the predictions.")
+    ground_truth: GroundTruth | None = Field(
+        None, description="Where labels come from. The service must log rows (spec.logging.sample above 0%)."
+    )
+    performance: Performance | None = Field(
+        None, description="The metric that is tested with the labels. Its condition is Performing."
+    )
     timeout: Duration | None = Field(
         None, description="Maximum duration of a run. Defaults to that of the installation for checks of data."
     )
