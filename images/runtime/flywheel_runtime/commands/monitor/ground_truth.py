@@ -70,7 +70,7 @@ def _join(
     signatures = {
         each.name: _read_json(step.input(f"version-{each.name}") / "signature.json") for each in config.versions
     }
-    classes = {name: tuple(map(str, each.get("classes") or ())) for name, each in signatures.items() if each}
+    classes = {name: tuple(map(str, each.get("classes") or ())) for name, each in signatures.items()}
     rows = sorted(_files(step, ROWS))
     if not classes or not rows:
         return JoinedWindows((), 0, 0)
@@ -100,10 +100,10 @@ def _files(step: Step, prefix: str) -> Iterable[Path]:
 
 
 def _output_names(signatures: Iterable[Mapping[str, Any]]) -> OutputNames:
-    """The outputs' names of all versions: a feature that has the name of a role moves it."""
+    """The outputs' names of all versions: a feature that has the name of a role moves it. A version without a signature has the roles' own."""
     names = [[str(output["name"]) for output in each.get("outputs") or ()] for each in signatures]
     found = {
-        role: [name for each in names if (name := find_output(each, role))]
+        role: [*(name for each in names if (name := find_output(each, role))), role]
         for role in (LABEL, PROBABILITIES, PREDICTION)
     }
     return OutputNames(tuple(found[LABEL]), tuple(found[PROBABILITIES]), tuple(found[PREDICTION]))
