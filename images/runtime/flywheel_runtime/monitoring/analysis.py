@@ -1,7 +1,7 @@
 """The windows of a run, one after the other: what is tested, what the tests find, and what goes on to the next run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flywheel_runtime.monitoring.coverage import Coverage, measure_coverage
 from flywheel_runtime.monitoring.documents import Series
@@ -118,11 +118,15 @@ class Analysis:
     ) -> tuple[Reference | None, str]:
         """The reference of the window's series, else why there is none. A window with enough rows becomes it."""
         rollup = window.rollup
-        reference = self.read_reference(rollup.series, rollup.layout) or self.state.references.get(rollup.series)
+        reference = self.read_reference(rollup.series, rollup.layout)
         if reference is not None:
             return reference, ""
-        completeness = coverages[rollup.start, rollup.series].completeness or 0.0
-        if rollup.rows < self.thresholds.min_rows or completeness < MIN_REFERENCE_COMPLETENESS:
+        if rollup.series in self.state.references:
+            facts = self.state.row_bins[rollup.series].facts if rollup.series in self.state.row_bins else {}
+            return replace(self.state.references[rollup.series], facts=facts), ""
+        completeness = coverages[rollup.start, rollup.series].completeness
+        is_whole = completeness is None or completeness >= MIN_REFERENCE_COMPLETENESS
+        if rollup.rows < self.thresholds.min_rows or not is_whole:
             return None, "this version has no baseline, and waits for a window with enough rows"
         self.state.references[rollup.series] = window_reference(rollup)
         return None, "this version has no baseline of its training, so this window is its reference from now on"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from flywheel_runtime.monitoring.documents import ROWS_BASELINE
 from flywheel_runtime.monitoring.rollup import Rollup, SourceKey
 
 MAX_SOURCES = 2_000  # of which the last count is retained
@@ -10,7 +11,7 @@ MAX_SOURCES = 2_000  # of which the last count is retained
 
 @dataclass(frozen=True)
 class Coverage:
-    """Rows that the servers answered, and those that their documents counted."""
+    """Rows that the servers answered, and those that their documents counted. Of logged rows it is not known how many were answered."""
 
     served: int
     counted: int
@@ -22,8 +23,8 @@ class Coverage:
 
     @property
     def completeness(self) -> float | None:
-        """The counted share; None without traffic."""
-        return self.counted / max(self.served, self.counted) if self.counted else None
+        """The counted share; None without traffic, and where it is not known."""
+        return self.counted / max(self.served, self.counted) if self.served else None
 
     def __add__(self, other: "Coverage") -> "Coverage":
         return Coverage(self.served + other.served, self.counted + other.counted)
@@ -49,6 +50,9 @@ def measure_coverage(
     coverages = []
     for rollup in rollups:
         served = 0
+        if rollup.series.baseline == ROWS_BASELINE:
+            coverages.append(Coverage(0, rollup.rows))
+            continue
         for key, source in rollup.sources.items():
             before = known[key].served if key in known else source.served_before
             served += max(source.served_after - min(before, source.served_after), 0)

@@ -17,6 +17,7 @@ MAX_COUNT = 2**48  # so that no sum of documents is beyond 64 bits
 # A server counts for a minute. One of an earlier release that had no traffic meanwhile wrote a document with an old `from`.
 LONGEST_WINDOW_SECONDS = 300.0
 MAX_EXAMPLES = 5
+ROWS_BASELINE = "rows"  # in place of a baseline's digest: counts of logged rows
 
 
 @dataclass(frozen=True, order=True)

@@ -11,6 +11,7 @@ from flywheel_runtime.monitoring.coverage import Progress
 from flywheel_runtime.monitoring.documents import Series
 from flywheel_runtime.monitoring.findings import Finding
 from flywheel_runtime.monitoring.layout import Layout
+from flywheel_runtime.monitoring.logged_rows import RowBins
 from flywheel_runtime.monitoring.reference import Reference
 from flywheel_runtime.monitoring.rollup import Rollup, SourceKey
 
@@ -38,6 +39,7 @@ class MonitorState:
     until: int
     references: dict[Series, Reference] = field(default_factory=dict)
     first_windows: dict[Series, int] = field(default_factory=dict)  # the start of the first window with traffic
+    row_bins: dict[Series, RowBins] = field(default_factory=dict)  # of versions without a baseline
     streams: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: dict[str, Finding] = field(default_factory=dict)
     closed: list[Finding] = field(default_factory=list)
@@ -57,6 +59,10 @@ class MonitorState:
             "firstWindows": [
                 [each.version, each.digest, each.baseline, self.first_windows[each]]
                 for each in sorted(self.first_windows)
+            ],
+            "rowBins": [
+                [each.version, each.digest, each.baseline, self.row_bins[each].to_json()]
+                for each in sorted(self.row_bins)
             ],
             "streams": self.streams,
             "findings": {name: self.findings[name].to_json() for name in sorted(self.findings)},
@@ -101,6 +107,7 @@ def _parse(document: Mapping[str, Any]) -> MonitorState:
         document["until"],
         {each.series: each for each in references},
         {Series(*series): start for *series, start in document["firstWindows"]},
+        {Series(*series): RowBins.from_json(bins) for *series, bins in document.get("rowBins", ())},
         document["streams"],
         {name: Finding.from_json(each) for name, each in document["findings"].items()},
         [Finding.from_json(each) for each in document["closed"]],

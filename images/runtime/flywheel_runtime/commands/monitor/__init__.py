@@ -1,6 +1,7 @@
 """The step `monitor`: a run of a ModelMonitor over its complete windows.
 
-config.py         params.json
-main.py           inputs in; report, state and facts out
-signal_states.py  True, False or Unknown for each signal, and why
+config.py              params.json
+main.py                inputs in; report, state and facts out
+uncounted_versions.py  counts of logged rows, where servers count nothing
+signal_states.py       True, False or Unknown for each signal, and why
 """

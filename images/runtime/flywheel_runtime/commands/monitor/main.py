@@ -7,6 +7,7 @@ from typing import Any
 from flywheel_runtime.commands.monitor.config import FalseAlarms, MonitorConfig
 from flywheel_runtime.commands.monitor.ground_truth import analyse_labels, describe_source
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
+from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted
 from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
 from flywheel_runtime.monitoring.analysis import AlarmBudget, Analysis, ReferenceReader
 from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
@@ -35,6 +36,7 @@ def main(step: Step) -> None:
     problems = DocumentProblems()
     reader = DocumentReader(config.namespace, config.service, problems)
     documents = reader.read(_inputs(step, "counts"))
+    documents += count_uncounted(step, config, state, documents, problems, schedule.oldest_retained)
     found = sort_documents(documents, schedule, state.rollups, problems)
     budget, label_allowance = _split_budget(config)
     versions = frozenset(each.name for each in config.versions)

@@ -132,6 +132,7 @@ def total_traffic(results: Iterable[WindowResult]) -> Mapping[str, Any]:
         rollup = result.window.rollup
         versions[rollup.series.version] += rollup.rows
         rows, requests = rows + rollup.rows, requests + rollup.requests
-        served, counted = served + result.coverage.served, counted + result.coverage.counted
+        if result.coverage.served:
+            served, counted = served + result.coverage.served, counted + result.coverage.counted
     completeness = round(counted / max(served, counted), 6) if counted else None
     return {"rows": rows, "requests": requests, "versions": dict(versions), "completeness": completeness}

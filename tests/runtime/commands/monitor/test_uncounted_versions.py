@@ -1,0 +1,105 @@
+"""A version without baseline.json is monitored by its logged rows, as the log's own code writes them."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from flywheel_runtime.monitoring.documents import DocumentProblems
+from flywheel_runtime.monitoring.layout import flatten_columns
+from flywheel_runtime.monitoring.logged_rows import count_table, freeze_bins, read_rows
+from tests.runtime.monitoring.traffic import CARRIERS, count_rows, draw_rows
+
+
+def write_rows(file: Path, version: str, start: Any, table: dict[str, Any], seconds: float = 3_600) -> None:
+    """The rows of a file of the log, evenly over the time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = len(table["score"])
+    columns = {name: values.astype(str) if values.dtype == object else values for name, values in table.items()}
+    columns |= {"micro": (start.timestamp() * 1e6 + np.arange(rows) * seconds * 1e6 / rows).astype(np.int64)}
+    features = ", ".join(f"'{name}': \"{name}\"" for name in table if name != "score")
+    with duckdb.connect() as connection:
+        connection.register("source", columns)
+        connection.execute(
+            f"COPY (SELECT micro::VARCHAR AS id, 0::INTEGER AS \"row\", make_timestamptz(micro) AS time, '{version}' AS version, "
+            f"'sha256:77' AS digest, 0.01 AS latency_seconds, 'Direct' AS route, {{{features}}} AS features, "
+            f"{{'label': 1, 'probabilities': [1 - score, score]}} AS outputs FROM source) TO '{file}' (FORMAT parquet)"
+        )
+
+
+def serve_rows(monitored: Any, table: dict[str, Any]) -> None:
+    folder = monitored.root / "inputs" / "rows" / f"hour={monitored.windows}"
+    write_rows(folder / f"pod-{monitored.windows}.parquet", "brought-1", monitored.start, table)
+
+
+def test_rows_are_counted_as_the_server_counts_them(tmp_path: Path, monitored: Any) -> None:
+    table = draw_rows(np.random.default_rng(1), 500)
+    table["x1"] = np.where(np.arange(500) % 7, table["x1"], np.nan)
+    table["carrier"] = np.where(np.arange(500) % 5, table["carrier"], "")
+    write_rows(tmp_path / "rows" / "a.parquet", "brought-1", monitored.start, table)
+    (read,) = read_rows([tmp_path / "rows" / "a.parquet"], frozenset({"brought-1"}), DocumentProblems())
+    bins = freeze_bins([read])
+
+    documents = count_table(read, bins)
+
+    features: dict[str, Any] = {name: {"edges": list(each)} for name, each in bins.edges.items()}
+    features |= {name: {"categories": list(each)} for name, each in bins.categories.items()}
+    expected = count_rows({"features": features, "predictions": {"edges": list(bins.prediction)}}, table)
+    _, _, cells = flatten_columns(expected["features"], expected["predictions"])
+    assert np.sum([each.counts for each in documents], axis=0).tolist() == cells
+    assert (len(documents), sum(each.rows for each in documents)) == (60, 500)
+    assert set(bins.categories["carrier"]) == {*CARRIERS, "B6"}
+
+
+def test_a_brought_model_has_its_first_window_as_reference_and_its_drift_is_found(monitored: Any) -> None:
+    monitored.versions = ["brought-1"]
+    reports = []
+    for hour in range(6):
+        serve_rows(monitored, draw_rows(monitored.generator, 2_000, shift=0.0 if hour < 3 else 1.5))
+        reports.append(monitored.run())
+
+    assert "this window is its reference from now on" in reports[0]["signals"]["drift"]["message"]
+    assert [each["signals"]["drift"]["state"] for each in reports[:3]] == ["Unknown", "True", "True"]
+    assert [each["subject"] for each in reports[-1]["findings"] if each["measure"] == "psi"] == ["x0"]
+    assert (reports[-1]["rows"], reports[-1]["completeness"]) == (2_000, None)
+    assert any("to" in label for label in reports[-1]["columns"][0]["labels"])
+
+
+def test_rows_that_are_read_again_count_once(monitored: Any) -> None:
+    monitored.versions = ["brought-1"]
+    for _ in range(3):
+        serve_rows(monitored, draw_rows(monitored.generator, 1_000))
+        report = monitored.run()
+
+    assert [point["rows"] for point in report["trend"]] == [1_000] * 3
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\0" * 64])
+def test_a_file_of_rows_that_cannot_be_read_is_reported(monitored: Any, content: bytes) -> None:
+    monitored.versions = ["brought-1"]
+    serve_rows(monitored, draw_rows(monitored.generator, 1_000))
+    (monitored.root / "inputs" / "rows" / "broken.parquet").write_bytes(content)
+
+    report = monitored.run()
+
+    assert (report["rows"], report["documents"]["problems"]["unreadable"]["count"]) == (1_000, 1)
+
+
+def test_columns_that_the_log_dropped_later_are_missing(monitored: Any) -> None:
+    monitored.versions = ["brought-1"]
+    for hour in range(3):
+        table = draw_rows(monitored.generator, 1_000)
+        serve_rows(monitored, table if hour < 1 else {name: each for name, each in table.items() if name != "x1"})
+        report = monitored.run()
+
+    assert ("x1", "missing") in {(each["subject"], each["measure"]) for each in report["findings"]}
+
+
+def test_without_rows_an_uncounted_version_has_no_traffic(monitored: Any) -> None:
+    monitored.versions = ["brought-1"]
+
+    report = monitored.run()
+
+    assert (report["signals"]["drift"]["state"], report["rows"]) == ("Unknown", 0)
