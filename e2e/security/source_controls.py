@@ -202,9 +202,9 @@ SOURCE_CONTROLS = (
     ),
     SourceControl(
         "step pods may read logs and nothing else",
-        "charts/flywheel/templates/namespaces/runner.yaml",
-        "resources: [pods/log], verbs: [get]",
-        "resources: [pods, pods/log], verbs: [get]",
+        "charts/flywheel/files/rules.yaml",
+        "  resources:\n  - pods/log\n  verbs:\n",
+        "  resources:\n  - pods\n  - pods/log\n  verbs:\n",
         ("tests/test_chart.py::test_a_step_pod_may_read_logs_of_its_namespace_alone",),
     ),
     SourceControl(
