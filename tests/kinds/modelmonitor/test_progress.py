@@ -53,6 +53,7 @@ def test_all_windows_are_multiples_of_their_length_since_1970() -> None:
     [
         pytest.param(at(17), at(18), ["dt=2026-01-01/hour=16/", "dt=2026-01-01/hour=17/"], id="an hour, and the one before"),
         pytest.param(at(0, 58), at(1, 1), [f"dt={day}/hour={hour}/" for day, hour in (("2025-12-31", "23"), ("2026-01-01", "00"), ("2026-01-01", "01"))], id="minutes over an hour"),
+        pytest.param(at(0), at(1, day=3), ["dt=2025-12-31/hour=23/", "dt=2026-01-01/", "dt=2026-01-02/", "dt=2026-01-03/hour=00/"], id="whole days"),
     ],
 )  # fmt: skip
 def test_the_hours_of_a_run(start: datetime, until: datetime, expected: list[str]) -> None:

@@ -26,7 +26,7 @@ RUN_ANNOTATION = (
 REQUEST_ANNOTATION = "flywheel.ml/run-requested"
 DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
 VERSION_FILES = ("baseline.json", "evaluation.json", "golden.json", "signature.json")
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Documents that reach the store after their window was tested are still merged for so long.
 LATENESS = HOUR
 OUTPUTS = ("report", "state")
@@ -76,16 +76,17 @@ def _label_inputs(monitor: ModelMonitor, run: Run, labels: Digest | None) -> Ite
 
 
 def hours(run: Run, lateness: timedelta = LATENESS) -> list[str]:
-    """The folders of the hours that the windows of a run touch, and of those before, whose documents or labels may have come late."""
-    first = run.from_ - lateness
-    return [f"{hour:dt=%Y-%m-%d/hour=%H/}" for hour in _hours(first.astimezone(UTC), run.until.astimezone(UTC))]
+    """The folders of the hours that the windows of a run touch, and of those before, whose documents or labels may have come late.
 
-
-def _hours(first: datetime, end: datetime) -> Iterator[datetime]:
-    hour = first.replace(minute=0, second=0, microsecond=0)
+    A day that is in that time as a whole is one folder.
+    """
+    first, end = (run.from_ - lateness).astimezone(UTC), run.until.astimezone(UTC)
+    hour, found = first.replace(minute=0, second=0, microsecond=0), []
     while hour < end:
-        yield hour
-        hour += HOUR
+        is_whole_day = hour.hour == 0 and hour + DAY <= end
+        found.append(f"{hour:dt=%Y-%m-%d/}" if is_whole_day else f"{hour:dt=%Y-%m-%d/hour=%H/}")
+        hour += DAY if is_whole_day else HOUR
+    return found
 
 
 def monitor_params(monitor: ModelMonitor, run: Run, versions: dict[str, Digest]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Ready says: the monitor works, whatever it finds. What it finds are the conditio
 everything else is Unknown, also while runs fail or are suspended.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from flywheel.core.pods import cron_job
@@ -12,6 +13,7 @@ from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Child, Decision, Event, ExistingChild, KindCondition, Plan
 from flywheel.kinds.modelmonitor import children, messages
 from flywheel.kinds.modelmonitor.children import ModelMonitor
+from flywheel.kinds.modelmonitor.labels import find_label_problem
 from flywheel.kinds.modelmonitor.observe import Seen
 from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served
 from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, NO_DRIFT, PERFORMING
@@ -37,7 +39,7 @@ def decide(monitor: ModelMonitor, seen: Seen) -> Plan:
         or first_tick_is_awaited(monitor, seen, progress)
         or windows_are_tested(monitor, seen, progress)
     )
-    conditions = _conditions(monitor, progress, decision)
+    conditions = _conditions(monitor, seen, progress, decision)
     return decision.extend(events=_alarms(monitor, conditions)).plan(
         status=progress.status,
         summary=messages.summary(progress.status, decision.reason),
@@ -172,26 +174,40 @@ def _finding(monitor: ModelMonitor, progress: Progress) -> tuple[str, str]:
     return "Monitoring", messages.windows_are_tested(status)
 
 
-def _conditions(monitor: ModelMonitor, progress: Progress, decision: Decision) -> tuple[KindCondition, ...] | None:
+def _conditions(
+    monitor: ModelMonitor, seen: Seen, progress: Progress, decision: Decision
+) -> tuple[KindCondition, ...] | None:
     """Those of the signals that are asked for. Those of the last run stay until another has succeeded, or cannot start."""
-    spec = monitor.spec
-    tests_drift = not (spec.feature_drift.disabled and spec.prediction_drift.disabled)
-    tests_labels = spec.performance is not None
-    asked = (DATA_HEALTHY, *((NO_DRIFT,) if tests_drift else ()), *((PERFORMING,) if tests_labels else ()))
+    asked = _asked_conditions(monitor)
     known = {each.type for each in monitor.status.conditions}
     if progress.signals is None:
         if decision.ready and known.issuperset(asked):
             return None
         why = messages.not_tested(progress.status, decision.message)
         return tuple(KindCondition(type_, None, decision.reason, why) for type_ in asked)
-    found = {SIGNALS[each.name]: each for each in progress.signals if each.name in SIGNALS}
+    found = {
+        SIGNALS[each.name]: KindCondition(SIGNALS[each.name], each.holds, each.reason, each.message)
+        for each in progress.signals
+        if each.name in SIGNALS
+    }
     missing = "The last run said nothing of it; see its report."
-    return tuple(
-        KindCondition(type_, found[type_].holds, found[type_].reason, found[type_].message)
-        if type_ in found
-        else KindCondition(type_, None, "NotReported", missing)
-        for type_ in asked
-    )
+    reported = [found.get(type_) or KindCondition(type_, None, "NotReported", missing) for type_ in asked]
+    return tuple(_with_label_problem(each, monitor, seen) for each in reported)
+
+
+def _asked_conditions(monitor: ModelMonitor) -> tuple[str, ...]:
+    spec = monitor.spec
+    tests_drift = not (spec.feature_drift.disabled and spec.prediction_drift.disabled)
+    asked = ((DATA_HEALTHY, True), (NO_DRIFT, tests_drift), (PERFORMING, spec.performance is not None))
+    return tuple(type_ for type_, is_asked in asked if is_asked)
+
+
+def _with_label_problem(condition: KindCondition, monitor: ModelMonitor, seen: Seen) -> KindCondition:
+    """Where nothing is known of the performance, what keeps labels away is the cause."""
+    if condition.type != PERFORMING or condition.status is not None:
+        return condition
+    problem = find_label_problem(monitor, seen)
+    return condition if problem is None else replace(condition, reason=problem.reason, message=problem.message)
 
 
 def _alarms(monitor: ModelMonitor, conditions: tuple[KindCondition, ...] | None) -> tuple[Event, ...]:

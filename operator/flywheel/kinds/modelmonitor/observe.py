@@ -30,11 +30,13 @@ class MonitorJob(AttemptState):
 class Service:
     """The monitored service. `versions`: those that it serves or rolls out, or that the last run saw, with their artifacts.
 
-    `labels` is the artifact of the Dataset of spec.groundTruth, None where there is none yet.
+    `rows`: a sample of rows is logged, which have a `key`. `labels` is the artifact of the Dataset of spec.groundTruth, None where there is none yet.
     """
 
     logs: bool
     runs_own_server: bool
+    rows: bool = False
+    key: bool = False
     versions: Mapping[str, Digest] = field(default_factory=dict)
     labels: Digest | None = None
 
@@ -86,6 +88,8 @@ def _service(monitor: ModelMonitor, cluster: Cluster) -> Service | None:
     return Service(
         logs=spec.logging is not None,
         runs_own_server=spec.runtime is None or spec.runtime.flywheel is not None,
+        rows=spec.logging is not None and spec.logging.sample.fraction > 0,
+        key=spec.logging is not None and spec.logging.key is not None,
         versions=dict([*known.items()][:MAX_VERSIONS]),
         labels=_labels(monitor, cluster),
     )

@@ -1,0 +1,61 @@
+"""Labels of a ModelMonitor that cannot be found: what is said, while every other signal goes on."""
+
+from typing import Any
+
+import pytest
+
+from flywheel.core.resource.api import DATASET, Manifest
+from tests.kinds.modelmonitor.situations import QUIET, Monitor, service, version
+from tests.simulation.resources import custom
+
+STORED: dict[str, Any] = {"dataset": "landed", "key": "flight_id", "column": "late"}
+LOGGED = service(logging={"key": "flight_id"})
+NO_LABELS = {"state": "Unknown", "reason": "TooFewLabels", "message": "no labels yet"}
+
+
+def landed(digest: str | None = "sha256:" + "d" * 64) -> Manifest:
+    spec = {"source": {"s3": {"uri": "s3://a/b"}}}
+    return custom(DATASET, "landed", spec, status={"digest": digest} if digest else {})
+
+
+def labelled(*objects: Manifest, truth: dict[str, Any] = STORED, result: dict[str, Any] = NO_LABELS) -> Monitor:
+    found = Monitor(*objects, groundTruth=truth, performance={"metric": "roc_auc"})
+    return found.tick_and_run({**QUIET, "signals": {**QUIET["signals"], "performance": result}})
+
+
+@pytest.mark.parametrize(
+    ("objects", "reason", "sentence"),
+    [
+        pytest.param((LOGGED, version()), "DatasetNotReady", "create it, or see its condition Ready", id="no Dataset"),
+        pytest.param((LOGGED, version(), landed(None)), "DatasetNotReady", "has no version", id="no version yet"),
+        pytest.param((service(), version(), landed()), "KeyNotLogged", "has no spec.logging.key", id="no key"),
+        pytest.param(
+            (service(logging={"sample": "0%", "key": "flight_id"}), version(), landed()),
+            "RowsNotLogged",
+            "set a share above 0%",
+            id="no rows",
+        ),
+        pytest.param(
+            (LOGGED, version(), landed()), "TooFewLabels", "No labels yet.", id="nothing but labels is missing"
+        ),
+    ],
+)
+def test_what_keeps_labels_away_is_said_and_keeps_no_other_signal_away(
+    objects: tuple[Manifest, ...], reason: str, sentence: str
+) -> None:
+    monitor = labelled(*objects)
+
+    assert monitor.condition["NoDrift"] == ("True", "WithinThreshold")
+    assert monitor.condition["Performing"] == ("Unknown", reason)
+    [message] = [each.message for each in monitor.status.conditions if each.type == "Performing"]
+    assert sentence.lower() in message.lower()
+
+
+def test_posted_labels_need_rows_and_no_key() -> None:
+    assert labelled(service(), version(), truth={}).condition["Performing"] == ("Unknown", "TooFewLabels")
+
+
+def test_a_finding_stands_although_the_dataset_is_gone() -> None:
+    worse = {"state": "False", "reason": "Dropped", "message": "roc_auc is 0.61"}
+
+    assert labelled(LOGGED, version(), result=worse).condition["Performing"] == ("False", "Dropped")
