@@ -1,5 +1,6 @@
 """A ModelMonitor in its cluster, and how its Jobs end."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,8 +56,9 @@ def service(**spec: Any) -> Manifest:
     )
 
 
-def version(name: str = "delay-1", digest: str = DIGEST) -> Manifest:
-    return custom(MODEL_VERSION, name, {"model": "delay"}, status={"digest": digest})
+def version(name: str = "delay-1", digest: str = DIGEST, **source: Any) -> Manifest:
+    spec = {"model": "delay", "source": source or {"artifact": {"digest": digest}}}
+    return custom(MODEL_VERSION, name, spec, status={"digest": digest})
 
 
 class Monitor(Simulator):
@@ -84,6 +86,14 @@ class Monitor(Simulator):
     def params(self, number: int) -> Any:
         """What main of a run finds in params.json."""
         return params(self.job(number))
+
+    def inputs(self, number: int) -> dict[str, Any]:
+        """What fetch of a run brings, by the names of the inputs."""
+        [fetch] = [
+            each for each in self.job(number)["spec"]["template"]["spec"]["initContainers"] if each["name"] == "fetch"
+        ]
+        environment = {each["name"]: each.get("value") for each in fetch["env"]}
+        return {each["name"]: each for each in json.loads(environment["FLYWHEEL_FETCH"])["inputs"]}
 
     def end(self, number: int, facts: dict[str, Any]) -> None:
         """Let a run succeed with these facts."""

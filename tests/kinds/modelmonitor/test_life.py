@@ -303,6 +303,27 @@ def test_both_versions_of_a_rollout_and_an_earlier_one_come_with_their_reference
     assert [each["name"] for each in monitor.params(2)["versions"]] == ["delay-1", "delay-2"]
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        pytest.param({}, False, id="trained here"),
+        pytest.param({"s3": {"uri": "s3://acme/delay.onnx"}}, True, id="brought from s3"),
+        pytest.param({"http": {"url": "https://example.com/delay.onnx"}}, True, id="brought from a web server"),
+    ],
+)
+def test_logged_rows_are_counted_where_a_brought_model_has_no_baseline(source: dict[str, Any], expected: bool) -> None:
+    monitor = Monitor(service(), version(**source))
+    monitor.add_tick("drift-1")
+    monitor.settle()
+
+    inputs = monitor.inputs(1)
+
+    assert ("rows" in inputs) is expected
+    if expected:
+        assert inputs["rows"]["folder"]["path"] == "predictions/delays/rows/"
+        assert inputs["rows"]["folder"]["parts"] == inputs["counts"]["folder"]["parts"]
+
+
 def test_the_artifact_of_a_version_that_was_deleted_is_remembered() -> None:
     monitor = Monitor().tick_and_run(QUIET)
     monitor.cluster.remove(Reference(MODEL_VERSION, "default", "delay-1"))

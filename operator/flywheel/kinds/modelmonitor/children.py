@@ -34,9 +34,18 @@ SPLIT_FILES = ("train.parquet", "validation.parquet", "test.parquet")  # of a Da
 
 
 def monitor_job(
-    monitor: ModelMonitor, run: Run, versions: dict[str, Digest], settings: Settings, labels: Digest | None = None
+    monitor: ModelMonitor,
+    run: Run,
+    versions: dict[str, Digest],
+    settings: Settings,
+    labels: Digest | None = None,
+    *,
+    counts_rows: bool = False,
 ) -> Child:
-    """The Job of one run. `versions` are those whose traffic it compares, with their artifacts; `labels` is that of a Dataset."""
+    """The Job of one run. `versions` are those whose traffic it compares, with their artifacts; `labels` is that of a Dataset.
+
+    `counts_rows`: a server counts nothing, since its model was brought without a baseline, so that the logged rows are counted.
+    """
     spec, state = monitor.spec, monitor.status.state
     inputs = [Input("counts", folder={"path": f"predictions/{spec.inference_service}/counts/", "parts": hours(run)})]
     if state is not None:
@@ -44,6 +53,10 @@ def monitor_job(
     for name, digest in sorted(versions.items()):
         inputs.append(Input(f"version-{name}", artifact=str(digest), files=VERSION_FILES, optional=True))
     inputs += _label_inputs(monitor, run, labels)
+    if counts_rows and spec.ground_truth is None:
+        inputs.append(
+            Input("rows", folder={"path": f"predictions/{spec.inference_service}/rows/", "parts": hours(run)})
+        )
     recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
     step = Step(
         name=MONITOR,

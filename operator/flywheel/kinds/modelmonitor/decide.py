@@ -73,7 +73,8 @@ def run_runs(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision 
     else:
         versions = dict(seen.service.versions) if seen.service else {}
         labels = seen.service.labels if seen.service else None
-        job = children.monitor_job(monitor, run, versions, seen.settings, labels)
+        counts_rows = seen.service is not None and seen.service.has_brought_version
+        job = children.monitor_job(monitor, run, versions, seen.settings, labels, counts_rows=counts_rows)
     diagnosis = progress.job.diagnosis if progress.job else None
     reason, message = "Running", messages.run_runs(monitor, run, job.name)
     if diagnosis is not None:

@@ -30,7 +30,8 @@ class MonitorJob(AttemptState):
 class Service:
     """The monitored service. `versions`: those that it serves or rolls out, or that the last run saw, with their artifacts.
 
-    `rows`: a sample of rows is logged, which have a `key`. `labels` is the artifact of the Dataset of spec.groundTruth, None where there is none yet.
+    `rows`: a sample of rows is logged, which have a `key`. `labels` is the artifact of the Dataset of spec.groundTruth, None where there
+    is none yet. `has_brought_version`: one of the versions came from s3 or http, so that it has no baseline and its server counts nothing.
     """
 
     logs: bool
@@ -39,6 +40,7 @@ class Service:
     key: bool = False
     versions: Mapping[str, Digest] = field(default_factory=dict)
     labels: Digest | None = None
+    has_brought_version: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,14 @@ def _service(monitor: ModelMonitor, cluster: Cluster) -> Service | None:
         key=spec.logging is not None and spec.logging.key is not None,
         versions=dict([*known.items()][:MAX_VERSIONS]),
         labels=_labels(monitor, cluster),
+        has_brought_version=any(_is_brought(name, monitor.namespace, cluster) for name in wanted),
     )
+
+
+def _is_brought(version: str, namespace: str, cluster: Cluster) -> bool:
+    manifest = cluster.get(Reference(MODEL_VERSION, namespace, version)) or {}
+    source = (manifest.get("spec") or {}).get("source") or {}
+    return "s3" in source or "http" in source
 
 
 def _labels(monitor: ModelMonitor, cluster: Cluster) -> Digest | None:
