@@ -6,14 +6,19 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from e2e.cluster import apiserver as server
+from tests.examples import examples
 from tests.floors import COSTLY_FIXTURES, may_be_selected
 
 # As a trial without a CPU limit: OpenMP's threads spin while they wait, here for cores that the other worker uses. Four times the CPU (measured).
 for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(library, "1")
 
+# Of property tests that name no number of examples.
+settings.register_profile("flywheel", max_examples=examples(100, ci=40))
+settings.load_profile("flywheel")
 
 GC_THRESHOLD = 20_000  # allocations between two collections, instead of 700
 

@@ -96,7 +96,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert set(self.queue.in_flight) == self.in_flight
 
 
-QueueMachine.TestCase.settings = settings(max_examples=examples(200, ci=60), stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=examples(200, ci=30), stateful_step_count=40, deadline=None)
 TestQueue = QueueMachine.TestCase
 
 

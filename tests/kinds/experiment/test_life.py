@@ -265,7 +265,7 @@ def test_suspended_lets_run_what_runs_and_starts_nothing() -> None:
     assert [record.state for record in search.status.history] == ["Succeeded", "Succeeded"]
 
 
-@settings(max_examples=examples(15, ci=6), deadline=None)
+@settings(max_examples=examples(15, ci=4), deadline=None)
 @given(data=st.data(), parallelism=st.integers(1, 4))
 def test_in_any_order_every_trial_ends_once_and_the_best_is_the_best(data: st.DataObject, parallelism: int) -> None:
     ends: Ends = sometimes_fails

@@ -94,7 +94,7 @@ def test_constraints_bind_the_mean() -> None:
     assert [record.over for record in search.status.history] == [None, None, "0.05", "0.05"]
 
 
-@settings(max_examples=examples(10, ci=5), deadline=None)
+@settings(max_examples=examples(10, ci=3), deadline=None)
 @given(data=st.data())
 def test_in_any_order_every_trial_has_the_mean_of_its_repeats(data: st.DataObject) -> None:
     search = repeated()

@@ -215,4 +215,4 @@ class Registry(RuleBasedStateMachine):
 
 
 TestRegistry = Registry.TestCase
-TestRegistry.settings = settings(max_examples=examples(60, ci=25), stateful_step_count=30, deadline=None)
+TestRegistry.settings = settings(max_examples=examples(60, ci=15), stateful_step_count=30, deadline=None)

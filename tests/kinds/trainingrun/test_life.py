@@ -327,7 +327,7 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
     ]
 
 
-@settings(max_examples=examples(60, ci=20), deadline=None)
+@settings(max_examples=examples(60, ci=10), deadline=None)
 @given(graphs(), st.data(), st.integers(1, 60))
 def test_any_graph_ends_with_each_step_done_once_whenever_the_operator_dies(
     steps: list[dict[str, Any]], data: st.DataObject, crash_after: int

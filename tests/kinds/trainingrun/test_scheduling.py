@@ -133,5 +133,5 @@ class Scheduling(RuleBasedStateMachine):
         return plan
 
 
-Scheduling.TestCase.settings = settings(max_examples=examples(60, ci=20), stateful_step_count=30, deadline=None)
+Scheduling.TestCase.settings = settings(max_examples=examples(60, ci=10), stateful_step_count=30, deadline=None)
 TestScheduling = Scheduling.TestCase

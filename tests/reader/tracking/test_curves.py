@@ -33,7 +33,7 @@ def test_a_short_curve_is_complete_with_the_names_of_what_json_lacks() -> None:
     assert found["downsampled"] == {}
 
 
-@settings(max_examples=examples(60, ci=20), deadline=None)
+@settings(max_examples=examples(60, ci=10), deadline=None)
 @given(st.integers(101, 3000), st.integers(10, 100), st.randoms(use_true_random=False))
 def test_a_long_curve_keeps_its_extremes_and_its_order(count: int, max_points: int, chance: Any) -> None:
     values = [chance.random() for _ in range(count)]

@@ -42,7 +42,7 @@ def table(seed: int, size: int, groups: int, times: int) -> list[Row]:
 TABLES = st.builds(table, st.integers(0, 10**6), st.integers(60, 300), st.integers(10, 40), st.integers(20, 500))
 
 
-@settings(max_examples=examples(15, ci=6), deadline=None)
+@settings(max_examples=examples(15, ci=4), deadline=None)
 @given(TABLES, st.integers(0, 5))
 def test_random_takes_the_same_rows_in_any_order(rows: list[Row], seed: int) -> None:
     how = Split(seed=seed)
@@ -55,7 +55,7 @@ def test_random_takes_the_same_rows_in_any_order(rows: list[Row], seed: int) -> 
     assert [counts["test"], counts["validation"]] == pytest.approx([0.15 * len(rows)] * 2, abs=1)
 
 
-@settings(max_examples=examples(15, ci=6), deadline=None)
+@settings(max_examples=examples(15, ci=4), deadline=None)
 @given(TABLES)
 def test_equal_rows_without_keys_are_never_parted(rows: list[Row]) -> None:
     found = assigned(rows + rows, Split(), keys=())
@@ -63,7 +63,7 @@ def test_equal_rows_without_keys_are_never_parted(rows: list[Row]) -> None:
     assert found[: len(rows)] == found[len(rows) :]
 
 
-@settings(max_examples=examples(15, ci=6), deadline=None)
+@settings(max_examples=examples(15, ci=4), deadline=None)
 @given(TABLES)
 def test_stratified_keeps_the_share_of_each_class(rows: list[Row]) -> None:
     found = assigned(rows, Split(stratify="label"))
@@ -73,7 +73,7 @@ def test_stratified_keeps_the_share_of_each_class(rows: list[Row]) -> None:
         assert of_class.count("test") == pytest.approx(0.15 * len(of_class), abs=0.51)
 
 
-@settings(max_examples=examples(15, ci=6), deadline=None)
+@settings(max_examples=examples(15, ci=4), deadline=None)
 @given(TABLES)
 def test_by_time_train_is_before_validation_is_before_test(rows: list[Row]) -> None:
     found = assigned(rows, Split(by="Time", validation=0.2, test=0.2))
@@ -83,7 +83,7 @@ def test_by_time_train_is_before_validation_is_before_test(rows: list[Row]) -> N
     assert max(times["validation"]) < min(times["test"])
 
 
-@settings(max_examples=examples(15, ci=6), deadline=None)
+@settings(max_examples=examples(15, ci=4), deadline=None)
 @given(TABLES)
 def test_by_group_no_group_is_in_two_splits(rows: list[Row]) -> None:
     found = assigned(rows, Split(by="Group", group="grp", validation=0.3, test=0.3))

@@ -107,7 +107,7 @@ HEADERS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150, ci=60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(headers=HEADERS | JSON, claims=JSON, signature=st.binary(max_size=80))
 def test_no_random_token_is_admitted_or_crashes_the_reviewer(
     reviewer: JwtReviewer, headers: Any, claims: Any, signature: bytes

@@ -50,7 +50,7 @@ def test_every_input_of_the_corpus_passes(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_mutated_inputs_pass(name: str) -> None:
     @given(data=mutated(SEEDS[name]))
-    @settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(150, ci=70), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     def check_no_harm(data: bytes) -> None:
         TARGETS[name](data)
 

@@ -173,7 +173,7 @@ def test_external_weights_are_loaded_by_onnxruntime_and_refused_here(folder: Pat
     assert (loads(path), refusal(path)) == (True, "ExternalData")
 
 
-@settings(max_examples=examples(150, ci=50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150, ci=30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(sorted(PLACES)), source=st.randoms(use_true_random=False), lies=st.booleans())
 def test_no_encoding_hides_external_weights(folder: Path, place: str, source: random.Random, lies: bool) -> None:
     path = folder / "disguised.onnx"
@@ -184,7 +184,7 @@ def test_no_encoding_hides_external_weights(folder: Path, place: str, source: ra
     assert refusal(path) or not loads(path)
 
 
-@settings(max_examples=examples(150, ci=50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150, ci=30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(sorted(PLACES)), source=st.randoms(use_true_random=False), is_external=st.booleans())
 def test_the_guard_finds_what_onnx_finds(folder: Path, place: str, source: random.Random, is_external: bool) -> None:
     path = folder / "read.onnx"
@@ -198,9 +198,7 @@ def test_the_guard_finds_what_onnx_finds(folder: Path, place: str, source: rando
     assert refusal(path) == expected
 
 
-@settings(
-    max_examples=examples(300, ci=150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(300, ci=70), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_read_as_onnx_reads_it(folder: Path, data: st.DataObject) -> None:
     path = folder / "damaged.onnx"

@@ -234,7 +234,7 @@ def graphs(draw: st.DrawFn) -> bytes:
     return graph([*nodes, node("Identity", [values[-1]])], CONSTANTS, rank=draw(st.integers(1, 3)))
 
 
-@settings(max_examples=examples(400, ci=150), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(400, ci=70), deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=graphs())
 def test_what_is_proven_is_true_in_onnxruntime(content: bytes) -> None:
     assume(mixing(content) == "")

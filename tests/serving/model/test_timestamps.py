@@ -1,5 +1,7 @@
 """Texts are timestamps, with the same values, for the server and for the reader of Datasets and batches."""
 
+from collections.abc import Iterator
+
 import duckdb
 import numpy as np
 import pytest
@@ -18,8 +20,9 @@ SIGNATURE = Signature((SPEC,), (TensorSpec("y", "FP32", (-1, 1)),))
 
 
 @pytest.fixture(scope="module")
-def connection() -> duckdb.DuckDBPyConnection:
-    return connect(threads=1)
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect(threads=1) as connection:
+        yield connection
 
 
 def read(connection: duckdb.DuckDBPyConnection, sql: str, *values: object) -> object:
@@ -94,7 +97,7 @@ TEXTS = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400, ci=100), deadline=None)
 @given(text=TEXTS)
 def test_the_server_reads_and_refuses_what_training_and_batch_do(
     connection: duckdb.DuckDBPyConnection, text: str
@@ -102,7 +105,7 @@ def test_the_server_reads_and_refuses_what_training_and_batch_do(
     assert served(text) == read_text(connection, text)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200, ci=50), deadline=None)
 @given(time=st.datetimes(), kind=st.sampled_from(["DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMPTZ"]))
 def test_a_value_and_its_text_are_one_number(connection: duckdb.DuckDBPyConnection, time: object, kind: str) -> None:
     number = read(connection, timestamp_number(f"$1::TIMESTAMP::{kind}"), time)

@@ -22,7 +22,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 @given(name=st.sampled_from(sorted(SENT)), cuts=CUTS)
-@settings(max_examples=examples(300, ci=100), deadline=None)
+@settings(max_examples=examples(300, ci=50), deadline=None)
 def test_split_requests_get_the_same_responses(name: str, cuts: list[int]) -> None:
     assert exchange_in_memory(cut(SENT[name], cuts)) == exchange_in_memory([SENT[name]])
 
@@ -65,7 +65,7 @@ def chunked(body: bytes, cuts: list[int], extension: str) -> bytes:
 
 
 @given(sent=st.lists(good_requests(), min_size=1, max_size=6), cuts=CUTS)
-@settings(max_examples=examples(150, ci=50), deadline=None)
+@settings(max_examples=examples(150, ci=25), deadline=None)
 def test_the_application_sees_what_was_sent(sent: list[Sent], cuts: list[int]) -> None:
     data = b"".join(each.data for each in sent)
 

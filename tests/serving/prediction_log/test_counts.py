@@ -77,7 +77,7 @@ def count_one_by_one(values: list[float], edges: list[float]) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=examples(60, ci=25), deadline=None)
+@settings(max_examples=examples(60, ci=15), deadline=None)
 @given(REQUESTS)
 def test_every_value_is_counted_in_its_bin(requests: list[list[tuple[Any, ...]]]) -> None:
     rows = [row for each in requests for row in each]
@@ -98,7 +98,7 @@ def test_every_value_is_counted_in_its_bin(requests: list[list[tuple[Any, ...]]]
     }
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25, ci=15), deadline=None)
 @given(REQUESTS, st.integers(0, 12))
 def test_windows_and_pods_are_merged_by_addition(requests: list[list[tuple[Any, ...]]], cut: int) -> None:
     left, right = (
@@ -121,7 +121,7 @@ def test_counts_are_zero_after_they_were_read() -> None:
     assert not any(sum(each.get("bins", each.get("counts"))) for each in second["features"].values())
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25, ci=15), deadline=None)
 @given(st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=50))
 def test_training_counts_the_same_values_into_the_same_bins(values: list[float]) -> None:
     conditions = profile._conditions("value::FLOAT", EDGES["month"])
@@ -186,7 +186,7 @@ def test_only_inputs_of_one_value_have_bins(tmp_path: Path) -> None:
     assert list(found.numbers) == ["month"]
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25, ci=15), deadline=None)
 @given(REQUESTS)
 def test_a_request_of_a_known_layout_gets_the_same_counts(requests: list[list[tuple[Any, ...]]]) -> None:
     numeric = Baseline("sha256:1", {**EDGES}, {}, {}, [0.0, 0.5, 1.0], ("probabilities", True), np.dtype("<f4"))
@@ -202,7 +202,7 @@ def test_a_request_of_a_known_layout_gets_the_same_counts(requests: list[list[tu
     assert blocks.pop_document() == plain.pop_document()
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25, ci=15), deadline=None)
 @given(REQUESTS)
 def test_requests_of_one_batch_get_the_counts_of_single_requests(requests: list[list[tuple[Any, ...]]]) -> None:
     together = Counts(BASELINE)

@@ -83,13 +83,13 @@ ANYTHING = some.recursive(
 FIELDS = some.sampled_from(["name", "datatype", "shape", "data", "parameters"])
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100, ci=50), deadline=None)
 @given(some.dictionaries(FIELDS, ANYTHING, max_size=2), some.dictionaries(FIELDS, ANYTHING, max_size=2))
 def test_every_request_that_the_description_allows_is_answered(value: dict[str, Any], text: dict[str, Any]) -> None:
     assert_valid_or_refused(reply({**RIGHT, **value}, **text))
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100, ci=50), deadline=None)
 @given(some.data())
 def test_a_changed_or_missing_byte_does_no_harm(data: some.DataObject) -> None:
     right = reply(RIGHT)

@@ -176,7 +176,7 @@ def within(dimension: RealDimension | IntegerDimension | CategoricalDimension, v
     return float(dimension.low) <= value <= float(dimension.high)
 
 
-@settings(max_examples=examples(40, ci=20), deadline=None)
+@settings(max_examples=examples(40, ci=10), deadline=None)
 @given(space=spaces, seed=st.integers(0, 2**31 - 1), algorithm=st.sampled_from(["TPE", "Random"]))
 def test_any_space_gives_points_within_it(space: Space, seed: int, algorithm: Algorithm) -> None:
     past: list[PastTrial] = []

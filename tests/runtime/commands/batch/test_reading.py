@@ -74,7 +74,7 @@ def texts(
     return found, bad
 
 
-@settings(max_examples=examples(40, ci=20), deadline=None)
+@settings(max_examples=examples(40, ci=10), deadline=None)
 @given(TABLE, st.integers(1, 60), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_every_row_comes_once_wherever_the_file_is_cut(table: list[list[str]], every: int, end: str) -> None:
     source = Memory(written([["x", "y"], *table], end))

@@ -102,7 +102,7 @@ def test_the_names_of_our_sql_are_found() -> None:
     assert {"value", "hash", "size", "middle", "#split", "#row", "rowid", "stratum", "place"} <= set(our_names())
 
 
-@settings(max_examples=examples(12, ci=6), deadline=None)
+@settings(max_examples=examples(12, ci=3), deadline=None)
 @given(names=NAMES, role=ROLES, format_=st.sampled_from(["csv", "jsonl", "parquet"]))
 def test_any_name_passes_the_check(
     checked: Callable[..., Path],

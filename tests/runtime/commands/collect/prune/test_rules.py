@@ -37,7 +37,7 @@ def agree(rule: Rule, pruner: Any, curve: dict[int, float], siblings: list[dict[
     assert (rule.prune(curve, siblings, maximize=maximize) is not None) == bool(theirs)
 
 
-@settings(max_examples=examples(200, ci=60), deadline=None)
+@settings(max_examples=examples(200, ci=30), deadline=None)
 @given(
     curve=curves,
     siblings=st.lists(curves, max_size=7),
@@ -52,7 +52,7 @@ def test_the_median_is_optunas(
     agree(Percentile(50, startup, warmup), pruner, curve, siblings, maximize)
 
 
-@settings(max_examples=examples(200, ci=60), deadline=None)
+@settings(max_examples=examples(200, ci=30), deadline=None)
 @given(curve=curves, siblings=st.lists(curves, max_size=7), maximize=st.booleans(), percent=st.integers(1, 99))
 def test_any_percentile_is_optunas(
     curve: dict[int, float], siblings: list[dict[int, float]], maximize: bool, percent: int
@@ -62,7 +62,7 @@ def test_any_percentile_is_optunas(
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-@settings(max_examples=examples(200, ci=60), deadline=None)
+@settings(max_examples=examples(200, ci=30), deadline=None)
 @given(curve=curves, maximize=st.booleans(), patience=st.integers(0, 5), delta=st.integers(0, 16))
 def test_patience_is_optunas(curve: dict[int, float], maximize: bool, patience: int, delta: int) -> None:
     pruner = optuna.pruners.PatientPruner(None, patience=patience, min_delta=delta / 8)
