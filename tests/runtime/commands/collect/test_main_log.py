@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from flywheel_runtime.commands.collect import main_log
-from flywheel_runtime.commands.collect.main_log import last_lines, mask_text, masked_texts, store_log
+from flywheel_runtime.commands.collect.main_log import find_likely, last_lines, mask_text, masked_texts, store_log
 from flywheel_runtime.contract.errors import LogUnavailable
 
 Respond = Callable[[BaseHTTPRequestHandler], None]
@@ -211,11 +212,29 @@ def test_secrets_of_too_many_lines_leave_no_log(api_server: ApiServer) -> None:
     assert not api_server.file.exists()
 
 
+@pytest.mark.parametrize("length", [0, 3, 8, 9, 2000])
+def test_many_secrets_are_masked_as_few_are(length: int) -> None:
+    """Beyond a number they are first looked for all at once, of which those remain that may occur."""
+    random = Random(length)
+    texts = [bytes(random.choices(b"abcdefgh", k=random.randint(4, 12))) for _ in range(300)]
+    masked = sorted(texts, key=lambda text: (-len(text), text))
+    log = bytes(random.choices(b"abcdefgh", k=length))
+    for text in random.sample(texts, 20 if length > 9 else 0):
+        place = random.randint(0, len(log))
+        log = log[:place] + text + log[place:]
+
+    expected = log
+    for text in masked:
+        expected = expected.replace(text, b"***")
+
+    assert mask_text(log, masked) == expected
+    assert len(find_likely(log, masked)) < len(masked)
+
+
 def test_masking_counts_into_the_time(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def masked(_values: object) -> Iterator[bytes]:
-        while True:
-            time.sleep(0.05)
-            yield b"line-1"
+    def masked(_values: object) -> list[bytes]:
+        time.sleep(1)
+        return [b"line-1"]
 
     monkeypatch.setattr(main_log, "TOTAL_SECONDS", 0.5)
     monkeypatch.setattr(main_log, "masked_texts", masked)
