@@ -15,6 +15,9 @@ from flywheel_runtime.statistics.intervals import Interval, metric_interval
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, metric_value
 
 Z = 1.959964  # of a 95 % interval
+MIN_LOSSES = (
+    30  # of a window with enough labelled rows: pairs are fewer, as there are no more than rows of the rarer class
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,14 @@ class Performance:
         return f"{self.window.version}/performance/{self.target.metric}"
 
     def observe(self, state: Mapping[str, Any] | None, allowance: float, min_rows: int) -> tuple[State, Outcome]:
-        """One look of the test at this window, which is frozen. Returns the state of the next look, and the outcome."""
+        """One look of the test at this window, which is frozen. Returns the state of the next look, and the outcome.
+
+        A window with fewer labelled rows than `min_rows` is not tested.
+        """
         stream = loss_stream(self.scale.reference, self.reference.rows, self.scale.max_increase)
-        return observe_losses(stream, state, self.losses, allowance, self.window.start, min_rows=min_rows)
+        has_enough = len(self.window.scored) >= min_rows
+        min_losses = MIN_LOSSES if has_enough else len(self.losses) + 1
+        return observe_losses(stream, state, self.losses, allowance, self.window.start, min_rows=min_losses)
 
     def to_json(self) -> dict[str, Any]:
         """What the report says of the window."""

@@ -1,0 +1,110 @@
+"""Labelled performance: which windows are read and tested, and how seldom a model that did not become worse is called so."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flywheel_runtime.contract.errors import Undefined
+from flywheel_runtime.monitoring.labels.join import Delay, LabelCounts, LabelledRows
+from flywheel_runtime.monitoring.labels.labelled_windows import label_schedule, split_allowance
+from flywheel_runtime.monitoring.labels.performance import (
+    PerformanceTarget,
+    TestMetric,
+    measure_performance,
+    read_test_metric,
+)
+from flywheel_runtime.statistics.metrics import ScoredRows
+
+HOUR = 3_600
+TARGET = PerformanceTarget("roc_auc", 0.03)
+REFERENCE = TestMetric(5 / 6, 4_000)  # of labels that have the probability of their score, which is uniform
+
+
+def window(number: int, random: np.random.Generator, flipped: float = 0.0, rows: int = 600) -> LabelledRows:
+    score = random.random(rows)
+    truth = (random.random(rows) < score) ^ (random.random(rows) < flipped)
+    scored = ScoredRows(truth.astype(int), (score >= 0.5).astype(int), np.stack([1 - score, score], axis=1))
+    return LabelledRows(number * HOUR, "v1", LabelCounts(rows, rows), scored, {})
+
+
+@pytest.mark.parametrize(
+    ("run_from", "until", "delay", "monitored_since", "open_hours", "frozen_hours"),
+    [
+        pytest.param(10, 11, Delay(0, 2 * HOUR), 0, [9, 10], [8], id="each run freezes one window"),
+        pytest.param(10, 11, Delay(HOUR, 2 * HOUR), 0, [9], [8], id="labels that are awaited for an hour"),
+        pytest.param(10, 13, Delay(0, 2 * HOUR), 0, [11, 12], [8, 9, 10], id="a run after a pause freezes several"),
+        pytest.param(10, 11, Delay(0, 2 * HOUR), 10, [10], [], id="none from before the monitor"),
+        pytest.param(10, 11, Delay(0, 0), 0, [], [10], id="labels at once"),
+    ],
+)
+def test_a_window_is_open_until_its_labels_are_too_late(
+    run_from: int, until: int, delay: Delay, monitored_since: int, open_hours: list[int], frozen_hours: list[int]
+) -> None:
+    found = label_schedule(run_from * HOUR, until * HOUR, HOUR, delay, monitored_since * HOUR)
+
+    assert [start // HOUR for start in found.open_starts] == open_hours
+    assert [start // HOUR for start in found.frozen_starts] == frozen_hours
+
+
+def test_every_window_is_frozen_once() -> None:
+    delay = Delay(0, 5 * HOUR // 2)
+    frozen = [
+        start
+        for hour in range(20, 60)
+        for start in label_schedule(hour * HOUR, (hour + 1) * HOUR, HOUR, delay, 0).frozen_starts
+    ]
+
+    assert frozen == sorted(set(frozen))
+    assert len(frozen) == 40
+
+
+def test_a_year_without_a_drop_is_silent_and_a_drop_is_found_within_hours() -> None:
+    random, state, alarms = np.random.default_rng(5), None, 0
+    allowance, _ = split_allowance(["dataQuality", "featureDrift", "predictionDrift"], 1, 365 * 86_400, HOUR)
+    for number in range(1_000):
+        performance = measure_performance(window(number, random), TARGET, REFERENCE)
+        state, outcome = performance.observe(state, allowance, 300)
+        alarms += outcome.is_new
+    assert alarms == 0
+
+    outcomes = []
+    for number in range(1_000, 1_012):
+        performance = measure_performance(window(number, random, flipped=0.3), TARGET, REFERENCE)
+        state, outcome = performance.observe(state, allowance, 300)
+        outcomes.append(outcome.status)
+    assert outcomes[-1] == "Active"
+    assert performance.drop > 0.1
+
+
+def test_the_allowance_is_a_share_of_the_budget() -> None:
+    allowance, rest = split_allowance(["dataQuality", "featureDrift"], 2, 100.0, 10)
+
+    assert allowance * 100 / 10 + rest == pytest.approx(2)
+    assert 0 < rest < 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "evaluation", "rows"),
+    [
+        pytest.param("roc_auc", {"test": {"rows": 100, "metrics": {"roc_auc": 0.8}}, "confusionMatrix": {"counts": [[60, 10], [5, 25]]}}, 30, id="pairs by the rarer class"),
+        pytest.param("roc_auc", {"test": {"rows": 100, "metrics": {"roc_auc": 0.8}}}, 50, id="pairs without a matrix"),
+        pytest.param("rmse", {"test": {"rows": 100, "metrics": {"rmse": 0.8}}}, 100, id="rows"),
+    ],
+)  # fmt: skip
+def test_the_reference_is_the_metric_on_test_rows(metric: str, evaluation: dict[str, Any], rows: int) -> None:
+    assert read_test_metric(metric, evaluation) == TestMetric(0.8, rows)
+
+
+def test_without_test_rows_there_is_no_reference() -> None:
+    with pytest.raises(Undefined, match="no mae on test rows; give its Dataset a split with a test part"):
+        read_test_metric("mae", {"test": {"rows": 0, "metrics": {}}})
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "brier", "log_loss", "roc_auc"])
+def test_the_interval_has_the_value_inside(metric: str) -> None:
+    target, reference = PerformanceTarget(metric, 0.05), TestMetric(0.5, 1_000)
+
+    interval = measure_performance(window(0, np.random.default_rng(1)), target, reference).interval
+
+    assert interval.low < interval.value < interval.high
