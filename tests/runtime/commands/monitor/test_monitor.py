@@ -223,6 +223,17 @@ def test_pods_whose_clocks_differ_count_in_the_windows_of_their_clocks(monitored
     assert [each["rows"] for each in reports] == [1_200 + 1_100, 1_200 + 100]
 
 
+def test_a_flood_of_equal_rows_in_one_minute_is_no_finding(monitored: Any) -> None:
+    monitored.run_hour()
+    flood = {name: np.repeat(values[:1], 3_000) for name, values in draw(monitored).items()}
+    monitored.add_pod(pod="flooded", boot="1").serve(flood, monitored.start)
+
+    report = monitored.run_hour()
+
+    assert (report["rows"], report["findings"]) == (4_200, [])
+    assert monitored.run_hour()["findings"] == []
+
+
 def test_what_is_no_document_is_reported_and_no_failure(monitored: Any) -> None:
     (monitored.counts / "broken.json").write_text("{")
 

@@ -103,3 +103,4 @@ def test_without_rows_an_uncounted_version_has_no_traffic(monitored: Any) -> Non
     report = monitored.run()
 
     assert (report["signals"]["drift"]["state"], report["rows"]) == ("Unknown", 0)
+    assert "brought-1 has no baseline.json" in report["signals"]["drift"]["message"]

@@ -1,13 +1,13 @@
 """`python3 -m flywheel_runtime monitor`: merges the windows' count documents, tests them and reports (images/README.md, "monitor")."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.commands.monitor.config import FalseAlarms, MonitorConfig
 from flywheel_runtime.commands.monitor.ground_truth import analyse_labels, describe_source
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
-from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted
+from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted
 from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
 from flywheel_runtime.monitoring.analysis import AlarmBudget, Analysis, ReferenceReader
 from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
@@ -44,7 +44,8 @@ def main(step: Step) -> None:
     analysis.run(found)
     labelled = analyse_labels(step, config, state, label_allowance)
     state.until = schedule.until
-    report = _describe(config, analysis, found, len(documents), problems) | {"note": note}
+    uncounted = list_uncounted(step, config, documents)
+    report = _describe(config, analysis, found, len(documents), problems, uncounted) | {"note": note}
     if labelled is not None:
         _add_performance(report, labelled, describe_source(config.ground_truth))
     _write(step, report, state)
@@ -103,7 +104,12 @@ def _thresholds(config: MonitorConfig) -> Thresholds:
 
 
 def _describe(
-    config: MonitorConfig, analysis: Analysis, found: SortedDocuments, read: int, problems: DocumentProblems
+    config: MonitorConfig,
+    analysis: Analysis,
+    found: SortedDocuments,
+    read: int,
+    problems: DocumentProblems,
+    uncounted: Collection[str],
 ) -> dict[str, Any]:
     """The whole report.json."""
     state, thresholds = analysis.state, analysis.thresholds
@@ -126,7 +132,7 @@ def _describe(
             "predictionDrift": thresholds.prediction_drift,
         },
         **documents_of_report.total_traffic(analysis.results),
-        "signals": describe_signals(asked, analysis.results, findings),
+        "signals": describe_signals(asked, analysis.results, findings, uncounted),
         "findings": findings,
         "closed": documents_of_report.describe_findings(state.closed),
         "budget": _describe_budget(state, config.false_alarms),

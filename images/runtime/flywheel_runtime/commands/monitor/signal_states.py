@@ -1,7 +1,7 @@
 """The state of each signal after a run: False with an open finding, True if every test of the last window was done, else Unknown."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from flywheel_runtime.monitoring.analysis import Outcome, WindowResult
@@ -15,6 +15,10 @@ REASONS = {
     "DependenceUnknown": "have rows whose dependence cannot be estimated yet",
     "NoRoomAboveNull": "have no room above the threshold",
 }
+UNCOUNTED = (
+    " The model of version {name} has no baseline.json, so that only its logged rows are counted, and there are none: "
+    "set spec.logging.sample of the InferenceService above 0%."
+)
 GOOD = {
     "dataQuality": "No share of missing, infinite, out-of-range or unseen values is above the reference's by more than {threshold}",
     "drift": "No distribution is further from the reference than a PSI of {threshold}",
@@ -22,9 +26,15 @@ GOOD = {
 
 
 def describe_signals(
-    asked: Mapping[str, float], results: Sequence[WindowResult], findings: Sequence[Mapping[str, Any]]
+    asked: Mapping[str, float],
+    results: Sequence[WindowResult],
+    findings: Sequence[Mapping[str, Any]],
+    uncounted: Collection[str] = (),
 ) -> dict[str, dict[str, str]]:
-    """The state and message of each signal that is asked for; `asked` has its threshold."""
+    """The state and message of each signal that is asked for; `asked` has its threshold.
+
+    `uncounted` are versions without a baseline, of which there are no rows either.
+    """
     last = {each.window.rollup.series: each for each in results}
     described = {}
     for name, threshold in asked.items():
@@ -34,6 +44,8 @@ def describe_signals(
             continue
         tested = [each for result in last.values() for each in _outcomes(result, GROUPS[name])]
         problem = _find_problem(list(last.values()), [outcome for _, outcome in tested])
+        if not last and uncounted:
+            problem += UNCOUNTED.format(name=min(uncounted))
         state = "Unknown" if problem else "True"
         message = (
             problem

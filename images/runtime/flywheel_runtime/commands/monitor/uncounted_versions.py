@@ -23,8 +23,7 @@ def count_uncounted(
 
     Rows before `oldest` (seconds since 1970) are of windows that no longer change.
     """
-    versions = {each.name for each in config.versions if not (_folder(step, each.name) / "baseline.json").is_file()}
-    versions -= {each.series.version for each in counted}
+    versions = list_uncounted(step, config, counted)
     inputs = step.root / "inputs"
     files = [file for folder in sorted(inputs.glob("rows*")) for file in folder.rglob("*.parquet")] if versions else []
     by_series: dict[Series, list[RowTable]] = {}
@@ -40,6 +39,12 @@ def count_uncounted(
         bins, end = state.row_bins[series], config.until.timestamp()
         documents += [each for table in tables for each in count_table(table.select(oldest, end), bins)]
     return documents
+
+
+def list_uncounted(step: Step, config: MonitorConfig, counted: Iterable[CountDocument]) -> set[str]:
+    """The versions that have neither a baseline nor one of these documents."""
+    names = {each.name for each in config.versions if not (_folder(step, each.name) / "baseline.json").is_file()}
+    return names - {each.series.version for each in counted}
 
 
 def _folder(step: Step, version: str) -> Path:
