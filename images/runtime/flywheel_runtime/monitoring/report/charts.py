@@ -99,7 +99,7 @@ def _render(salt: str, size: tuple[float, float], draw: Draw) -> str:
     with matplotlib.rc_context(style):
         figure = Figure(figsize=size)
         FigureCanvasSVG(figure)
-        draw(figure.add_axes(AXES))  # a place of its own: a layout that fits texts takes as long as the drawing
+        draw(figure.add_axes(AXES))  # a place of its own: a layout that fits texts takes nearly as long as the drawing
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = file.getvalue()
