@@ -55,7 +55,9 @@ def make_baseline(table: Rows) -> dict[str, Any]:
     counted = count_rows(document, table)
     for name, feature in features.items():
         feature["counts"] = {"rows": rows, **counted["features"][name]}
-    document["predictions"]["counts"]["test"] = counted["predictions"]["bins"]  # type: ignore[index]
+    bins = np.array(counted["predictions"]["bins"])
+    calibrated = np.round(bins * (np.array(PREDICTION_EDGES[1:]) + np.array(PREDICTION_EDGES[:-1])) / 2).astype(int)
+    document["predictions"] |= {"counts": {"test": bins.tolist()}, "positives": {"test": calibrated.tolist()}}  # type: ignore[operator]
     return document
 
 

@@ -33,7 +33,10 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Reference:
-    """The counts to compare with, in the cells of `layout`. `window` is the start of the window that they are of, None for training."""
+    """The counts to compare with, in the cells of `layout`. `window` is the start of the window that they are of, None for training.
+
+    `positives` (bins,) are the rows of the second of two classes among the predictions, None if the baseline does not have them.
+    """
 
     series: Series
     layout: Layout
@@ -41,6 +44,7 @@ class Reference:
     rows: int
     facts: Mapping[str, ColumnFacts] = field(default_factory=dict)
     window: int | None = None
+    positives: Counts | None = None
 
     def column_facts(self, column: Column) -> ColumnFacts:
         """What is known of a column."""
@@ -90,7 +94,14 @@ def _parse(document: Mapping[str, Any], series: Series, layout: Layout) -> Refer
         if len(cells) != column.size:
             raise ValueError(f"column {column.name!r} does not have the cells of the documents")
         column.cells(counts)[:] = cells
-    return Reference(series, layout, counts, int(document["rows"]), facts)
+    positives = _read_positives(document.get("predictions") or {})
+    return Reference(series, layout, counts, int(document["rows"]), facts, positives=positives)
+
+
+def _read_positives(predictions: Mapping[str, Any]) -> Counts | None:
+    """The sum of the splits; None in a baseline of an earlier release, of a regression or of several classes."""
+    splits = predictions.get("positives")
+    return np.array([*splits.values()], np.int64).sum(axis=0) if splits else None
 
 
 def _prediction_cells(splits: Mapping[str, list[int]]) -> list[int]:

@@ -203,6 +203,12 @@ def test_the_baseline_is_counts_on_the_datasets_bins(run_train: Any, dataset: An
         "test": 90,
     }
     assert len(baseline["predictions"]["edges"]) == 51
+    pairs = [
+        (baseline["predictions"][name][split] for name in ("positives", "counts")) for split in ("validation", "test")
+    ]
+    for positives, counts in pairs:
+        assert 0 < sum(positives) < 90
+        assert all(few <= all_rows for few, all_rows in zip(positives, counts, strict=True))
 
 
 def test_the_run_is_recorded_without_asking(

@@ -102,7 +102,7 @@ def _json_value(value: Any) -> Any:
 def count_baseline(data: Data, scored: Mapping[str, ScoredRows]) -> dict[str, Any]:
     """Frozen bins for monitoring: the train split's counts of each feature, and predictions in 50 bins for each split.
 
-    `scored` maps a split to rows that the model was not fitted to. Probabilities are those of the last class; values are binned
+    Of two classes `positives` has the rows of the second in each bin, by which scores are calibrated. `scored` maps a split to rows that the model was not fitted to. Probabilities are those of the last class; values are binned
     between their least and greatest.
     """
     profile = json.loads((data.folder / "profile.json").read_text())
@@ -118,12 +118,18 @@ def count_baseline(data: Data, scored: Mapping[str, ScoredRows]) -> dict[str, An
     }
     edges = _prediction_edges(scores, is_probability=data.schema["task"] == "Classification")
     counts = {split: np.histogram(values, bins=edges)[0].tolist() for split, values in scores.items()}
+    predictions: dict[str, Any] = {"edges": edges.tolist(), "counts": counts}
+    if data.schema["task"] == "Classification" and len(data.classes) == 2:
+        predictions["positives"] = {
+            split: np.histogram(values[scored[split].y_true == 1], bins=edges)[0].tolist()
+            for split, values in scores.items()
+        }
     return {
         "v": 1,
         "rows": data.count("train"),
         "features": features,
         "target": profile.get("target"),
-        "predictions": {"edges": edges.tolist(), "counts": counts},
+        "predictions": predictions,
     }
 
 

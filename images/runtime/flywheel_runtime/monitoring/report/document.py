@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.analysis import Analysis, WindowResult
 from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.findings import Finding
@@ -13,6 +16,7 @@ from flywheel_runtime.monitoring.reference import ColumnFacts, Reference
 from flywheel_runtime.monitoring.report.sentences import describe_finding, format_time
 from flywheel_runtime.monitoring.signals import DRIFT_MEASURE, PREDICTION
 from flywheel_runtime.monitoring.statistics.effects import exact_shares
+from flywheel_runtime.monitoring.statistics.estimation import calibrate_bins, estimate_roc_auc
 
 
 def describe_windows(results: Iterable[WindowResult]) -> list[dict[str, Any]]:
@@ -37,8 +41,24 @@ def _describe_window(result: WindowResult) -> dict[str, Any]:
         "completeness": result.coverage.completeness,
         "lostRows": result.coverage.lost,
         "reference": compared,
+        "estimatedRocAuc": None if reference is None else _estimate_roc_auc(result, reference),
         "note": result.note,
     }
+
+
+def _estimate_roc_auc(result: WindowResult, reference: Reference) -> dict[str, float] | None:
+    """The ROC area that the calibrated scores of the window let expect, beside the same of the reference; None without a calibration."""
+    column = next((each for each in result.window.rollup.layout.columns if each.is_prediction), None)
+    edges = reference.column_facts(column).edges if column is not None else ()
+    if column is None or reference.positives is None or len(edges) != len(reference.positives) + 1:
+        return None
+    expected, now = (column.distribution(counts) for counts in (reference.counts, result.window.rollup.counts))
+    calibration = calibrate_bins(reference.positives, expected, (np.array(edges[1:]) + np.array(edges[:-1])) / 2)
+    try:
+        areas = [round(estimate_roc_auc(calibration, each), 4) for each in (now, expected)]
+    except Undefined:
+        return None
+    return dict(zip(("value", "reference"), areas, strict=True))
 
 
 def describe_findings(findings: Iterable[Finding]) -> list[dict[str, Any]]:

@@ -87,6 +87,7 @@ def _findings(report: Mapping[str, Any]) -> str:
 
 
 def _versions(report: Mapping[str, Any]) -> str:
+    has_estimate = any(window.get("estimatedRocAuc") for window in report["windows"])
     rows = [
         (
             window["start"],
@@ -95,6 +96,7 @@ def _versions(report: Mapping[str, Any]) -> str:
             _Number(format_share(window["share"])),
             _Number("" if window["completeness"] is None else format_share(window["completeness"])),
             _reference(window),
+            *([_Number(_estimate(window.get("estimatedRocAuc")))] if has_estimate else []),
         )
         for window in report["windows"]
     ]
@@ -103,9 +105,14 @@ def _versions(report: Mapping[str, Any]) -> str:
         if report["skipped"]
         else ""
     )
-    return _section(
-        "Windows", _table(("Window", "Version", "Rows", "Traffic", "Counted", "Compared with"), rows) + skipped
-    )
+    header = ("Window", "Version", "Rows", "Traffic", "Counted", "Compared with")
+    estimated = ("Estimated ROC AUC",) if has_estimate else ()
+    return _section("Windows", _table((*header, *estimated), rows) + skipped)
+
+
+def _estimate(estimated: Mapping[str, float] | None) -> str:
+    """The estimate of the window without labels, and in brackets that of the reference."""
+    return "" if estimated is None else f"{estimated['value']:.3f} ({estimated['reference']:.3f})"
 
 
 def _reference(window: Mapping[str, Any]) -> str:
