@@ -66,9 +66,13 @@ class LogStore:
         names = [column[0] for column in answer.description or []]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
+    @property
+    def label_files(self) -> list[Path]:
+        return self._files("labels")
+
     def labels(self) -> list[Row]:
         """All posted labels, in the order of their ids and keys."""
-        paths = [str(path) for path in self._files("labels")]
+        paths = [str(path) for path in self.label_files]
         answer = duckdb.connect().execute(
             f"SELECT * REPLACE (epoch_us(time) AS time) FROM {SOURCE} ORDER BY id NULLS LAST, key", [paths]
         )

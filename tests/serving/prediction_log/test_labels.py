@@ -14,6 +14,9 @@ import pytest
 import tritonclient.grpc as triton
 
 from e2e.waiting import wait_until
+from flywheel_runtime.datasets.sql import connect
+from flywheel_runtime.monitoring.labels.join import Delay, join_labels
+from flywheel_runtime.monitoring.labels.sources import OutputNames, read_logged_rows, read_posted_labels
 from flywheel_serving.errors import InvalidRequest, Overloaded, RequestTooLarge
 from flywheel_serving.prediction_log.batches import decode_message
 from flywheel_serving.prediction_log.config import LogConfig, parse_log_config, sample_position, sample_threshold
@@ -284,3 +287,23 @@ def test_a_log_that_does_not_fit_the_model_takes_no_labels(logged_flights: Path,
 
     assert refusal.value.code == 404
     assert "spec.logging.columns does not fit its model" in json.load(refusal.value)["error"]
+
+
+@pytest.mark.integration
+def test_the_monitor_joins_what_the_sink_wrote(logged_flights: Path, log_store: LogStore) -> None:
+    with start_server(logged_flights, log_store.config_json(key="flight_id")) as server:
+        first = send_request(server, body([(1, 2.5, "UA"), (2, 2.5, "DL")]))
+        send_request(server, body([(3, 2.5, "UA")], parameters={"flight_id": "UA-7"}))
+        labels = [{"id": first["id"], "row": 0, "label": 1}, {"id": first["id"], "row": 1, "label": False}]
+        post(server, FEEDBACK, {"labels": [*labels, {"key": "UA-7", "label": "1"}, {"id": "made-up", "label": 1}]})
+        stop_server(server)
+    hour = min(row["time"] for row in log_store.rows()) // 1_000_000 // 3_600 * 3_600
+
+    with connect() as connection:
+        read_logged_rows(connection, log_store.files, OutputNames(), ("carrier",))
+        read_posted_labels(connection, log_store.label_files)
+        joined = join_labels(connection, {"v1": ("0", "1")}, [hour, hour + 3_600], 3_600, Delay(0, 60))
+
+    assert (joined.labels, joined.unknown) == (4, 1)
+    assert sum(window.counts.labelled for window in joined.windows) == 3
+    assert sorted(truth for window in joined.windows for truth in window.scored.y_true) == [0, 1, 1]
