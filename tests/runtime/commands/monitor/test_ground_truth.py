@@ -12,6 +12,8 @@ import pytest
 from tests.runtime.monitoring.labels.log_files import LoggedRow, PostedLabel, write_labels, write_rows
 from tests.runtime.monitoring.traffic import Server
 
+pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
+
 ROWS = 900
 PARAMS: dict[str, Any] = {
     "groundTruth": {"minDelaySeconds": 0, "maxDelaySeconds": 7200},

@@ -11,6 +11,8 @@ import pytest
 from tests.runtime.monitoring.traffic import draw_rows, write_document
 from tests.runtime.pods import golden
 
+pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
+
 Rows = dict[str, Any]
 
 

@@ -12,6 +12,8 @@ from flywheel_runtime.monitoring.layout import flatten_columns
 from flywheel_runtime.monitoring.logged_rows import count_table, freeze_bins, read_rows
 from tests.runtime.monitoring.traffic import CARRIERS, count_rows, draw_rows
 
+pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
+
 
 def write_rows(file: Path, version: str, start: Any, table: dict[str, Any], seconds: float = 3_600) -> None:
     """The rows of a file of the log, evenly over the time."""

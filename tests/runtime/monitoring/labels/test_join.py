@@ -158,7 +158,7 @@ LABELS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40, ci=8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, labels=LABELS, random=st.randoms(use_true_random=False))
 def test_any_order_of_rows_and_files_gives_the_same_bytes(
     rows: list[LoggedRow], labels: list[PostedLabel], random: st.DataObject, tmp_path: Path
@@ -179,7 +179,7 @@ def _cut(items: list[Any], cut: int) -> list[list[Any]]:
     return [items[: len(items) // 2], items[len(items) // 2 :]] if cut else [items]
 
 
-@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40, ci=8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, labels=LABELS)
 def test_rows_are_labelled_as_by_one_row_after_the_other(
     rows: list[LoggedRow], labels: list[PostedLabel], tmp_path: Path
