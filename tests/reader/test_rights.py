@@ -143,3 +143,19 @@ def test_a_version_that_is_not_verified_opens_no_artifact_that_its_spec_names(re
     for path in ("", "/files/model.onnx", "/files/evaluation.json"):
         response = reader.get(f"{BASE.format(namespace='shop')}/modelversions/made-up{path}")
         assert (response.status, response.reason) == (404, "NotFound")
+
+
+def test_the_page_of_a_monitor_loads_and_runs_nothing(reader: RunningReader) -> None:
+    [route, *_] = [each for each in ROUTES if each.template.startswith("/modelmonitors")]
+    user = f"user-{next(NUMBERS)}"
+    reader.cluster.tokens[f"token-of-{user}"] = (user, "flywheel-reader")
+    verb, resource, name = route.right
+    reader.cluster.rights[user] = {(verb, resource, "shop", name)}
+
+    headers = reader.get(BASE.format(namespace="shop") + route.path, f"token-of-{user}").headers
+
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["content-security-policy"] == (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+    )
+    assert headers["x-content-type-options"] == "nosniff"
