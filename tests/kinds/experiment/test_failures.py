@@ -26,7 +26,7 @@ def fails_from_the_second_on(trial: int, attempt: int, point: list[float]) -> Ma
 
 
 def test_failures_of_one_estimator_stop_that_estimator_and_the_best_of_the_others_is_registered() -> None:
-    search = Search(experiment({"register": "delay"}), linear_fails)
+    search = Search(experiment({"register": "delay", "parallelism": 1}), linear_fails)
 
     plan = search.finish()
 
