@@ -65,8 +65,11 @@ class RowTable:
 def read_rows(files: Iterable[Path], versions: frozenset[str], problems: DocumentProblems) -> list[RowTable]:
     """The rows of these versions that they answered themselves; a file that cannot be read is counted."""
     tables: list[RowTable] = []
+    listed = sorted(files)
+    if not listed:
+        return tables  # most runs have none, and a database takes longer than all the rest here
     with duckdb.connect() as connection:
-        for file in sorted(files):
+        for file in listed:
             try:
                 tables += _read_file(connection, file, versions)
             except (duckdb.Error, ValueError, KeyError, TypeError) as error:
