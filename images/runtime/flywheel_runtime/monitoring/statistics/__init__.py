@@ -20,7 +20,7 @@ monitored_stream.py       drift_stream, share_stream, loss_stream, observe_windo
 null_ball.py, evalues.py  what no window may cost, and the e-values of a window; detector.py sums them over time
 dependence.py             the design effect of rows that are not independent
 betting.py                e-values of bounded losses
-fixed_tests.py            drift_p_values, share_p_values, holm_adjusted, fixed_level: one window at a time, for `method: Fixed`
+fixed_tests.py            drift_p_values, share_p_values, holm_adjusted, fixed_level: one window at a time
 estimation.py             calibrate_bins, estimate_roc_auc, estimate_confusion: performance without labels (CBPE)
 horvitz_thompson.py       allocate_labels, draw_rows, estimate_mean, labels_for_precision: few labels, right answer
 """

@@ -1,4 +1,4 @@
-"""Classic tests of one window, for `method: Fixed`: p-values of the same composite null, and Holm's correction over what is tested.
+"""Classic tests of one window: p-values of the same composite null, and Holm's correction over what is tested.
 
 They hold for one look. Whoever looks every hour and stops at the first small p-value has more false alarms than the level says; the
 default method is for that.
