@@ -8,7 +8,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import INFERENCE_SERVICE, JOB, MODEL_VERSION, Manifest, Reference
 from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.kind import KIND
-from tests.simulation import resource, terminated_state, waiting_state
+from tests.simulation import oom_killed_state, resource, terminated_state, waiting_state
 from tests.simulation.resources import custom, params
 from tests.simulation.simulator import Simulator
 
@@ -101,6 +101,11 @@ class Monitor(Simulator):
         message = {"v": 1, "phase": "Finished", "complete": True, "outputs": outputs, "metrics": {}, "facts": facts}
         done = {"fetch": terminated_state(0), "collect": terminated_state(0, message)}
         self.end_job(names.job(self.resource, "monitor", number), main=terminated_state(0), init=done)
+
+    def run_out_of_memory(self, number: int) -> None:
+        """Let the main container of a run be killed for its memory."""
+        name = names.job(self.resource, "monitor", number)
+        self.end_job(name, failed=True, main=oom_killed_state(), init={"fetch": terminated_state(0)}, phase="Failed")
 
     def fail(self, number: int, report: dict[str, Any]) -> None:
         """Let fetch of a run end with that report."""

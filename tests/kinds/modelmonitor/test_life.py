@@ -157,8 +157,47 @@ def test_ticks_while_a_run_is_under_way_are_answered_by_one_more_run() -> None:
 
     params = monitor.params(2)
     assert (params["from"], params["until"]) == ("2026-01-01T11:00:00Z", "2026-01-01T13:00:00Z")
+    assert STATE in str(monitor.job(2)), "it goes on from the state of the run before"
     monitor.end(2, QUIET)
     monitor.settle()
+    assert monitor.completed_ticks() == {"drift-1", "drift-2", "drift-3"}
+
+
+def test_a_backlog_is_tested_in_pieces_by_runs_that_follow_at_once() -> None:
+    monitor = Monitor().tick_and_run(QUIET)
+    monitor.advance(hours=54)
+    monitor.add_tick("drift-2")
+    monitor.settle()
+    for number, end in ((2, "2026-01-02T11:00:00Z"), (3, "2026-01-03T11:00:00Z"), (4, "2026-01-03T17:00:00Z")):
+        assert monitor.params(number)["until"] == end
+        assert STATE in str(monitor.job(number)), "each goes on from the state of the one before"
+        assert monitor.completed_ticks() == {"drift-1"}
+        monitor.end(number, QUIET)
+        monitor.settle()
+
+    assert (monitor.runs, monitor.completed_ticks()) == ([], {"drift-1", "drift-2"})
+    assert (monitor.status.processed_until, monitor.status.skipped_windows) == (at(17, day=3), None)
+
+
+def test_a_run_that_needs_too_much_memory_is_followed_by_smaller_ones_until_it_has_caught_up() -> None:
+    monitor = Monitor().tick_and_run(QUIET)
+    monitor.advance(hours=8)
+    monitor.add_tick("drift-2")
+    monitor.settle()
+    assert monitor.params(2)["until"] == "2026-01-01T19:00:00Z"
+    monitor.run_out_of_memory(2)
+    plan = monitor.settle()
+    assert plan.reason == "OOMKilled"
+    assert plan.message.endswith("with at most 4 windows.")
+
+    monitor.advance(hours=1)
+    monitor.add_tick("drift-3")
+    monitor.settle()
+    for number, end in ((3, "2026-01-01T15:00:00Z"), (4, "2026-01-01T19:00:00Z"), (5, "2026-01-01T20:00:00Z")):
+        assert monitor.params(number)["until"] == end
+        monitor.end(number, QUIET)
+        monitor.settle()
+    assert monitor.condition == HEALTHY
     assert monitor.completed_ticks() == {"drift-1", "drift-2", "drift-3"}
 
 
@@ -169,11 +208,13 @@ def test_windows_that_are_too_long_ago_are_skipped_and_counted() -> None:
     monitor.settle()
 
     params = monitor.params(2)
-    assert (params["until"], params["skipped"]) == ("2026-01-10T11:00:00Z", 9 * 24 - 7 * 24)
+    assert (params["from"], params["skipped"]) == ("2026-01-03T11:00:00Z", 9 * 24 - 7 * 24)
     monitor.end(2, QUIET)
     monitor.settle()
     assert monitor.status.skipped_windows == 48
-    assert "48 windows were never tested" in monitor.plan.message
+    assert (
+        "48 windows were never tested, since they were more than a week ago when a run started" in monitor.plan.message
+    )
 
 
 def test_a_suspended_monitor_does_nothing_and_claims_nothing() -> None:

@@ -138,6 +138,7 @@ def run_failed(monitor: ModelMonitor, progress: Progress) -> Decision | None:
         reason=run.reason or "RunFailed",
         message=messages.run_failed(monitor, run),
         children=_existing_job(progress),
+        requeue_after=REQUEUE_NOW if progress.just_ended else None,
     )
 
 

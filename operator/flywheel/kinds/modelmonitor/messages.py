@@ -5,6 +5,7 @@ from datetime import datetime
 from flywheel.core.diagnosis.internal_error import last_failure
 from flywheel.kinds.modelmonitor.children import REQUEST_ANNOTATION, ModelMonitor
 from flywheel.kinds.modelmonitor.observe import Service
+from flywheel.kinds.modelmonitor.progress import reduced_windows
 from flywheel.kinds.modelmonitor.schema.status import Finding, ModelMonitorStatus, Run
 
 MAX_NAMED_FINDINGS = 3
@@ -60,8 +61,9 @@ def request_a_run(monitor: ModelMonitor) -> str:
 
 def run_failed(monitor: ModelMonitor, run: Run) -> str:
     """Why, and what comes next."""
-    schedule = monitor.spec.schedule
-    return f"{run.message} The next run comes at the next tick of '{schedule.cron}' ({schedule.time_zone})."
+    schedule, windows = monitor.spec.schedule, reduced_windows(monitor, run)
+    fewer = f", with at most {windows} window{'s' if windows > 1 else ''}" if windows else ""
+    return f"{run.message} The next run comes at the next tick of '{schedule.cron}' ({schedule.time_zone}){fewer}."
 
 
 def windows_are_tested(status: ModelMonitorStatus) -> str:
@@ -72,7 +74,7 @@ def windows_are_tested(status: ModelMonitorStatus) -> str:
     complete = f", {float(window.completeness):.1%} of those served" if window.completeness else ""
     traffic = f"{window.rows:,} rows of {window.requests:,} requests{complete}"
     skipped = (
-        f" {status.skipped_windows:,} windows were never tested, since the monitor did not run for more than a week."
+        f" {status.skipped_windows:,} windows were never tested, since they were more than a week ago when a run started."
         if status.skipped_windows
         else ""
     )

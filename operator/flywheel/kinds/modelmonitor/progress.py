@@ -20,11 +20,24 @@ from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Servers write the counts of a minute when it ends; those of a window are in the store this much after its end.
 SETTLING_TIME = timedelta(seconds=90)
-MAX_PERIOD = timedelta(days=7)  # of one run
+MAX_AGE = timedelta(days=7)  # of a window that a run still tests
+RUN_PERIOD = timedelta(days=1)  # of one run, which holds the counts of all its windows in memory
 MAX_WINDOWS = 200  # of one run
 FIRST_PERIOD = timedelta(days=1)  # before the first run, that it looks at
+# A run with fewer windows needs less of what it ran out of.
+EXHAUSTED_REASONS = frozenset(("OOMKilled", "TimedOut", "StorageExceeded"))
 # These heal without a change of the monitor: a bucket is made, a password is corrected.
 RETRIED_REASONS = frozenset(("BucketMissing", "CredentialsRefused", "ArtifactMissing"))
+
+
+@dataclass(frozen=True)
+class Period:
+    """The windows of a run. `skipped`: windows before them that are too long ago; `backlog`: those after them, for the runs that follow."""
+
+    start: datetime
+    until: datetime
+    skipped: int = 0
+    backlog: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,8 @@ def advance(monitor: ModelMonitor, seen: Seen) -> Progress:
                 status = with_result(status, run, outcome, seen.service.versions if seen.service else {})
                 signals = tuple(signal_results(outcome.facts))
             run = run_after(run, outcome, seen.now)
-    due = next_run(monitor, status, run, seen)
+    # A run goes on from the state of the one before, so the status has to have that first.
+    due = None if just_ended else next_run(monitor, status, run, seen)
     refusal = find_violation(monitor.spec, seen.settings) if due is not None else None
     if due is not None and refusal is None:
         run, job = due, None
@@ -107,18 +121,20 @@ def next_run(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None
     request, requested = requested_run(monitor), is_requested(monitor, last)
     ticked = newest_tick is not None and (last is None or last.tick is None or newest_tick > last.tick)
     retried = last is not None and last.result == "Retrying" and (last.not_before or seen.now) <= seen.now
-    if not (ticked or requested or retried):
+    is_behind = last is not None and last.result == "Succeeded" and bool(last.backlog)
+    if not (ticked or requested or retried or is_behind):
         return None
-    period = due_period(monitor, status, seen.now)
+    period = due_period(monitor, status, last, seen.now)
     if period is None:
         return None
-    start, until, skipped = period
     run = Run.model_validate(
         {
             "number": (last.number if last else 0) + 1,
-            "from": start,
-            "until": until,
-            "skipped": skipped or None,
+            "from": period.start,
+            "until": period.until,
+            "skipped": period.skipped or None,
+            "backlog": period.backlog or None,
+            "max_windows": reduced_windows(monitor, last),
             "tick": newest_tick or (last.tick if last else None),
             "request": request,
             "result": "Running",
@@ -128,21 +144,28 @@ def next_run(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None
     return _as_retry_of(last, run)
 
 
-def due_period(
-    monitor: ModelMonitor, status: ModelMonitorStatus, now: datetime
-) -> tuple[datetime, datetime, int] | None:
-    """From when until when windows have ended and are not tested, and how many before that are too long ago; None where none has."""
+def due_period(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None, now: datetime) -> Period | None:
+    """The oldest windows that have ended and are not tested, as many as one run takes; None where none has ended."""
     window = monitor.spec.window.timedelta
-    until = _floor(now - SETTLING_TIME, window)
-    count = max(1, min(MAX_PERIOD // window, MAX_WINDOWS))
+    end, limit = _floor(now - SETTLING_TIME, window), max(1, min(RUN_PERIOD // window, MAX_WINDOWS))
     if status.processed_until is None:
-        start = until - window * max(1, min(FIRST_PERIOD // window, count))
-        return start, until, 0
-    known = _ceil(status.processed_until, window)
-    if known >= until:
+        known = end - window * max(1, min(FIRST_PERIOD // window, MAX_WINDOWS))
+    else:
+        known = _ceil(status.processed_until, window)
+    if known >= end:
         return None
-    start = max(known, until - window * count)
-    return start, until, (start - known) // window
+    start = max(known, end - window * (MAX_AGE // window))
+    until = min(end, start + window * min(limit, reduced_windows(monitor, last) or limit))
+    return Period(start, until, (start - known) // window, (end - until) // window)
+
+
+def reduced_windows(monitor: ModelMonitor, last: Run | None) -> int | None:
+    """How many windows a run takes at most, since one with more ran out of memory, storage or time. None: as many as any, also once it has caught up."""
+    if last is None:
+        return None
+    if last.result == "Failed" and last.reason in EXHAUSTED_REASONS:
+        return max(1, (last.until - last.from_) // monitor.spec.window.timedelta // 2)
+    return last.max_windows if last.backlog or last.result != "Succeeded" else None
 
 
 def _floor(time: datetime, window: timedelta) -> datetime:
@@ -163,15 +186,16 @@ def _as_retry_of(last: Run | None, run: Run) -> Run:
 
 
 def _answered_tick(monitor: ModelMonitor, status: ModelMonitorStatus, run: Run | None, seen: Seen) -> datetime | None:
-    """A tick is answered by the run that it started, once that has ended, and at once where nothing can start or no window has ended."""
+    """A tick is answered by the run that it started, once that has ended with all its windows, and at once where nothing can start or no window has ended."""
     if not seen.ticks:
         return None
     is_running = run is not None and run.result == "Running"
     if not is_running and (
-        monitor.spec.suspend or not is_served(seen) or due_period(monitor, status, seen.now) is None
+        monitor.spec.suspend or not is_served(seen) or due_period(monitor, status, run, seen.now) is None
     ):
         return seen.ticks[-1].created
-    return run.tick if run is not None and run.result in ("Succeeded", "Failed") else None
+    has_ended = run is not None and (run.result == "Failed" or (run.result == "Succeeded" and not run.backlog))
+    return run.tick if run is not None and has_ended else None
 
 
 def is_served(seen: Seen) -> bool:

@@ -31,6 +31,14 @@ class Run(Schema):
     from_: datetime = Field(alias="from", description="Start of its first window.")
     until: datetime = Field(description="End of its last window.")
     skipped: int | None = Field(None, description="Number of windows before its first one that are too long ago.")
+    backlog: int | None = Field(
+        None,
+        description="Number of windows that had ended when it started and that it leaves to the runs that follow at once.",
+    )
+    max_windows: int | None = Field(
+        None,
+        description="Largest number of windows of a run until it has caught up, where one with more ran out of memory, storage or time.",
+    )
     tick: datetime | None = Field(None, description="Time of the newest tick of the schedule that caused it.")
     request: str | None = Field(
         None, max_length=256, description="The value of annotation flywheel.ml/run-requested that caused it."
@@ -87,10 +95,10 @@ class Finding(Schema):
 class Budget(Schema):
     """The budget of false alarms."""
 
-    alarms: int = Field(description="Number of alarms so far, true and false ones.")
+    alarms: int = Field(description="Number of alarms in the last period of spec.falseAlarms.per, true and false ones.")
     since: datetime | None = Field(None, description="Since when they are counted.")
     left: NumberText | None = Field(
-        None, description="False alarms that the time so far allows, less the alarms so far; never below 0."
+        None, description="Number of alarms that the budget of that period still allows; never below 0."
     )
 
 
@@ -135,6 +143,7 @@ class ModelMonitorStatus(Status):
     report: StoredReport | None = Field(None, description="The report of the last run.")
     state: StoredState | None = Field(None, description="What the next run goes on from.")
     skipped_windows: int | None = Field(
-        None, description="Number of windows that were never tested, since the monitor did not run for too long."
+        None,
+        description="Number of windows that were never tested, since they were more than a week ago when a run started.",
     )
     run: Run | None = Field(None, description="The current run, or the last one.")
