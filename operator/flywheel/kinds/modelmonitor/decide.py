@@ -15,7 +15,7 @@ from flywheel.kinds.modelmonitor import children, messages
 from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.labels import find_label_problem
 from flywheel.kinds.modelmonitor.observe import Seen
-from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served
+from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served, reduced_windows
 from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, NO_DRIFT, PERFORMING
 
 MAX_QUIET_RETRIES = 5  # with the pauses of `backoff`, five minutes
@@ -136,7 +136,7 @@ def run_failed(monitor: ModelMonitor, progress: Progress) -> Decision | None:
     return Decision(
         ready=False,
         reason=run.reason or "RunFailed",
-        message=messages.run_failed(monitor, run),
+        message=messages.run_failed(monitor, run, reduced_windows(monitor, run)),
         children=_existing_job(progress),
         requeue_after=REQUEUE_NOW if progress.just_ended else None,
     )

@@ -5,7 +5,6 @@ from datetime import datetime
 from flywheel.core.diagnosis.internal_error import last_failure
 from flywheel.kinds.modelmonitor.children import REQUEST_ANNOTATION, ModelMonitor
 from flywheel.kinds.modelmonitor.observe import Service
-from flywheel.kinds.modelmonitor.progress import reduced_windows
 from flywheel.kinds.modelmonitor.schema.status import Finding, ModelMonitorStatus, Run
 
 MAX_NAMED_FINDINGS = 3
@@ -59,9 +58,9 @@ def request_a_run(monitor: ModelMonitor) -> str:
     )
 
 
-def run_failed(monitor: ModelMonitor, run: Run) -> str:
-    """Why, and what comes next."""
-    schedule, windows = monitor.spec.schedule, reduced_windows(monitor, run)
+def run_failed(monitor: ModelMonitor, run: Run, windows: int | None) -> str:
+    """Why, and what comes next: a run with at most so many windows, if they are limited."""
+    schedule = monitor.spec.schedule
     fewer = f", with at most {windows} window{'s' if windows > 1 else ''}" if windows else ""
     return f"{run.message} The next run comes at the next tick of '{schedule.cron}' ({schedule.time_zone}){fewer}."
 
