@@ -53,6 +53,7 @@ class Analysis:
     budget: AlarmBudget
     read_reference: ReferenceReader
     results: list[WindowResult] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)  # streams whose state did not fit
     _streams: dict[str, Stream] = field(default_factory=dict)
 
     def run(self, documents: SortedDocuments) -> None:
@@ -166,14 +167,23 @@ class Analysis:
             )
         elif outcome.is_cleared and earlier is not None:
             self.state.closed.append(self.state.findings.pop(name))
+        if outcome.is_restarted:
+            self.restarted.append(name)
         return outcome
 
     def _retire_streams(self) -> None:
         """Ends the tests, and closes the findings, of versions that are not served any more, and of what is not tested any more."""
-        last = {each.window.rollup.series.version: each for each in self.results if each.reference is not None}
-        tested = {look.stream for each in last.values() for look in each.looks}
+        compared = [each for each in self.results if each.reference is not None]
+        last = {each.window.rollup.series.version: each.window.rollup.start for each in compared}
+        tested = {
+            look.stream
+            for each in compared
+            if each.window.rollup.start == last[each.window.rollup.series.version]
+            for look in each.looks
+        }
         for name in list(self.state.streams):
-            version, signal, *_ = name.split("/")
+            series, signal, *_ = name.split("/")
+            version = series.partition("@")[0]
             if signal not in COUNTED_SIGNALS:
                 continue  # labels come late, also for versions that are served no more
             if name not in tested and (version in last or version not in self.versions):

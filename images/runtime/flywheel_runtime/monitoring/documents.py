@@ -1,5 +1,6 @@
 """Count documents of the servers, of this release and of earlier ones. What cannot be read is counted, and never a failure."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -27,6 +28,11 @@ class Series:
     version: str
     digest: str
     baseline: str
+
+    @property
+    def identifier(self) -> str:
+        """The version with eight digits of what its artifact and its bins are, since a name may be used again."""
+        return f"{self.version}@{hashlib.sha256(f'{self.digest} {self.baseline}'.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, order=True)

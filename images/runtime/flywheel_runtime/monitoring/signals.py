@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from flywheel_runtime.monitoring.documents import Series
 from flywheel_runtime.monitoring.layout import Column, Counts
 from flywheel_runtime.monitoring.reference import Reference
 from flywheel_runtime.monitoring.statistics import effects
@@ -39,7 +40,7 @@ class Look:
 
     signal: Signal
     subject: str
-    version: str
+    series: Series
     measure: str
     column: Column
     reference: Counts
@@ -49,9 +50,17 @@ class Look:
     details: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def version(self) -> str:
+        """The version whose traffic is tested."""
+        return self.series.version
+
+    @property
     def stream(self) -> str:
-        """The name of the test's process, which goes on from window to window; another threshold is another test."""
-        return f"{self.version}/{self.signal}/{self.measure}/{self.threshold:g}/{self.subject}"
+        """The name of the test's process, which goes on from window to window.
+
+        Another threshold is another test, and so is another artifact or baseline of the same version.
+        """
+        return f"{self.series.identifier}/{self.signal}/{self.measure}/{self.threshold:g}/{self.subject}"
 
     @property
     def rows(self) -> int:
@@ -83,7 +92,7 @@ def _drift(column: Column, window: Window, reference: Reference, threshold: floa
     return Look(
         "predictionDrift" if column.is_prediction else "featureDrift",
         PREDICTION if column.is_prediction else column.name,
-        window.rollup.series.version,
+        window.rollup.series,
         DRIFT_MEASURE,
         column,
         expected,
@@ -119,7 +128,7 @@ def _data_quality(column: Column, window: Window, reference: Reference, threshol
         yield Look(
             "dataQuality",
             PREDICTION if column.is_prediction else column.name,
-            window.rollup.series.version,
+            window.rollup.series,
             name,
             column,
             _split(expected[name], reference_rows),

@@ -101,6 +101,11 @@ def read_state(folder: Path) -> MonitorState | None:
 def _parse(document: Mapping[str, Any]) -> MonitorState:
     if document["v"] != VERSION:
         raise ValueError(f"version {document['v']!r} of the format is unknown")
+    for name, kind in (("monitoredSince", int), ("until", int), ("streams", dict), ("trend", list)):
+        if not isinstance(document[name], kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+    if not all(isinstance(each, dict) for each in (*document["streams"].values(), *document["trend"])):
+        raise TypeError("a stream or a point of the trend is no object")
     references = [Reference.from_json(each) for each in document["references"]]
     return MonitorState(
         document["monitoredSince"],

@@ -44,7 +44,7 @@ class Monitored:
         self.add_version(self.pod)
 
     def add_pod(self, **fields: Any) -> Server:
-        return Server(self.counts, self.baseline, **fields)
+        return Server(self.counts, **{"baseline": self.baseline, **fields})
 
     def add_version(self, pod: Server) -> None:
         """Gives the monitor the files of the pod's version."""

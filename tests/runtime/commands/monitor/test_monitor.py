@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.runtime.monitoring.traffic import draw_rows, write_document
+from tests.runtime.monitoring.traffic import baseline_bytes, count_rows, draw_rows, make_baseline, write_document
 from tests.runtime.pods import golden
 
 pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
@@ -117,6 +117,24 @@ def test_another_threshold_is_another_test(monitored: Any) -> None:
     report = monitored.run_hour(shift, signals={"featureDrift": {"psi": "2.5"}})
 
     assert (states(report)["drift"], report["findings"]) == ("True", [])
+
+
+def test_a_version_that_is_made_again_with_other_bins_is_tested_anew(monitored: Any) -> None:
+    for _ in range(3):
+        monitored.run_hour(shift)
+    baseline = make_baseline(draw_rows(monitored.generator, 9_000))
+    baseline["features"]["x0"]["edges"] = baseline["features"]["x0"]["edges"][::2]
+    table = shift(draw_rows(monitored.generator, 9_000))
+    baseline["features"]["x0"]["counts"] = {"rows": 9_000, **count_rows(baseline, table)["features"]["x0"]}
+    monitored.pod = monitored.add_pod(boot="2", baseline=baseline, digest="sha256:" + "1" * 64)
+    (monitored.root / "inputs" / f"version-{monitored.pod.version}" / "baseline.json").write_bytes(
+        baseline_bytes(baseline)
+    )
+
+    report = monitored.run_hour(shift)
+
+    assert (states(report)["drift"], report["findings"]) == ("True", [])
+    assert [each["subject"] for each in report["closed"]] == ["x0"]
 
 
 def test_a_version_without_baseline_has_its_first_window_as_reference(monitored: Any) -> None:
@@ -254,6 +272,45 @@ def test_a_state_that_cannot_be_read_starts_the_tests_again(monitored: Any) -> N
 
     assert "could not be used" in report["note"]
     assert states(report)["drift"] == "True"
+
+
+def test_a_state_that_is_expected_and_missing_is_said_in_messages_and_page(monitored: Any) -> None:
+    first = monitored.run_hour()
+    shutil.rmtree(monitored.root / "inputs" / "state")
+
+    report = monitored.run_hour(stateExpected=True)
+
+    assert (first["note"], report["note"]) == (
+        "",
+        "The state of the previous run is not in the store any more, so that all tests and the budget started again.",
+    )
+    assert report["note"] in monitored.page
+    assert all(signal["message"].endswith(report["note"]) for signal in monitored.facts["signals"].values())
+
+
+def test_a_test_whose_state_is_of_other_bins_starts_again_and_says_so(monitored: Any) -> None:
+    monitored.run_hour()
+    path = monitored.root / "inputs" / "state" / "state.json"
+    state = json.loads(path.read_text())
+    (name,) = (each for each in state["streams"] if each.endswith("psi/0.1/x0"))
+    state["streams"][name]["learned"] = [[1.0, 2.0]]
+    path.write_text(json.dumps(state))
+
+    report = monitored.run_hour()
+
+    assert report["note"] == "1 of the tests started again, since what it had was of other bins."
+    assert states(report)["drift"] == "True"
+
+
+@pytest.mark.parametrize(
+    "change", [{"streams": []}, {"trend": None}, {"until": "x"}, {"streams": {"a": 1}}], ids=lambda each: str(each)
+)
+def test_a_state_with_fields_of_another_kind_starts_the_tests_again(monitored: Any, change: dict[str, Any]) -> None:
+    monitored.run_hour()
+    path = monitored.root / "inputs" / "state" / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+    assert "could not be used" in monitored.run_hour()["note"]
 
 
 def test_the_same_inputs_give_the_same_bytes(monitored: Any) -> None:

@@ -154,3 +154,52 @@ def test_a_reference_of_dependent_rows_counts_for_less(stream: Stream) -> None:
 
     assert clustered.test.learning_radius > stream.test.learning_radius
     assert replace(clustered, test=stream.test).threshold == 0.1
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param("another number of bins", id="another number of bins"),
+        pytest.param({"v": 2}, id="a later format"),
+        pytest.param({"v": 1}, id="fields that are missing"),
+        pytest.param({}, id="nothing in it"),
+        pytest.param([], id="a list"),
+    ],
+)
+def test_a_state_that_is_of_another_test_starts_the_test_again(stream: Stream, state: Any) -> None:
+    if isinstance(state, str):
+        fewer = drift_stream([1_000] * 12, 0.1, 12)
+        state, _ = observe_window(fewer, None, [[100] * 12] * 12, ALLOWANCE, 0)
+    counts = np.random.default_rng(3).multinomial(83, normal_shares(0), size=12)
+
+    new, finding = observe_window(stream, state, counts, ALLOWANCE, HOUR)
+    expected, first = observe_window(stream, None, counts, ALLOWANCE, HOUR)
+
+    assert (new, finding) == (expected, replace(first, is_restarted=True, is_cleared=True))
+
+
+def test_a_state_of_losses_that_is_of_another_test_starts_the_test_again() -> None:
+    losses = loss_stream(0.1, 5_000, 0.05)
+    _, finding = observe_losses(losses, {"v": 1, "logEvidence": [0.0]}, np.full(400, 0.1), ALLOWANCE, 0)
+
+    assert (finding.is_restarted, finding.is_cleared) == (True, True)
+
+
+@pytest.mark.parametrize("rows", [5_000, 3])
+def test_a_state_is_read_back_by_the_test_that_wrote_it(stream: Stream, rows: int) -> None:
+    shares = share_stream(10, 5_000, 0.01)
+    random, state, of_share = np.random.default_rng(4), None, None
+    for hour in range(3):
+        state, found = observe_window(
+            stream,
+            json.loads(json.dumps(state)),
+            random.multinomial(rows // 3, normal_shares(0), size=12),
+            ALLOWANCE,
+            hour,
+        )
+        of_share, also = observe_window(
+            shares, json.loads(json.dumps(of_share)), [[1, rows // 3]] * 12, ALLOWANCE, hour
+        )
+
+        assert not found.is_restarted
+        assert not also.is_restarted

@@ -72,6 +72,7 @@ class MonitorConfig(Params):
     window_seconds: int = Field(ge=60, le=7 * 86_400)
     min_rows: int = Field(default=300, ge=1)
     skipped: int = Field(default=0, ge=0)
+    state_expected: bool = False  # whether an earlier run has left a state
     false_alarms: FalseAlarms = FalseAlarms()
     signals: Signals = Signals()
     ground_truth: GroundTruth | None = None

@@ -26,6 +26,8 @@ from flywheel_runtime.monitoring.state import MonitorState, read_state
 from flywheel_runtime.monitoring.statistics.false_alarm_budget import alarms_left
 from flywheel_runtime.monitoring.windows import Schedule, SortedDocuments, sort_documents
 
+STARTED_AGAIN = ", so that all tests and the budget started again."
+
 
 @step_command
 def main(step: Step) -> None:
@@ -45,9 +47,12 @@ def main(step: Step) -> None:
     labelled = analyse_labels(step, config, state, label_allowance)
     state.until = schedule.until
     uncounted = list_uncounted(step, config, documents)
-    report = _describe(config, analysis, found, len(documents), problems, uncounted) | {"note": note}
+    report = _describe(config, analysis, found, len(documents), problems, uncounted)
     if labelled is not None:
         _add_performance(report, labelled, describe_source(config.ground_truth))
+    report["note"] = _note_restarts(note, analysis.restarted)
+    for signal in report["signals"].values():
+        signal["message"] = f"{signal['message']} {report['note']}".strip()
     _write(step, report, state)
 
 
@@ -58,10 +63,17 @@ def _read_state(folder: Path, config: MonitorConfig) -> tuple[MonitorState, str]
         state = read_state(folder)
     except ValueError as error:
         log_line(f"the state of the previous run cannot be used, so that monitoring starts again: {error}")
-        return MonitorState(
-            start, start
-        ), "The state of the previous run could not be used, so that all tests started again."
+        return MonitorState(start, start), f"The state of the previous run could not be used{STARTED_AGAIN}"
+    if state is None and config.state_expected:
+        return MonitorState(start, start), f"The state of the previous run is not in the store any more{STARTED_AGAIN}"
     return state or MonitorState(start, start), ""
+
+
+def _note_restarts(note: str, restarted: Collection[str]) -> str:
+    """The note, and how many tests started again since what they had was of other bins."""
+    if not restarted:
+        return note
+    return f"{note} {len(restarted)} of the tests started again, since what it had was of other bins.".strip()
 
 
 def _inputs(step: Step, prefix: str) -> Iterator[Path]:

@@ -73,7 +73,8 @@ def _summary(report: Mapping[str, Any]) -> str:
     left = f"At most {budget['count']:g} false alarms are expected in {_days(budget['perSeconds'])}; alarms in that time so far: {budget['alarms']}."
     completeness = "no traffic" if report["completeness"] is None else format_share(report["completeness"])
     facts = f"{report['rows']:,} rows of {report['requests']:,} requests; {completeness} of what the servers answered is counted."
-    return f'<p>{escape(window)}. {escape(facts)}</p>{_table(("Signal", "State", "Why"), rows)}<p class="note">{escape(left)}</p>'
+    note = f"<p>{escape(report['note'])}</p>" if report.get("note") else ""
+    return f'<p>{escape(window)}. {escape(facts)}</p>{note}{_table(("Signal", "State", "Why"), rows)}<p class="note">{escape(left)}</p>'
 
 
 def _findings(report: Mapping[str, Any]) -> str:

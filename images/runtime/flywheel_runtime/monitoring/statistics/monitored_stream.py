@@ -6,7 +6,7 @@ successive looks with an effect below 0.8 times the threshold; until then it rai
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from flywheel_runtime.monitoring.statistics.quantiles import Array, binomial_upp
 MIN_ROWS = 300
 CLEAR_FRACTION = 0.8  # of the threshold
 CLEAR_LOOKS = 3
+STATE_VERSION = 1
 
 State = dict[str, Any]
 
@@ -67,6 +68,7 @@ class Finding:
     log10_evidence: float | None = None  # of the odds against the null since then; an alarm needs -log10(allowance)
     is_new: bool = False
     is_cleared: bool = False
+    is_restarted: bool = False  # since the state did not fit the test
 
 
 def drift_stream(reference: ArrayLike, threshold: float, ordered: int, reference_design_effect: float = 1.0) -> Stream:
@@ -103,10 +105,15 @@ def observe_window(
     """Look at one window: counts `blocks` (sub-windows, bins), with the false alarms that the look may cost in expectation.
 
     Returns the state, a JSON object for the next look, and the finding. A window with fewer rows than `min_rows` changes nothing.
+    Where `state` is not one of this test, the test starts again, and the finding says so.
     """
+    try:
+        memory = _StreamState.from_json(state, len(stream.test.log_weights), stream.test.initial_counts().shape)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return _restarted(*observe_window(stream, None, blocks, allowance, window_start, min_rows))
     counts = np.atleast_2d(np.asarray(blocks, dtype=np.float64))
     total = counts.sum(axis=0)
-    rows, memory = int(total.sum()), _StreamState.from_json(state)
+    rows = int(total.sum())
     if rows < max(min_rows, 1):
         return memory.to_json(), _unknown("TooFewRows", rows, stream.threshold, memory)
     effect = stream.effect(total)
@@ -130,8 +137,12 @@ def observe_losses(
     min_rows: int = MIN_ROWS,
 ) -> tuple[State, Finding]:
     """Look at the losses (rows,) in [0, 1] of one window, in the order of time. Otherwise as observe_window."""
+    try:
+        memory = _StreamState.from_json(state, len(BETS))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return _restarted(*observe_losses(stream, None, losses, allowance, window_start, min_rows))
     values = np.asarray(losses, dtype=np.float64)
-    memory, rows = _StreamState.from_json(state), len(values)
+    rows = len(values)
     if rows < max(min_rows, 1):
         return memory.to_json(), _unknown("TooFewRows", rows, stream.threshold, memory)
     effect = float(values.mean()) - stream.reference_mean
@@ -176,7 +187,7 @@ class _StreamState:
             return None if values is None else np.round(values, digits).tolist()
 
         return {
-            "v": 1,
+            "v": STATE_VERSION,
             "logEvidence": round_array(self.log_evidence, 4),
             "starts": list(self.starts),
             "learned": round_array(self.learned, 2),
@@ -188,21 +199,35 @@ class _StreamState:
         }
 
     @classmethod
-    def from_json(cls, state: Mapping[str, Any] | None) -> "_StreamState":
-        if not state:
+    def from_json(
+        cls, state: Mapping[str, Any] | None, components: int, learned: tuple[int, ...] = ()
+    ) -> "_StreamState":
+        """The state of a test that learns arrays of this shape; KeyError, TypeError, ValueError or AttributeError if it is of another."""
+        if state is None:
             return cls()
+        if state["v"] != STATE_VERSION:
+            raise ValueError(f"version {state['v']!r} of the format is unknown")
         arrays = {
             attribute: None if state[name] is None else np.asarray(state[name], dtype=np.float64)
             for attribute, name in (("log_evidence", "logEvidence"), ("learned", "learned"), ("previous", "previous"))
         }
+        shapes = {"log_evidence": (components,), "learned": learned, "previous": learned[1:]}
+        is_other = any(each is not None and each.size and each.shape != shapes[name] for name, each in arrays.items())
+        if is_other or len(state["starts"]) not in (0, components):
+            raise ValueError("the state is of another number of bins or components")
         return cls(
-            starts=tuple(state["starts"]),
+            starts=tuple(int(each) for each in state["starts"]),
             averages=DispersionAverages(**state["averages"]),
-            looks=state["looks"],
-            active=state["active"],
-            looks_below=state["looksBelow"],
+            looks=int(state["looks"]),
+            active=state["active"] and {name: float(state["active"][name]) for name in ("since", "log10Evidence")},
+            looks_below=int(state["looksBelow"]),
             **arrays,
         )
+
+
+def _restarted(state: State, finding: Finding) -> tuple[State, Finding]:
+    """The first look of a test that starts again, which ends the finding of the one before."""
+    return state, replace(finding, is_restarted=True, is_cleared=finding.status != "Active")
 
 
 def _decide(memory: _StreamState, look: _Look, log_e: Array, log_weights: Array) -> tuple[State, Finding]:
