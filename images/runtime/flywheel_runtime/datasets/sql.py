@@ -88,6 +88,13 @@ def translate_resource_errors() -> Iterator[None]:
         raise Failure("DiskFull", message, retry=True) from error
 
 
+def is_resource_error(error: Exception) -> bool:
+    """Whether memory or disk ran out, which `translate_resource_errors` turns into a failure."""
+    return isinstance(error, duckdb.OutOfMemoryException) or (
+        isinstance(error, duckdb.IOException) and "No space left" in str(error)
+    )
+
+
 def describe_error(error: duckdb.Error | ValueError, *, show_values: bool = False) -> str:
     """What is wrong with a user's SQL, for a message. An error that comes while it runs may quote values, so that only the log has them."""
     # Without DuckDB's drawing of the line, which shows our names of the values.

@@ -47,6 +47,7 @@ class MonitorState:
     progress: dict[SourceKey, Progress] = field(default_factory=dict)
     trend: list[dict[str, Any]] = field(default_factory=list)
     rollups: list[Rollup] = field(default_factory=list)
+    labelled_until: int = 0  # the end of the last window that was frozen: no window before is tested with labels again
 
     def write(self, folder: Path) -> None:
         """Writes state.json and rollups.json."""
@@ -70,6 +71,7 @@ class MonitorState:
             "alarms": [[each.time, each.signal, each.subject, each.version] for each in self.alarms],
             "progress": [[*key, self.progress[key].served, self.progress[key].start] for key in sorted(self.progress)],
             "trend": self.trend,
+            "labelledUntil": self.labelled_until,
         }
         write_json(folder / "state.json", document)
         layouts = {each.series: each.layout for each in self.rollups}
@@ -119,6 +121,7 @@ def _parse(document: Mapping[str, Any]) -> MonitorState:
         [Alarm(*each) for each in document["alarms"]],
         {(pod, boot): Progress(served, start) for pod, boot, served, start in document["progress"]},
         document["trend"],
+        labelled_until=document.get("labelledUntil", 0),
     )
 
 

@@ -1,6 +1,7 @@
 """Labels in the step `monitor`: measured while windows are open, tested once when they are frozen, counted where they cannot be used."""
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,12 @@ class Labelled:
         (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
         self.params["versions"] = [{"name": pod.version, "digest": pod.digest}]
         self.generator = np.random.default_rng(11)
+
+    def serve_version(self, name: str) -> None:
+        """From now on another version is served, which was as good in its training."""
+        shutil.copytree(self.inputs / f"version-{self.version}", self.inputs / f"version-{name}")
+        self.version = name
+        self.params["versions"] = [{"name": name, "digest": "sha256:" + "2" * 64}]
 
     def run_hour(self, flipped: float = 0.0, label_share: float = 1.0, delay: int = 3_600) -> dict[str, Any]:
         """An hour with logged rows and labels, of which a share is the opposite of what it was, and the run over it."""
@@ -150,11 +157,83 @@ def test_without_the_metric_on_test_rows_nothing_is_concluded(
     assert words in report["signals"]["performance"]["message"]
 
 
-def test_a_log_that_cannot_be_read_fails_with_the_file(labelled: Labelled) -> None:
-    (labelled.inputs / "rows").mkdir()
-    (labelled.inputs / "rows" / "broken.parquet").write_bytes(b"PAR1")
+@pytest.mark.parametrize("folder", ["rows", "labels"])
+def test_a_file_of_the_log_that_cannot_be_read_is_counted_and_left_out(labelled: Labelled, folder: str) -> None:
+    (labelled.inputs / folder).mkdir()
+    (labelled.inputs / folder / "broken.parquet").write_bytes(b"PAR1")
 
-    labelled.monitored.serve_hour()
-    labelled.monitored.run(expected=2, **labelled.params)
+    report = [labelled.run_hour() for _ in range(3)][-1]
 
-    assert "LogUnreadable" in (labelled.monitored.root / "termination-log").read_text()
+    assert report["signals"]["performance"]["state"] == "True"
+    assert report["performance"]["windows"][0]["labels"]["labelled"] == ROWS
+    problem = report["documents"]["problems"]["unreadable"]
+    assert problem["count"] == 1
+    assert "broken.parquet" in problem["examples"][0]
+
+
+def test_a_column_that_the_dataset_does_not_have_keeps_no_other_signal_away(labelled: Labelled) -> None:
+    labelled.params["groundTruth"] |= {"key": "flight", "column": "late"}
+    folder = labelled.inputs / "dataset"
+    folder.mkdir()
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (SELECT 1 AS flight, 0 AS delay) TO '{folder}/train.parquet'")
+
+    report = labelled.run_hour()
+
+    said = report["signals"]["performance"]
+    assert said["state"] == "Unknown"
+    assert "Dataset of spec.groundTruth has no column 'late'; correct spec.groundTruth.column." in said["message"]
+    assert report["signals"]["dataQuality"]["state"] == "True"
+
+
+def test_the_finding_of_a_version_that_was_replaced_ends_with_its_last_labels(labelled: Labelled) -> None:
+    for _ in range(5):
+        report = labelled.run_hour(flipped=0.4)
+    assert report["signals"]["performance"]["state"] == "False"
+
+    labelled.serve_version("v2")
+    states = []
+    for _ in range(4):
+        report = labelled.run_hour()
+        states.append(report["signals"]["performance"]["state"])
+
+    assert states == ["Unknown", "Unknown", "True", "True"]
+    assert "of version v2 is" in report["signals"]["performance"]["message"]
+    assert [each["version"] for each in report["closed"]] == [labelled.monitored.pod.version]
+    assert report["findings"] == []
+
+
+@pytest.mark.parametrize(
+    "performance", [None, {"metric": "roc_auc", "maxDrop": "0.06"}], ids=["no longer asked for", "another threshold"]
+)
+def test_a_finding_of_another_question_is_closed(labelled: Labelled, performance: dict[str, Any] | None) -> None:
+    for _ in range(5):
+        report = labelled.run_hour(flipped=0.4)
+    assert len(report["findings"]) == 1
+
+    labelled.params["signals"] = {"performance": performance}
+    report = labelled.run_hour(flipped=0.4)
+
+    assert (report["findings"], len(report["closed"])) == ([], 1)
+
+
+def test_a_window_is_not_tested_again_when_labels_are_awaited_for_longer(labelled: Labelled) -> None:
+    for _ in range(4):
+        labelled.run_hour()
+    labelled.params["groundTruth"]["maxDelaySeconds"] += 2 * 3_600
+    report = [labelled.run_hour() for _ in range(2)][-1]
+
+    assert [each["frozen"] for each in report["performance"]["windows"]] == [False] * 4
+    state = json.loads((labelled.inputs / "state" / "state.json").read_text())
+    [stream] = [each for name, each in state["streams"].items() if "/performance/" in name]
+    assert stream["looks"] == 2
+
+
+def test_a_night_without_logged_rows_does_not_promise_labels(labelled: Labelled) -> None:
+    labelled.run_hour()
+    for path in (labelled.inputs / "rows").rglob("*.parquet"):
+        path.unlink()
+
+    report = [labelled.run_hour() for _ in range(2)][-1]
+
+    assert "windows that were frozen in this run have no logged row; so far" in report["signals"]["performance"]["message"]  # fmt: skip

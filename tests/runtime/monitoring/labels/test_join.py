@@ -1,6 +1,7 @@
 """The join of logged rows with labels: which row has which label, what is counted of the others, and the same bytes every time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,23 @@ def test_labels_of_no_row_are_unknown_and_those_of_another_window_are_not(tmp_pa
 
     assert (joined.labels, joined.unknown) == (4, 2)
     assert [each.counts.rows for each in joined.windows] == [1]
+
+
+@pytest.mark.parametrize("by", ["id", "key"])
+def test_a_subject_that_many_rows_and_labels_share_costs_no_more_than_others(tmp_path: Path, by: str) -> None:
+    rows = [LoggedRow("a" if by == "id" else f"r{at}", START + at % HOUR, key="carrier") for at in range(4_000)]
+    shared = PostedLabel("1", START, id="a") if by == "id" else PostedLabel("1", START, key="carrier")
+    labels = [replace(shared, second=START + at) for at in range(4_000)]
+    row_file, label_file = write_rows(tmp_path / "r.parquet", rows), write_labels(tmp_path / "l.parquet", labels)
+
+    with connect(tmp_path, memory_fraction=0.5) as connection:
+        connection.execute("SET memory_limit = '64MiB'; SET max_temp_directory_size = '0KiB'")
+        read_logged_rows(connection, [row_file], OutputNames(), ("region",))
+        read_posted_labels(connection, [label_file])
+        [window] = join_labels(connection, CLASSES, [START], HOUR, DELAY).windows
+
+    expected = (0, 4_000) if by == "id" else (4_000, 0)
+    assert (window.counts.labelled, window.counts.ambiguous) == expected
 
 
 def test_rows_without_an_output_are_not_compared(tmp_path: Path) -> None:

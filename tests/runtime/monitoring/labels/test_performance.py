@@ -7,7 +7,7 @@ import pytest
 
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.labels.join import Delay, LabelCounts, LabelledRows
-from flywheel_runtime.monitoring.labels.labelled_windows import label_schedule, split_allowance
+from flywheel_runtime.monitoring.labels.labelled_windows import MAX_WINDOWS, label_schedule, split_allowance
 from flywheel_runtime.monitoring.labels.performance import (
     PerformanceTarget,
     TestMetric,
@@ -57,6 +57,19 @@ def test_every_window_is_frozen_once() -> None:
 
     assert frozen == sorted(set(frozen))
     assert len(frozen) == 40
+
+
+@pytest.mark.parametrize(
+    ("window_seconds", "days"), [(900, 3), (1_200, 3), (HOUR, 9), (HOUR, 14)], ids=["15m", "20m", "1h, 9d", "1h, 14d"]
+)
+def test_frozen_windows_are_tested_however_many_are_open(window_seconds: int, days: int) -> None:
+    until = 100 * 86_400
+    found = label_schedule(until - HOUR, until, window_seconds, Delay(0, days * 86_400), 0)
+
+    assert len(found.open_starts) > MAX_WINDOWS
+    assert found.starts[: HOUR // window_seconds] == found.frozen_starts
+    assert len(found.starts) == MAX_WINDOWS
+    assert found.starts[-1] == until - window_seconds
 
 
 def test_a_year_without_a_drop_is_silent_and_a_drop_is_found_within_hours() -> None:

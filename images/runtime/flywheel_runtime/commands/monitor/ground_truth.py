@@ -5,23 +5,26 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from flywheel_runtime.commands.monitor.config import GroundTruth, MonitorConfig
-from flywheel_runtime.contract.errors import Failure, Undefined
+from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.datasets.sql import (
-    PARQUET_ERRORS,
     connect,
+    describe_error,
     scratch_folder,
-    translate_errors,
     translate_resource_errors,
 )
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_output
+from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, join_labels
 from flywheel_runtime.monitoring.labels.labelled_windows import (
     LabelledAnalysis,
     LabelSchedule,
     TestMetricReader,
     label_schedule,
+    retire_streams,
 )
 from flywheel_runtime.monitoring.labels.performance import PerformanceTarget, TestMetric, read_test_metric
 from flywheel_runtime.monitoring.labels.sources import (
@@ -38,23 +41,26 @@ MEMORY_FRACTION = 0.4  # of the container's memory, for the database
 
 
 def analyse_labels(
-    step: Step, config: MonitorConfig, state: MonitorState, allowance: float
+    step: Step, config: MonitorConfig, state: MonitorState, allowance: float, problems: DocumentProblems
 ) -> tuple[LabelledAnalysis, JoinedWindows] | None:
-    """The labelled windows of this run, None if they are not asked for. Raises Failure if the log cannot be read."""
+    """The labelled windows of this run, None if they are not asked for. A file of the log that cannot be read is counted."""
     truth, target = config.ground_truth, config.signals.performance
     if truth is None or target is None:
+        retire_streams(state, ())
         return None
     delay = Delay(truth.min_delay_seconds, truth.max_delay_seconds)
     until = config.starts[-1] + config.window_seconds
-    schedule = label_schedule(config.starts[0], until, config.window_seconds, delay, state.monitored_since)
+    since = max(state.monitored_since, state.labelled_until)
+    schedule = label_schedule(config.starts[0], until, config.window_seconds, delay, since)
     analysis = LabelledAnalysis(
         state,
+        {each.name: each.digest for each in config.versions},
         PerformanceTarget(target.metric, target.max_drop),
         allowance,
         config.min_rows,
         _test_metric_reader(step, target.metric),
     )
-    joined = _join(step, config, truth, schedule, delay)
+    joined = _read_labels(step, config, truth, schedule, problems)
     analysis.run(joined, schedule)
     return analysis, joined
 
@@ -64,8 +70,21 @@ def describe_source(truth: GroundTruth | None) -> str:
     return f"of column '{truth.column}' by key '{truth.key}'" if truth and truth.column else "were posted"
 
 
+def _read_labels(
+    step: Step, config: MonitorConfig, truth: GroundTruth, schedule: LabelSchedule, problems: DocumentProblems
+) -> JoinedWindows:
+    """The joined windows, without any where the labels cannot be read: that keeps no other signal away."""
+    try:
+        with translate_resource_errors():
+            return _join(step, config, truth, schedule, problems)
+    except Undefined as error:
+        return JoinedWindows((), 0, 0, str(error))
+    except duckdb.Error as error:
+        return JoinedWindows((), 0, 0, f"The logged rows or labels cannot be read: {describe_error(error)}.")
+
+
 def _join(
-    step: Step, config: MonitorConfig, truth: GroundTruth, schedule: LabelSchedule, delay: Delay
+    step: Step, config: MonitorConfig, truth: GroundTruth, schedule: LabelSchedule, problems: DocumentProblems
 ) -> JoinedWindows:
     signatures = {
         each.name: _read_json(step.input(f"version-{each.name}") / "signature.json") for each in config.versions
@@ -74,25 +93,19 @@ def _join(
     rows = sorted(_files(step, ROWS))
     if not classes or not rows:
         return JoinedWindows((), 0, 0)
-    with (
-        scratch_folder() as folder,
-        connect(folder, memory_fraction=MEMORY_FRACTION) as connection,
-        translate_resource_errors(),
-        translate_errors(_unreadable, *PARQUET_ERRORS),
-    ):
-        read_logged_rows(connection, rows, _output_names(signatures.values()))
+
+    def unreadable(file: Path, error: duckdb.Error) -> None:
+        problems.add("unreadable", f"{file.name}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+    delay = Delay(truth.min_delay_seconds, truth.max_delay_seconds)
+    with scratch_folder() as folder, connect(folder, memory_fraction=MEMORY_FRACTION) as connection:
+        read_logged_rows(connection, rows, _output_names(signatures.values()), unreadable=unreadable)
         if truth.column and truth.key:
             files = sorted(step.input(DATASET).glob("*.parquet"))
             read_dataset_labels(connection, DatasetLabels(files, truth.key, truth.column))
         else:
-            read_posted_labels(connection, sorted(_files(step, LABELS)))
+            read_posted_labels(connection, sorted(_files(step, LABELS)), unreadable)
         return join_labels(connection, classes, schedule.starts, schedule.window_seconds, delay)
-
-
-def _unreadable(finding: str) -> Failure:
-    return Failure(
-        "LogUnreadable", f"the logged rows or labels cannot be read ({finding}); remove the file from the store"
-    )
 
 
 def _files(step: Step, prefix: str) -> Iterable[Path]:

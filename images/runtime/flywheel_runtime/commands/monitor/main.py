@@ -44,7 +44,7 @@ def main(step: Step) -> None:
     versions = frozenset(each.name for each in config.versions)
     analysis = Analysis(state, versions, _thresholds(config), budget, _reference_reader(step))
     analysis.run(found)
-    labelled = analyse_labels(step, config, state, label_allowance)
+    labelled = analyse_labels(step, config, state, label_allowance, problems)
     state.until = schedule.until
     uncounted = list_uncounted(step, config, documents)
     report = _describe(config, analysis, found, len(documents), problems, uncounted)
@@ -159,7 +159,7 @@ def _add_performance(report: dict[str, Any], labelled: tuple[LabelledAnalysis, J
     analysis, joined = labelled
     findings = [each for each in report["findings"] if each["signal"] == "performance"]
     report["performance"] = describe_performance(analysis, joined, source)
-    report["signals"]["performance"] = performance_state(analysis, findings)
+    report["signals"]["performance"] = performance_state(analysis, findings, joined.problem)
 
 
 def _describe_budget(state: MonitorState, budget: FalseAlarms) -> dict[str, Any]:

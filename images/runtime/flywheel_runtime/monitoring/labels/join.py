@@ -15,6 +15,7 @@ import numpy as np
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
 MICROSECONDS = 1_000_000
+ALWAYS = -(2**62)  # microseconds: the time of labels that have none, since they are never too late
 MAX_LABEL_TEXTS = 10_000  # distinct ones that are read as classes; more are no classes
 MAX_GROUPS = 50  # of a column, those with the most rows
 OTHER_GROUP = "(other)"
@@ -80,11 +81,15 @@ class LabelledRows:
 
 @dataclass(frozen=True)
 class JoinedWindows:
-    """The labelled rows by window and version. `unknown` labels name none of the rows that were read."""
+    """The labelled rows by window and version. `unknown` labels name none of the rows that were read.
+
+    `problem` is why there are none, as a sentence; empty where the labels could be read.
+    """
 
     windows: Sequence[LabelledRows]
     labels: int
     unknown: int
+    problem: str = ""
 
 
 def join_labels(
@@ -101,35 +106,53 @@ def join_labels(
     outside the windows are not compared, but labels of them are known.
     """
     _match(connection, delay)
-    labels, unknown = connection.execute(
-        "SELECT (SELECT count(*) FROM posted), (SELECT count(*) FROM posted WHERE rowid NOT IN (SELECT label FROM matches))"
+    labels, known = connection.execute(
+        "SELECT (SELECT count(*) FROM posted), (SELECT count(*) FROM posted SEMI JOIN logged USING (id, row)) "
+        "+ (SELECT count(*) FROM (SELECT key FROM posted WHERE id IS NULL) SEMI JOIN logged USING (key))"
     ).fetchall()[0]
     windows = [
         _labelled_rows(connection, version, list(names), start, window_seconds, group_columns)
         for start in starts
         for version, names in sorted(classes.items())
     ]
-    return JoinedWindows([each for each in windows if each.counts.rows], int(labels), int(unknown))
+    return JoinedWindows([each for each in windows if each.counts.rows], int(labels), int(labels - known))
 
 
 def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
-    """Creates `matches` (row, label, whether it is too late), `truths` (what the labels of a row say) and `ambiguous` rows."""
-    late = f"coalesce(posted.time > logged.time + {delay.max_seconds * MICROSECONDS}, false) AS is_late"
-    pair = f"SELECT logged.rowid AS number, posted.rowid AS label, posted.label AS text, {late} FROM posted JOIN logged"
+    """Creates `truths` (what the labels of a row say) and `ambiguous` rows."""
+    matched = f"{_arrived(('id', 'row'), 'id IS NOT NULL', delay)} UNION ALL {_arrived(('key',), 'id IS NULL', delay)}"
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE matches AS {pair} ON posted.id = logged.id AND posted.row = logged.row "
-        f"UNION ALL {pair} ON posted.key = logged.key WHERE posted.id IS NULL"
-    )
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE truths AS SELECT number, count(*) FILTER (NOT is_late) AS labels, "
-        "count(*) FILTER (is_late) AS too_late, min(text) FILTER (NOT is_late) AS lowest, "
-        "max(text) FILTER (NOT is_late) AS highest FROM matches GROUP BY number"
+        "CREATE OR REPLACE TEMP TABLE truths AS SELECT number, sum(labels) AS labels, sum(too_late) AS too_late, "
+        f"min(lowest) AS lowest, max(highest) AS highest FROM ({matched}) GROUP BY number"
     )
     # A client that sends one id with several requests makes labels by that id say nothing.
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE ambiguous AS SELECT matches.number FROM matches JOIN posted ON posted.rowid = matches.label "
-        "WHERE posted.id IS NOT NULL AND matches.label IN (SELECT label FROM matches GROUP BY label HAVING count(*) > 1) "
-        "GROUP BY matches.number"
+        "CREATE OR REPLACE TEMP TABLE ambiguous AS SELECT logged.rowid AS number FROM logged SEMI JOIN posted USING (id, row) "
+        "SEMI JOIN (SELECT id, row FROM logged GROUP BY ALL HAVING count(*) > 1) USING (id, row)"
+    )
+
+
+def _arrived(subject: Sequence[str], posted: str, delay: Delay) -> str:
+    """SQL for the labels of each logged row by its `subject`: how many came in time and too late, and the bounds of those in time.
+
+    Each row takes the running totals of its subject at the end of its delay. There is never a row for each pair of row and label, so that
+    a subject that many rows and labels share costs no more than others.
+    """
+    columns, time = ", ".join(subject), f"coalesce(time, {ALWAYS})"
+
+    def equals(table: str) -> str:
+        return " AND ".join(f"logged.{each} = {table}.{each}" for each in subject)
+
+    running = (
+        f"SELECT DISTINCT {columns}, {time} AS time, count(*) OVER so_far AS labels, min(label) OVER so_far AS lowest, "
+        f"max(label) OVER so_far AS highest FROM posted WHERE {posted} WINDOW so_far AS (PARTITION BY {columns} ORDER BY {time})"
+    )
+    return (
+        "SELECT logged.rowid AS number, coalesce(arrived.labels, 0) AS labels, totals.labels - coalesce(arrived.labels, 0) AS too_late, "
+        "arrived.lowest, arrived.highest FROM logged "
+        f"JOIN (SELECT {columns}, count(*) AS labels FROM posted WHERE {posted} GROUP BY ALL) AS totals ON {equals('totals')} "
+        f"ASOF LEFT JOIN ({running}) AS arrived ON {equals('arrived')} "
+        f"AND logged.time + {delay.max_seconds * MICROSECONDS} >= arrived.time"
     )
 
 

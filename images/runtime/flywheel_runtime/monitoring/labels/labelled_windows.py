@@ -1,6 +1,6 @@
 """The labelled windows of a run: each is measured while it is open, and tested once, in the run in which it is frozen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,9 @@ from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allow
 from flywheel_runtime.monitoring.statistics.monitored_stream import Finding as Outcome
 
 SIGNAL = "performance"
-MAX_WINDOWS = 200  # that are measured in one run, the newest
+MAX_WINDOWS = (
+    200  # that are measured in one run: those that are frozen, of which a run has no more, and the newest open ones
+)
 
 TestMetricReader = Callable[[str], TestMetric]
 """The metric of a version on its test rows. Raises Undefined if there is none."""
@@ -34,8 +36,9 @@ class LabelSchedule:
 
     @property
     def starts(self) -> list[int]:
-        """All of them, oldest first."""
-        return sorted({*self.open_starts, *self.frozen_starts})[-MAX_WINDOWS:]
+        """The frozen ones, which are tested in no other run, and the newest open ones, oldest first."""
+        room = max(0, MAX_WINDOWS - len(self.frozen_starts))
+        return sorted([*self.frozen_starts, *sorted(self.open_starts, reverse=True)[:room]])
 
 
 def label_schedule(run_from: int, until: int, window_seconds: int, delay: Delay, monitored_since: int) -> LabelSchedule:
@@ -76,25 +79,37 @@ class LabelledResult:
 class LabelledAnalysis:
     """Measures and tests labelled windows; the state has what goes on to the next run.
 
-    `allowance` is how many false alarms the windows at one time may cost in expectation.
+    `versions` are those whose labels are awaited, with their digests. `allowance` is how many false alarms the windows at one time may
+    cost in expectation. `frozen_windows` counts those of this run, also the ones without a logged row.
     """
 
     state: MonitorState
+    versions: Mapping[str, str]
     target: PerformanceTarget
     allowance: float
     min_rows: int
     read_test_metric: TestMetricReader
     results: list[LabelledResult] = field(default_factory=list)
+    frozen_windows: int = 0
 
     def run(self, joined: JoinedWindows, schedule: LabelSchedule) -> None:
         """Decides the windows in the order of time; the versions of one window share its allowance."""
         frozen = set(schedule.frozen_starts)
+        self.frozen_windows = len(frozen)
         for start in schedule.starts:
             windows = [each for each in joined.windows if each.start == start]
             total = sum(each.counts.rows for each in windows)
             for window in windows:
                 share = window.counts.rows / total if total else 0.0
                 self.results.append(self._decide(window, start in frozen, share, len(windows), schedule.window_seconds))
+        if frozen and not joined.problem:
+            self.state.labelled_until = max(frozen) + schedule.window_seconds
+        retire_streams(self.state, {self._stream(each) for each in self.versions})
+
+    def _stream(self, version: str) -> str:
+        """The name of the version's test: other bytes, another metric or another threshold are another test."""
+        digest = self.versions[version].rpartition(":")[2][:8]
+        return f"{version}/{SIGNAL}/{self.target.metric}/{self.target.max_drop:g}/{digest}"
 
     def _decide(
         self, window: LabelledRows, is_frozen: bool, share: float, versions: int, window_seconds: int
@@ -105,7 +120,7 @@ class LabelledAnalysis:
             return LabelledResult(window, is_frozen, problem=str(error))
         if not is_frozen:
             return LabelledResult(window, is_frozen, performance)
-        name = performance.stream
+        name = self._stream(window.version)
         allowance = self.allowance / versions
         self.state.streams[name], outcome = performance.observe(self.state.streams.get(name), allowance, self.min_rows)
         self._note_outcome(performance, outcome, share, window.start + window_seconds)
@@ -113,7 +128,8 @@ class LabelledAnalysis:
 
     def _note_outcome(self, performance: Performance, outcome: Outcome, share: float, until: int) -> None:
         """Opens, updates and closes the finding of the version's stream."""
-        name, version = performance.stream, performance.window.version
+        version = performance.window.version
+        name = self._stream(version)
         metric = self.target.metric
         if outcome.is_new:
             self.state.alarms.append(Alarm(until, SIGNAL, metric, version))
@@ -133,6 +149,15 @@ class LabelledAnalysis:
             )
         elif outcome.is_cleared and name in self.state.findings:
             self.state.closed.append(self.state.findings.pop(name))
+
+
+def retire_streams(state: MonitorState, tested: Collection[str]) -> None:
+    """Ends the tests of labelled performance that are not among these streams, and closes their findings."""
+    for name in sorted({*state.streams, *state.findings}):
+        if name.split("/")[1:2] == [SIGNAL] and name not in tested:
+            state.streams.pop(name, None)
+            if name in state.findings:
+                state.closed.append(state.findings.pop(name))
 
 
 def split_allowance(

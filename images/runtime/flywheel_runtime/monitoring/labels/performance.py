@@ -55,11 +55,6 @@ class Performance:
         difference = self.reference.value - self.interval.value
         return -difference if self.target.metric in LESS_IS_BETTER else difference
 
-    @property
-    def stream(self) -> str:
-        """The name of the test's process."""
-        return f"{self.window.version}/performance/{self.target.metric}"
-
     def observe(self, state: Mapping[str, Any] | None, allowance: float, min_rows: int) -> tuple[State, Outcome]:
         """One look of the test at this window, which is frozen. Returns the state of the next look, and the outcome.
 

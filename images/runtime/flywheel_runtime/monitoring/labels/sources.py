@@ -1,14 +1,23 @@
 """Tables of the logged rows and of the labels, read from their files (images/README.md, "Logged predictions")."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.contract.errors import Undefined
+from flywheel_runtime.datasets.sql import describe_columns, is_resource_error, quote_identifier, quote_literal
 
 MISSING_GROUP = "(missing)"
+
+
+UnreadableFile = Callable[[Path, duckdb.Error], None]
+"""Is called for each file of the log that cannot be read, and is left out."""
+
+
+def _raise_error(_: Path, error: duckdb.Error) -> None:
+    raise error
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ def read_logged_rows(
     files: Sequence[Path],
     outputs: OutputNames,
     group_columns: Sequence[str] = (),
+    unreadable: UnreadableFile = _raise_error,
 ) -> None:
     """Creates the table `logged`: one row for each logged row, with `predicted` (text), `probabilities` and its groups as text.
 
@@ -47,7 +57,7 @@ def read_logged_rows(
         "CREATE OR REPLACE TEMP TABLE logged (id VARCHAR, row INTEGER, key VARCHAR, time BIGINT, version VARCHAR, "
         f"predicted VARCHAR, probabilities DOUBLE[]{groups})"
     )
-    for types, alike in _by_schema(connection, files).items():
+    for types, alike in _by_schema(connection, files, unreadable).items():
         columns = dict(types)
         predicted = _first_field(columns, "outputs", (*outputs.label, *outputs.prediction))
         probabilities = _first_field(columns, "outputs", outputs.probabilities)
@@ -64,19 +74,32 @@ def read_logged_rows(
                 for name in group_columns
             ),
         ]
-        connection.execute(f"INSERT INTO logged SELECT {', '.join(selected)} FROM {_source(alike)}")
+        _insert(connection, f"INSERT INTO logged SELECT {', '.join(selected)}", alike, unreadable)
 
 
-def read_posted_labels(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+def read_posted_labels(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], unreadable: UnreadableFile = _raise_error
+) -> None:
     """Creates the table `posted`: one row for each label as it was posted, with the time at which it arrived."""
     _create_posted(connection)
     if files:
-        connection.execute(f"INSERT INTO posted SELECT id, row, key, label, epoch_us(time) FROM {_source(files)}")
+        _insert(connection, "INSERT INTO posted SELECT id, row, key, label, epoch_us(time)", files, unreadable)
 
 
 def read_dataset_labels(connection: duckdb.DuckDBPyConnection, labels: DatasetLabels) -> None:
-    """Creates the table `posted` of a Dataset's rows. They have no time of arrival: none of them is too late."""
+    """Creates the table `posted` of a Dataset's rows. They have no time of arrival: none of them is too late.
+
+    Raises:
+        Undefined: the Dataset does not have the columns.
+    """
     _create_posted(connection)
+    for file in labels.files:
+        known = {name.casefold() for name in describe_columns(connection, _source([file]))}
+        for field, name in (("key", labels.key), ("column", labels.column)):
+            if name.casefold() not in known:
+                raise Undefined(
+                    f"The Dataset of spec.groundTruth has no column '{name}'; correct spec.groundTruth.{field}."
+                )
     key, column = quote_identifier(labels.key), quote_identifier(labels.column)
     if labels.files:
         connection.execute(
@@ -92,14 +115,37 @@ def _create_posted(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _by_schema(
-    connection: duckdb.DuckDBPyConnection, files: Iterable[Path]
+    connection: duckdb.DuckDBPyConnection, files: Iterable[Path], unreadable: UnreadableFile
 ) -> dict[tuple[tuple[str, str], ...], list[Path]]:
     """The files by their columns and types."""
     found: dict[tuple[tuple[str, str], ...], list[Path]] = {}
     for file in sorted(files):
-        described = connection.execute(f"DESCRIBE SELECT * FROM {_source([file])}").fetchall()
-        found.setdefault(tuple((str(row[0]), str(row[1])) for row in described), []).append(file)
+        try:
+            found.setdefault(tuple(describe_columns(connection, _source([file])).items()), []).append(file)
+        except duckdb.Error as error:
+            _leave_out(file, error, unreadable)
     return found
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, statement: str, files: Sequence[Path], unreadable: UnreadableFile
+) -> None:
+    """Inserts the rows of all files at once; where that fails, one file after the other, without those that cannot be read."""
+    try:
+        connection.execute(f"{statement} FROM {_source(files)}")
+    except duckdb.Error as error:
+        if len(files) == 1:
+            _leave_out(files[0], error, unreadable)
+            return
+        for file in files:
+            _insert(connection, statement, [file], unreadable)
+
+
+def _leave_out(file: Path, error: duckdb.Error, unreadable: UnreadableFile) -> None:
+    """A full disk or memory is no fault of the file."""
+    if is_resource_error(error):
+        raise error
+    unreadable(file, error)
 
 
 def _first_field(columns: dict[str, str], struct: str, names: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ def describe_performance(analysis: LabelledAnalysis, joined: JoinedWindows, sour
         "source": source,
         "labels": joined.labels,
         "unknown": joined.unknown,
+        **({"problem": joined.problem} if joined.problem else {}),
         "windows": windows,
     }
 
@@ -32,17 +33,24 @@ def _describe_window(result: LabelledResult) -> dict[str, Any]:
     return result.to_json() | {"start": format_time(result.window.start)}
 
 
-def performance_state(analysis: LabelledAnalysis, findings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """State and message of the signal: False with an open finding, True if the newest frozen window was tested, else Unknown."""
+def performance_state(
+    analysis: LabelledAnalysis, findings: Sequence[Mapping[str, Any]], problem: str = ""
+) -> dict[str, str]:
+    """State and message of the signal: False with an open finding, True if the newest frozen window was tested, else Unknown.
+
+    `problem` is why no labels could be read; empty if they were.
+    """
     if findings:
         return {"state": "False", "message": summarize_findings(findings)}
+    if problem:
+        return {"state": "Unknown", "message": problem}
     frozen = [each for each in analysis.results if each.is_frozen]
     newest = [each for each in frozen if each.window.start == frozen[-1].window.start]
-    problem = next((_problem(each) for each in newest if _problem(each)), "")
+    problem = next((found for each in newest if (found := _problem(each))), "")
     if newest and not problem:
         said = "; ".join(_value(each.performance) for each in newest if each.performance is not None)
         return {"state": "True", "message": f"{said}. It is not worse by more than {analysis.target.max_drop:g}."}
-    return {"state": "Unknown", "message": (problem or _waiting(analysis.results))}
+    return {"state": "Unknown", "message": problem or _waiting(analysis)}
 
 
 def _problem(result: LabelledResult) -> str:
@@ -56,14 +64,17 @@ def _problem(result: LabelledResult) -> str:
     return f"{where} {REASONS[result.outcome.reason]} ({labels})."
 
 
-def _waiting(results: Sequence[LabelledResult]) -> str:
-    """What is known before the first window is frozen."""
+def _waiting(analysis: LabelledAnalysis) -> str:
+    """What is known where no window with logged rows was frozen."""
+    results = analysis.results
     measured = [each.performance for each in results if each.performance is not None]
     if not results:
         return "No window whose labels are expected has logged rows."
     if not measured:
         rows = sum(each.window.counts.rows for each in results)
         return f"None of {rows:,} logged rows has a label yet."
+    if analysis.frozen_windows:
+        return f"The windows that were frozen in this run have no logged row; so far {_value(measured[-1])}."
     return f"Labels may still arrive; so far {_value(measured[-1])}."
 
 
