@@ -3,6 +3,25 @@
 import time
 from dataclasses import dataclass, field
 
+MAX_RECENT_NUMBERS = 100_000  # more than the messages that wait at any time
+
+
+class RecentNumbers:
+    """The numbers of the newest messages, by which one that a server sends again is known."""
+
+    def __init__(self, limit: int = MAX_RECENT_NUMBERS) -> None:
+        self._limit = limit
+        self._numbers: dict[int, None] = {}  # oldest first
+
+    def add(self, number: int) -> bool:
+        """Returns whether the number is new. Forgets the oldest one beyond the limit."""
+        if number in self._numbers:
+            return False
+        self._numbers[number] = None
+        if len(self._numbers) > self._limit:
+            del self._numbers[next(iter(self._numbers))]
+        return True
+
 
 @dataclass
 class MessageBatch:

@@ -29,7 +29,7 @@ from flywheel_serving import logs
 from flywheel_serving.prediction_log.batches import LENGTH_BYTES, decode_message
 from flywheel_serving.prediction_log.config import LogConfig, parse_log_config
 from flywheel_serving.prediction_log.schema import RowSchema
-from flywheel_serving.prediction_log.sink.message_queue import MessageBatch, Queue
+from flywheel_serving.prediction_log.sink.message_queue import MessageBatch, Queue, RecentNumbers
 from flywheel_serving.prediction_log.sink.parquet import ParquetEncoder
 from flywheel_serving.prediction_log.sink.store import Store, StoreFailed, read_secret
 
@@ -58,7 +58,7 @@ class Writer:
         if not BOOT_ID.fullmatch(str(greeting["boot"])):
             raise ValueError("the server's boot id is no name")
         self._queue = Queue()
-        self._label_numbers: set[int] = set()  # of the messages read: a server may send one again
+        self._label_numbers = RecentNumbers()  # of the messages read: a server may send one again
         self._queue_changed = threading.Condition()
         self._hung_up = threading.Event()
         self._file_prefix = f"{self._config.pod}-{os.urandom(4).hex()}"
@@ -92,9 +92,8 @@ class Writer:
     def _add(self, content: bytes, head: dict[str, Any]) -> None:
         queue, kind = self._queue, head["kind"]
         if kind == "labels":
-            if head["number"] in self._label_numbers:
+            if not self._label_numbers.add(head["number"]):
                 return
-            self._label_numbers.add(head["number"])
             queue.batches[kind].add(content, len(head["label"]))
         elif kind == "rows":
             queue.batches[kind].add(content, len(head["id"]) * head["rows"])
