@@ -92,7 +92,7 @@ def test_the_preview_has_all_children_and_its_pods_are_restricted() -> None:
 @pytest.mark.parametrize(
     ("suspend", "expected"),
     [
-        pytest.param(False, {"rows", "completeness", "condition", "tested_until_timestamp_seconds", "feature_psi"}, id="it runs"),
+        pytest.param(False, {"rows", "completeness", "condition", "tested_until_timestamp_seconds", "due_timestamp_seconds", "feature_psi"}, id="it runs"),
         pytest.param(True, {"rows", "completeness", "feature_psi"}, id="a suspended one claims nothing and is not late"),
     ],
 )  # fmt: skip

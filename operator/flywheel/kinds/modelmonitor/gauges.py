@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from flywheel.core.resource.kind import Gauge, Sample
 from flywheel.kinds.modelmonitor.children import ModelMonitor
+from flywheel.kinds.modelmonitor.lateness import next_test_is_due
 from flywheel.kinds.modelmonitor.schema.status import SIGNAL_CONDITIONS
 
 HOLDS = {"True": 1.0, "False": 0.0}
@@ -28,9 +29,16 @@ def _completeness(monitor: ModelMonitor) -> Iterator[Sample]:
 
 
 def _tested_until(monitor: ModelMonitor) -> Iterator[Sample]:
-    """Absent while suspended, so that an alert on its age needs no exception."""
+    """Absent while suspended."""
     if monitor.status.processed_until is not None and not monitor.spec.suspend:
         yield (), monitor.status.processed_until.timestamp()
+
+
+def _due(monitor: ModelMonitor) -> Iterator[Sample]:
+    """Absent while suspended, so that an alert on it needs no exception."""
+    due = next_test_is_due(monitor)
+    if due is not None and not monitor.spec.suspend:
+        yield (), due.timestamp()
 
 
 def _feature_drift(monitor: ModelMonitor) -> Iterator[Sample]:
@@ -43,5 +51,6 @@ GAUGES: tuple[Gauge, ...] = (
     Gauge("flywheel_monitor_rows", "Rows that the last run of a ModelMonitor counted.", (), _rows),
     Gauge("flywheel_monitor_completeness", "Share of the served requests that the last run counted.", (), _completeness),
     Gauge("flywheel_monitor_tested_until_timestamp_seconds", "End of the last window that a ModelMonitor tested.", (), _tested_until),
+    Gauge("flywheel_monitor_due_timestamp_seconds", "Time after which the next window of a ModelMonitor has ended and its schedule has ticked.", (), _due),
     Gauge("flywheel_monitor_feature_psi", "Population stability index of the ten features that are furthest from the reference.", ("feature",), _feature_drift),
 )  # fmt: skip
