@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import timedelta
@@ -96,7 +96,7 @@ def write_traffic(root: Path) -> None:
     write_json(root / "params.json", params)
 
 
-def _read(root: Path) -> list[CountDocument]:
+def _read(root: Path) -> Iterator[CountDocument]:
     return DocumentReader(NAMESPACE, SERVICE, DocumentProblems()).read([root / "inputs" / "counts"])
 
 

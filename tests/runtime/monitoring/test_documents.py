@@ -1,14 +1,20 @@
 """Count documents: what is read, and what is counted as a problem instead."""
 
+import itertools
 import json
+import tracemalloc
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flywheel_runtime.monitoring.documents import CountDocument, DocumentProblems, DocumentReader
+from flywheel_runtime.monitoring.documents import CountDocument, DocumentProblems, DocumentReader, NumberRanges
+from flywheel_runtime.monitoring.windows import DocumentSorter, Schedule
 from tests.runtime.monitoring.traffic import (
     NAMESPACE,
     SERVICE,
@@ -20,6 +26,7 @@ from tests.runtime.monitoring.traffic import (
     write_document,
 )
 
+HOUR = int(START.timestamp())
 BASELINE = make_baseline(draw_rows(np.random.default_rng(0), 2_000))
 
 
@@ -34,7 +41,7 @@ def rows(number: int = 50) -> dict[str, Any]:
 
 def read(folder: Path) -> tuple[list[CountDocument], DocumentProblems]:
     problems = DocumentProblems()
-    return DocumentReader(NAMESPACE, SERVICE, problems).read([folder]), problems
+    return list(DocumentReader(NAMESPACE, SERVICE, problems).read([folder])), problems
 
 
 def test_a_servers_document_is_read_whole(pod: Server) -> None:
@@ -114,3 +121,50 @@ def test_documents_of_another_service_are_not_counted(pod: Server) -> None:
     documents, problems = read(pod.folder)
 
     assert (documents, dict(problems.counts)) == ([], {"otherService": 1})
+
+
+def test_a_hundred_times_the_documents_take_no_more_memory(pod: Server) -> None:
+    def measure_peak(minutes: int) -> int:
+        written = pod.serve(rows(), START, write=False)
+        for minute in range(minutes):
+            begin, end = START + timedelta(seconds=minute / 10), START + timedelta(seconds=minute / 10 + 60)
+            write_document(pod.folder, written | {"window": minute, "from": timestamp(begin), "to": timestamp(end)})
+        sorter = DocumentSorter(Schedule([HOUR], 3_600, HOUR), [], DocumentProblems())
+        tracemalloc.start()
+        sorter.add(DocumentReader(NAMESPACE, SERVICE, DocumentProblems()).read([pod.folder]))
+        (window,) = sorter.finish().windows
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert window.rollup.rows == 50 * minutes
+        return peak
+
+    few, many = measure_peak(10), measure_peak(1_000)
+
+    assert many < few + 1_000 * 500  # the names of one folder; a document has 3 KB
+
+
+@given(st.lists(st.integers(0, 30)))
+def test_ranges_of_numbers_are_those_of_the_set(numbers: list[int]) -> None:
+    ranges = NumberRanges()
+
+    added = [ranges.add(number) for number in numbers]
+
+    assert added == [number not in numbers[:place] for place, number in enumerate(numbers)]
+    assert [number for low, high in ranges.to_ranges() for number in range(low, high + 1)] == sorted(set(numbers))
+    assert all(low[1] + 1 < high[0] for low, high in itertools.pairwise(ranges.to_ranges()))
+
+
+@pytest.mark.parametrize("repeats", [2, 70_000])
+def test_the_parts_of_a_window_add_up_whatever_their_width(pod: Server, repeats: int) -> None:
+    pod.serve(rows(2), START)
+    (document,), _ = read(pod.folder)
+    sorter = DocumentSorter(Schedule([HOUR], 3_600, HOUR), [], DocumentProblems())
+
+    sorter.add(
+        [replace(document, counts=document.counts * repeats), replace(document, key=replace(document.key, window=5))]
+    )
+
+    (window,) = sorter.finish().windows
+    assert (
+        window.parts.sum(axis=0).tolist() == window.rollup.counts.tolist() == (document.counts * (repeats + 1)).tolist()
+    )

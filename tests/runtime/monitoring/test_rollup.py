@@ -27,7 +27,7 @@ def make_documents() -> list[CountDocument]:
         servers = [Server(Path(folder), baseline, pod=f"pod-{name}") for name in "ab"]
         for minute, server in itertools.product(range(10), servers):
             server.serve(draw_rows(generator, int(generator.integers(1, 30))), START + timedelta(minutes=minute))
-        return DocumentReader(NAMESPACE, SERVICE, DocumentProblems()).read([Path(folder)])
+        return list(DocumentReader(NAMESPACE, SERVICE, DocumentProblems()).read([Path(folder)]))
 
 
 DOCUMENTS = make_documents()

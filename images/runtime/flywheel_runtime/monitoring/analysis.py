@@ -55,6 +55,7 @@ class Analysis:
     results: list[WindowResult] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)  # streams whose state did not fit
     _streams: dict[str, Stream] = field(default_factory=dict)
+    _last_results: dict[Series, int] = field(default_factory=dict)  # places in `results`
 
     def run(self, documents: SortedDocuments) -> None:
         """Decides each new window, and takes over the roll-ups that are retained."""
@@ -111,8 +112,19 @@ class Analysis:
                 for look in listed
             }
             coverage = coverages[window.rollup.start, window.rollup.series]
-            self.results.append(WindowResult(window, coverage, share, reference, listed, outcomes, note))
-            self.state.trend.append(_trend_point(self.results[-1]))
+            self._add_result(WindowResult(window, coverage, share, reference, listed, outcomes, note))
+
+    def _add_result(self, result: WindowResult) -> None:
+        """Retains the numbers of each window, and what was tested only of the last one of a series: a run may have many windows."""
+        rollup = result.window.rollup
+        window = replace(result.window, parts=rollup.counts[None])
+        looks = [each.sum_blocks() for each in result.looks]
+        before = self._last_results.get(rollup.series)
+        if before is not None and result.reference is not None:
+            self.results[before] = replace(self.results[before], looks=(), outcomes={})
+        self._last_results[rollup.series] = len(self.results)
+        self.results.append(replace(result, window=window, looks=looks))
+        self.state.trend.append(_trend_point(self.results[-1]))
 
     def _find_reference(
         self, window: Window, coverages: Mapping[tuple[int, Series], Coverage]

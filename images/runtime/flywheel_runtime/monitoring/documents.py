@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +75,35 @@ class DocumentProblems:
             examples.append(example[:200])
 
 
+class NumberRanges:
+    """A set of whole numbers that takes the memory of its gaps, since the windows of a server follow one another."""
+
+    def __init__(self) -> None:
+        self._ranges: list[list[int]] = []  # both ends included, sorted and apart
+
+    def add(self, number: int) -> bool:
+        """Adds a number; False if it is there already."""
+        ranges = self._ranges
+        place = bisect_right(ranges, number, key=lambda each: each[0])
+        if place and number <= ranges[place - 1][1]:
+            return False
+        follows = place > 0 and ranges[place - 1][1] == number - 1
+        precedes = place < len(ranges) and ranges[place][0] == number + 1
+        if follows and precedes:
+            ranges[place - 1][1] = ranges.pop(place)[1]
+        elif follows:
+            ranges[place - 1][1] = number
+        elif precedes:
+            ranges[place][0] = number
+        else:
+            ranges.insert(place, [number, number])
+        return True
+
+    def to_ranges(self) -> tuple[tuple[int, int], ...]:
+        """The ranges, sorted, with both ends."""
+        return tuple((low, high) for low, high in self._ranges)
+
+
 class DocumentReader:
     """Reads documents of one service. Layouts are shared, since all documents of a version have the same."""
 
@@ -81,18 +112,18 @@ class DocumentReader:
         self._problems = problems
         self._layouts: dict[Layout, Layout] = {}
 
-    def read(self, folders: Iterable[Path]) -> list[CountDocument]:
-        """The documents in these folders, sorted by name; each key once."""
-        documents: dict[DocumentKey, CountDocument] = {}
-        for path in sorted((each for folder in folders for each in folder.rglob("*.json")), key=lambda p: p.name):
+    def read(self, folders: Iterable[Path]) -> Iterator[CountDocument]:
+        """The documents in these folders, folder by folder and sorted by name; each key once. None of them is retained."""
+        seen: dict[tuple[str, str], NumberRanges] = {}
+        for path in (each for folder in folders for each in _find_files(folder)):
             document = self._read_file(path)
             if document is None:
                 continue
-            if document.key in documents:
+            key = document.key
+            if seen.setdefault((key.pod, key.boot), NumberRanges()).add(key.window):
+                yield document
+            else:
                 self._problems.add("repeated", path.name)
-                continue
-            documents[document.key] = document
-        return list(documents.values())
 
     def _read_file(self, path: Path) -> CountDocument | None:
         if path.stat().st_size > MAX_DOCUMENT_BYTES:
@@ -127,6 +158,13 @@ class DocumentReader:
         series = Series(_text(document["version"]), _text(document["digest"]), _text(document["baseline"]))
         key = DocumentKey(_text(document["pod"]), _text(document["boot"]), _count(document["window"]))
         return CountDocument(series, key, _time(document), requests, rows, served_rows, layout, counts)
+
+
+def _find_files(folder: Path) -> Iterator[Path]:
+    """The JSON files in a folder and in those below; the names of one folder at a time are in memory."""
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(root, name) for name in sorted(names) if name.endswith(".json"))
 
 
 def _time(document: dict[str, Any]) -> float:

@@ -5,7 +5,7 @@ of the prediction. Then the rows of each file and minute are counted into the sa
 is the same. Rows are a sample of the traffic where the log takes one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from flywheel_runtime.monitoring.reference import ColumnFacts
 BINS, CATEGORIES, PREDICTION_BINS = 20, 64, 50
 MIN_CATEGORY_SHARE = 0.5  # of the rows, in those categories; below it a text is no category
 SECONDS = 60  # of a document
+DATABASE_MEMORY = "128MiB"  # of a file that is read
 NUMBERS = frozenset(
     ["tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint", "float", "double"]
 )
@@ -62,19 +63,19 @@ class RowTable:
         )
 
 
-def read_rows(files: Iterable[Path], versions: frozenset[str], problems: DocumentProblems) -> list[RowTable]:
-    """The rows of these versions that they answered themselves; a file that cannot be read is counted."""
-    tables: list[RowTable] = []
+def read_rows(files: Iterable[Path], versions: frozenset[str], problems: DocumentProblems) -> Iterator[RowTable]:
+    """The rows of these versions that they answered themselves, file by file; one that cannot be read is counted."""
     listed = sorted(files)
     if not listed:
-        return tables  # most runs have none, and a database takes longer than all the rest here
-    with duckdb.connect() as connection:
+        return  # most runs have none, and a database takes longer than all the rest here
+    with duckdb.connect(config={"memory_limit": DATABASE_MEMORY, "threads": 1}) as connection:
         for file in listed:
             try:
-                tables += _read_file(connection, file, versions)
+                tables = _read_file(connection, file, versions)
             except (duckdb.Error, ValueError, KeyError, TypeError) as error:
                 problems.add("unreadable", f"{file.name}: {type(error).__name__}: {' '.join(str(error).split())}")
-    return tables
+                continue
+            yield from tables
 
 
 def _read_file(connection: duckdb.DuckDBPyConnection, file: Path, versions: frozenset[str]) -> list[RowTable]:

@@ -5,12 +5,12 @@ twice is added once.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from flywheel_runtime.monitoring.documents import CountDocument, DocumentKey, Series
+from flywheel_runtime.monitoring.documents import MAX_COUNT, CountDocument, DocumentKey, NumberRanges, Series
 from flywheel_runtime.monitoring.layout import Counts, Layout
 
 Ranges = tuple[tuple[int, int], ...]  # of whole numbers, both ends included, sorted and apart
@@ -101,27 +101,55 @@ class Rollup:
 
 def roll_up(documents: Iterable[CountDocument], start: int, seconds: int) -> Rollup:
     """The sum of documents of one series and layout, with keys of their own. Raises ValueError without a document."""
-    listed = list(documents)
-    if not listed:
+    builder: RollupBuilder | None = None
+    for document in documents:
+        builder = builder or RollupBuilder(document.series, document.layout, start, seconds)
+        builder.add(document)
+    if builder is None:
         raise ValueError("there is no document to add")
-    counts = np.zeros_like(listed[0].counts)
-    for each in listed:
-        counts += each.counts
-    by_source: dict[SourceKey, list[CountDocument]] = {}
-    for each in listed:
-        by_source.setdefault((each.key.pod, each.key.boot), []).append(each)
-    sources = {key: _source(contributed) for key, contributed in by_source.items()}
-    requests, rows = sum(each.requests for each in listed), sum(each.rows for each in listed)
-    return Rollup(listed[0].series, start, seconds, listed[0].layout, counts, requests, rows, sources)
+    return builder.build()
 
 
-def _source(documents: list[CountDocument]) -> Source:
-    windows = sorted(each.key.window for each in documents)
-    if len(set(windows)) < len(windows):
-        raise ValueError("a document comes twice")
-    before = min(each.served_rows - each.rows for each in documents)
-    after = max(each.served_rows for each in documents)
-    return Source(_ranges(windows), sum(each.rows for each in documents), before, after)
+class RollupBuilder:
+    """Adds documents of one series and layout, one at a time, without retaining them."""
+
+    def __init__(self, series: Series, layout: Layout, start: int, seconds: int) -> None:
+        self.series, self.layout, self.start, self.seconds = series, layout, start, seconds
+        self.documents = self.requests = self.rows = 0
+        self._counts = np.zeros(layout.size, np.int64)
+        self._sources: dict[SourceKey, _SourceBuilder] = {}
+
+    def add(self, document: CountDocument) -> None:
+        """Adds a document. Raises ValueError if it was added before."""
+        self._sources.setdefault((document.key.pod, document.key.boot), _SourceBuilder()).add(document)
+        self._counts += document.counts
+        self.documents += 1
+        self.requests += document.requests
+        self.rows += document.rows
+
+    def build(self) -> Rollup:
+        """The sum of what was added."""
+        sources = {key: each.build() for key, each in self._sources.items()}
+        window = (self.start, self.seconds)
+        return Rollup(self.series, *window, self.layout, self._counts, self.requests, self.rows, sources)
+
+
+@dataclass
+class _SourceBuilder:
+    windows: NumberRanges = field(default_factory=NumberRanges)
+    rows: int = 0
+    served_before: int = MAX_COUNT
+    served_after: int = 0
+
+    def add(self, document: CountDocument) -> None:
+        if not self.windows.add(document.key.window):
+            raise ValueError("a document comes twice")
+        self.rows += document.rows
+        self.served_before = min(self.served_before, document.served_rows - document.rows)
+        self.served_after = max(self.served_after, document.served_rows)
+
+    def build(self) -> Source:
+        return Source(self.windows.to_ranges(), self.rows, self.served_before, self.served_after)
 
 
 def merge(left: Rollup, right: Rollup) -> Rollup:
@@ -155,17 +183,6 @@ def merge_all(rollups: Iterable[Rollup]) -> Rollup:
     for other in others:
         first = merge(first, other)
     return first
-
-
-def _ranges(numbers: Iterable[int]) -> Ranges:
-    """Sorted numbers as ranges."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return tuple((low, high) for low, high in ranges)
 
 
 def _merge_ranges(left: Ranges, right: Ranges) -> Ranges:

@@ -1,7 +1,7 @@
 """What is tested in one window: for each column the counts of data quality and of its distribution, with the size of the effect."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -62,14 +62,14 @@ class Look:
         """
         return f"{self.series.identifier}/{self.signal}/{self.measure}/{self.threshold:g}/{self.subject}"
 
-    @property
-    def rows(self) -> int:
-        """The rows that are tested."""
-        return int(self.blocks.sum())
+    def sum_blocks(self) -> "Look":
+        """The look without its parts, for what is left to be said after the test."""
+        return replace(self, blocks=self.blocks.sum(axis=0, keepdims=True))
 
 
 def find_looks(window: Window, reference: Reference, thresholds: Thresholds) -> list[Look]:
     """All tests of a window, column by column."""
+    window = replace(window, parts=window.parts.astype(np.int64))
     return [
         look
         for column in window.rollup.layout.columns

@@ -106,3 +106,12 @@ def test_without_rows_an_uncounted_version_has_no_traffic(monitored: Any) -> Non
 
     assert (report["signals"]["drift"]["state"], report["rows"]) == ("Unknown", 0)
     assert "brought-1 has no baseline.json" in report["signals"]["drift"]["message"]
+
+
+def test_rows_of_every_window_that_a_run_decides_are_counted(monitored: Any) -> None:
+    monitored.versions = ["brought-1"]
+    serve_rows(monitored, draw_rows(monitored.generator, 1_000))
+
+    report = monitored.run(hours=50)
+
+    assert [(each["start"], each["rows"]) for each in report["windows"]] == [("2026-01-31T17:00:00Z", 1_000)]

@@ -24,7 +24,7 @@ from flywheel_runtime.monitoring.report.sentences import format_time
 from flywheel_runtime.monitoring.signals import Thresholds
 from flywheel_runtime.monitoring.state import MonitorState, read_state
 from flywheel_runtime.monitoring.statistics.false_alarm_budget import alarms_left
-from flywheel_runtime.monitoring.windows import Schedule, SortedDocuments, sort_documents
+from flywheel_runtime.monitoring.windows import DocumentSorter, Schedule, SortedDocuments
 
 STARTED_AGAIN = ", so that all tests and the budget started again."
 
@@ -37,17 +37,18 @@ def main(step: Step) -> None:
     schedule = Schedule(config.starts, config.window_seconds, state.monitored_since)
     problems = DocumentProblems()
     reader = DocumentReader(config.namespace, config.service, problems)
-    documents = reader.read(_inputs(step, "counts"))
-    documents += count_uncounted(step, config, state, documents, problems, schedule.oldest_retained)
-    found = sort_documents(documents, schedule, state.rollups, problems)
+    sorter = DocumentSorter(schedule, state.rollups, problems)
+    sorter.add(reader.read(_inputs(step, "counts")))
+    uncounted = list_uncounted(step, config, sorter.versions)
+    sorter.add(count_uncounted(step, config, state, uncounted, problems, schedule.oldest_counted))
+    found = sorter.finish()
     budget, label_allowance = _split_budget(config)
     versions = frozenset(each.name for each in config.versions)
     analysis = Analysis(state, versions, _thresholds(config), budget, _reference_reader(step))
     analysis.run(found)
     labelled = analyse_labels(step, config, state, label_allowance, problems)
     state.until = schedule.until
-    uncounted = list_uncounted(step, config, documents)
-    report = _describe(config, analysis, found, len(documents), problems, uncounted)
+    report = _describe(config, analysis, found, problems, uncounted - found.versions)
     if labelled is not None:
         _add_performance(report, labelled, describe_source(config.ground_truth))
     report["note"] = _note_restarts(note, analysis.restarted)
@@ -119,7 +120,6 @@ def _describe(
     config: MonitorConfig,
     analysis: Analysis,
     found: SortedDocuments,
-    read: int,
     problems: DocumentProblems,
     uncounted: Collection[str],
 ) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _describe(
         "windows": documents_of_report.describe_windows(analysis.results),
         "columns": documents_of_report.describe_columns(analysis.results),
         "trend": documents_of_report.describe_trend(analysis),
-        "documents": documents_of_report.describe_documents(read, found.late, found.late_rows, problems),
+        "documents": documents_of_report.describe_documents(found.read, found.late, found.late_rows, problems),
     }
 
 

@@ -1,13 +1,14 @@
 """Versions whose models have no baseline.json, so that their servers count nothing: their logged rows are counted here."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.monitoring.documents import CountDocument, DocumentProblems, Series
-from flywheel_runtime.monitoring.logged_rows import RowBins, RowTable, count_table, freeze_bins, read_rows
+from flywheel_runtime.monitoring.logged_rows import count_table, freeze_bins, read_rows
 from flywheel_runtime.monitoring.state import MonitorState
 
 
@@ -15,49 +16,56 @@ def count_uncounted(
     step: Step,
     config: MonitorConfig,
     state: MonitorState,
-    counted: Iterable[CountDocument],
+    versions: Collection[str],
     problems: DocumentProblems,
     oldest: int,
-) -> list[CountDocument]:
-    """Documents of the logged rows of versions without a baseline and without documents of their own; the state has their bins.
+) -> Iterator[CountDocument]:
+    """Documents of the logged rows of these versions, which are not counted otherwise; the state has their bins.
 
-    Rows before `oldest` (seconds since 1970) are of windows that no longer change.
+    Rows before `oldest` (seconds since 1970) are of windows that no longer change. One file at a time is in memory, and one window where
+    bins are to be found.
     """
-    versions = list_uncounted(step, config, counted)
-    inputs = step.root / "inputs"
+    inputs, end = step.root / "inputs", config.until.timestamp()
     files = [file for folder in sorted(inputs.glob("rows*")) for file in folder.rglob("*.parquet")] if versions else []
-    by_series: dict[Series, list[RowTable]] = {}
-    for table in read_rows(files, frozenset(versions), problems):
-        by_series.setdefault(table.series, []).append(table)
-    documents: list[CountDocument] = []
-    for series, tables in sorted(by_series.items()):
+    names = frozenset(versions)
+    known = {(each.version, each.digest) for each in state.row_bins}
+    new = names - {each.name for each in config.versions if (each.name, each.digest) in known}
+    for series, start in _find_first_windows(files, new, config).items():
         if series not in state.row_bins:
-            bins = _find_bins(tables, config, _timestamps(_folder(step, series.version)))
-            if bins is None:
-                continue
-            state.row_bins[series] = bins
-        bins, end = state.row_bins[series], config.until.timestamp()
-        documents += [each for table in tables for each in count_table(table.select(oldest, end), bins)]
-    return documents
+            selected = (
+                each.select(start, start + config.window_seconds)
+                for each in read_rows(files, frozenset({series.version}), DocumentProblems())
+                if each.series == series
+            )
+            state.row_bins[series] = freeze_bins(list(selected), _timestamps(_folder(step, series.version)))
+    for table in read_rows(files, names, problems):
+        if table.series in state.row_bins:
+            yield from count_table(table.select(oldest, end), state.row_bins[table.series])
 
 
-def list_uncounted(step: Step, config: MonitorConfig, counted: Iterable[CountDocument]) -> set[str]:
-    """The versions that have neither a baseline nor one of these documents."""
+def list_uncounted(step: Step, config: MonitorConfig, counted: Collection[str]) -> set[str]:
+    """The versions without a baseline that are not among those that are `counted`."""
     names = {each.name for each in config.versions if not (_folder(step, each.name) / "baseline.json").is_file()}
-    return names - {each.series.version for each in counted}
+    return names - set(counted)
 
 
 def _folder(step: Step, version: str) -> Path:
     return step.input(f"version-{version}")
 
 
-def _find_bins(tables: Sequence[RowTable], config: MonitorConfig, timestamps: frozenset[str]) -> RowBins | None:
-    """The bins of the first window that has enough rows."""
-    for start in config.starts:
-        of_window = [table.select(start, start + config.window_seconds) for table in tables]
-        if sum(len(each.times) for each in of_window) >= config.min_rows:
-            return freeze_bins(of_window, timestamps)
-    return None
+def _find_first_windows(files: Sequence[Path], versions: frozenset[str], config: MonitorConfig) -> dict[Series, int]:
+    """The start of the first window of each series that has enough rows for its bins."""
+    rows: dict[Series, Counter[int]] = {}
+    files = files if versions else ()
+    for table in read_rows(files, versions, DocumentProblems()):
+        places = (table.times - config.starts[0]) // config.window_seconds
+        rows.setdefault(table.series, Counter()).update(places.astype(int).tolist())
+    found: dict[Series, int] = {}
+    for series, counts in sorted(rows.items()):
+        enough = [start for place, start in enumerate(config.starts) if counts[place] >= config.min_rows]
+        if enough:
+            found[series] = enough[0]
+    return found
 
 
 def _timestamps(folder: Path) -> frozenset[str]:
