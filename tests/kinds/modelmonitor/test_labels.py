@@ -55,6 +55,40 @@ def test_posted_labels_need_rows_and_no_key() -> None:
     assert labelled(service(), version(), truth={}).condition["Performing"] == ("Unknown", "TooFewLabels")
 
 
+def test_a_version_that_was_replaced_is_joined_until_its_last_window_is_frozen() -> None:
+    monitor = Monitor(service(), version(), groundTruth={"delay": {"max": "2h"}}, performance={"metric": "roc_auc"})
+    monitor.tick_and_run(QUIET)
+    monitor.put(service_of("delay-2"))
+    monitor.put(version("delay-2", "sha256:" + "e" * 64))
+    asked = []
+    for hour in range(2, 6):
+        monitor.advance(hours=1)
+        monitor.add_tick(f"drift-{hour}")
+        monitor.settle()
+        asked.append({each["name"]: each.get("labelsOnly", False) for each in monitor.params(hour)["versions"]})
+        monitor.end(hour, {**QUIET, "versions": {"delay-2": 500}})
+        monitor.settle()
+
+    # The last run of the first version ended at 11:00 with its windows, which are frozen at 13:00.
+    both, labels = {"delay-1": False, "delay-2": False}, {"delay-1": True, "delay-2": False}
+    assert asked == [both, labels, {"delay-2": False}, {"delay-2": False}]
+    assert [each.version for each in monitor.status.versions] == ["delay-2"]
+
+
+def test_without_labels_only_versions_with_traffic_are_kept() -> None:
+    monitor = Monitor().tick_and_run(QUIET)
+    monitor.put(service_of("delay-2"))
+    monitor.advance(hours=1)
+    monitor.tick_and_run({**QUIET, "versions": {"delay-2": 500}}, tick="drift-2")
+
+    assert [each.version for each in monitor.status.versions] == ["delay-2"]
+
+
+def service_of(name: str) -> Manifest:
+    """The service with another version."""
+    return {**service(), "status": {"version": name, "digest": "sha256:" + "e" * 64}}
+
+
 def test_a_finding_stands_although_the_dataset_is_gone() -> None:
     worse = {"state": "False", "reason": "Dropped", "message": "roc_auc is 0.61"}
 

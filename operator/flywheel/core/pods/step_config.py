@@ -230,10 +230,11 @@ class FalseAlarms(StepConfig):
 
 
 class MonitoredVersion(StepConfig):
-    """A version whose traffic is compared; its artifact is the input `version-<name>`."""
+    """A version whose traffic is compared, or only its labels; its artifact is the input `version-<name>`."""
 
     name: str
     digest: str
+    labels_only: bool = False
 
 
 class MonitorGroundTruth(StepConfig):

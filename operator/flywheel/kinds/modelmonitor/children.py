@@ -1,7 +1,7 @@
 """The children of a ModelMonitor: a Job for each run. The CronJob of its schedule is core's."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,10 +41,12 @@ def monitor_job(
     labels: Digest | None = None,
     *,
     counts_rows: bool = False,
+    labels_only: Collection[str] = (),
 ) -> Child:
     """The Job of one run. `versions` are those whose traffic it compares, with their artifacts; `labels` is that of a Dataset.
 
     `counts_rows`: a server counts nothing, since its model was brought without a baseline, so that the logged rows are counted.
+    `labels_only`: versions without traffic, for which labels may still come.
     """
     spec, state = monitor.spec, monitor.status.state
     inputs = [Input("counts", folder={"path": f"predictions/{spec.inference_service}/counts/", "parts": hours(run)})]
@@ -54,16 +56,15 @@ def monitor_job(
         inputs.append(Input(f"version-{name}", artifact=str(digest), files=VERSION_FILES, optional=True))
     inputs += _label_inputs(monitor, run, labels)
     if counts_rows and spec.ground_truth is None:
-        inputs.append(
-            Input("rows", folder={"path": f"predictions/{spec.inference_service}/rows/", "parts": hours(run)})
-        )
+        rows = {"path": f"predictions/{spec.inference_service}/rows/", "parts": hours(run)}
+        inputs.append(Input("rows", folder=rows))
     recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
     step = Step(
         name=MONITOR,
         attempt=run.number,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", MONITOR),
-        params=monitor_params(monitor, run, versions),
+        params=monitor_params(monitor, run, versions, labels_only),
         inputs=tuple(inputs),
         outputs=OUTPUTS,
         timeout=bound_time(spec.timeout, settings.check_timeout),
@@ -102,7 +103,9 @@ def hours(run: Run, lateness: timedelta = LATENESS) -> list[str]:
     return found
 
 
-def monitor_params(monitor: ModelMonitor, run: Run, versions: dict[str, Digest]) -> dict[str, Any]:
+def monitor_params(
+    monitor: ModelMonitor, run: Run, versions: dict[str, Digest], labels_only: Collection[str] = ()
+) -> dict[str, Any]:
     """`params.json` of the step monitor (images/README.md)."""
     spec = monitor.spec
     drifts = {"featureDrift": spec.feature_drift, "predictionDrift": spec.prediction_drift}
@@ -121,7 +124,10 @@ def monitor_params(monitor: ModelMonitor, run: Run, versions: dict[str, Digest])
             **_performance(spec),
         },
         **_ground_truth(spec),
-        "versions": [{"name": name, "digest": str(digest)} for name, digest in sorted(versions.items())],
+        "versions": [
+            {"name": name, "digest": str(digest), **({"labelsOnly": True} if name in labels_only else {})}
+            for name, digest in sorted(versions.items())
+        ],
     }
     return MonitorConfig.model_validate(config).document()
 

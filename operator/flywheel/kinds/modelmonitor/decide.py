@@ -14,7 +14,7 @@ from flywheel.core.resource.plan import Child, Decision, Event, ExistingChild, K
 from flywheel.kinds.modelmonitor import children, messages
 from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.labels import find_label_problem
-from flywheel.kinds.modelmonitor.observe import Seen
+from flywheel.kinds.modelmonitor.observe import Seen, Service
 from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served, reduced_windows
 from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, NO_DRIFT, PERFORMING
 
@@ -71,10 +71,16 @@ def run_runs(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision 
     if progress.job is not None:
         job: Child | ExistingChild = ExistingChild(JOB, progress.job.name)
     else:
-        versions = dict(seen.service.versions) if seen.service else {}
-        labels = seen.service.labels if seen.service else None
-        counts_rows = seen.service is not None and seen.service.has_brought_version
-        job = children.monitor_job(monitor, run, versions, seen.settings, labels, counts_rows=counts_rows)
+        service = seen.service or Service(logs=False, runs_own_server=True)
+        job = children.monitor_job(
+            monitor,
+            run,
+            dict(service.versions),
+            seen.settings,
+            service.labels,
+            counts_rows=service.has_brought_version,
+            labels_only=service.labels_only,
+        )
     diagnosis = progress.job.diagnosis if progress.job else None
     reason, message = "Running", messages.run_runs(monitor, run, job.name)
     if diagnosis is not None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,9 +43,9 @@ class SignalResult:
 
 
 def with_result(
-    status: ModelMonitorStatus, run: Run, outcome: Outcome, versions: Mapping[str, Digest]
+    status: ModelMonitorStatus, run: Run, outcome: Outcome, versions: Mapping[str, Digest], label_delay: timedelta
 ) -> ModelMonitorStatus:
-    """The status after a run that succeeded."""
+    """The status after a run that succeeded. Labels of a window may come until `label_delay` after its end."""
     facts = outcome.facts
     counts = {
         "from": run.from_,
@@ -53,13 +54,10 @@ def with_result(
         "requests": int(facts.get("requests") or 0),
         "completeness": _number(facts.get("completeness")),
     }
-    rows = {str(name): int(count or 0) for name, count in _mapping(facts.get("versions")).items()}
-    known = {each.version: each.digest for each in status.versions} | dict(versions)
-    seen = [MonitoredVersion(version=name[:253], digest=known.get(name), rows=count) for name, count in rows.items()]
     changes: dict[str, Any] = {
         "processed_until": run.until,
         "window": WindowCounts.model_validate(counts),
-        "versions": tuple(sorted(seen, key=lambda each: -each.rows)[:MAX_VERSIONS]),
+        "versions": tuple(_versions(status, run, facts, versions, label_delay)[:MAX_VERSIONS]),
         "findings": tuple({each.name: each for each in _findings(facts)}.values())[:MAX_FINDINGS],
         "finding_count": _count(facts.get("findingCount")),
         "features": tuple(_features(facts))[:MAX_FEATURES],
@@ -69,6 +67,29 @@ def with_result(
         "skipped_windows": ((status.skipped_windows or 0) + (run.skipped or 0)) or None,
     }
     return status.model_copy(update=changes)
+
+
+def _versions(
+    status: ModelMonitorStatus,
+    run: Run,
+    facts: Mapping[str, Any],
+    versions: Mapping[str, Digest],
+    label_delay: timedelta,
+) -> list[MonitoredVersion]:
+    """The versions that the run saw, with the most rows first, and those of earlier runs whose windows are not all frozen."""
+    rows = {str(name)[:253]: int(count or 0) for name, count in _mapping(facts.get("versions")).items()}
+    known = {each.version: each.digest for each in status.versions} | dict(versions)
+    seen = [
+        MonitoredVersion(version=name, digest=known.get(name), rows=count, last_seen=run.until)
+        for name, count in sorted(rows.items(), key=lambda each: -each[1])
+    ]
+    earlier = [
+        each.model_copy(update={"rows": 0, "last_seen": each.last_seen or status.processed_until or run.from_})
+        for each in status.versions
+        if each.version not in rows
+    ]
+    awaited = [each for each in earlier if each.last_seen is not None and run.until < each.last_seen + label_delay]
+    return seen + sorted(awaited, key=lambda each: each.last_seen or run.from_, reverse=True)
 
 
 def signal_results(facts: Mapping[str, Any]) -> Iterator[SignalResult]:

@@ -28,7 +28,8 @@ class MonitorJob(AttemptState):
 
 @dataclass(frozen=True)
 class Service:
-    """The monitored service. `versions`: those that it serves or rolls out, or that the last run saw, with their artifacts.
+    """The monitored service. `versions`: those that it serves or rolls out, or that the last run saw, with their artifacts. Of
+    `labels_only` there is no traffic any more, but labels may still come.
 
     `rows`: a sample of rows is logged, which have a `key`. `labels` is the artifact of the Dataset of spec.groundTruth, None where there
     is none yet. `has_brought_version`: one of the versions came from s3 or http, so that it has no baseline and its server counts nothing.
@@ -39,6 +40,7 @@ class Service:
     rows: bool = False
     key: bool = False
     versions: Mapping[str, Digest] = field(default_factory=dict)
+    labels_only: frozenset[str] = frozenset()
     labels: Digest | None = None
     has_brought_version: bool = False
 
@@ -84,7 +86,8 @@ def _service(monitor: ModelMonitor, cluster: Cluster) -> Service | None:
     except ValidationError:
         return Service(logs=False, runs_own_server=True)
     before = {each.version: each.digest for each in monitor.status.versions}
-    wanted = sorted(versions_in_use(manifest)) + sorted(before)
+    in_use = versions_in_use(manifest)
+    wanted = [*sorted(in_use), *before]
     digests = {name: _digest(name, monitor.namespace, cluster) or before.get(name) for name in wanted}
     known = {name: digest for name, digest in digests.items() if digest is not None}
     return Service(
@@ -93,6 +96,7 @@ def _service(monitor: ModelMonitor, cluster: Cluster) -> Service | None:
         rows=spec.logging is not None and spec.logging.sample.fraction > 0,
         key=spec.logging is not None and spec.logging.key is not None,
         versions=dict([*known.items()][:MAX_VERSIONS]),
+        labels_only=frozenset(each.version for each in monitor.status.versions if not each.rows) - frozenset(in_use),
         labels=_labels(monitor, cluster),
         has_brought_version=any(_is_brought(name, monitor.namespace, cluster) for name in wanted),
     )

@@ -75,7 +75,9 @@ def advance(monitor: ModelMonitor, seen: Seen) -> Progress:
         if outcome is not None:
             just_ended = True
             if outcome.result == "Succeeded":
-                status = with_result(status, run, outcome, seen.service.versions if seen.service else {})
+                truth, versions = monitor.spec.ground_truth, seen.service.versions if seen.service else {}
+                delay = truth.delay.max.timedelta if truth is not None else timedelta(0)
+                status = with_result(status, run, outcome, versions, delay)
                 signals = tuple(signal_results(outcome.facts))
             run = run_after(run, outcome, seen.now)
     # A run goes on from the state of the one before, so the status has to have that first.

@@ -49,7 +49,8 @@ class Labelled:
         """From now on another version is served, which was as good in its training."""
         shutil.copytree(self.inputs / f"version-{self.version}", self.inputs / f"version-{name}")
         self.version = name
-        self.params["versions"] = [{"name": name, "digest": "sha256:" + "2" * 64}]
+        [before] = self.params["versions"]
+        self.params["versions"] = [{"name": name, "digest": "sha256:" + "2" * 64}, {**before, "labelsOnly": True}]
 
     def run_hour(self, flipped: float = 0.0, label_share: float = 1.0, delay: int = 3_600) -> dict[str, Any]:
         """An hour with logged rows and labels, of which a share is the opposite of what it was, and the run over it."""
@@ -193,14 +194,20 @@ def test_the_finding_of_a_version_that_was_replaced_ends_with_its_last_labels(la
 
     labelled.serve_version("v2")
     states = []
-    for _ in range(4):
+    looks = []
+    for hour in range(4):
+        if hour == 2:
+            labelled.params["versions"].pop()
         report = labelled.run_hour()
         states.append(report["signals"]["performance"]["state"])
+        oldest = report["performance"]["windows"][0]
+        looks.append((oldest["version"], oldest["frozen"]))
 
-    assert states == ["Unknown", "Unknown", "True", "True"]
+    first = labelled.monitored.pod.version
+    assert states == ["False", "False", "True", "True"]
+    assert looks == [(first, True), (first, True), ("v2", True), ("v2", True)]
     assert "of version v2 is" in report["signals"]["performance"]["message"]
-    assert [each["version"] for each in report["closed"]] == [labelled.monitored.pod.version]
-    assert report["findings"] == []
+    assert ([each["version"] for each in report["closed"]], report["findings"]) == ([first], [])
 
 
 @pytest.mark.parametrize(

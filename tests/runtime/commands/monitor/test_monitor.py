@@ -100,11 +100,13 @@ def test_a_column_that_differs_since_the_first_window_is_skew_of_serving_and_tra
     assert "since its first window, so that serving and training differ (skew)" in report["signals"]["drift"]["message"]
 
 
-def test_a_version_that_is_served_no_more_has_no_findings(monitored: Any) -> None:
+@pytest.mark.parametrize("labels_only", [False, True], ids=["gone", "labels may still come"])
+def test_a_version_that_is_served_no_more_has_no_findings(monitored: Any, labels_only: bool) -> None:
     for _ in range(3):
         monitored.run_hour(shift)
 
-    report = monitored.run(versions=[])
+    version = {"name": monitored.pod.version, "digest": monitored.pod.digest, "labelsOnly": True}
+    report = monitored.run(versions=[version] if labels_only else [])
 
     assert (report["findings"], [each["subject"] for each in report["closed"]]) == ([], ["x0"])
     assert states(report)["drift"] == "Unknown"

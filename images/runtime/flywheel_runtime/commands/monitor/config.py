@@ -56,10 +56,11 @@ class Signals(Params):
 
 
 class MonitoredVersion(Params):
-    """A version that the service has in a slot, or had in the windows of this run."""
+    """A version that the service has in a slot, or had in the windows of this run; or before, so that only labels come for it."""
 
     name: str
     digest: str
+    labels_only: bool = False
 
 
 class MonitorConfig(Params):
@@ -93,6 +94,11 @@ class MonitorConfig(Params):
         if seconds <= 0 or seconds % self.window_seconds:
             raise ValueError(f"from and until are {seconds:g} s apart, which is no multiple of windowSeconds")
         return self
+
+    @property
+    def served_versions(self) -> frozenset[str]:
+        """The names of the versions that may have traffic in these windows."""
+        return frozenset(each.name for each in self.versions if not each.labels_only)
 
     @property
     def starts(self) -> list[int]:

@@ -43,8 +43,7 @@ def main(step: Step) -> None:
     sorter.add(count_uncounted(step, config, state, uncounted, problems, schedule.oldest_counted))
     found = sorter.finish()
     budget, label_allowance = _split_budget(config)
-    versions = frozenset(each.name for each in config.versions)
-    analysis = Analysis(state, versions, _thresholds(config), budget, _reference_reader(step))
+    analysis = Analysis(state, config.served_versions, _thresholds(config), budget, _reference_reader(step))
     analysis.run(found)
     labelled = analyse_labels(step, config, state, label_allowance, problems)
     state.until = schedule.until

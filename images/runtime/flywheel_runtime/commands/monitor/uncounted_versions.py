@@ -45,7 +45,7 @@ def count_uncounted(
 
 def list_uncounted(step: Step, config: MonitorConfig, counted: Collection[str]) -> set[str]:
     """The versions without a baseline that are not among those that are `counted`."""
-    names = {each.name for each in config.versions if not (_folder(step, each.name) / "baseline.json").is_file()}
+    names = {name for name in config.served_versions if not (_folder(step, name) / "baseline.json").is_file()}
     return names - set(counted)
 
 

@@ -65,11 +65,12 @@ class WindowCounts(Schema):
 
 
 class MonitoredVersion(Schema):
-    """A version whose traffic the last run saw."""
+    """A version whose traffic the last run saw, or that labels may still come for."""
 
     version: NameText = Field(description="The ModelVersion.")
     digest: Digest | None = Field(None, description="Digest of its artifact.")
     rows: int = Field(description="Number of its rows in the windows of the last run.")
+    last_seen: datetime | None = Field(None, description="End of the last window of the last run that had rows of it.")
 
 
 class Finding(Schema):
@@ -127,7 +128,9 @@ class ModelMonitorStatus(Status):
     processed_until: datetime | None = Field(None, description="End of the last window that was tested.")
     window: WindowCounts | None = Field(None, description="Traffic of the windows of the last run.")
     versions: tuple[MonitoredVersion, ...] = Field(
-        (), max_length=MAX_VERSIONS, description="Versions that had traffic in the last run."
+        (),
+        max_length=MAX_VERSIONS,
+        description="Versions that had traffic in the last run, and those before whose windows may still get labels.",
     )
     findings: tuple[Finding, ...] = Field(
         (),
