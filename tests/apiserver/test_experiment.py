@@ -140,6 +140,11 @@ def program(source: str, **more: Any) -> dict[str, Any]:
             id="a negative delta",
         ),
         pytest.param(
+            {"trainer": SKLEARN, "pruner": {"patient": {"patience": 1, "minDelta": "little"}}},
+            "must be a decimal number in quotes",
+            id="a delta that is no number",
+        ),
+        pytest.param(
             {"trainer": SKLEARN, "pruner": {"median": {}}, "repeats": 3},
             "give repeats or pruner, not both",
             id="repeats and a pruner",

@@ -163,6 +163,11 @@ FIVE: dict[str, Any] = {"percent": 5, "duration": "2m"}
             id="a negative tolerance",
         ),
         pytest.param(
+            {"model": "fraud", "rollout": {"shadow": {**FIVE, "tolerance": {"absolute": "little"}}}, **OPEN},
+            "must be a decimal number in quotes",
+            id="a tolerance that is no number",
+        ),
+        pytest.param(
             {"model": "fraud", "rollout": {"shadow": FIVE, "timeout": "2m"}, **OPEN},
             "must be from 1s to 60s",
             id="a challenger that may take minutes",

@@ -54,6 +54,9 @@ def manifest(spec: dict[str, Any], name: str = "fraud-1") -> str:
             "with a source of s3 or http give the rows in example.inline",
             id="a file beside a single file",
         ),
+        pytest.param(
+            {"source": BROUGHT, "model": "Fraud"}, "must be the name of an object", id="a model that has no such name"
+        ),
         pytest.param({"source": BROUGHT, "path": "/etc/passwd"}, "spec.path", id="a path out of the artifact"),
         pytest.param(
             {"source": BROUGHT, "approval": {"by": "jane", "digest": "latest", "reason": "why not"}},

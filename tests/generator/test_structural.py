@@ -100,6 +100,19 @@ def test_rules_of_a_field_and_of_its_type_add_up() -> None:
     assert [one["message"] for one in rules] == ["give exactly one of s3 and pvc", "source cannot be changed"]
 
 
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [pytest.param(Label, ..., id="required"), pytest.param(Label | None, None, id="optional")],
+)
+def test_a_rule_of_a_field_does_not_replace_the_form_of_its_type(annotation: Any, default: Any) -> None:
+    found = field(annotation, default, json_schema_extra=validations(rule("self == oldSelf", "it is fixed")))
+
+    assert [each["message"] for each in found["x-kubernetes-validations"]] == [
+        f"must be {Label.description}",
+        "it is fixed",
+    ]
+
+
 class Tree(BaseModel):
     """A tree."""
 

@@ -2,6 +2,7 @@
 and each rule of pydantic must also be a CEL rule, since users read the messages of the API server.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,9 +17,17 @@ def rule(expression: str, message: str) -> dict[str, Any]:
     return {"rule": expression, "message": message}
 
 
-def validations(*rules: dict[str, Any]) -> dict[str, Any]:
-    """`model_config = Schema.config(validations(rule(...)))` or `Field(json_schema_extra=validations(rule(...)))`."""
-    return {"x-kubernetes-validations": list(rules)}
+def validations(*rules: dict[str, Any], **keys: Any) -> Callable[[dict[str, Any]], None]:
+    """`Field(json_schema_extra=validations(rule(...)))`: these rules beside those of the field's type, such as the form of a PatternString.
+
+    `keys` are further keys of the schema.
+    """
+
+    def add(schema: dict[str, Any]) -> None:
+        schema["x-kubernetes-validations"] = [*schema.get("x-kubernetes-validations", ()), *rules]
+        schema.update(keys)
+
+    return add
 
 
 def model_rules(*rules: dict[str, Any]) -> ConfigDict:
@@ -75,7 +84,9 @@ def one_of(first: A | None, second: B | None, third: C | None = None) -> A | B |
 def int_or_string(max_length: int, *rules: dict[str, Any]) -> WithJsonSchema:
     """The schema of a field that takes a number or a text of at most `max_length` characters."""
     types = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
-    return WithJsonSchema({**types, "maxLength": max_length, **(validations(*rules) if rules else {})})
+    return WithJsonSchema(
+        {**types, "maxLength": max_length, **({"x-kubernetes-validations": list(rules)} if rules else {})}
+    )
 
 
 IS_QUANTITY = rule("type(self) == int || isQuantity(self)", "must be a quantity such as 2, 500m, 512Mi or 1Gi")

@@ -1,5 +1,6 @@
 """How a user writes what to search: one distribution for each parameter."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from flywheel.core.resource.values import Number
 Parameter = Annotated[int | str, int_or_string(256)]
 
 
-def parameter_name_rule() -> dict[str, Any]:
+def parameter_name_rule() -> Callable[[dict[str, Any]], None]:
     """A rule for maps whose keys are names of parameters; status repeats them, and must stay small."""
     return validations(rule("self.all(name, name.size() <= 63)", "names of parameters must have at most 63 characters"))
 

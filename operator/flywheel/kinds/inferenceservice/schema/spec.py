@@ -81,15 +81,13 @@ class InferenceServiceSpec(Schema):
         (),
         max_length=64,
         description="Environment variables of the server. Flywheel's own server takes OMP_NUM_THREADS, OMP_WAIT_POLICY and those of the chart's value serving.allowedEnv; other runtimes take any.",
-        json_schema_extra={
-            **LIST_MAP_BY_NAME,
-            **validations(
-                rule(
-                    "self.all(e, !e.name.startsWith('FLYWHEEL_'))",
-                    "names that start with FLYWHEEL_ are reserved for the operator",
-                )
+        json_schema_extra=validations(
+            rule(
+                "self.all(e, !e.name.startsWith('FLYWHEEL_'))",
+                "names that start with FLYWHEEL_ are reserved for the operator",
             ),
-        },
+            **LIST_MAP_BY_NAME,
+        ),
     )
     image_pull_secrets: PullSecrets = Field((), description="Secrets with credentials of image registries.")
     placement: Placement = Field(Placement(), description="Scheduling constraints of the servers.")
