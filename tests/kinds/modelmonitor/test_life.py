@@ -127,6 +127,7 @@ def test_the_next_run_goes_on_from_the_state_where_the_last_one_ended() -> None:
     params = monitor.params(2)
     assert (params["from"], params["until"], params["skipped"]) == ("2026-01-01T11:00:00Z", "2026-01-01T16:00:00Z", 0)
     assert monitor.condition["Ready"] == ("True", "Monitoring"), "a run does not make it flap"
+    assert params["stateExpected"] is True, "a state that the store has lost is no first run"
     fetched = str(monitor.job(2))
     assert STATE in fetched
     assert "dt=2026-01-01/hour=10/" in fetched

@@ -260,3 +260,4 @@ class MonitorConfig(StepConfig):
     ground_truth: MonitorGroundTruth | None = None
     versions: tuple[MonitoredVersion, ...]
     skipped: int
+    state_expected: bool = False

@@ -128,6 +128,7 @@ def monitor_params(
             {"name": name, "digest": str(digest), **({"labelsOnly": True} if name in labels_only else {})}
             for name, digest in sorted(versions.items())
         ],
+        **({"stateExpected": True} if monitor.status.state is not None else {}),
     }
     return MonitorConfig.model_validate(config).document()
 
