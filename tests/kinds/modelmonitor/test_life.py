@@ -77,7 +77,7 @@ def test_drift_makes_one_condition_false_with_one_event_and_leaves_the_monitor_r
     assert monitor.condition == {**HEALTHY, "NoDrift": ("False", "Drifted")}
     [finding] = monitor.status.findings
     assert (finding.name, finding.effect, finding.threshold) == ("featureDrift/psi/delay-1/distance", "0.4219", "0.1")
-    assert monitor.status.summary == "featureDrift of distance (0.4219); 12,408 rows until 2026-01-01 12:00"
+    assert monitor.status.summary == "featureDrift of distance (psi 0.4219); 12,408 rows until 2026-01-01 12:00"
     assert (
         "featureDrift of 'distance' of version delay-1 is 0.4219 (threshold 0.1) since 2026-01-01 09:00 UTC."
         in monitor.plan.message
@@ -87,6 +87,36 @@ def test_drift_makes_one_condition_false_with_one_event_and_leaves_the_monitor_r
     monitor.advance(hours=1)
     monitor.tick_and_run(DRIFT, "drift-3")
     assert monitor.events().count("Drifted") == 1, "it is known"
+
+
+def test_a_finding_that_outlasts_a_failed_run_is_no_second_event_and_one_that_comes_back_is() -> None:
+    monitor = Monitor().tick_and_run(DRIFT)
+    monitor.advance(hours=1)
+    monitor.add_tick("drift-2")
+    monitor.settle()
+    monitor.fail(2, BROKEN)
+    monitor.settle()
+    assert monitor.condition["NoDrift"] == ("Unknown", "StateInvalid")
+
+    monitor.advance(hours=1)
+    monitor.tick_and_run(DRIFT, "drift-3")
+    assert monitor.condition["NoDrift"] == ("False", "Drifted")
+    assert monitor.events().count("Drifted") == 1
+    for number, facts in ((4, FEW), (5, DRIFT)):
+        monitor.advance(hours=1)
+        monitor.tick_and_run(facts, f"drift-{number}")
+    assert monitor.events().count("Drifted") == 2
+
+
+def test_columns_whose_names_are_shortened_alike_lose_no_finding() -> None:
+    long = {**DRIFT["findings"][0], "subject": "a" * 59 + "…"}
+    monitor = Monitor().tick_and_run(
+        {**DRIFT, "findings": [long, {**long, "effect": 0.3}], "features": [["a…", 0.4], ["b", 0.35], ["a…", 0.3]]}
+    )
+
+    assert [each.effect for each in monitor.status.findings] == ["0.4219", "0.3"]
+    assert len({each.name for each in monitor.status.findings}) == 2
+    assert [(each.name, each.psi) for each in monitor.status.features] == [("a…", "0.4"), ("b", "0.35")]
 
 
 def test_too_few_rows_are_unknown_and_a_missing_signal_too() -> None:
@@ -458,7 +488,7 @@ def test_several_findings_are_named_and_the_rest_is_counted() -> None:
     monitor = Monitor().tick_and_run({**DRIFT, "findings": found, "findingCount": 9})
 
     assert monitor.status.summary is not None
-    assert monitor.status.summary.startswith("dataQuality of a (0.4219), 8 more; ")
+    assert monitor.status.summary.startswith("dataQuality of a (missing 0.4219), 8 more; ")
     assert "dataQuality (missing) of 'c' of version delay-1 is 0.4219" in monitor.plan.message
     assert monitor.plan.message.endswith("6 more are in the report.")
 

@@ -24,6 +24,12 @@ SIGNALS = {
     "drift": NO_DRIFT,
     "performance": PERFORMING,
 }  # names of a run's facts, and the conditions
+CONDITION_OF_FINDING = {
+    "dataQuality": DATA_HEALTHY,
+    "featureDrift": NO_DRIFT,
+    "predictionDrift": NO_DRIFT,
+    "performance": PERFORMING,
+}
 
 
 def decide(monitor: ModelMonitor, seen: Seen) -> Plan:
@@ -40,7 +46,7 @@ def decide(monitor: ModelMonitor, seen: Seen) -> Plan:
         or windows_are_tested(monitor, seen, progress)
     )
     conditions = _conditions(monitor, seen, progress, decision)
-    return decision.extend(events=_alarms(monitor, conditions)).plan(
+    return decision.extend(events=_alarms(monitor, progress, conditions)).plan(
         status=progress.status,
         summary=messages.summary(progress.status, decision.reason),
         children=cron_job.cron_jobs(monitor, monitor.spec.schedule, suspend=monitor.spec.suspend),
@@ -218,13 +224,18 @@ def _with_label_problem(condition: KindCondition, monitor: ModelMonitor, seen: S
     return condition if problem is None else replace(condition, reason=problem.reason, message=problem.message)
 
 
-def _alarms(monitor: ModelMonitor, conditions: tuple[KindCondition, ...] | None) -> tuple[Event, ...]:
-    """An event for each condition that becomes False."""
+def _alarms(
+    monitor: ModelMonitor, progress: Progress, conditions: tuple[KindCondition, ...] | None
+) -> tuple[Event, ...]:
+    """An event for each condition that becomes False, also where it was Unknown in between unless one of its findings is known."""
     before = {each.type: each.status for each in monitor.status.conditions}
+    known = {each.name for each in monitor.status.findings}
+    standing = {CONDITION_OF_FINDING.get(each.signal) for each in progress.status.findings if each.name in known}
     return tuple(
         Event(each.reason, f"{each.type} is False: {each.message}", "Warning", "Monitor")
         for each in conditions or ()
         if each.status is False and before.get(each.type) != "False"
+        if before.get(each.type) != "Unknown" or each.type not in standing
     )
 
 

@@ -1,7 +1,7 @@
 """What a run found, from the facts of its Job to the status. A fact that cannot be read is left out, since the report has it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -58,7 +58,7 @@ def with_result(
         "processed_until": run.until,
         "window": WindowCounts.model_validate(counts),
         "versions": tuple(_versions(status, run, facts, versions, label_delay)[:MAX_VERSIONS]),
-        "findings": tuple({each.name: each for each in _findings(facts)}.values())[:MAX_FINDINGS],
+        "findings": tuple(_distinct(_findings(facts)))[:MAX_FINDINGS],
         "finding_count": _count(facts.get("findingCount")),
         "features": tuple(_features(facts))[:MAX_FEATURES],
         "budget": _budget(facts) or status.budget,
@@ -116,10 +116,24 @@ def _findings(facts: Mapping[str, Any]) -> Iterator[Finding]:
             continue
 
 
+def _distinct(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings, with a number where names are equal: the run shortens those of long columns."""
+    known: set[str] = set()
+    for finding in findings:
+        name, number = finding.name, 2
+        while name in known:
+            name, number = names.truncate(f"{number}/{finding.name}", 253), number + 1
+        known.add(name)
+        yield finding.model_copy(update={"name": name})
+
+
 def _features(facts: Mapping[str, Any]) -> Iterator[FeatureDrift]:
+    """The features, each name once: a gauge has one value for each."""
+    known: set[str] = set()
     for pair in facts.get("features") or ():
         value = _number(pair[1]) if isinstance(pair, list) and len(pair) == 2 else None
-        if value is not None:
+        if value is not None and str(pair[0]) not in known:
+            known.add(str(pair[0]))
             yield FeatureDrift(name=str(pair[0])[:253], psi=value)
 
 

@@ -96,7 +96,7 @@ def not_tested(status: ModelMonitorStatus, why: str) -> str:
 
 
 def summary(status: ModelMonitorStatus, reason: str) -> str:
-    """`drift of distance (psi 0.42), 1 more; 12,000 rows until 2026-01-31 18:00`."""
+    """`featureDrift of distance (psi 0.42), 1 more; 12,000 rows until 2026-01-31 18:00`."""
     window = status.window
     if window is None:
         return "no window tested yet" if reason in ("Scheduled", "Running") else f"no window tested yet: {reason}"
@@ -105,7 +105,8 @@ def summary(status: ModelMonitorStatus, reason: str) -> str:
         return f"no finding; {traffic}"
     first, more = status.findings[0], (status.finding_count or len(status.findings)) - 1
     others = f", {more} more" if more else ""
-    effect = f" ({first.effect})" if first.effect else ""
+    measure = f"{first.measure} " if first.measure and first.measure != first.subject else ""
+    effect = f" ({measure}{first.effect})" if first.effect else ""
     return f"{first.signal} of {first.subject[:60]}{effect}{others}; {traffic}"
 
 
