@@ -164,12 +164,13 @@ def _pause_before_retry(
     A status without the store's XML comes from whatever has the address between two pods of the store: botocore then takes the status for
     the code. A response to HEAD never has XML, so that 404 is believed there.
     """
-    from botocore.exceptions import HTTPClientError
+    from botocore.exceptions import EndpointConnectionError, HTTPClientError
 
+    is_unreachable = isinstance(caught_exception, EndpointConnectionError | HTTPClientError)
     if attempts > STORE_PATIENCE_SECONDS / RETRY_PAUSE_SECONDS:
         return None
     if response is None:
-        return RETRY_PAUSE_SECONDS if isinstance(caught_exception, HTTPClientError) else None
+        return RETRY_PAUSE_SECONDS if is_unreachable else None
     status, parsed = response[0].status_code, response[1]
     is_foreign = parsed.get("Error", {}).get("Code") == str(status) and operation.http["method"] != "HEAD"
     return RETRY_PAUSE_SECONDS if status >= 500 or is_foreign else None

@@ -68,9 +68,12 @@ def test_a_port_that_refuses_connections_is_waited_out() -> None:
         probe.bind(("127.0.0.1", 0))
         address = probe.getsockname()
     client = kube.patient_s3_client(f"http://127.0.0.1:{address[1]}", "id", "key", "us-east-1")
+    refused = threading.Event()
+    client.meta.events.register("needs-retry.s3", lambda **_: refused.set())
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.append(list_folder(client)))
     thread.start()
+    assert refused.wait(10)
 
     with store((200, EMPTY_LIST), address=address) as (_, methods):
         thread.join(10)
