@@ -161,6 +161,38 @@ def test_the_page_says_in_numbers_what_charts_show() -> None:
         assert expected in texts
 
 
+@pytest.mark.parametrize(
+    ("rows", "completeness", "expected"),
+    [
+        (1_000, 0.998, "1,000 rows of 1,000 requests; 99.8 % of what the servers answered is counted."),
+        (1_000, None, "1,000 rows of 1,000 requests; logged rows are counted, and how many the servers answered is not known."),
+        (0, None, "0 rows of 1,000 requests; there was no traffic."),
+    ],
+)  # fmt: skip
+def test_the_page_says_how_much_was_counted(rows: int, completeness: float | None, expected: str) -> None:
+    assert expected in render_page(make_report() | {"rows": rows, "completeness": completeness}, Charts())
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, "At most 1 false alarm is expected"), (2, "2 false alarms are")])
+def test_the_page_says_the_budget(count: int, expected: str) -> None:
+    report = make_report()
+
+    assert expected in render_page(report | {"budget": report["budget"] | {"count": count}}, Charts())
+
+
+def test_the_page_has_the_note_of_the_run_and_the_unit_of_evidence() -> None:
+    page = render_page(make_report() | {"note": "All tests & the budget started again."}, Charts())
+
+    assert "<p>All tests &amp; the budget started again.</p>" in page
+    assert "<th>Evidence (logarithm of the odds)</th>" in page
+
+
+def test_a_name_that_begins_with_an_underscore_is_in_the_legend() -> None:
+    drawn = Charts().trend([1_769_878_800, 1_769_882_400], {"_month": [0.1, 0.2], "carrier": [0.0, 0.2]}, None, "PSI")
+
+    assert {"_month", "carrier"} <= {text.strip() for text in parse(drawn).texts}
+
+
 @pytest.mark.parametrize("name", ["month", HOSTILE * 20, "列" * 300])
 def test_facts_have_room_for_any_report(name: str) -> None:
     facts = shorten_report(make_report(name, count=40))

@@ -16,6 +16,7 @@ from flywheel_runtime.monitoring.statistics.monitored_stream import Stream, drif
 from flywheel_runtime.monitoring.windows import SortedDocuments, Window
 
 COUNTED_SIGNALS = frozenset({"dataQuality", "featureDrift", "predictionDrift"})  # those of this module
+MAX_TREND_COLUMNS = 10  # of a point: state and report are written anew in every run, with all points of five weeks
 MIN_REFERENCE_COMPLETENESS = 0.9  # of a window that becomes the reference
 
 ReferenceReader = Callable[[Series, Layout], Reference | None]
@@ -93,7 +94,8 @@ class Analysis:
     def _decide(self, windows: Sequence[Window], coverages: Mapping[tuple[int, Series], Coverage]) -> None:
         """Decides the windows of all versions at one time, which share what one window may cost of the budget."""
         for window in windows:
-            self.state.first_windows.setdefault(window.rollup.series, window.rollup.start)
+            is_first = all(each.served_before == 0 for each in window.rollup.sources.values())
+            self.state.first_windows.setdefault(window.rollup.series, window.rollup.start if is_first else None)
         references = [self._find_reference(window, coverages) for window in windows]
         looks = [
             find_looks(window, reference, self.thresholds) if reference is not None else []
@@ -173,15 +175,18 @@ class Analysis:
                 window.rollup.end,
                 evidence,
                 share,
-                is_skew=reference is not None
-                and reference.window is None
-                and outcome.since <= self.state.first_windows[window.rollup.series],
+                is_skew=reference is not None and self._is_skew(reference, outcome.since),
             )
         elif outcome.is_cleared and earlier is not None:
             self.state.closed.append(self.state.findings.pop(name))
         if outcome.is_restarted:
             self.restarted.append(name)
         return outcome
+
+    def _is_skew(self, reference: Reference, since: int) -> bool:
+        """Whether a version has differed from its training since its first window, which the monitor has seen."""
+        first = self.state.first_windows.get(reference.series)
+        return reference.window is None and first is not None and since <= first
 
     def _retire_streams(self) -> None:
         """Ends the tests, and closes the findings, of versions that are not served any more, and of what is not tested any more."""
@@ -218,7 +223,9 @@ class Analysis:
 def _trend_point(result: WindowResult) -> dict[str, object]:
     rollup = result.window.rollup
     drifts = [each for each in result.looks if each.measure == DRIFT_MEASURE]
-    effects = {each.subject: result.outcomes[each.stream].effect for each in drifts}
+    measured = {each.subject: result.outcomes[each.stream].effect for each in drifts}
+    effects = {name: effect for name, effect in measured.items() if effect is not None}
+    largest = sorted(effects, key=lambda name: (-effects[name], name))[:MAX_TREND_COLUMNS]
     return {
         "start": rollup.start,
         "seconds": rollup.seconds,
@@ -227,5 +234,5 @@ def _trend_point(result: WindowResult) -> dict[str, object]:
         "rows": rollup.rows,
         "requests": rollup.requests,
         "completeness": result.coverage.completeness,
-        "psi": {name: round(effect, 5) for name, effect in effects.items() if effect is not None},
+        "psi": {name: round(effects[name], 5) for name in sorted(largest)},
     }

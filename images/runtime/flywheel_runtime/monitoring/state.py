@@ -38,7 +38,7 @@ class MonitorState:
     monitored_since: int
     until: int
     references: dict[Series, Reference] = field(default_factory=dict)
-    first_windows: dict[Series, int] = field(default_factory=dict)  # the start of the first window with traffic
+    first_windows: dict[Series, int | None] = field(default_factory=dict)  # its start; None: it was before the monitor
     row_bins: dict[Series, RowBins] = field(default_factory=dict)  # of versions without a baseline
     streams: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: dict[str, Finding] = field(default_factory=dict)

@@ -12,6 +12,9 @@ from flywheel_runtime.monitoring.layout import Layout
 from flywheel_runtime.monitoring.rollup import Rollup, RollupBuilder, merge
 
 RETAINED_SECONDS = 26 * 3_600  # for which a window takes late documents
+READ_AGAIN_SECONDS = (
+    2 * 3_600
+)  # before a run's windows, whose documents are in its inputs again: what was counted is not too late
 MIN_RETAINED_WINDOWS, MAX_RETAINED_WINDOWS = 2, 48
 MAX_PARTS = 60  # of a window; their differences show how much rows depend on one another
 
@@ -37,6 +40,7 @@ class Schedule:
     def oldest_retained(self) -> int:
         """Windows that begin before this are neither retained nor changed."""
         windows = min(max(RETAINED_SECONDS // self.seconds, MIN_RETAINED_WINDOWS), MAX_RETAINED_WINDOWS)
+        windows = max(windows, READ_AGAIN_SECONDS // self.seconds)
         return self.until - windows * self.seconds
 
     @property

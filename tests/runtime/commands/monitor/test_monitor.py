@@ -100,6 +100,52 @@ def test_a_column_that_differs_since_the_first_window_is_skew_of_serving_and_tra
     assert "since its first window, so that serving and training differ (skew)" in report["signals"]["drift"]["message"]
 
 
+def test_a_difference_is_no_skew_where_the_service_is_older_than_its_monitor(monitored: Any) -> None:
+    monitored.pod.served = {"requests": 90_000, "rows": 90_000}
+    for _ in range(3):
+        report = monitored.run_hour(shift)
+
+    assert [each["is_skew"] for each in report["findings"]] == [False]
+    assert "since 2026-01-31T17:00:00Z" in report["signals"]["drift"]["message"]
+
+
+def test_a_version_that_was_not_compared_leaves_the_signals_unknown(monitored: Any) -> None:
+    challenger = monitored.add_pod(boot="77aa", version="challenger", digest="sha256:" + "1" * 64)
+    monitored.serve_hour(challenger, rows=120)
+
+    report = monitored.run_hour()
+
+    assert states(report) == {"dataQuality": "Unknown", "drift": "Unknown"}
+    assert (
+        "Version challenger was not compared: this version has no baseline, and waits"
+        in report["signals"]["drift"]["message"]
+    )
+
+
+def test_the_trend_has_the_ten_largest_columns_of_a_window(monitored: Any) -> None:
+    table = draw_rows(monitored.generator, 2_000, numbers=14)
+    monitored.pod.baseline = make_baseline(table)
+    (monitored.root / "inputs" / f"version-{monitored.pod.version}" / "baseline.json").write_bytes(
+        baseline_bytes(monitored.pod.baseline)
+    )
+    for minute in range(0, 60, 10):
+        rows = draw_rows(monitored.generator, 100, numbers=14)
+        monitored.pod.serve(rows | {"x13": rows["x13"] + 1}, monitored.start + timedelta(minutes=minute))
+
+    (point,) = monitored.run()["trend"]
+
+    assert (len(point["psi"]), max(point["psi"], key=point["psi"].get)) == (10, "x13")
+
+
+def test_what_was_counted_is_not_too_late_in_runs_with_short_windows(monitored: Any) -> None:
+    reports = []
+    for _ in range(3):
+        monitored.serve_hour()
+        reports.append(monitored.run(windowSeconds=60, minRows=1_000_000))
+
+    assert [each["documents"]["problems"] for each in reports] == [{}] * 3
+
+
 @pytest.mark.parametrize("labels_only", [False, True], ids=["gone", "labels may still come"])
 def test_a_version_that_is_served_no_more_has_no_findings(monitored: Any, labels_only: bool) -> None:
     for _ in range(3):

@@ -115,3 +115,22 @@ def test_rows_of_every_window_that_a_run_decides_are_counted(monitored: Any) -> 
     report = monitored.run(hours=50)
 
     assert [(each["start"], each["rows"]) for each in report["windows"]] == [("2026-01-31T17:00:00Z", 1_000)]
+
+
+@pytest.mark.parametrize(("has_rows", "state"), [(False, "Unknown"), (True, "True")])
+def test_a_served_version_that_nothing_counts_leaves_the_signals_unknown(
+    monitored: Any, has_rows: bool, state: str
+) -> None:
+    monitored.versions.append("brought-1")
+    if has_rows:  # of another version: this one had no traffic
+        write_rows(
+            monitored.root / "inputs" / "rows" / "a.parquet",
+            monitored.pod.version,
+            monitored.start,
+            draw_rows(monitored.generator, 10),
+        )
+
+    report = monitored.run_hour()
+
+    assert {each["state"] for each in report["signals"].values()} == {state}
+    assert ("brought-1 has no baseline.json" in report["signals"]["drift"]["message"]) is not has_rows

@@ -7,7 +7,7 @@ from typing import Any
 from flywheel_runtime.commands.monitor.config import FalseAlarms, MonitorConfig
 from flywheel_runtime.commands.monitor.ground_truth import analyse_labels, describe_source
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
-from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted
+from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted, list_unmeasured
 from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
 from flywheel_runtime.monitoring.analysis import AlarmBudget, Analysis, ReferenceReader
 from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
@@ -47,7 +47,8 @@ def main(step: Step) -> None:
     analysis.run(found)
     labelled = analyse_labels(step, config, state, label_allowance, problems)
     state.until = schedule.until
-    report = _describe(config, analysis, found, problems, uncounted - found.versions)
+    unmeasured = list_unmeasured(step, uncounted & config.served_versions, found.versions)
+    report = _describe(config, analysis, found, problems, unmeasured)
     if labelled is not None:
         _add_performance(report, labelled, describe_source(config.ground_truth))
     report["note"] = _note_restarts(note, analysis.restarted)

@@ -16,7 +16,7 @@ REASONS = {
     "NoRoomAboveNull": "have no room above the threshold",
 }
 UNCOUNTED = (
-    " The model of version {name} has no baseline.json, so that only its logged rows are counted, and there are none: "
+    "The model of version {name} has no baseline.json, so that only its logged rows are counted, and there are none: "
     "set spec.logging.sample of the InferenceService above 0%."
 )
 GOOD = {
@@ -44,8 +44,8 @@ def describe_signals(
             continue
         tested = [each for result in last.values() for each in _outcomes(result, GROUPS[name])]
         problem = _find_problem(list(last.values()), [outcome for _, outcome in tested])
-        if not last and uncounted:
-            problem += UNCOUNTED.format(name=min(uncounted))
+        if uncounted:
+            problem = f"{problem} {UNCOUNTED.format(name=min(uncounted))}".strip()
         state = "Unknown" if problem else "True"
         message = (
             problem
@@ -67,6 +67,8 @@ def _find_problem(last: Sequence[WindowResult], outcomes: Sequence[Outcome]) -> 
     if not outcomes:
         notes = [each.note for each in last if each.note]
         return f"Nothing could be compared: {notes[0]}." if notes else "No column is tested."
+    if skipped := [each for each in last if each.reference is None]:
+        return f"Version {skipped[0].window.rollup.series.version} was not compared: {skipped[0].note}."
     reasons = Counter(each.reason for each in outcomes if each.status == "Unknown")
     if not reasons:
         return ""

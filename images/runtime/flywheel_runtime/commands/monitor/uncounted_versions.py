@@ -25,8 +25,7 @@ def count_uncounted(
     Rows before `oldest` (seconds since 1970) are of windows that no longer change. One file at a time is in memory, and one window where
     bins are to be found.
     """
-    inputs, end = step.root / "inputs", config.until.timestamp()
-    files = [file for folder in sorted(inputs.glob("rows*")) for file in folder.rglob("*.parquet")] if versions else []
+    end, files = config.until.timestamp(), list(_find_row_files(step)) if versions else []
     names = frozenset(versions)
     known = {(each.version, each.digest) for each in state.row_bins}
     new = names - {each.name for each in config.versions if (each.name, each.digest) in known}
@@ -47,6 +46,16 @@ def list_uncounted(step: Step, config: MonitorConfig, counted: Collection[str]) 
     """The versions without a baseline that are not among those that are `counted`."""
     names = {name for name in config.served_versions if not (_folder(step, name) / "baseline.json").is_file()}
     return names - set(counted)
+
+
+def list_unmeasured(step: Step, uncounted: set[str], found: Collection[str]) -> set[str]:
+    """The versions that are not among those that were `found`, where no rows are logged. Where rows are, these had no traffic."""
+    return uncounted - set(found) if next(_find_row_files(step), None) is None else set()
+
+
+def _find_row_files(step: Step) -> Iterator[Path]:
+    folders = sorted((step.root / "inputs").glob("rows*"))
+    return (file for folder in folders for file in folder.rglob("*.parquet"))
 
 
 def _folder(step: Step, version: str) -> Path:

@@ -107,4 +107,6 @@ def _render(salt: str, size: tuple[float, float], draw: Draw) -> str:
 
 
 def _shorten(text: str) -> str:
+    if text.startswith("_"):
+        text = f" {text}"  # matplotlib leaves a name that begins with an underscore out of the legend
     return text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"

@@ -70,11 +70,19 @@ def _summary(report: Mapping[str, Any]) -> str:
         style, state = STATES[signal["state"]]
         rows.append((SIGNAL_NAMES.get(name, name), _Html(f'<span class="{style}">{state}</span>'), signal["message"]))
     budget = report["budget"]
-    left = f"At most {budget['count']:g} false alarms are expected in {_days(budget['perSeconds'])}; alarms in that time so far: {budget['alarms']}."
-    completeness = "no traffic" if report["completeness"] is None else format_share(report["completeness"])
-    facts = f"{report['rows']:,} rows of {report['requests']:,} requests; {completeness} of what the servers answered is counted."
+    alarms = "false alarm is" if budget["count"] == 1 else "false alarms are"
+    left = f"At most {budget['count']:g} {alarms} expected in {_days(budget['perSeconds'])}; alarms in that time so far: {budget['alarms']}."
+    facts = f"{report['rows']:,} rows of {report['requests']:,} requests; {_completeness(report)}."
     note = f"<p>{escape(report['note'])}</p>" if report.get("note") else ""
     return f'<p>{escape(window)}. {escape(facts)}</p>{note}{_table(("Signal", "State", "Why"), rows)}<p class="note">{escape(left)}</p>'
+
+
+def _completeness(report: Mapping[str, Any]) -> str:
+    if report["completeness"] is not None:
+        return f"{format_share(report['completeness'])} of what the servers answered is counted"
+    if report["rows"]:
+        return "logged rows are counted, and how many the servers answered is not known"
+    return "there was no traffic"
 
 
 def _findings(report: Mapping[str, Any]) -> str:
@@ -84,7 +92,7 @@ def _findings(report: Mapping[str, Any]) -> str:
         (describe_finding(each), _Number(f"{each['effect']:.3g}"), _Number(f"{each['threshold']:g}"), _Number(f"{each['evidence']:.3g}"))
         for each in report["findings"]
     ]  # fmt: skip
-    return _section("Findings", _table(("Finding", "Effect", "Threshold", "Evidence"), rows))
+    return _section("Findings", _table(("Finding", "Effect", "Threshold", "Evidence (logarithm of the odds)"), rows))
 
 
 def _versions(report: Mapping[str, Any]) -> str:
