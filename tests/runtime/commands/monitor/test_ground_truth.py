@@ -244,3 +244,18 @@ def test_a_night_without_logged_rows_does_not_promise_labels(labelled: Labelled)
     report = [labelled.run_hour() for _ in range(2)][-1]
 
     assert "windows that were frozen in this run have no logged row; so far" in report["signals"]["performance"]["message"]  # fmt: skip
+
+
+def test_a_test_of_labels_whose_state_does_not_fit_starts_again_and_ends_its_finding(labelled: Labelled) -> None:
+    for _ in range(5):
+        labelled.run_hour(flipped=0.4)
+    path = labelled.inputs / "state" / "state.json"
+    state = json.loads(path.read_text())
+    (name,) = state["findings"]
+    state["streams"][name]["starts"] = [1, 2]
+    path.write_text(json.dumps(state))
+
+    report = labelled.run_hour(flipped=0.4)
+
+    assert (report["findings"], len(report["closed"])) == ([], 1)
+    assert report["note"] == "1 of the tests started again: their states of the previous run do not fit them."

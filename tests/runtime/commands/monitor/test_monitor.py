@@ -346,7 +346,7 @@ def test_a_test_whose_state_is_of_other_bins_starts_again_and_says_so(monitored:
 
     report = monitored.run_hour()
 
-    assert report["note"] == "1 of the tests started again, since what it had was of other bins."
+    assert report["note"] == "1 of the tests started again: their states of the previous run do not fit them."
     assert states(report)["drift"] == "True"
 
 

@@ -51,6 +51,7 @@ def main(step: Step) -> None:
     report = _describe(config, analysis, found, problems, unmeasured)
     if labelled is not None:
         _add_performance(report, labelled, describe_source(config.ground_truth))
+        analysis.restarted += labelled[0].restarted
     report["note"] = _note_restarts(note, analysis.restarted)
     for signal in report["signals"].values():
         signal["message"] = f"{signal['message']} {report['note']}".strip()
@@ -71,10 +72,12 @@ def _read_state(folder: Path, config: MonitorConfig) -> tuple[MonitorState, str]
 
 
 def _note_restarts(note: str, restarted: Collection[str]) -> str:
-    """The note, and how many tests started again since what they had was of other bins."""
+    """The note, and how many tests started again."""
     if not restarted:
         return note
-    return f"{note} {len(restarted)} of the tests started again, since what it had was of other bins.".strip()
+    return (
+        f"{note} {len(restarted)} of the tests started again: their states of the previous run do not fit them.".strip()
+    )
 
 
 def _inputs(step: Step, prefix: str) -> Iterator[Path]:

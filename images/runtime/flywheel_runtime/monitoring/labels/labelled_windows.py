@@ -91,6 +91,7 @@ class LabelledAnalysis:
     read_test_metric: TestMetricReader
     results: list[LabelledResult] = field(default_factory=list)
     frozen_windows: int = 0
+    restarted: list[str] = field(default_factory=list)  # streams whose state did not fit
 
     def run(self, joined: JoinedWindows, schedule: LabelSchedule) -> None:
         """Decides the windows in the order of time; the versions of one window share its allowance."""
@@ -124,6 +125,8 @@ class LabelledAnalysis:
         allowance = self.allowance / versions
         self.state.streams[name], outcome = performance.observe(self.state.streams.get(name), allowance, self.min_rows)
         self._note_outcome(performance, outcome, share, window.start + window_seconds)
+        if outcome.is_restarted:
+            self.restarted.append(name)
         return LabelledResult(window, is_frozen, performance, outcome)
 
     def _note_outcome(self, performance: Performance, outcome: Outcome, share: float, until: int) -> None:
