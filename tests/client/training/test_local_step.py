@@ -22,8 +22,11 @@ from flywheel.core.resource.schema import Variable
 from flywheel.kinds.trainingpipeline.schema.spec import TrainingPipelineSpec
 from tests.client.local_cluster import Call, LocalCluster, Reply
 
+pytestmark = pytest.mark.integration  # each runs a step
+
 PROGRAM = """
 import json, os, pathlib, sys
+
 root = pathlib.Path(os.environ["FLYWHEEL_ROOT"])
 params = json.loads((root / "params.json").read_text())
 files = sorted(each.name for each in (root / "inputs" / "data").iterdir())

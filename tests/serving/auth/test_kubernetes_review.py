@@ -14,6 +14,8 @@ from flywheel_serving.auth.kubernetes_review import KubernetesReviewer
 from flywheel_serving.auth.verdict import AuthResult, CannotStart, Verdict
 from tests.serving.auth.https_server import HttpsServer
 
+pytestmark = pytest.mark.integration  # the other side is a slow API server
+
 AUDIENCE = "fraud.shop.svc"
 JANE = {"username": "system:serviceaccount:shop:jane", "uid": "7", "groups": ["g"], "extra": {"k": ["v"]}}
 KNOWN = {"authenticated": True, "user": JANE, "audiences": [AUDIENCE]}

@@ -8,6 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.integration  # whole tables are checked
+
 CASES = Path(__file__).parent / "cases"
 Check = Callable[..., Any]
 SPLITS = ("train", "validation", "test")

@@ -23,6 +23,8 @@ from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.contract.processes import PodProcesses, Process
 from tests.runtime.process_family import NOBODY
 
+pytestmark = pytest.mark.integration  # each starts processes and waits for them
+
 WATCH = replace(NOBODY, watch_runs=True, containers=frozenset({"watch"}))
 
 

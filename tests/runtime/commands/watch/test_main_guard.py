@@ -20,6 +20,8 @@ from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.contract.processes import PodProcesses, living_processes
 from tests.runtime.process_family import NOBODY, ProcessFamily
 
+pytestmark = pytest.mark.integration  # each starts processes and waits for them
+
 OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + OBEDIENT
 AFTER_IT_WAS_SEEN = "import sys; sys.stdin.read(); "  # else it could have ended before the guard's first look
