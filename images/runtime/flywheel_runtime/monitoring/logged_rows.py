@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from flywheel_runtime.datasets.sql import quote_literal
 from flywheel_runtime.monitoring.documents import ROWS_BASELINE, CountDocument, DocumentKey, DocumentProblems, Series
 from flywheel_runtime.monitoring.layout import ColumnShape, Counts, Layout
 from flywheel_runtime.monitoring.reference import ColumnFacts
@@ -90,8 +91,8 @@ def _read_file(connection: duckdb.DuckDBPyConnection, file: Path, versions: froz
         "coalesce(digest, '') AS digest",
         "epoch(time) AS time",
         '"row" = 0 AS is_first',
-        *(f"features[{_quote(name)}]::FLOAT AS n{index}" for index, name in enumerate(numbers)),
-        *(f"features[{_quote(name)}]::VARCHAR AS t{index}" for index, name in enumerate(texts)),
+        *(f"features[{quote_literal(name)}]::FLOAT AS n{index}" for index, name in enumerate(numbers)),
+        *(f"features[{quote_literal(name)}]::VARCHAR AS t{index}" for index, name in enumerate(texts)),
         *([f"({score})::FLOAT AS score"] if score else []),
     ]
     found = rows.filter("route != 'Forwarded'").project(", ".join(selected)).fetchnumpy()
@@ -126,12 +127,8 @@ def _score(outputs: Mapping[str, str]) -> str:
     for role in SCORES:
         for name, kind in outputs.items():
             if name.removeprefix(RENAMED) == role and (kind in NUMBERS or kind == "list"):
-                return f"outputs[{_quote(name)}]" + ("[-1]" if kind == "list" else "")
+                return f"outputs[{quote_literal(name)}]" + ("[-1]" if kind == "list" else "")
     return ""
-
-
-def _quote(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
 
 
 def _numbers(values: Any) -> Array:
