@@ -17,6 +17,8 @@ GRAVEST_FIRST: tuple[Result, ...] = ("Invalid", "Failed", "Infrastructure", "Suc
 SIGNAL_EXIT_BASE = 128  # a shell's convention, followed by container runtimes: 128 + the signal's number
 # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: a fault of the program itself; no other process sends these.
 CRASH_EXIT_CODES = frozenset(SIGNAL_EXIT_BASE + number for number in (4, 6, 7, 8, 11, 31))
+# What the store lacks or refuses: it heals without a change of any spec.
+STORE_REASONS = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
 KILLED = "Killed"  # the reason of a main that ended by a signal, where neither its pod nor its node says why
 # From the kubelet's messages about a pod that exceeded its own limits (pkg/kubelet/eviction/helpers.go).
 STORAGE_LIMIT_PHRASES = (

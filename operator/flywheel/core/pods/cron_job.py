@@ -133,6 +133,11 @@ def pending_ticks(jobs: Iterable[Manifest]) -> tuple[Tick, ...]:
     return tuple(sorted(found, key=lambda tick: (tick.created, tick.name)))
 
 
+def ticks_until(ticks: Iterable[Tick], answered: datetime | None) -> tuple[str, ...]:
+    """The names of the ticks up to a time, which one run has answered; none if it is None."""
+    return tuple(tick.name for tick in ticks if answered is not None and tick.created <= answered)
+
+
 def _tick(job: Manifest) -> Tick:
     metadata = job["metadata"]
     scheduled = (metadata.get("annotations") or {}).get(SCHEDULED_ANNOTATION)

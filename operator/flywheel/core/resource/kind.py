@@ -35,6 +35,10 @@ class Resource(Generic[S, T]):
         """Where it is."""
         return Reference(self.api, self.namespace, self.name)
 
+    def read_request(self, annotation: str) -> str | None:
+        """The value of an annotation that requests a run, of at most 256 characters; None without one."""
+        return self.annotations.get(annotation, "")[:256] or None
+
 
 class Cluster(Protocol):
     """All that `observe` may read. All but `events`, `kueue_workloads` and `serves` are read from the cache, without a request."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from flywheel.core.resource.api import Api, Manifest
+from flywheel.core.resource.api import JOB, Api, Manifest
 from flywheel.core.resource.schema import Status
 
 
@@ -41,6 +41,19 @@ class ExistingChild:
 
     api: Api
     name: str
+
+
+class SeenJob(Protocol):
+    """A Job as a kind sees it."""
+
+    @property
+    def name(self) -> str:
+        """The name of the Job."""
+
+
+def existing_job(job: SeenJob | None) -> tuple[ExistingChild, ...]:
+    """The Job as a child that stays; none if there is none."""
+    return (ExistingChild(JOB, job.name),) if job is not None else ()
 
 
 @dataclass(frozen=True)

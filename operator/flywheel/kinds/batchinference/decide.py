@@ -11,7 +11,7 @@ from datetime import timedelta
 from flywheel.core.pods.cron_job import cron_jobs
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import BATCH_INFERENCE, JOB
-from flywheel.core.resource.plan import Decision, ExistingChild, Plan, Removal
+from flywheel.core.resource.plan import Decision, ExistingChild, Plan, Removal, existing_job
 from flywheel.kinds.batchinference import children, messages
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.observe import Seen
@@ -75,7 +75,7 @@ def model_is_missing(progress: Progress) -> Decision | None:
         ready=False,
         reason=progress.missing.reason,
         message=progress.missing.message,
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         requeue_after=PENDING_CHECK_INTERVAL,
     )
 
@@ -88,7 +88,7 @@ def place_is_refused(batch: BatchInference, progress: Progress) -> Decision | No
         ready=_output_stands(batch, progress),
         reason=progress.refusal.reason,
         message=progress.refusal.message,
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         stalled=batch.spec.schedule is None,
     )
 
@@ -120,7 +120,7 @@ def run_is_retried(batch: BatchInference, seen: Seen, progress: Progress) -> Dec
         progressing=True,
         reason=run.reason or "Retrying",
         message=f"{run.message} Trying again at {run.not_before:%H:%M:%S} UTC.",
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         requeue_after=max(run.not_before - seen.now, REQUEUE_NOW),
     )
 
@@ -135,7 +135,7 @@ def run_failed(batch: BatchInference, seen: Seen, progress: Progress) -> Decisio
         succeeded=False,
         reason=run.reason or "Failed",
         message=f"{run.message} {messages.next_step(batch)}",
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         stalled=batch.spec.schedule is None,
         requeue_after=_until_ttl(batch, seen, run),
     )
@@ -151,7 +151,7 @@ def run_succeeded(batch: BatchInference, seen: Seen, progress: Progress) -> Deci
         succeeded=True,
         reason="Scored",
         message=messages.run_succeeded(run),
-        children=_existing_job(progress) if just_ended else (),
+        children=existing_job(progress.job) if just_ended else (),
         requeue_after=REQUEUE_NOW if just_ended else _until_ttl(batch, seen, run),
     )
 
@@ -167,10 +167,6 @@ def _output_stands(batch: BatchInference, progress: Progress) -> bool:
     """With a schedule, the last output stands while the next one is made."""
     history = progress.history
     return batch.spec.schedule is not None and bool(history) and history[0].result == "Succeeded"
-
-
-def _existing_job(progress: Progress) -> tuple[ExistingChild, ...]:
-    return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
 
 
 def _until_ttl(batch: BatchInference, seen: Seen, run: Run) -> timedelta | None:

@@ -177,7 +177,7 @@ def next_start(batch: BatchInference, run: Run | None, seen: Seen) -> Start | No
     waiting = next((tick for tick in seen.ticks if run is None or tick.name != run.tick), None)
     if waiting is not None:
         return _of_tick(waiting)
-    request = requested_run(batch)
+    request = batch.read_request(REQUEST_ANNOTATION)
     is_requested = request is not None and (run is None or run.request != request)
     is_new = batch.spec.schedule is None and (run is None or run.spec != spec_digest(batch))
     return Start(seen.now) if is_requested or is_new else None
@@ -201,7 +201,7 @@ def new_run(batch: BatchInference, start: Start, model: ResolvedVersion, before:
         number=(before.number if before is not None else 0) + 1,
         phase="Planning",
         spec=spec_digest(batch),
-        request=requested_run(batch),
+        request=batch.read_request(REQUEST_ANNOTATION),
         tick=start.tick,
         time=start.time,
         version=model.version,
@@ -216,8 +216,3 @@ def new_run(batch: BatchInference, start: Start, model: ResolvedVersion, before:
 def spec_digest(batch: BatchInference) -> str:
     """Digest of what a run depends on."""
     return names.digest(depends_on(batch.spec))[:16]
-
-
-def requested_run(batch: BatchInference) -> str | None:
-    """The value of annotation flywheel.ml/run-requested."""
-    return batch.annotations.get(REQUEST_ANNOTATION, "")[:256] or None

@@ -12,7 +12,7 @@ from flywheel.core.diagnosis.internal_error import last_failure
 from flywheel.core.pods import cron_job
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.plan import Decision, Event, ExistingChild, Plan
+from flywheel.core.resource.plan import Decision, Event, ExistingChild, Plan, existing_job
 from flywheel.kinds.dataset import children, messages
 from flywheel.kinds.dataset.children import Dataset
 from flywheel.kinds.dataset.observe import Seen
@@ -57,7 +57,7 @@ def source_is_refused(progress: Progress) -> Decision | None:
         ready=version is not None,
         reason=refusal.reason,
         message=f"{stands}{refusal.message}",
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         stalled=True,
     )
 
@@ -93,7 +93,7 @@ def check_is_retried(dataset: Dataset, seen: Seen, progress: Progress) -> Decisi
         ready=version is not None,
         reason=check.reason or "Retrying",
         message=f"Version {version.name} stands. {message}" if version else message,
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         requeue_after=max(again - seen.now, REQUEUE_NOW),
     )
 
@@ -112,7 +112,7 @@ def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
             ready=False,
             reason=check.reason or "CheckFailed",
             message=finding,
-            children=_existing_job(progress),
+            children=existing_job(progress.job),
             stalled=dataset.spec.schedule is None,
         )
     message = f"Version {version.name} stands, but a later check failed. {check.reason}: {finding}"
@@ -120,7 +120,7 @@ def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
         ready=True,
         reason="CheckFailed",
         message=message,
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         events=(Event("CheckFailed", message, "Warning", "Check"),) if progress.just_ended else (),
     )
 
@@ -133,7 +133,7 @@ def dataset_is_suspended(dataset: Dataset, progress: Progress) -> Decision | Non
         ready=False,
         reason="Suspended",
         message=f"Dataset '{dataset.name}' is suspended and its spec is not checked yet; set spec.suspend to false.",
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         progressing=False,
     )
 
@@ -147,18 +147,13 @@ def data_is_ready(dataset: Dataset, progress: Progress) -> Decision:
         ready=True,
         reason="Checked",
         message=message,
-        children=_existing_job(progress) if ended else (),
+        children=existing_job(progress.job) if ended else (),
         events=(Event("NewVersion", message, action="Check"),) if is_new else (),
         requeue_after=REQUEUE_NOW if ended else None,
     )
 
 
-def _existing_job(progress: Progress) -> tuple[ExistingChild, ...]:
-    return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
-
-
 def _completed_ticks(seen: Seen, progress: Progress) -> tuple[str, ...]:
     check = progress.check
-    if check is None or check.tick is None or check.result not in ("Passed", "Failed"):
-        return ()
-    return tuple(tick.name for tick in seen.ticks if tick.created <= check.tick)
+    has_ended = check is not None and check.result in ("Passed", "Failed")
+    return cron_job.ticks_until(seen.ticks, check.tick if check is not None and has_ended else None)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.diagnosis.internal_error import bound_internal_error
-from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.outcome import STORE_REASONS, Outcome
 from flywheel.core.pods import store_access
 from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
@@ -21,7 +21,7 @@ from flywheel.kinds.dataset.observe import CheckJob, Seen
 from flywheel.kinds.dataset.schema.status import MAX_VERSIONS, MAX_WARNINGS, LastCheck, Version
 
 # These heal without a change of the Dataset: a bucket is made, a file arrives, a password is corrected.
-RETRIED_REASONS = frozenset(("SourceMissing", "BucketMissing", "CredentialsRefused", "EmptySource", "ArtifactMissing"))
+RETRIED_REASONS = STORE_REASONS | {"SourceMissing", "EmptySource"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _with_version(dataset: Dataset, found: Version, check: LastCheck, cited: fro
 def next_check(dataset: Dataset, last: LastCheck | None, seen: Seen) -> LastCheck | None:
     """The check that should start now, or None. A running one is overtaken by a new spec, and by a tick under policy Replace."""
     newest_tick = seen.ticks[-1].created if seen.ticks else None
-    request = dataset.annotations.get(REQUEST_ANNOTATION, "")[:256] or None
+    request = dataset.read_request(REQUEST_ANNOTATION)
     if dataset.spec.suspend:
         return None
     first = LastCheck(

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.diagnosis.internal_error import bound_internal_error
-from flywheel.core.diagnosis.outcome import KILLED, Outcome
+from flywheel.core.diagnosis.outcome import KILLED, STORE_REASONS, Outcome
 from flywheel.core.requeue import backoff
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.children import Experiment
@@ -36,8 +36,6 @@ from flywheel.kinds.experiment.search.defaults import Setup
 from flywheel.kinds.experiment.search.space import PastTrial, Point, parameters_of
 from flywheel.kinds.experiment.trial_result import TrialResult, listed_metrics, mean_result, result_of
 
-# The store is at fault, not the trial: it heals without a change of the spec.
-RETRIED_REASONS = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
 MAX_KILLED_ATTEMPTS = 3
 
 
@@ -203,7 +201,7 @@ def _is_retried(outcome: Outcome, attempt: Attempt) -> bool:
     """A signal that nothing outside explains may be main's own: after some attempts it counts as the trial's failure."""
     if outcome.reason == KILLED and attempt.attempt >= MAX_KILLED_ATTEMPTS:
         return False
-    return outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
+    return outcome.result == "Infrastructure" or outcome.reason in STORE_REASONS
 
 
 def _with_retry(trials: Trials, attempt: Attempt, reason: str, now: datetime) -> Trials:

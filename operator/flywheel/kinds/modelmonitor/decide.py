@@ -10,7 +10,7 @@ from datetime import timedelta
 from flywheel.core.pods import cron_job
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.plan import Child, Decision, Event, ExistingChild, KindCondition, Plan
+from flywheel.core.resource.plan import Child, Decision, Event, ExistingChild, KindCondition, Plan, existing_job
 from flywheel.kinds.modelmonitor import children, messages
 from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.labels import find_label_problem
@@ -50,7 +50,7 @@ def decide(monitor: ModelMonitor, seen: Seen) -> Plan:
         status=progress.status,
         summary=messages.summary(progress.status, decision.reason),
         children=cron_job.cron_jobs(monitor, monitor.spec.schedule, suspend=monitor.spec.suspend),
-        completed_ticks=_completed_ticks(seen, progress),
+        completed_ticks=cron_job.ticks_until(seen.ticks, progress.answered_tick),
         conditions=conditions,
     )
 
@@ -63,7 +63,7 @@ def run_is_refused(progress: Progress) -> Decision | None:
         ready=False,
         reason=progress.refusal.reason,
         message=progress.refusal.message,
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         stalled=True,
     )
 
@@ -107,7 +107,7 @@ def run_is_retried(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Dec
         ready=works,
         reason=run.reason or "Retrying",
         message=f"{stands}{run.message} Trying again at {again:%H:%M:%S} UTC (run {run.number + 1}).",
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         requeue_after=max(again - seen.now, REQUEUE_NOW),
     )
 
@@ -120,7 +120,7 @@ def monitor_is_suspended(monitor: ModelMonitor, progress: Progress) -> Decision 
         ready=False,
         reason="Suspended",
         message=f"ModelMonitor '{monitor.name}' is suspended; set spec.suspend to false to go on.",
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         progressing=False,
     )
 
@@ -136,7 +136,7 @@ def service_is_missing(monitor: ModelMonitor, seen: Seen, progress: Progress) ->
         message=messages.service_is_missing(monitor)
         if service is None
         else messages.traffic_is_not_counted(monitor, service),
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
     )
 
 
@@ -149,7 +149,7 @@ def run_failed(monitor: ModelMonitor, progress: Progress) -> Decision | None:
         ready=False,
         reason=run.reason or "RunFailed",
         message=messages.run_failed(monitor, run, reduced_windows(monitor, run)),
-        children=_existing_job(progress),
+        children=existing_job(progress.job),
         requeue_after=REQUEUE_NOW if progress.just_ended else None,
     )
 
@@ -170,7 +170,7 @@ def windows_are_tested(monitor: ModelMonitor, seen: Seen, progress: Progress) ->
         ready=True,
         reason=reason,
         message=message,
-        children=_existing_job(progress) if progress.just_ended else (),
+        children=existing_job(progress.job) if progress.just_ended else (),
         requeue_after=REQUEUE_NOW if progress.just_ended else _wait(seen, progress),
     )
 
@@ -239,15 +239,6 @@ def _alarms(
     )
 
 
-def _existing_job(progress: Progress) -> tuple[ExistingChild, ...]:
-    return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
-
-
 def _wait(seen: Seen, progress: Progress) -> timedelta | None:
     """How long until the window has ended for which a requested run waits."""
     return max(progress.due_at - seen.now, REQUEUE_NOW) if progress.due_at is not None else None
-
-
-def _completed_ticks(seen: Seen, progress: Progress) -> tuple[str, ...]:
-    answered = progress.answered_tick
-    return tuple(tick.name for tick in seen.ticks if answered is not None and tick.created <= answered)

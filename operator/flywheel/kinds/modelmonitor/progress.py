@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flywheel.core.diagnosis.internal_error import bound_internal_error
-from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.outcome import STORE_REASONS, Outcome
 from flywheel.core.requeue import backoff
 from flywheel.core.resource.restrictions import Violation, find_violation
 from flywheel.kinds.modelmonitor.children import REQUEST_ANNOTATION, ModelMonitor
@@ -26,8 +26,6 @@ MAX_WINDOWS = 200  # of one run
 FIRST_PERIOD = timedelta(days=1)  # before the first run, that it looks at
 # A run with fewer windows needs less of what it ran out of.
 EXHAUSTED_REASONS = frozenset(("OOMKilled", "TimedOut", "StorageExceeded"))
-# These heal without a change of the monitor: a bucket is made, a password is corrected.
-RETRIED_REASONS = frozenset(("BucketMissing", "CredentialsRefused", "ArtifactMissing"))
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def run_after(run: Run, outcome: Outcome, now: datetime) -> Run:
         changes |= {"result": "Succeeded", "retries": 0, "internal_errors": None, "reason": None, "message": None}
         return run.model_copy(update=changes)
     changes |= {"internal_errors": internal_errors, "reason": outcome.reason, "message": outcome.message[:1024]}
-    if outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS:
+    if outcome.result == "Infrastructure" or outcome.reason in STORE_REASONS:
         retry = {"result": "Retrying", "retries": run.retries + 1, "not_before": now + backoff(run.retries)}
         return run.model_copy(update=changes | retry)
     return run.model_copy(update=changes | {"result": "Failed"})
@@ -120,7 +118,7 @@ def next_run(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None
     if monitor.spec.suspend or (last is not None and last.result == "Running") or not is_served(seen):
         return None
     newest_tick = seen.ticks[-1].created if seen.ticks else None
-    request, requested = requested_run(monitor), is_requested(monitor, last)
+    request, requested = monitor.read_request(REQUEST_ANNOTATION), is_requested(monitor, last)
     ticked = newest_tick is not None and (last is None or last.tick is None or newest_tick > last.tick)
     retried = last is not None and last.result == "Retrying" and (last.not_before or seen.now) <= seen.now
     is_behind = last is not None and last.result == "Succeeded" and bool(last.backlog)
@@ -205,14 +203,9 @@ def is_served(seen: Seen) -> bool:
     return seen.service is not None and seen.service.logs and seen.service.runs_own_server
 
 
-def requested_run(monitor: ModelMonitor) -> str | None:
-    """The value of annotation flywheel.ml/run-requested."""
-    return monitor.annotations.get(REQUEST_ANNOTATION, "")[:256] or None
-
-
 def is_requested(monitor: ModelMonitor, last: Run | None) -> bool:
     """Whether a run is requested that has not started."""
-    request = requested_run(monitor)
+    request = monitor.read_request(REQUEST_ANNOTATION)
     return request is not None and (last is None or request != last.request)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flywheel.core.diagnosis.internal_error import bound_internal_error
-from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.outcome import STORE_REASONS, Outcome
 from flywheel.core.requeue import MAX_RETRY_PAUSE, backoff
 from flywheel.core.resource.values import number_text
 from flywheel.kinds.modelversion.children import ModelVersion, is_packed
@@ -22,9 +22,7 @@ MAX_OPERATOR_CHARACTERS = 64
 SERVING_METRICS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap", "fp32_size_bytes")
 
 # What may appear later, although `fetch` does not wait for it.
-RETRIED_REASONS = frozenset(
-    ("SourceMissing", "ArtifactMissing", "BucketMissing", "CredentialsRefused", "HostNotAllowed")
-)
+RETRIED_REASONS = STORE_REASONS | {"SourceMissing", "HostNotAllowed"}
 
 
 def status_after(version: ModelVersion, seen: Seen) -> ModelVersionStatus:
