@@ -19,15 +19,18 @@ CANARY = {
         "analysis": {"maxErrorRate": "1%", "maxP99Ratio": "1000", "minRequests": 20},
     }
 }
-# The small loop: patients' measurements, a short search, a served champion. The place of the data and spec.auth are left open.
-SMALL_LOOP = """
+PATIENTS = """
 apiVersion: flywheel.ml/v1alpha1
 kind: Dataset
 metadata: {name: patients}
 spec:
   source: {s3: {uri: "%s"}}
   target: malignant
----
+"""
+# The small loop: patients' measurements, a short search, a served champion. The place of the data and spec.auth are left open.
+SMALL_LOOP = (
+    PATIENTS
+    + """---
 apiVersion: flywheel.ml/v1alpha1
 kind: Experiment
 metadata: {name: malignant}
@@ -43,6 +46,39 @@ metadata: {name: malignant}
 spec:
   model: malignant
   auth: {%s: {}}
+"""
+)
+# A service with logging whose version is an artifact in the store.
+LOGGED_SERVICE = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Model
+metadata: {name: delay}
+spec: {description: "How late will it be?"}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: ModelVersion
+metadata: {name: delay-1}
+spec:
+  model: delay
+  source: {artifact: {digest: "%(digest)s"}}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: delay}
+spec:
+  version: delay-1
+  auth: {none: {}}
+  logging: %(logging)s
+"""
+# Its monitor, which tests each minute when it is asked to.
+MONITOR = """---
+apiVersion: flywheel.ml/v1alpha1
+kind: ModelMonitor
+metadata: {name: delay}
+spec:
+  inferenceService: delay
+  window: 1m
+  schedule: {cron: "0 0 1 1 *"}
 """
 MODEL = """
 apiVersion: flywheel.ml/v1alpha1

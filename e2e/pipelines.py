@@ -4,19 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from e2e import kube
-from e2e.manifests import read_patients
+from e2e.manifests import PATIENTS, read_patients
 from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
-DATASET = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Dataset
-metadata: {name: patients}
-spec:
-  source: {s3: {uri: "%s"}}
-  target: malignant
-  keys: [patient]
-"""
+DATASET = PATIENTS + "  keys: [patient]\n"
 RUN = """
 apiVersion: flywheel.ml/v1alpha1
 kind: TrainingRun

@@ -9,18 +9,11 @@ from sklearn.datasets import load_breast_cancer
 
 from e2e import kube, pipelines
 from e2e.cluster import extra_images
+from e2e.manifests import PATIENTS
 from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 ROUNDS = 20
-DATASET = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Dataset
-metadata: {name: patients}
-spec:
-  source: {s3: {uri: "%s"}}
-  target: malignant
-"""
 SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}}
 TWO_RANKS = {"framework": "XGBoost", "nodes": 2}
 
@@ -65,7 +58,7 @@ def patients(namespace: Namespace) -> Namespace:
     frame = ((data.data - data.data.min()) / (data.data.max() - data.data.min()) * 200).round().astype(int)
     frame = frame.rename(columns=lambda name: name.replace(" ", "_"))
     frame["malignant"] = 1 - data.target
-    namespace.apply(DATASET % namespace.upload("patients.csv", frame.to_csv(index=False)))
+    namespace.apply(PATIENTS % namespace.upload("patients.csv", frame.to_csv(index=False)))
     namespace.wait("fwds", "patients")
     return namespace
 

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from e2e import kube
+from e2e.manifests import LOGGED_SERVICE, MONITOR
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
 from e2e.reader_access import MOUNT_SECONDS, bind, give_reader_a_key
@@ -24,35 +25,7 @@ from tests.reader.http_get import get
 
 pytestmark = pytest.mark.long
 
-MANIFESTS = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Model
-metadata: {name: delay}
-spec: {description: "How late will it be?"}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelVersion
-metadata: {name: delay-1}
-spec:
-  model: delay
-  source: {artifact: {digest: "%(digest)s"}}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: InferenceService
-metadata: {name: delay}
-spec:
-  version: delay-1
-  auth: {none: {}}
-  logging: {sample: "0%%"}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelMonitor
-metadata: {name: delay}
-spec:
-  inferenceService: delay
-  window: 1m
-  schedule: {cron: "0 0 1 1 *"}
-"""
+LOGGING = '{sample: "0%"}'
 WEIGHTS = {"distance": 0.2, "month": 1.0, "hour": 1.0}  # of columns that are uniform from 0 to 100
 ROWS_OF_TRAINING, ROWS_OF_A_MINUTE, QUIET_MINUTES = 20_000, 1_000, 12
 SETTLING_SECONDS = 90  # kinds/modelmonitor/progress.py
@@ -185,7 +158,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     )
     give_reader_a_key()
     bind(namespace, "analyst", "flywheel-data-reader")
-    namespace.apply(MANIFESTS % {"digest": digest})
+    namespace.apply(LOGGED_SERVICE % {"digest": digest, "logging": LOGGING} + MONITOR)
     namespace.wait("fwsvc", "delay")
     with kube.port_forward("service/delay", 8080, namespace.name) as port:
         yield namespace, port

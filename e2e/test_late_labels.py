@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from e2e import kube
+from e2e.manifests import LOGGED_SERVICE, MONITOR
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
 from e2e.waiting import wait_until
@@ -21,35 +22,8 @@ from flywheel_runtime.store.retry import Retry
 
 pytestmark = pytest.mark.long
 
-MANIFESTS = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Model
-metadata: {name: delay}
-spec: {description: "How late will it be?"}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelVersion
-metadata: {name: delay-1}
-spec:
-  model: delay
-  source: {artifact: {digest: "%(digest)s"}}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: InferenceService
-metadata: {name: delay}
-spec:
-  version: delay-1
-  auth: {none: {}}
-  logging: {sample: "100%%"}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelMonitor
-metadata: {name: delay}
-spec:
-  inferenceService: delay
-  window: 1m
-  schedule: {cron: "0 0 1 1 *"}
-  groundTruth: {delay: {max: 2m}}
+LOGGING = '{sample: "100%"}'
+GROUND_TRUTH = """  groundTruth: {delay: {max: 2m}}
   performance: {metric: mae, maxDrop: "0.5"}
 """
 WEIGHTS = {"distance": 0.2, "month": 1.0}
@@ -92,7 +66,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
     store = Store.from_env(kube.store_environment(), namespace.name, Retry())
     digest = store.put((file.name, file) for file in folder.iterdir()).digest
-    namespace.apply(MANIFESTS % {"digest": digest})
+    namespace.apply(LOGGED_SERVICE % {"digest": digest, "logging": LOGGING} + MONITOR + GROUND_TRUTH)
     namespace.wait("fwsvc", "delay")
     with kube.port_forward("service/delay", 8080, namespace.name) as port:
         yield namespace, port

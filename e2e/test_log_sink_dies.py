@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from e2e import kube
+from e2e.manifests import LOGGED_SERVICE
 from e2e.namespace import STORE_SECRET, Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
@@ -21,27 +22,7 @@ from flywheel_runtime.store.retry import Retry
 
 pytestmark = pytest.mark.long
 
-MANIFESTS = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Model
-metadata: {name: delay}
-spec: {description: "How late will it be?"}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelVersion
-metadata: {name: delay-1}
-spec:
-  model: delay
-  source: {artifact: {digest: "%(digest)s"}}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: InferenceService
-metadata: {name: delay}
-spec:
-  version: delay-1
-  auth: {none: {}}
-  logging: {sample: "100%%", key: flight_id}
-"""
+LOGGING = '{sample: "100%", key: flight_id}'
 BASELINE = {"v": 1, "rows": 1, "features": {"x": {"type": "Float", "edges": [0, 10, 20, 30]}}}
 ROWS, ANSWERS = "flywheel_log_rows_total", "model_infer_request_success_total"
 DIED = 'flywheel_log_dropped_total{reason="sink_died"}'
@@ -121,7 +102,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     (folder / "baseline.json").write_text(json.dumps(BASELINE))
     store = Store.from_env(kube.store_environment(), namespace.name, Retry())
     manifest = store.put((file.name, file) for file in folder.iterdir())
-    namespace.apply(MANIFESTS % {"digest": manifest.digest})
+    namespace.apply(LOGGED_SERVICE % {"digest": manifest.digest, "logging": LOGGING})
     namespace.wait("fwver", "delay-1")
     namespace.wait("fwsvc", "delay")
     with kube.port_forward("service/delay", 8080, namespace.name) as port:

@@ -8,18 +8,10 @@ import pytest
 import flywheel as fw
 from e2e.artifacts import read_artifact, read_object
 from e2e.cluster import cluster, extra_images
-from e2e.manifests import read_patients
+from e2e.manifests import PATIENTS, read_patients
 from e2e.namespace import Namespace
 from e2e.reader_access import bind, give_reader_a_key, wait_for_reader
 
-DATASET = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Dataset
-metadata: {name: patients}
-spec:
-  source: {s3: {uri: "%s"}}
-  target: malignant
-"""
 EXPERIMENT = """
 apiVersion: flywheel.ml/v1alpha1
 kind: Experiment
@@ -49,7 +41,7 @@ def trained(namespace: Namespace) -> Namespace:
     image = extra_images.ensure_image("mlflow")
     give_reader_a_key()
     bind(namespace, "science", "view")
-    namespace.apply(DATASET % namespace.upload("patients.csv", read_patients().to_csv(index=False)))
+    namespace.apply(PATIENTS % namespace.upload("patients.csv", read_patients().to_csv(index=False)))
     namespace.wait("fwds", "patients")
     namespace.apply(EXPERIMENT % image)
     namespace.wait("fwexp", "patients", seconds=180)
