@@ -95,8 +95,13 @@ def run(spec: dict[str, Any], name: str = "one") -> str:
         ),
         pytest.param(
             {"steps": [WORK], "triggers": [{"name": "t"}]},
-            "give exactly one of schedule, newData, modelVersion and condition",
+            "give exactly one of schedule, newData, modelVersion, condition and monitor",
             id="no trigger",
+        ),
+        pytest.param(
+            {"steps": [WORK], "triggers": [{"name": "t", "monitor": {"name": "m", "when": "FeatureDrift"}}]},
+            'Unsupported value: "FeatureDrift": supported values: "Performance", "EstimatedPerformance", "PredictionDrift", "DataHealth"',
+            id="drift of features alone",
         ),
         pytest.param(
             {"steps": [WORK], "parameters": [{"name": "months", "type": "Integer", "default": "three"}]},

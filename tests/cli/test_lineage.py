@@ -8,8 +8,9 @@ import pytest
 from flywheel.cli.errors import CommandError
 from flywheel.cli.lineage import edges, tree
 from flywheel.cli.lineage.graph import EDGES_BY_KIND, Graph
-from flywheel.core.resource.api import MODEL_VERSION
+from flywheel.core.resource.api import MODEL_VERSION, TRAINING_RUN
 from tests.cli import sample_namespace
+from tests.simulation.resources import custom
 
 
 def graph(*, later: bool = False, without: tuple[str, ...] = ()) -> Graph:
@@ -191,3 +192,13 @@ def test_a_name_that_leads_nowhere(name: str, code: int, sentence: str) -> None:
 @pytest.mark.parametrize("name", ["model/delay", "Model/delay", "models/delay"])
 def test_a_kind_may_be_named_as_people_do(name: str) -> None:
     assert graph().find(name) == "model/delay"
+
+
+def test_a_run_comes_from_the_monitor_that_found_why_it_was_needed() -> None:
+    known = Graph()
+    cause = {"trigger": "worse", "monitor": "watch", "finding": "performance"}
+    known.add(edges.run_edges(custom(TRAINING_RUN, "monthly-x7k2p", {"pipeline": "monthly", "cause": cause})))
+
+    assert "├─ ModelMonitor watch, no longer in the cluster, found performance" in tree.render_tree(
+        known, "trainingrun/monthly-x7k2p"
+    )

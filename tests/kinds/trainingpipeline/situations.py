@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.resource.api import DATASET, TRAINING_RUN, Manifest
+from flywheel.core.resource.api import DATASET, INFERENCE_SERVICE, MODEL_MONITOR, TRAINING_RUN, Manifest
 from flywheel.kinds.trainingpipeline.kind import KIND
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline, TrainingPipelineStatus
 from flywheel.kinds.trainingpipeline.schema.triggers import TriggerStatus
@@ -47,6 +47,16 @@ class Loop(Simulator):
         for run in self.runs():
             if not (run.get("status") or {}).get("result"):
                 self.put({**run, "status": ended})
+
+    def find(self, *findings: Mapping[str, Any], monitor: str = "watch", uid: str | None = None, **spec: Any) -> None:
+        """Let a ModelMonitor of InferenceService `api` have these findings and no others."""
+        wanted = {"inferenceService": "api", "performance": {"metric": "accuracy"}, **spec}
+        status = {"findings": [{"name": "/".join(each.values()), **each} for each in findings]}
+        self.put(custom(MODEL_MONITOR, monitor, wanted, status=status, uid=uid))
+
+    def serve(self, version: str, **status: Any) -> None:
+        """Let InferenceService `api` serve a version."""
+        self.put(custom(INFERENCE_SERVICE, "api", {"model": "m"}, status={"version": version, **status}))
 
     def runs(self) -> list[Manifest]:
         """The runs that are there."""

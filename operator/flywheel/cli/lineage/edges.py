@@ -64,12 +64,14 @@ def pipeline_edges(pipeline: Manifest) -> Found:
 
 
 def run_edges(run: Manifest) -> Found:
-    """Yields its pipeline, its input data, and the run that it reproduces."""
+    """Yields its pipeline, its input data, the monitor that found why it started, and the run that it reproduces."""
     revision = get_field(run, "status", "revision")
     here = Node("TrainingRun", run["metadata"]["name"], detail=f"revision {revision}" if revision else "")
     yield here
     yield from _caused_by("TrainingPipeline", get_field(run, "spec", "pipeline"), here)
     yield from _caused_by("TrainingRun", get_field(run, "spec", "reproduceOf"), here, how="reproduces it")
+    monitor = get_field(run, "spec", "cause", "monitor")
+    yield from _caused_by("ModelMonitor", monitor, here, how=f"found {get_field(run, 'spec', 'cause', 'finding')}")
     for data in list_objects(run, "status", "inputs"):
         yield from _caused_by("DatasetVersion", data.get("version"), here, data.get("digest"))
 

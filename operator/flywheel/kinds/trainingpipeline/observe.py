@@ -8,8 +8,18 @@ from typing import Any
 from flywheel.core.pods import cron_job
 from flywheel.core.pods.cron_job import Tick
 from flywheel.core.resource import api
-from flywheel.core.resource.api import DATASET, JOB, MODEL, TRAINING_RUN, Manifest, Reference
+from flywheel.core.resource.api import (
+    DATASET,
+    INFERENCE_SERVICE,
+    JOB,
+    MODEL,
+    MODEL_MONITOR,
+    TRAINING_RUN,
+    Manifest,
+    Reference,
+)
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
+from flywheel.kinds.inferenceservice.schema import answering_versions
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 
 _WATCHED_KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE)}
@@ -17,7 +27,10 @@ _WATCHED_KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFER
 
 @dataclass(frozen=True)
 class RunSeen:
-    """One TrainingRun. `result` and what follows are None until it has ended; `metrics` by step."""
+    """One TrainingRun. `result` and what follows are None until it has ended; `metrics` by step.
+
+    `finding` and `version` are those of the cause, if that is a finding of a ModelMonitor.
+    """
 
     name: str
     uid: str
@@ -27,6 +40,8 @@ class RunSeen:
     revision: str | None = None
     trigger: str | None = None
     tick: str | None = None
+    finding: str | None = None
+    version: str | None = None
     result: str | None = None
     message: str = ""
     finished: datetime | None = None
@@ -37,11 +52,15 @@ class RunSeen:
 
 @dataclass(frozen=True)
 class Seen(Observation):
-    """`runs` are sorted, oldest first; `ticks` are those not finished; `watched` has, by trigger, the resource that it watches."""
+    """`runs` are sorted, oldest first; `ticks` are those not finished; `watched` has, by trigger, the resource that it watches.
+
+    `answering`: by trigger, the versions that answer requests of the InferenceService of the ModelMonitor that it watches.
+    """
 
     runs: tuple[RunSeen, ...] = ()
     ticks: tuple[Tick, ...] = ()
     watched: Mapping[str, Manifest] = field(default_factory=dict)
+    answering: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
@@ -49,11 +68,13 @@ def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
     referring = cluster.referrers(TRAINING_RUN, pipeline.reference)
     runs = [_run(each, pipeline) for each in referring if each["spec"].get("pipeline") == pipeline.name]
     found = {name: cluster.get(reference) for name, reference in _watched(pipeline)}
+    watched = {name: manifest for name, manifest in found.items() if manifest is not None}
     return Seen(
         **observe_basics(cluster),
         runs=tuple(sorted(runs, key=lambda run: (run.created, run.name))),
         ticks=cron_job.pending_ticks(cluster.children(pipeline.uid, JOB)),
-        watched={name: manifest for name, manifest in found.items() if manifest is not None},
+        watched=watched,
+        answering=dict(_answering(watched, cluster)),
     )
 
 
@@ -76,6 +97,17 @@ def _watched(pipeline: TrainingPipeline) -> Iterable[tuple[str, Reference]]:
         if trigger.condition:
             kind = _WATCHED_KINDS[trigger.condition.kind]
             yield str(trigger.name), Reference(kind, pipeline.namespace, trigger.condition.name)
+        if trigger.monitor:
+            yield str(trigger.name), Reference(MODEL_MONITOR, pipeline.namespace, trigger.monitor.name)
+
+
+def _answering(watched: Mapping[str, Manifest], cluster: Cluster) -> Iterable[tuple[str, frozenset[str]]]:
+    """None answers where the service is gone; nothing is said of a monitor of something else than a service."""
+    for name, manifest in watched.items():
+        service = manifest["spec"].get("inferenceService") if manifest["kind"] == MODEL_MONITOR.kind else None
+        if service is not None:
+            found = cluster.get(Reference(INFERENCE_SERVICE, manifest["metadata"]["namespace"], service))
+            yield name, frozenset(answering_versions(found) if found is not None else ())
 
 
 def _run(manifest: Manifest, pipeline: TrainingPipeline) -> RunSeen:
@@ -92,6 +124,8 @@ def _run(manifest: Manifest, pipeline: TrainingPipeline) -> RunSeen:
         revision=status.get("revision") or spec.get("revision"),
         trigger=cause.get("trigger"),
         tick=cause.get("tick"),
+        finding=cause.get("finding"),
+        version=cause.get("version"),
         result=status.get("result"),
         message=str(status.get("message") or ""),
         finished=datetime.fromisoformat(finished) if finished else None,

@@ -14,10 +14,9 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.rollout.observe import RolloutSeen
 from flywheel.kinds.inferenceservice.scaling.replicas import last_desired_replicas
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.schema.rollout import CanaryStep, Rejection, Rollout, RolloutStatus
+from flywheel.kinds.inferenceservice.schema.rollout import IN_PROGRESS, CanaryStep, Rejection, Rollout, RolloutStatus
 from flywheel.kinds.inferenceservice.servers import Servers
 
-IN_PROGRESS = ("Starting", "Judging", "Holding", "Promoting")
 MAX_STEP_DURATION = timedelta(hours=6)
 
 

@@ -8,7 +8,6 @@ from flywheel.core.resource.restrictions import find_violation
 from flywheel.kinds.inferenceservice.rollout.canary_analysis import verdict_decides
 from flywheel.kinds.inferenceservice.rollout.capacity import lacks_extended_resource
 from flywheel.kinds.inferenceservice.rollout.context import (
-    IN_PROGRESS,
     RolloutContext,
     RolloutInProgress,
     WantedRollout,
@@ -22,7 +21,7 @@ from flywheel.kinds.inferenceservice.rollout.transition import (
     with_standby,
     without_challenger,
 )
-from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
+from flywheel.kinds.inferenceservice.schema.rollout import IN_PROGRESS, RolloutStatus
 from flywheel.kinds.inferenceservice.slots import other_slot
 
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from flywheel.core.requeue import REQUEUE_NOW
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Decision, Event
-from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, RolloutContext, RolloutInProgress
-from flywheel.kinds.inferenceservice.schema.rollout import MAX_MESSAGE_CHARACTERS, RolloutStatus
+from flywheel.kinds.inferenceservice.rollout.context import RolloutContext, RolloutInProgress
+from flywheel.kinds.inferenceservice.schema.rollout import IN_PROGRESS, MAX_MESSAGE_CHARACTERS, RolloutStatus
 from flywheel.kinds.inferenceservice.slots import Slot
 
 ROUTE_GRACE_PERIOD = timedelta(seconds=10)  # servers take up an emptied route before the challenger goes

@@ -2,8 +2,14 @@
 
 from flywheel.core.resource.kind import Resource
 from flywheel.kinds.inferenceservice.schema.spec import InferenceServiceSpec
-from flywheel.kinds.inferenceservice.schema.status import InferenceServiceStatus, versions_in_use
+from flywheel.kinds.inferenceservice.schema.status import InferenceServiceStatus, answering_versions, versions_in_use
 
 InferenceService = Resource[InferenceServiceSpec, InferenceServiceStatus]
 
-__all__ = ["InferenceService", "InferenceServiceSpec", "InferenceServiceStatus", "versions_in_use"]
+__all__ = [
+    "InferenceService",
+    "InferenceServiceSpec",
+    "InferenceServiceStatus",
+    "answering_versions",
+    "versions_in_use",
+]

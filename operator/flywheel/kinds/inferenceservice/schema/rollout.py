@@ -163,6 +163,7 @@ class Rollout(Schema):
 
 
 Phase = Literal["Starting", "Judging", "Holding", "Promoting", "Promoted", "RolledBack", "Aborted"]
+IN_PROGRESS: tuple[Phase, ...] = ("Starting", "Judging", "Holding", "Promoting")
 # Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes (seen: 422).
 Numbers = dict[str, NumberText]
 

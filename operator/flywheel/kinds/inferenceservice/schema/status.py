@@ -5,7 +5,7 @@ from pydantic import Field
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.schema import MessageText, NameText, Status
 from flywheel.core.resource.values import Digest
-from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
+from flywheel.kinds.inferenceservice.schema.rollout import IN_PROGRESS, RolloutStatus
 from flywheel.kinds.inferenceservice.schema.spec import InferenceServiceSpec
 
 
@@ -26,6 +26,13 @@ class InferenceServiceStatus(Status):
         None, max_length=1, description="The slot that the Service selects, if it is the second one."
     )
     rollout: RolloutStatus | None = Field(None, description="The current or last rollout.")
+
+
+def answering_versions(service: Manifest) -> set[str]:
+    """The ModelVersions that answer requests of an InferenceService: the one that it serves, and the challenger of a rollout under way."""
+    status = InferenceServiceStatus.model_validate(service.get("status") or {})
+    rollout = status.rollout if status.rollout and status.rollout.phase in IN_PROGRESS else None
+    return {str(name) for name in (status.version, rollout.challenger if rollout else None) if name}
 
 
 def versions_in_use(service: Manifest) -> set[str]:

@@ -6,10 +6,13 @@ from typing import Literal
 from pydantic import Field
 
 from flywheel.core.pods.cron_job import Schedule
-from flywheel.core.resource.schema import MessageText, Schema, ShortText, exactly_one_of, model_rules
+from flywheel.core.resource.schema import MessageText, NameText, Schema, ShortText, exactly_one_of, model_rules
 from flywheel.core.resource.values import Duration, MetricName, Number, ObjectName, Percent
 from flywheel.kinds.trainingpipeline.schema.inputs import Given
 from flywheel.kinds.trainingpipeline.schema.steps import StepName
+
+FindingKind = Literal["Performance", "EstimatedPerformance", "PredictionDrift", "DataHealth"]
+MAX_HANDLED = 64
 
 
 class NewData(Schema):
@@ -37,10 +40,19 @@ class OnCondition(Schema):
     reasons: tuple[ShortText, ...] = Field((), max_length=8, description="Reasons of the condition; absent, any.")
 
 
-class Trigger(Schema):
-    """A trigger: exactly one of schedule, newData, modelVersion and condition."""
+class OnFinding(Schema):
+    """A finding of a ModelMonitor. Drift of features alone starts no run: it does not say that the model is worse."""
 
-    model_config = model_rules(exactly_one_of("schedule", "newData", "modelVersion", "condition"))
+    name: ObjectName = Field(description="The ModelMonitor, in the same namespace.")
+    when: FindingKind = Field(
+        description="What it must find: Performance (a metric of labelled rows dropped), EstimatedPerformance (a metric that is estimated without labels dropped), PredictionDrift, or DataHealth (missing, invalid, unseen or out-of-range values)."
+    )
+
+
+class Trigger(Schema):
+    """A trigger: exactly one of schedule, newData, modelVersion, condition and monitor."""
+
+    model_config = model_rules(exactly_one_of("schedule", "newData", "modelVersion", "condition", "monitor"))
 
     name: StepName = Field(max_length=20, description="Name of the trigger, part of the names of its runs.")
     parameters: dict[str, Given] = Field(
@@ -50,6 +62,9 @@ class Trigger(Schema):
     new_data: NewData | None = Field(None, description="Starts a run for a Dataset's new version.")
     model_version: NewChampion | None = Field(None, description="Starts a run for another Model's new champion.")
     condition: OnCondition | None = Field(None, description="Starts a run for a resource's condition.")
+    monitor: OnFinding | None = Field(
+        None, description="Starts a run for a finding of a ModelMonitor, once for each change that it finds."
+    )
 
 
 class Guard(Schema):
@@ -89,6 +104,8 @@ class Fired(Schema):
     at: datetime = Field(description="When it happened.")
     cause: str = Field(max_length=256, description="The cause.")
     run: ShortText = Field(description="The TrainingRun.")
+    finding: ShortText | None = Field(None, description="The signal of the monitor's finding that it was about.")
+    version: NameText | None = Field(None, description="The ModelVersion that the finding was about.")
 
 
 class Skipped(Schema):
@@ -106,6 +123,11 @@ class TriggerStatus(Schema):
     name: str = Field(max_length=40, description="The trigger.")
     answered: str | None = Field(
         None, max_length=128, description="The last cause that was handled, so that it is not handled twice."
+    )
+    handled: tuple[ShortText, ...] = Field(
+        (),
+        max_length=MAX_HANDLED,
+        description="Causes that were handled and are still there, of a trigger for which several causes can be there at once.",
     )
     rows: int | None = Field(None, description="Number of rows of the Dataset version that last started a run.")
     fired: Fired | None = Field(None, description="Last run that it started.")

@@ -1,6 +1,11 @@
-"""What has happened since a trigger last fired: one function for each sort of trigger."""
+"""What has happened since a trigger last fired: one function for each sort of trigger.
 
-from dataclasses import dataclass
+Of a trigger that watches one value (the newest version, champion or transition) the newest cause counts, and `answered` is the last one.
+Where several causes may be there at once, each is handled, and `handled` has those that are still there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,10 +17,19 @@ from flywheel.kinds.trainingpipeline.schema.triggers import NewData, OnCondition
 
 
 @dataclass(frozen=True)
+class Obstacle:
+    """Why a cause is no reason for a run, or not yet: a reason in CamelCase, and a sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Cause:
     """One reason to start a run. `key` tells it from all others of its trigger.
 
-    `too_few_rows`: why it is no reason yet. `deadline`: it expires if no run has started by then, as a tick does.
+    `obstacle`: why it is no reason yet. `deadline`: it expires if no run has started by then, as a tick does. `facts` are further fields
+    of the run's cause. `handled`: the causes that were handled before and are still there, where there may be several.
     """
 
     key: str
@@ -23,8 +37,10 @@ class Cause:
     tick: str | None = None
     scheduled: datetime | None = None
     rows: int | None = None
-    too_few_rows: str | None = None
+    obstacle: Obstacle | None = None
     deadline: datetime | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    handled: tuple[str, ...] | None = None
 
     def spec(self, trigger: str) -> dict[str, Any]:
         """The field `spec.cause` of the TrainingRun."""
@@ -34,18 +50,9 @@ class Cause:
             "message": self.message[:256],
             "tick": self.tick,
             "scheduled": self.scheduled.isoformat() if self.scheduled else None,
+            **self.facts,
         }
         return {name: value for name, value in fields.items() if value is not None}
-
-
-def find_cause(trigger: Trigger, status: TriggerStatus, seen: Seen) -> Cause | None:
-    """The newest cause of a trigger, unless it has been handled."""
-    if trigger.schedule is not None:
-        cause = _tick(trigger.schedule, str(trigger.name), seen)
-    else:
-        watched = seen.watched.get(str(trigger.name))
-        cause = _change(trigger, status, watched) if watched is not None else None
-    return cause if cause is not None and cause.key != status.answered else None
 
 
 def superseded_ticks(trigger: Trigger, seen: Seen) -> list[str]:
@@ -55,7 +62,8 @@ def superseded_ticks(trigger: Trigger, seen: Seen) -> list[str]:
     return [name for name in waiting[:-1] if name not in started]
 
 
-def _tick(schedule: Schedule, trigger: str, seen: Seen) -> Cause | None:
+def find_tick(schedule: Schedule, trigger: str, seen: Seen) -> Cause | None:
+    """The newest tick of a trigger's schedule that is not completed."""
     waiting = [tick for tick in seen.ticks if tick.trigger == trigger]
     if not waiting:
         return None
@@ -68,7 +76,8 @@ def _tick(schedule: Schedule, trigger: str, seen: Seen) -> Cause | None:
     return Cause(newest.name, message, tick=newest.name, scheduled=newest.scheduled, deadline=deadline)
 
 
-def _change(trigger: Trigger, status: TriggerStatus, watched: Manifest) -> Cause | None:
+def find_change(trigger: Trigger, status: TriggerStatus, watched: Manifest) -> Cause | None:
+    """The newest version, champion or transition of what a trigger watches."""
     if trigger.new_data is not None:
         return _new_data(trigger.new_data, status, watched)
     if trigger.condition is not None:
@@ -88,12 +97,13 @@ def _new_data(wanted: NewData, status: TriggerStatus, dataset: Manifest) -> Caus
     message = f"Dataset '{wanted.dataset}' has version '{newest['name']}'"
     if rows is not None:
         message += f" with {rows:,} rows"
-    too_few_rows = None
+    obstacle = None
     if new_rows is not None:
         message += f", {new_rows:,} more than at the last run"
         if new_rows < wanted.min_new_rows:
-            too_few_rows = f"The version has {new_rows:,} new rows, and minNewRows is {wanted.min_new_rows:,}."
-    return Cause(str(newest["name"]), message, rows=rows, too_few_rows=too_few_rows)
+            finding = f"The version has {new_rows:,} new rows, and minNewRows is {wanted.min_new_rows:,}."
+            obstacle = Obstacle("TooFewNewRows", finding)
+    return Cause(str(newest["name"]), message, rows=rows, obstacle=obstacle)
 
 
 def _condition(wanted: OnCondition, resource: Manifest) -> Cause | None:

@@ -11,9 +11,10 @@ from flywheel.core.resource.plan import Child, Event
 from flywheel.kinds.trainingpipeline import children
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
 from flywheel.kinds.trainingpipeline.schema.status import Start
-from flywheel.kinds.trainingpipeline.schema.triggers import Fired, Skipped, Trigger, TriggerStatus
-from flywheel.kinds.trainingpipeline.triggers.causes import Cause, find_cause, superseded_ticks
+from flywheel.kinds.trainingpipeline.schema.triggers import MAX_HANDLED, Fired, Skipped, Trigger, TriggerStatus
+from flywheel.kinds.trainingpipeline.triggers.causes import Cause, find_change, find_tick, superseded_ticks
 from flywheel.kinds.trainingpipeline.triggers.guard import GuardContext, Refusal, revision_to_run
+from flywheel.kinds.trainingpipeline.triggers.monitor_findings import find_finding, without_cause
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     name, seen = str(trigger.name), context.seen
     known = next((each for each in context.pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
     completed = (*superseded_ticks(trigger, seen), *_completed_ticks(trigger, known, seen))
-    cause = find_cause(trigger, known, seen)
+    cause = _find_cause(context, trigger, known)
     if cause is None:
-        return TriggerResult(known, completed_ticks=completed)
+        return TriggerResult(without_cause(known, seen.now) if trigger.monitor else known, completed_ticks=completed)
     run = children.run_name(context.pipeline, name, cause.key)
     before = next((each for each in seen.runs if each.name == run), None)
     if before is not None:  # the run was created, and the status was not written
@@ -58,6 +59,19 @@ def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     return TriggerResult(_fired(known, cause, run, seen.now), child, completed, event=event)
 
 
+def _find_cause(context: GuardContext, trigger: Trigger, known: TriggerStatus) -> Cause | None:
+    """The cause of a trigger that is due, unless it has been handled."""
+    seen, name = context.seen, str(trigger.name)
+    if trigger.monitor is not None:
+        return find_finding(trigger, trigger.monitor, known, context.pipeline.status.triggers, seen)
+    if trigger.schedule is not None:
+        cause = find_tick(trigger.schedule, name, seen)
+    else:
+        watched = seen.watched.get(name)
+        cause = find_change(trigger, known, watched) if watched is not None else None
+    return cause if cause is not None and cause.key != known.answered else None
+
+
 def _completed_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tuple[str, ...]:
     """Ticks whose run has ended, or was deleted: Kubernetes may create the next one."""
     runs = {run.tick: run for run in seen.runs if run.tick is not None}
@@ -67,9 +81,13 @@ def _completed_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tupl
 
 
 def _fired(known: TriggerStatus, cause: Cause, run: str, at: datetime) -> TriggerStatus:
-    fired = Fired(at=at, cause=cause.message[:256], run=run)
+    facts = {name: cause.facts[name] for name in ("finding", "version") if name in cause.facts}
+    fired = Fired(at=at, cause=cause.message[:256], run=run, **facts)
     rows = cause.rows if cause.rows is not None else known.rows
-    return known.model_copy(update={"answered": cause.key[:128], "fired": fired, "rows": rows})
+    changes = {"answered": cause.key[:128], "fired": fired, "rows": rows}
+    if cause.handled is not None:
+        changes["handled"] = (*cause.handled, cause.key)[-MAX_HANDLED:]
+    return known.model_copy(update=changes)
 
 
 def _skip(
@@ -94,6 +112,7 @@ def _skip(
 
 def _with_run(context: GuardContext, run: Child) -> GuardContext:
     seen = context.seen
-    started = RunSeen(run.name, "", seen.now, owned=True)
+    cause = run.manifest["spec"]["cause"]
+    started = RunSeen(run.name, "", seen.now, owned=True, finding=cause.get("finding"), version=cause.get("version"))
     start = Start(run=run.name, at=seen.now)
     return replace(context, seen=replace(seen, runs=(*seen.runs, started)), starts=(*context.starts, start))

@@ -45,8 +45,8 @@ def revision_to_run(context: GuardContext, cause: Cause) -> str | Refusal:
     if context.breaker is not None:
         message = f"{context.breaker.challengers} challengers in a row did not pass; start a run by hand, change the spec, or set annotation {RESUME_ANNOTATION}."
         return Refusal("BreakerOpen", message, final=True)
-    if cause.too_few_rows is not None:
-        return Refusal("TooFewNewRows", cause.too_few_rows)
+    if cause.obstacle is not None:
+        return Refusal(cause.obstacle.reason, cause.obstacle.message)
     active = [run.name for run in context.seen.runs if run.result is None and not run.test]
     if len(active) >= guard.concurrency:
         message = f"Run '{active[-1]}' is under way, and guard.concurrency is {guard.concurrency}; the trigger fires when it has ended."

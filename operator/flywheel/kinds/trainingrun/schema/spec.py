@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, ShortText, model_rules, rule
+from flywheel.core.resource.schema import NameText, Schema, ShortText, model_rules, rule
 from flywheel.core.resource.values import ObjectName
 from flywheel.kinds.trainingpipeline.schema.inputs import Given
 
@@ -18,6 +18,10 @@ class Cause(Schema):
     message: str = Field(max_length=256, description="The cause in a sentence.")
     tick: ShortText | None = Field(None, description="The schedule's Job that started the run.")
     scheduled: datetime | None = Field(None, description="The scheduled time.")
+    monitor: ObjectName | None = Field(None, description="The ModelMonitor whose finding started the run.")
+    finding: ShortText | None = Field(None, description="The signal of that finding, such as performance.")
+    version: NameText | None = Field(None, description="The ModelVersion that the finding was about.")
+    since: datetime | None = Field(None, description="Since when, as the finding says.")
 
 
 class TrainingRunSpec(Schema):
