@@ -1,4 +1,4 @@
-"""`make demo`: the README's example on a real cluster, from flights to served predictions. A second run changes nothing.
+"""`make demo`: the README's example on a real cluster, from flights to a served and monitored model. A second run changes nothing.
 
 The Experiment and the pipeline run at the same time and register a version each. Both have the same test rows, so the Model chooses the
 same champion whichever is first.
@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from demo import flights
+from demo import flights, monitor
 from e2e import kube
 from e2e.cluster import cluster
 from e2e.cluster.progress import announce
@@ -27,7 +27,7 @@ PREFIX = "flights/raw/"  # in the folder of the namespace, where the credentials
 ACCOUNT = "analyst"  # shows a token to the reader, since a kubeconfig with a client certificate has none
 ACCOUNT_ROLES = ("edit", "flywheel-data-reader")
 COMMAND = ".venv/bin/flywheel"  # of the checkout; make setup writes it
-KINDS = "fwds,fwexp,fwpipe,fwrun,fwver,fwsvc,fwbatch"
+KINDS = "fwds,fwexp,fwpipe,fwrun,fwver,fwsvc,fwbatch,fwmon"
 PRELIMINARY = ("NotReady", "Measuring")  # verdicts on a version that are not final
 PREDICT = "/v2/models/flight-delay/predict"
 # One flight as the raw data has it: the champion needs no other column, and one that is missing here ends the demo.
@@ -58,10 +58,14 @@ def main() -> int:
     wait_for_champion(set(versions.values()))
     wait_for("fwsvc", "flight-delay", 120)
     apply(HERE / "5-batchinference.yaml")
+    monitor.replay_december(NAMESPACE)
+    apply(HERE / "6-modelmonitor.yaml")
     wait_for("fwbatch", "all-flights", 240)
+    monitor.wait_for_report(NAMESPACE)
     show_table()
     show_versions(versions)
     show_prediction()
+    monitor.show_findings(NAMESPACE)
     announce(f"The demo took {time.monotonic() - begin:.0f} s.")
     print(how_to_go_on(cluster.chosen().kubeconfig, None if shutil.which("kubectl") else cluster.kubectl_path().parent))
     return 0

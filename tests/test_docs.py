@@ -71,7 +71,7 @@ def test_the_readme_shows_what_the_demo_prints() -> None:
     applied = {(each["kind"].lower(), each["metadata"]["name"]) for each in manifests} - {("model", "flight-delay")}
 
     assert list(dict.fromkeys(kind for kind, _name in shown)) == [kinds[each] for each in demo.KINDS.split(",")]
-    assert len(applied) == 5
+    assert len(applied) == 6
     assert applied <= set(shown)
 
 

@@ -3,9 +3,7 @@
 from typing import Any
 
 import numpy as np
-import pytest
 
-from flywheel_serving.prediction_log import count_windows
 from flywheel_serving.prediction_log.baseline import Baseline
 from flywheel_serving.prediction_log.batches import LENGTH_BYTES, decode_message
 from flywheel_serving.prediction_log.count_windows import CountWindows
@@ -23,16 +21,15 @@ class Clock:
         return self.now
 
 
-def test_a_document_begins_with_its_own_minute_whenever_the_last_traffic_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_begins_with_its_own_minute_whenever_the_last_traffic_was() -> None:
     clock, sent = Clock(), []
-    monkeypatch.setattr(count_windows, "time", clock)
 
     def send(message: bytes, _rows: int) -> bool:
         sent.append(decode_message(message[LENGTH_BYTES:])[0])
         return True
 
     counts = Counts(Baseline("", {"x": [0.0, 1.0]}, {}, {}, [], None, np.dtype(np.float64)))
-    windows = CountWindows({}, send, LogMetrics())
+    windows = CountWindows({}, send, LogMetrics(), clock.time)
     for minute, rows in enumerate([1, 0, 0, 2], start=1):
         if rows:
             feeds: dict[str, Any] = {"x": np.zeros(rows)}

@@ -13,16 +13,26 @@ MAX_UNWRITTEN_BYTES = 4 * 1024 * 1024
 
 
 class CountWindows:
-    """`identity` is what all documents of this server have in common; `send` returns whether a message was accepted."""
+    """`identity` is what all documents of this server have in common; `send` returns whether a message was accepted.
 
-    def __init__(self, identity: dict[str, Any], send: Callable[[bytes, int], bool], metrics: LogMetrics) -> None:
+    `clock` gives the seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        identity: dict[str, Any],
+        send: Callable[[bytes, int], bool],
+        metrics: LogMetrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._identity = identity
         self._send_message = send
         self._metrics = metrics
+        self._clock = clock
         self._unwritten: dict[
             int, tuple[bytes, bool]
         ] = {}  # by number of the window: the message, and whether it was sent
-        self._window, self._since = 0, time.time()
+        self._window, self._since = 0, clock()
         self._total_requests = self._total_rows = 0
 
     def add_totals(self, requests: int, rows: int) -> None:
@@ -32,7 +42,7 @@ class CountWindows:
 
     def close_window(self, counts: Counts | None) -> None:
         """Sends the counts since the last window as a document that is written once, under a name of its own."""
-        now = time.time()
+        now = self._clock()
         if counts is not None and not counts.requests:
             self._since = now  # a minute without traffic belongs to no document
         elif counts is not None:
