@@ -10,9 +10,9 @@ from flywheel_runtime.monitoring.layout import Layout
 from flywheel_runtime.monitoring.reference import Reference, window_reference
 from flywheel_runtime.monitoring.signals import DRIFT_MEASURE, Look, Thresholds, find_looks
 from flywheel_runtime.monitoring.state import Alarm, MonitorState
-from flywheel_runtime.monitoring.statistics import monitored_stream
 from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allowances
 from flywheel_runtime.monitoring.statistics.monitored_stream import Stream, drift_stream, observe_window, share_stream
+from flywheel_runtime.monitoring.statistics.streams import decision
 from flywheel_runtime.monitoring.windows import SortedDocuments, Window
 
 COUNTED_SIGNALS = frozenset({"dataQuality", "featureDrift", "predictionDrift"})  # those of this module
@@ -20,7 +20,7 @@ MAX_TREND_COLUMNS = 10  # of a point: state and report are written anew in every
 MIN_REFERENCE_COMPLETENESS = 0.9  # of a window that becomes the reference
 
 ReferenceReader = Callable[[Series, Layout], Reference | None]
-Outcome = monitored_stream.Finding
+Outcome = decision.Finding
 
 
 @dataclass(frozen=True)

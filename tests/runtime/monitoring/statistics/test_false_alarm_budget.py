@@ -2,7 +2,7 @@
 
 import pytest
 
-from flywheel_runtime.monitoring.statistics.false_alarm_budget import alarms_left, look_allowances
+from flywheel_runtime.monitoring.statistics.false_alarm_budget import alarms_left, look_allowances, split_allowance
 
 YEAR = 365 * 86400.0
 
@@ -31,3 +31,15 @@ def test_nothing_to_look_at_costs_nothing() -> None:
 def test_alarms_of_the_last_year_are_spent() -> None:
     assert alarms_left(2, YEAR, [1.0, YEAR + 5], now=YEAR + 10) == 1.0
     assert alarms_left(1, YEAR, [YEAR + 1, YEAR + 5], now=YEAR + 10) == 0.0
+
+
+def test_the_allowances_of_other_signals_and_what_is_left_are_the_budget() -> None:
+    allowances, rest = split_allowance(["dataQuality", "featureDrift"], ["performance", "fairness"], 2, 100.0, 10)
+
+    assert sum(allowances.values()) * 100 / 10 + rest == pytest.approx(2)
+    assert 0 < allowances["fairness"] < allowances["performance"]
+    assert 0 < rest < 2
+
+
+def test_what_is_asked_for_alone_leaves_all_the_rest() -> None:
+    assert split_allowance(["dataQuality"], [], 2, 100.0, 10) == ({}, 2)

@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from flywheel_runtime.monitoring.statistics.monitored_stream import (
-    Finding,
     Stream,
     drift_stream,
     loss_stream,
@@ -17,6 +16,7 @@ from flywheel_runtime.monitoring.statistics.monitored_stream import (
     observe_window,
     share_stream,
 )
+from flywheel_runtime.monitoring.statistics.streams.decision import Finding
 
 EDGES = stats.norm.ppf(np.linspace(0, 1, 21))
 ALLOWANCE = 1 / 8760 / 40

@@ -12,7 +12,7 @@ from flywheel_runtime.contract.step import Step, log_line, step_command, write_j
 from flywheel_runtime.monitoring.analysis import AlarmBudget, Analysis, ReferenceReader
 from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
 from flywheel_runtime.monitoring.labels.join import JoinedWindows
-from flywheel_runtime.monitoring.labels.labelled_windows import LabelledAnalysis, split_allowance
+from flywheel_runtime.monitoring.labels.labelled_windows import LabelledAnalysis
 from flywheel_runtime.monitoring.layout import Layout
 from flywheel_runtime.monitoring.reference import Reference, read_reference
 from flywheel_runtime.monitoring.report import document as documents_of_report
@@ -23,7 +23,7 @@ from flywheel_runtime.monitoring.report.page import render_page
 from flywheel_runtime.monitoring.report.sentences import format_time
 from flywheel_runtime.monitoring.signals import Thresholds
 from flywheel_runtime.monitoring.state import MonitorState, read_state
-from flywheel_runtime.monitoring.statistics.false_alarm_budget import alarms_left
+from flywheel_runtime.monitoring.statistics.false_alarm_budget import alarms_left, split_allowance
 from flywheel_runtime.monitoring.windows import DocumentSorter, Schedule, SortedDocuments
 
 STARTED_AGAIN = ", so that all tests and the budget started again."
@@ -42,10 +42,10 @@ def main(step: Step) -> None:
     uncounted = list_uncounted(step, config, sorter.versions)
     sorter.add(count_uncounted(step, config, state, uncounted, problems, schedule.oldest_counted))
     found = sorter.finish()
-    budget, label_allowance = _split_budget(config)
+    budget, allowances = _split_budget(config)
     analysis = Analysis(state, config.served_versions, _thresholds(config), budget, _reference_reader(step))
     analysis.run(found)
-    labelled = analyse_labels(step, config, state, label_allowance, problems)
+    labelled = analyse_labels(step, config, state, allowances.get("performance", 0.0), problems)
     state.until = schedule.until
     unmeasured = list_unmeasured(step, uncounted & config.served_versions, found.versions)
     report = _describe(config, analysis, found, problems, unmeasured)
@@ -98,15 +98,15 @@ def _reference_reader(step: Step) -> ReferenceReader:
     return read
 
 
-def _split_budget(config: MonitorConfig) -> tuple[AlarmBudget, float]:
-    """The budget of what is counted, and the false alarms that the labels of one window may cost in expectation."""
-    count, per_seconds = config.false_alarms.count, config.false_alarms.per_seconds
-    if config.ground_truth is None or config.signals.performance is None:
-        return AlarmBudget(count, per_seconds), 0.0
-    drifts = {"featureDrift": config.signals.feature_drift, "predictionDrift": config.signals.prediction_drift}
+def _split_budget(config: MonitorConfig) -> tuple[AlarmBudget, dict[str, float]]:
+    """The budget of what is counted, and the false alarms that each other signal may cost in one window in expectation."""
+    count, per_seconds, signals = config.false_alarms.count, config.false_alarms.per_seconds, config.signals
+    drifts = {"featureDrift": signals.feature_drift, "predictionDrift": signals.prediction_drift}
     counted = ["dataQuality", *(name for name, drift in drifts.items() if drift)]
-    allowance, rest = split_allowance(counted, count, per_seconds, config.window_seconds)
-    return AlarmBudget(rest, per_seconds), allowance
+    others = {"performance": config.ground_truth and signals.performance}
+    asked = [name for name, signal in others.items() if signal]
+    allowances, rest = split_allowance(counted, asked, count, per_seconds, config.window_seconds)
+    return AlarmBudget(rest, per_seconds), allowances
 
 
 def _thresholds(config: MonitorConfig) -> Thresholds:

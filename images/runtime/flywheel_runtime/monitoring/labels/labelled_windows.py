@@ -14,8 +14,7 @@ from flywheel_runtime.monitoring.labels.performance import (
     measure_performance,
 )
 from flywheel_runtime.monitoring.state import Alarm, MonitorState
-from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allowances
-from flywheel_runtime.monitoring.statistics.monitored_stream import Finding as Outcome
+from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
 
 SIGNAL = "performance"
 MAX_WINDOWS = (
@@ -161,12 +160,3 @@ def retire_streams(state: MonitorState, tested: Collection[str]) -> None:
             state.streams.pop(name, None)
             if name in state.findings:
                 state.closed.append(state.findings.pop(name))
-
-
-def split_allowance(
-    signals: Sequence[str], count: float, per_seconds: float, window_seconds: int
-) -> tuple[float, float]:
-    """The allowance of labelled performance for one window, and the count that is left for the other `signals`."""
-    subjects = {name: [name] for name in (*signals, SIGNAL)}
-    allowance = look_allowances(subjects, count, per_seconds, window_seconds)[SIGNAL, SIGNAL]
-    return allowance, count - allowance * per_seconds / window_seconds

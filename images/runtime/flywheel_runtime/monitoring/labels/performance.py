@@ -9,8 +9,9 @@ import numpy as np
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.labels.join import LabelledRows
 from flywheel_runtime.monitoring.labels.losses import LossScale, loss_scale, row_losses
-from flywheel_runtime.monitoring.statistics.monitored_stream import Finding as Outcome
-from flywheel_runtime.monitoring.statistics.monitored_stream import State, loss_stream, observe_losses
+from flywheel_runtime.monitoring.statistics.monitored_stream import loss_stream, observe_losses
+from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
+from flywheel_runtime.monitoring.statistics.streams.decision import State
 from flywheel_runtime.statistics.intervals import Interval, metric_interval
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, metric_value
 

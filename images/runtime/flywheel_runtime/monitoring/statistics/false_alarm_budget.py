@@ -35,6 +35,19 @@ def look_allowances(
     }
 
 
+def split_allowance(
+    counted: Sequence[str], others: Sequence[str], count: float, per_seconds: float, window_seconds: float
+) -> tuple[dict[str, float], float]:
+    """The allowance of one window for each of the signals `others`, and the count that is left for those that are `counted`.
+
+    The counted signals share what is left by look_allowances, anew in every window. What another signal does not use is not spent.
+    """
+    subjects = {name: [name] for name in (*counted, *others)}
+    allowances = look_allowances(subjects, count, per_seconds, window_seconds)
+    split = {name: allowances[name, name] for name in others}
+    return split, count - sum(split.values()) * per_seconds / window_seconds
+
+
 def alarms_left(count: float, per_seconds: float, alarm_times: Collection[float], now: float) -> float:
     """How many of the budget's false alarms the last `per_seconds` before `now` leave, if every alarm (in unix seconds) was a false one."""
     spent = sum(now - per_seconds < time <= now for time in alarm_times)
