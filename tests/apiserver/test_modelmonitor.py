@@ -32,6 +32,7 @@ def manifest(spec: dict[str, Any]) -> str:
             {"falseAlarms": {"per": "30d"}, "featureDrift": {"psi": "0.25"}}, id="another budget and threshold"
         ),
         pytest.param({"predictionDrift": {"disabled": True}, "suspend": True}, id="switched off"),
+        pytest.param({"estimatedPerformance": {"metric": "roc_auc"}}, id="an estimate without labels"),
         pytest.param({"groundTruth": {}, "performance": {"metric": "roc_auc"}}, id="labels that are posted"),
         pytest.param(
             {**TESTED, "groundTruth": {**DATASET, "delay": {"min": "6h", "max": "3d"}}}, id="labels of a Dataset"
@@ -53,6 +54,10 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param({"window": "8d"}, "window must be from 1m to 7d", id="a window above a week"),
         pytest.param({"window": "1 hour"}, "an integer followed by s, m, h or d", id="no duration"),
         pytest.param({"minRows": 0}, "spec.minRows", id="no rows"),
+        pytest.param({"estimatedPerformance": {"metric": "f1"}}, "spec.estimatedPerformance.metric", id="not estimated"),
+        pytest.param(
+            {"estimatedPerformance": {"metric": "roc_auc", "maxDrop": "0"}}, "maxDrop must be above 0", id="no drop allowed"
+        ),
         pytest.param({"falseAlarms": {"count": 0}}, "spec.falseAlarms.count", id="no false alarm at all"),
         pytest.param({"falseAlarms": {"per": "1h"}}, "per must be at least one day", id="a budget by the hour"),
         pytest.param({"featureDrift": {"psi": "0"}}, "psi must be above 0 and at most 100", id="no threshold"),

@@ -30,6 +30,7 @@ RUN = Run.model_validate(
     {"number": 3, "from": at(17, day=31), "until": at(18, day=31), "result": "Running", "retries": 0}
 )
 VERSIONS = {each["name"]: Digest(each["digest"]) for each in CONTRACT["versions"]}
+SIGNALS_ON_REQUEST = ("estimatedPerformance", "groundTruth", "performance")
 
 
 def monitor(spec: dict[str, Any], **more: Any) -> ModelMonitor:
@@ -55,7 +56,7 @@ def test_the_parameters_of_the_example_are_the_contract_s() -> None:
 
 
 def test_a_name_is_enough() -> None:
-    unlabelled = {name: each for name, each in EXAMPLE["spec"].items() if name not in ("groundTruth", "performance")}
+    unlabelled = {name: each for name, each in EXAMPLE["spec"].items() if name not in SIGNALS_ON_REQUEST}
     short, long = monitor({"inferenceService": "flight-delay"}), monitor(unlabelled)
 
     assert short.spec == long.spec

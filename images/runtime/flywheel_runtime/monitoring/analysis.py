@@ -5,17 +5,25 @@ from dataclasses import dataclass, field, replace
 
 from flywheel_runtime.monitoring.coverage import Coverage, measure_coverage
 from flywheel_runtime.monitoring.documents import Series
+from flywheel_runtime.monitoring.estimates.looks import EstimatedPerformance
 from flywheel_runtime.monitoring.findings import Finding
 from flywheel_runtime.monitoring.layout import Layout
 from flywheel_runtime.monitoring.reference import Reference, window_reference
-from flywheel_runtime.monitoring.signals import DRIFT_MEASURE, Look, Thresholds, find_looks
+from flywheel_runtime.monitoring.signals import DRIFT_MEASURE, ESTIMATED_DROP, Look, Thresholds, find_looks
 from flywheel_runtime.monitoring.state import Alarm, MonitorState
 from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allowances
-from flywheel_runtime.monitoring.statistics.monitored_stream import Stream, drift_stream, observe_window, share_stream
+from flywheel_runtime.monitoring.statistics.monitored_stream import (
+    CountStream,
+    drift_stream,
+    observe_window,
+    share_stream,
+)
 from flywheel_runtime.monitoring.statistics.streams import decision
 from flywheel_runtime.monitoring.windows import SortedDocuments, Window
 
-COUNTED_SIGNALS = frozenset({"dataQuality", "featureDrift", "predictionDrift"})  # those of this module
+COUNTED_SIGNALS = frozenset(
+    {"dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance"}
+)  # those of this module
 MAX_TREND_COLUMNS = 10  # of a point: state and report are written anew in every run, with all points of five weeks
 MIN_REFERENCE_COMPLETENESS = 0.9  # of a window that becomes the reference
 
@@ -42,6 +50,7 @@ class WindowResult:
     looks: Sequence[Look] = ()
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by the name of the look's stream
     note: str = ""
+    estimate: Mapping[str, float] = field(default_factory=dict)  # value and reference of the estimated metric
 
 
 @dataclass
@@ -53,9 +62,10 @@ class Analysis:
     thresholds: Thresholds
     budget: AlarmBudget
     read_reference: ReferenceReader
+    estimates: EstimatedPerformance | None = None
     results: list[WindowResult] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)  # streams whose state did not fit
-    _streams: dict[str, Stream] = field(default_factory=dict)
+    _streams: dict[str, CountStream] = field(default_factory=dict)
     _last_results: dict[Series, int] = field(default_factory=dict)  # places in `results`
 
     def run(self, documents: SortedDocuments) -> None:
@@ -98,8 +108,7 @@ class Analysis:
             self.state.first_windows.setdefault(window.rollup.series, window.rollup.start if is_first else None)
         references = [self._find_reference(window, coverages) for window in windows]
         looks = [
-            find_looks(window, reference, self.thresholds) if reference is not None else []
-            for window, (reference, _) in zip(windows, references, strict=True)
+            self._find_looks(window, reference) for window, (reference, _) in zip(windows, references, strict=True)
         ]
         subjects: dict[str, list[str]] = {}
         for look in (each for listed in looks for each in listed):
@@ -114,7 +123,14 @@ class Analysis:
                 for look in listed
             }
             coverage = coverages[window.rollup.start, window.rollup.series]
-            self._add_result(WindowResult(window, coverage, share, reference, listed, outcomes, note))
+            estimate = next((each.details for each in listed if each.measure == ESTIMATED_DROP), {})
+            self._add_result(WindowResult(window, coverage, share, reference, listed, outcomes, note, estimate))
+
+    def _find_looks(self, window: Window, reference: Reference | None) -> list[Look]:
+        """All tests of a window."""
+        looks = find_looks(window, reference, self.thresholds) if reference is not None else []
+        estimated = self.estimates.find_look(window, reference) if self.estimates is not None else None
+        return looks if estimated is None else [*looks, estimated]
 
     def _add_result(self, result: WindowResult) -> None:
         """Retains the numbers of each window, and what was tested only of the last one of a series: a run may have many windows."""
@@ -208,12 +224,14 @@ class Analysis:
                 if name in self.state.findings:
                     self.state.closed.append(self.state.findings.pop(name))
 
-    def _stream(self, look: Look) -> Stream:
+    def _stream(self, look: Look) -> CountStream:
         """The test of a look, which is made once in a run."""
+        if look.test is not None:
+            return look.test
         if look.stream not in self._streams:
             if look.measure == DRIFT_MEASURE:
                 ordered = len(look.reference) if look.column.kind == "Number" else 0
-                stream = drift_stream(look.reference, look.threshold, ordered)
+                stream: CountStream = drift_stream(look.reference, look.threshold, ordered)
             else:
                 stream = share_stream(int(look.reference[0]), int(look.reference.sum()), look.threshold)
             self._streams[look.stream] = stream

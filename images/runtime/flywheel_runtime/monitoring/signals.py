@@ -10,12 +10,14 @@ from flywheel_runtime.monitoring.documents import Series
 from flywheel_runtime.monitoring.layout import Column, Counts
 from flywheel_runtime.monitoring.reference import Reference
 from flywheel_runtime.monitoring.statistics import effects
+from flywheel_runtime.monitoring.statistics.streams.estimate_stream import EstimateStream
 from flywheel_runtime.monitoring.windows import Window
 
-Signal = Literal["dataQuality", "featureDrift", "predictionDrift", "performance", "fairness"]
+Signal = Literal["dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance", "performance", "fairness"]
 
 PREDICTION = "prediction"
 DRIFT_MEASURE = "psi"
+ESTIMATED_DROP = "estimatedDrop"
 # Every timestamp is beyond the reference's, and every identifier is new; missing and infinite values say something of any column.
 ANOMALIES_OF_UNTESTED = ("missing", "invalid")
 
@@ -35,7 +37,7 @@ class Look:
     """One test of one window: `blocks` are the counts [parts, bins] that are tested against `reference` [bins].
 
     Of data quality the bins are the rows with and without the anomaly. `effect` is the PSI, or the increase of the anomaly's share,
-    that is observed.
+    that is observed, or how much worse the expected metric is. `test` is that where it is not that of a distribution or a share.
     """
 
     signal: Signal
@@ -48,6 +50,7 @@ class Look:
     effect: float
     threshold: float
     details: Mapping[str, float] = field(default_factory=dict)
+    test: EstimateStream | None = None
 
     @property
     def version(self) -> str:

@@ -256,7 +256,9 @@ class MonitorConfig(StepConfig):
     window_seconds: int
     min_rows: int
     false_alarms: FalseAlarms
-    signals: dict[Literal["dataQuality", "featureDrift", "predictionDrift", "performance"], dict[str, str]]
+    signals: dict[
+        Literal["dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance", "performance"], dict[str, str]
+    ]
     ground_truth: MonitorGroundTruth | None = None
     versions: tuple[MonitoredVersion, ...]
     skipped: int

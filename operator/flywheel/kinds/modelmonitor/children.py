@@ -14,6 +14,8 @@ from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
+from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
+from flywheel.kinds.modelmonitor.schema.ground_truth import Performance
 from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
 from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
 
@@ -121,7 +123,8 @@ def monitor_params(
         "signals": {
             "dataQuality": {"maxShare": str(spec.data_quality.max_share)},
             **{name: {"psi": str(drift.psi)} for name, drift in drifts.items() if not drift.disabled},
-            **_performance(spec),
+            **_metric("estimatedPerformance", spec.estimated_performance),
+            **_metric("performance", spec.performance),
         },
         **_ground_truth(spec),
         "versions": [
@@ -133,9 +136,8 @@ def monitor_params(
     return MonitorConfig.model_validate(config).document()
 
 
-def _performance(spec: ModelMonitorSpec) -> dict[str, Any]:
-    given = spec.performance
-    return {} if given is None else {"performance": {"metric": given.metric, "maxDrop": str(given.max_drop)}}
+def _metric(signal: str, given: EstimatedPerformance | Performance | None) -> dict[str, Any]:
+    return {} if given is None else {signal: {"metric": given.metric, "maxDrop": str(given.max_drop)}}
 
 
 def _ground_truth(spec: ModelMonitorSpec) -> dict[str, Any]:

@@ -16,18 +16,20 @@ from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.labels import find_label_problem
 from flywheel.kinds.modelmonitor.observe import Seen, Service
 from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served, reduced_windows
-from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, NO_DRIFT, PERFORMING
+from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, ESTIMATED_PERFORMING, NO_DRIFT, PERFORMING
 
 MAX_QUIET_RETRIES = 5  # with the pauses of `backoff`, five minutes
 SIGNALS = {
     "dataQuality": DATA_HEALTHY,
     "drift": NO_DRIFT,
+    "estimatedPerformance": ESTIMATED_PERFORMING,
     "performance": PERFORMING,
 }  # names of a run's facts, and the conditions
 CONDITION_OF_FINDING = {
     "dataQuality": DATA_HEALTHY,
     "featureDrift": NO_DRIFT,
     "predictionDrift": NO_DRIFT,
+    "estimatedPerformance": ESTIMATED_PERFORMING,
     "performance": PERFORMING,
 }
 
@@ -212,7 +214,12 @@ def _conditions(
 def _asked_conditions(monitor: ModelMonitor) -> tuple[str, ...]:
     spec = monitor.spec
     tests_drift = not (spec.feature_drift.disabled and spec.prediction_drift.disabled)
-    asked = ((DATA_HEALTHY, True), (NO_DRIFT, tests_drift), (PERFORMING, spec.performance is not None))
+    asked = (
+        (DATA_HEALTHY, True),
+        (NO_DRIFT, tests_drift),
+        (ESTIMATED_PERFORMING, spec.estimated_performance is not None),
+        (PERFORMING, spec.performance is not None),
+    )
     return tuple(type_ for type_, is_asked in asked if is_asked)
 
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from flywheel_runtime.monitoring.statistics.streams.estimate_stream import EstimatedMetric
 from flywheel_runtime.params import Params
 
 
@@ -34,6 +35,13 @@ class Performance(Params):
     max_drop: float = Field(gt=0)
 
 
+class EstimatedPerformance(Params):
+    """By how much a metric that is estimated without labels may be worse than on the reference's rows."""
+
+    metric: EstimatedMetric
+    max_drop: float = Field(gt=0)
+
+
 class GroundTruth(Params):
     """Where labels come from: a Dataset's `column`, by its column `key` (the log's key), else those that were posted.
 
@@ -52,6 +60,7 @@ class Signals(Params):
     data_quality: DataQuality = DataQuality()
     feature_drift: Drift | None = None
     prediction_drift: Drift | None = None
+    estimated_performance: EstimatedPerformance | None = None
     performance: Performance | None = None
 
 

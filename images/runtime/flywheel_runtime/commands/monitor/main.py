@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.commands.monitor.config import FalseAlarms, MonitorConfig
+from flywheel_runtime.commands.monitor.estimated_performance import add_estimates, estimate_performance
 from flywheel_runtime.commands.monitor.ground_truth import analyse_labels, describe_source
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
 from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted, list_unmeasured
@@ -36,19 +37,20 @@ def main(step: Step) -> None:
     state, note = _read_state(step.input("state"), config)
     schedule = Schedule(config.starts, config.window_seconds, state.monitored_since)
     problems = DocumentProblems()
-    reader = DocumentReader(config.namespace, config.service, problems)
     sorter = DocumentSorter(schedule, state.rollups, problems)
-    sorter.add(reader.read(_inputs(step, "counts")))
+    sorter.add(DocumentReader(config.namespace, config.service, problems).read(_inputs(step, "counts")))
     uncounted = list_uncounted(step, config, sorter.versions)
     sorter.add(count_uncounted(step, config, state, uncounted, problems, schedule.oldest_counted))
     found = sorter.finish()
     budget, allowances = _split_budget(config)
-    analysis = Analysis(state, config.served_versions, _thresholds(config), budget, _reference_reader(step))
+    estimates, reader = estimate_performance(config), _reference_reader(step)
+    analysis = Analysis(state, config.served_versions, _thresholds(config), budget, reader, estimates)
     analysis.run(found)
     labelled = analyse_labels(step, config, state, allowances.get("performance", 0.0), problems)
     state.until = schedule.until
     unmeasured = list_unmeasured(step, uncounted & config.served_versions, found.versions)
     report = _describe(config, analysis, found, problems, unmeasured)
+    add_estimates(report, analysis, config.served_versions)
     if labelled is not None:
         _add_performance(report, labelled, describe_source(config.ground_truth))
         analysis.restarted += labelled[0].restarted
@@ -101,8 +103,12 @@ def _reference_reader(step: Step) -> ReferenceReader:
 def _split_budget(config: MonitorConfig) -> tuple[AlarmBudget, dict[str, float]]:
     """The budget of what is counted, and the false alarms that each other signal may cost in one window in expectation."""
     count, per_seconds, signals = config.false_alarms.count, config.false_alarms.per_seconds, config.signals
-    drifts = {"featureDrift": signals.feature_drift, "predictionDrift": signals.prediction_drift}
-    counted = ["dataQuality", *(name for name, drift in drifts.items() if drift)]
+    optional = {
+        "featureDrift": signals.feature_drift,
+        "predictionDrift": signals.prediction_drift,
+        "estimatedPerformance": signals.estimated_performance,
+    }
+    counted = ["dataQuality", *(name for name, signal in optional.items() if signal)]
     others = {"performance": config.ground_truth and signals.performance}
     asked = [name for name, signal in others.items() if signal]
     allowances, rest = split_allowance(counted, asked, count, per_seconds, config.window_seconds)

@@ -30,7 +30,11 @@ def _facts(report: Mapping[str, Any], characters: int, findings: int, features: 
             psi[column["name"]] = max(column["psi"], psi.get(column["name"], 0.0))
     largest = sorted(psi.items(), key=lambda each: (-each[1], each[0]))[:features]
     signals = {
-        name: {"state": signal["state"], "message": _cut(signal["message"], characters)}
+        name: {
+            "state": signal["state"],
+            **({"reason": signal["reason"]} if signal.get("reason") else {}),
+            "message": _cut(signal["message"], characters),
+        }
         for name, signal in report["signals"].items()
     }
     return {

@@ -15,6 +15,7 @@ TREND_LINES = 4
 SIGNAL_NAMES = {
     "dataQuality": "Data quality",
     "drift": "Drift",
+    "estimatedPerformance": "Estimated performance",
     "performance": "Performance",
     "fairness": "Fairness",
 }
@@ -34,6 +35,10 @@ table{border-collapse:collapse;width:100%;font-size:13px}td,th{padding:.25rem .6
 td.n,th.n{text-align:right;white-space:nowrap}.good{color:#1a7f37}.bad{color:#c93c37;font-weight:600}.open{color:#9a6700}
 .note{color:#59636e;font-size:13px}svg{max-width:100%;height:auto}section{break-inside:avoid}
 """
+ESTIMATE_NOTE = (
+    "By the scores of the window, and by how often labelled rows of the training with such scores were right. It cannot see that the "
+    "same features now mean another label."
+)
 MEANINGS = (
     ("PSI", "the population stability index of the reference's bins: about the square of a shift in standard deviations. 0.1 is a shift by a third of one. What few rows add to it without any difference is subtracted."),
     ("Jensen-Shannon", "the distance of the two distributions, 0 (equal) to 1 (nothing in common)."),
@@ -52,6 +57,7 @@ def render_page(report: Mapping[str, Any], charts: Charts) -> str:
         _summary(report),
         _findings(report),
         _versions(report),
+        _estimated(report),
         _performance(report),
         _trend(report, charts),
         _columns(report, charts),
@@ -131,6 +137,21 @@ def _reference(window: Mapping[str, Any]) -> str:
     if reference["window"] is None:
         return f"{reference['rows']:,} rows of the training"
     return f"{reference['rows']:,} rows of the window {reference['window']}"
+
+
+def _estimated(report: Mapping[str, Any]) -> str:
+    """The metric of each window as it is expected without labels, newest first."""
+    found = report.get("estimatedPerformance")
+    if found is None:
+        return ""
+    rows = [
+        (each["start"], each["version"], _Number(f"{each['value']:.4g}"), _Number(f"{each['reference']:.4g}"))
+        for each in reversed(found["windows"])
+    ]
+    said = f"{ESTIMATE_NOTE} A difference of more than {found['maxDrop']:g} is a finding, once the evidence allows it."
+    problems = "".join(f"<p>{escape(name)}: {escape(text)}.</p>" for name, text in found["problems"].items())
+    header = ("Window", "Version", found["metric"], "Expected on the reference's rows")
+    return _section("Estimated performance", f'{_table(header, rows)}{problems}<p class="note">{escape(said)}</p>')
 
 
 def _performance(report: Mapping[str, Any]) -> str:

@@ -35,6 +35,9 @@ def describe_finding(finding: Mapping[str, Any]) -> str:
     if finding["measure"] == "drop":
         size = f"{finding['effect']:.3g} worse than on the test rows, more than {finding['threshold']:g}"
         return f"{finding['subject']} of labelled predictions is {size}; {where}."
+    if finding["measure"] == "estimatedDrop":
+        size = f"{finding['effect']:.3g} worse than on the reference's rows, more than {finding['threshold']:g}"
+        return f"{finding['subject']}, as estimated without labels, is {size}; {where}."
     if finding["measure"] == "psi":
         size = f"PSI {finding['effect']:.3g}, above {finding['threshold']:g}"
         return f"The distribution of {subject} has drifted: {size}; {where}."

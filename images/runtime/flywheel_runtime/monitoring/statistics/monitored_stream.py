@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +26,33 @@ from flywheel_runtime.monitoring.statistics.streams.decision import (
 MIN_ROWS = 300
 
 
+class CountStream(Protocol):
+    """A test of the counts of windows."""
+
+    @property
+    def threshold(self) -> float:
+        """The effect up to which nothing is found."""
+
+    @property
+    def log_weights(self) -> Array:
+        """The logarithms (components,) of the weights of the bets."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether any counts would be beyond the null."""
+
+    def initial_counts(self) -> Array:
+        """Counts (learners, bins) from which the alternatives are learned, before the first window."""
+
+    def effect(self, counts: Array) -> float:
+        """The effect of counts (bins,)."""
+
+    def log_e_values(
+        self, learned: Array, blocks: Array, design_effect: float, window_start: int
+    ) -> tuple[Array, Array]:
+        """Log e-values (components,) of a window with counts (blocks, bins), and what is learned (learners, bins) after it."""
+
+
 @dataclass(frozen=True)
 class Stream:
     """A test of counts, with the reference that effects are measured against."""
@@ -34,6 +61,22 @@ class Stream:
     test: WindowTest
     reference: Array  # (bins,) counts
     threshold: float
+    has_room: bool = True
+
+    @property
+    def log_weights(self) -> Array:
+        """The logarithms (components,) of the weights of the bets."""
+        return self.test.log_weights
+
+    def initial_counts(self) -> Array:
+        """Counts (learners, bins) from which the alternatives are learned, before the first window."""
+        return self.test.initial_counts()
+
+    def log_e_values(
+        self, learned: Array, blocks: Array, design_effect: float, window_start: int
+    ) -> tuple[Array, Array]:
+        """Log e-values (components,) of a window with counts (blocks, bins), and what is learned (learners, bins) after it."""
+        return log_e_values(self.test, learned, blocks, np.asarray(design_effect))
 
     def effect(self, counts: Array) -> float:
         """The effect of counts (bins,): PSI without its bias from few rows, or the increase of the share of the first bin."""
@@ -76,7 +119,7 @@ def loss_stream(reference_mean: float, reference_rows: int, max_increase: float)
 
 
 def observe_window(
-    stream: Stream,
+    stream: CountStream,
     state: Mapping[str, Any] | None,
     blocks: ArrayLike,
     allowance: float,
@@ -89,7 +132,7 @@ def observe_window(
     Where `state` is not one of this test, the test starts again, and the finding says so.
     """
     try:
-        memory = StreamState.from_json(state, len(stream.test.log_weights), stream.test.initial_counts().shape)
+        memory = StreamState.from_json(state, len(stream.log_weights), stream.initial_counts().shape)
     except (KeyError, TypeError, ValueError, AttributeError):
         return restart_finding(*observe_window(stream, None, blocks, allowance, window_start, min_rows))
     counts = np.atleast_2d(np.asarray(blocks, dtype=np.float64))
@@ -102,11 +145,13 @@ def observe_window(
     memory = memory.replace(averages=averages, previous=total)
     if factor is None:
         return memory.to_json(), unknown_finding("DependenceUnknown", rows, stream.threshold, memory, effect)
-    learned = memory.learned if memory.learned is not None else stream.test.initial_counts()
-    log_e, learned = log_e_values(stream.test, learned, counts, np.asarray(factor))
+    if not stream.has_room:
+        return memory.to_json(), unknown_finding("NoRoomAboveNull", rows, stream.threshold, memory, effect)
+    learned = memory.learned if memory.learned is not None else stream.initial_counts()
+    log_e, learned = stream.log_e_values(learned, counts, factor, window_start)
     memory = memory.replace(learned=learned)
     look = StreamLook(rows, effect, stream.threshold, factor, allowance, window_start)
-    return decide_look(memory, look, log_e, stream.test.log_weights)
+    return decide_look(memory, look, log_e, stream.log_weights)
 
 
 def observe_losses(

@@ -5,6 +5,7 @@ from pydantic import Field
 from flywheel.core.pods.cron_job import Schedule
 from flywheel.core.resource.schema import Placement, Resources, Schema, model_rules, rule
 from flywheel.core.resource.values import Duration, Number, ObjectName, PatternString
+from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth, Performance
 
 MIN_WINDOW_SECONDS = 60
@@ -116,6 +117,10 @@ class ModelMonitorSpec(Schema):
     )
     feature_drift: Drift = Field(Drift(), description="Drift of each feature.")
     prediction_drift: Drift = Field(Drift(), description="Drift of the predictions.")
+    estimated_performance: EstimatedPerformance | None = Field(
+        None,
+        description="The metric that is estimated without labels, by the scores of the rows, and tested. Its condition is EstimatedPerforming.",
+    )
     ground_truth: GroundTruth | None = Field(
         None, description="Where labels come from. The service must log rows (spec.logging.sample above 0%)."
     )

@@ -18,7 +18,12 @@ from flywheel.core.resource.schema import (
 )
 from flywheel.core.resource.values import Digest
 
-DATA_HEALTHY, NO_DRIFT, PERFORMING = SIGNAL_CONDITIONS = ("DataHealthy", "NoDrift", "Performing")
+DATA_HEALTHY, NO_DRIFT, ESTIMATED_PERFORMING, PERFORMING = SIGNAL_CONDITIONS = (
+    "DataHealthy",
+    "NoDrift",
+    "EstimatedPerforming",
+    "Performing",
+)
 MAX_FINDINGS = 20
 MAX_FEATURES = 10
 MAX_VERSIONS = 8
