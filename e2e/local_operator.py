@@ -15,6 +15,7 @@ import yaml
 
 from e2e import kube
 from e2e.cluster import paths
+from e2e.namespace import Namespace
 
 DEPLOYMENT = ("--namespace", "flywheel-system", "deployment/flywheel-operator")
 
@@ -117,6 +118,13 @@ class LocalOperator:
     def log_text(self) -> str:
         """Return its log so far."""
         return self.log.read_text()
+
+
+def free_lease(namespace: Namespace) -> None:
+    """Free the Lease of an operator that was killed: it runs out after 15 s, which often takes long."""
+    namespace.kubectl(
+        "patch", "lease", "flywheel-operator", "--type", "merge", "--patch", '{"spec": {"holderIdentity": ""}}'
+    )
 
 
 def lease_holder(namespace: str) -> str:

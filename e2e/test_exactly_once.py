@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from e2e import audit, pipelines
-from e2e.local_operator import LocalOperator, installed_operator_paused
+from e2e.local_operator import LocalOperator, free_lease, installed_operator_paused
 from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
@@ -82,7 +82,7 @@ def kill_while_it_comes(namespace: Namespace, settings: dict[str, str], folder: 
             for each in pair:
                 each.signal(signal.SIGKILL)
                 each.kill()
-        free_the_lease(namespace)
+        free_lease(namespace)
 
 
 def one_has_died(pair: list[LocalOperator]) -> None:
@@ -103,14 +103,7 @@ def settled(namespace: Namespace, settings: dict[str, str], folder: Path, count:
         return pipelines.list_runs(namespace)
     finally:
         survivor.kill()
-        free_the_lease(namespace)
-
-
-def free_the_lease(namespace: Namespace) -> None:
-    """A dead leader's Lease runs out after 15 s; that often it takes long."""
-    namespace.kubectl(
-        "patch", "lease", "flywheel-operator", "--type", "merge", "--patch", '{"spec": {"holderIdentity": ""}}'
-    )
+        free_lease(namespace)
 
 
 def made(namespace: Namespace, began: datetime, resource: str, part: str = "") -> int:

@@ -95,13 +95,26 @@ def run(spec: dict[str, Any], name: str = "one") -> str:
         ),
         pytest.param(
             {"steps": [WORK], "triggers": [{"name": "t"}]},
-            "give exactly one of schedule, newData, modelVersion, condition and monitor",
+            "give exactly one of schedule, newData, modelVersion, condition, monitor and run",
             id="no trigger",
         ),
         pytest.param(
             {"steps": [WORK], "triggers": [{"name": "t", "monitor": {"name": "m", "when": "FeatureDrift"}}]},
             'Unsupported value: "FeatureDrift": supported values: "Performance", "EstimatedPerformance", "PredictionDrift", "DataHealth"',
             id="drift of features alone",
+        ),
+        pytest.param(
+            {"steps": [WORK], "inputs": [{"name": "rows"}]},
+            "give exactly one of dataset and run",
+            id="an input of nothing",
+        ),
+        pytest.param(
+            {
+                "steps": [WORK],
+                "inputs": [{"name": "rows", "run": {"pipeline": "up", "step": "a"}, "version": "flights-1"}],
+            },
+            "version is for an input with dataset",
+            id="a version of an output",
         ),
         pytest.param(
             {"steps": [WORK], "parameters": [{"name": "months", "type": "Integer", "default": "three"}]},
@@ -162,3 +175,15 @@ def test_a_run_holds_still(installed: Kubectl) -> None:
         assert installed("patch", "fwrun", "still", "--type=merge", "--patch", patch).returncode == 0
     back = installed("patch", "fwrun", "still", "--type=merge", "--patch", '{"spec": {"cancel": false}}')
     assert "a cancelled run stays cancelled" in back.stderr
+
+
+def test_an_output_of_another_pipeline_is_an_input_of_training(installed: Kubectl) -> None:
+    inputs = [{"name": "rows", "run": {"pipeline": "up", "step": "window"}}]
+    spec = {
+        "inputs": inputs,
+        "steps": [{"name": "fit", "train": {"from": "rows", "trainer": {"sklearn": {}}}}],
+        "triggers": [{"name": "after", "run": {"pipeline": "up"}}],
+    }
+    done = installed("create", "--filename", "-", stdin=pipeline(spec, "after"))
+
+    assert done.returncode == 0, done.stderr

@@ -194,6 +194,16 @@ def test_a_kind_may_be_named_as_people_do(name: str) -> None:
     assert graph().find(name) == "model/delay"
 
 
+def test_a_run_comes_from_the_run_of_another_pipeline_whose_output_it_took() -> None:
+    known = Graph()
+    used = {"name": "rows", "pipeline": "up", "run": "up-1", "step": "window", "output": "data", "version": "flights-1"}
+    known.add(edges.run_edges(custom(TRAINING_RUN, "after-1", {"pipeline": "after"}, status={"inputs": [used]})))
+
+    shown = tree.render_tree(known, "trainingrun/after-1")
+    assert "TrainingRun up-1, no longer in the cluster, its output 'data' of step 'window' is input 'rows'" in shown
+    assert "DatasetVersion" not in shown
+
+
 def test_a_run_comes_from_the_monitor_that_found_why_it_was_needed() -> None:
     known = Graph()
     cause = {"trigger": "worse", "monitor": "watch", "finding": "performance"}

@@ -1,10 +1,17 @@
 """Pipeline `loop`, its runs, and what its triggers wait for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.resource.api import DATASET, INFERENCE_SERVICE, MODEL_MONITOR, TRAINING_RUN, Manifest
+from flywheel.core.resource.api import (
+    DATASET,
+    INFERENCE_SERVICE,
+    MODEL_MONITOR,
+    TRAINING_PIPELINE,
+    TRAINING_RUN,
+    Manifest,
+)
 from flywheel.kinds.trainingpipeline.kind import KIND
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline, TrainingPipelineStatus
 from flywheel.kinds.trainingpipeline.schema.triggers import TriggerStatus
@@ -58,9 +65,21 @@ class Loop(Simulator):
         """Let InferenceService `api` serve a version."""
         self.put(custom(INFERENCE_SERVICE, "api", {"model": "m"}, status={"version": version, **status}))
 
+    def succeed(self, name: str, pipeline: str = "up", **spec: Any) -> None:
+        """Let a run of another pipeline succeed now."""
+        status = {"result": "Succeeded", "completionTime": stamp(self.cluster.now)}
+        self.put(custom(TRAINING_RUN, name, {"pipeline": pipeline, **spec}, status=status))
+        self.put_pipeline(pipeline, name)
+
+    def put_pipeline(self, name: str, last_run: str = "", triggers: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Let another pipeline be there."""
+        spec = {"steps": STEPS, "triggers": list(triggers), "retention": {"succeeded": 1000}}
+        self.put(custom(TRAINING_PIPELINE, name, spec, status={"lastRun": last_run}))
+
     def runs(self) -> list[Manifest]:
-        """The runs that are there."""
-        return list(self.cluster.referrers(TRAINING_RUN, self.subject))
+        """The runs of the pipeline that are there."""
+        found = self.cluster.referrers(TRAINING_RUN, self.subject)
+        return [each for each in found if each["spec"]["pipeline"] == self.subject.name]
 
     def trigger(self, name: str = "nightly") -> TriggerStatus:
         """What the status says of a trigger."""

@@ -187,7 +187,9 @@ def _describe_query(prepared: Mapping[str, Any]) -> str | None:
     """Returns the query of prepared data, and what its placeholders stood for."""
     values = prepared.get("values") or {}
     with_values = ", ".join(f"$({name}) = {value}" for name, value in sorted(values.items()))
-    sql = prepared.get("sql") or ("all rows of the table" if prepared.get("step") else None)
+    step, run = prepared.get("step"), prepared.get("run")
+    whole = f"step '{step}' of run '{run}' of another pipeline" if run else "all rows of the table"
+    sql = prepared.get("sql") or (whole if step else None)
     return f"{sql}\nwith {with_values}" if sql and with_values else sql
 
 
@@ -214,7 +216,7 @@ def _about(facts: dict[str, Any]) -> dict[str, Any]:
     gates = [each for each in facts.get("gates") or () if "name" in each]
     properties = {f"flywheel:{name}": lineage.get(name) for name in _LINEAGE}
     prepared = lineage.get("prepared") or {}
-    properties |= {f"flywheel:prepared:{name}": prepared.get(name) for name in ("step", "sql")}
+    properties |= {f"flywheel:prepared:{name}": prepared.get(name) for name in ("step", "run", "sql")}
     properties |= {f"flywheel:gate:{each['name']}": gate_result(each) for each in gates}
     properties |= {f"flywheel:service:{each['name']}": each["role"] for each in facts.get("services") or ()}
     return {

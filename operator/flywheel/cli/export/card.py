@@ -193,7 +193,8 @@ def _prepared(facts: dict[str, Any]) -> str:
     """The step that prepared the data, with its query on one line and what the placeholders stood for."""
     prepared = get_field(facts, "lineage", "prepared") or {}
     values = prepared.get("values") or {}
-    query = _step_with_query(prepared.get("step"), prepared.get("sql"))
+    run = f" of run {inline_code(prepared['run'])}" if prepared.get("run") else ""
+    query = _step_with_query(prepared.get("step"), prepared.get("sql")) + run
     return ", with ".join(
         each for each in (query, inline_code(", ".join(f"{name} = {values[name]}" for name in sorted(values)))) if each
     )

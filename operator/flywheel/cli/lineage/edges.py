@@ -73,7 +73,11 @@ def run_edges(run: Manifest) -> Found:
     monitor = get_field(run, "spec", "cause", "monitor")
     yield from _caused_by("ModelMonitor", monitor, here, how=f"found {get_field(run, 'spec', 'cause', 'finding')}")
     for data in list_objects(run, "status", "inputs"):
-        yield from _caused_by("DatasetVersion", data.get("version"), here, data.get("digest"))
+        if data.get("run"):
+            output = f"its output '{data.get('output')}' of step '{data.get('step')}' is input '{data.get('name')}'"
+            yield from _caused_by("TrainingRun", data["run"], here, how=output)
+        else:
+            yield from _caused_by("DatasetVersion", data.get("version"), here, data.get("digest"))
 
 
 def experiment_edges(experiment: Manifest) -> Found:

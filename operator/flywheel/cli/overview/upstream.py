@@ -139,13 +139,15 @@ def _run(run: Manifest, objects: Objects) -> Iterator[Key]:
         if key_of(run) in _owners(each) and state_of(each)[0] != "good":
             yield key_of(each)
     for used in list_objects(run, "status", "inputs"):
-        yield from key_for(api.DATASET, used.get("dataset"))
+        yield from key_for(api.TRAINING_RUN, used.get("run"))
+        yield from key_for(api.DATASET, used.get("dataset") if not used.get("run") else None)
     yield from key_for(api.TRAINING_PIPELINE, get_field(run, "spec", "pipeline"))
 
 
 def _pipeline(pipeline: Manifest, _objects: Objects) -> Iterator[Key]:
     for used in list_objects(pipeline, "spec", "inputs"):
         yield from key_for(api.DATASET, used.get("dataset"))
+        yield from key_for(api.TRAINING_PIPELINE, get_field(used, "run", "pipeline"))
 
 
 def _owners(manifest: Manifest) -> list[Key]:

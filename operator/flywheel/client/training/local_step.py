@@ -215,6 +215,10 @@ def _local_input(pipeline: TrainingPipelineSpec, step: Step, name: str, source: 
         raise _refusal(
             f"input '{name}' of step '{step.name}' is the output of step '{source}', which is on the cluster; give a folder with its files by --input {name}=FOLDER"
         )
+    if found.dataset is None:
+        raise _refusal(
+            f"input '{name}' of step '{step.name}' is an output of another pipeline's run, which is on the cluster; give a folder with its files by --input {name}=FOLDER"
+        )
     return LocalInput(name, dataset=str(found.dataset), version=found.version)
 
 

@@ -14,6 +14,7 @@ from flywheel.core.resource.api import (
     JOB,
     MODEL,
     MODEL_MONITOR,
+    TRAINING_PIPELINE,
     TRAINING_RUN,
     Manifest,
     Reference,
@@ -21,8 +22,11 @@ from flywheel.core.resource.api import (
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.inferenceservice.schema import answering_versions
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
+from flywheel.kinds.trainingpipeline.schema.successes import find_successes
 
 _WATCHED_KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE)}
+
+MAX_CHAIN = 8  # pipelines of which each starts the next
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,28 @@ class RunSeen:
 
 
 @dataclass(frozen=True)
+class Success:
+    """A run of another pipeline that succeeded."""
+
+    name: str
+    uid: str
+    ended: datetime
+
+
+@dataclass(frozen=True)
 class Seen(Observation):
     """`runs` are sorted, oldest first; `ticks` are those not finished; `watched` has, by trigger, the resource that it watches.
 
-    `answering`: by trigger, the versions that answer requests of the InferenceService of the ModelMonitor that it watches.
+    `successes`: by trigger, the runs of the pipeline that it watches that succeeded, in the order in which they ended; `loops`: by
+    trigger, the pipelines whose triggers lead back to this one. `answering`: by trigger, the versions that answer requests of the InferenceService of the ModelMonitor that it watches.
     """
 
     runs: tuple[RunSeen, ...] = ()
     ticks: tuple[Tick, ...] = ()
     watched: Mapping[str, Manifest] = field(default_factory=dict)
     answering: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    successes: Mapping[str, tuple[Success, ...]] = field(default_factory=dict)
+    loops: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
@@ -75,11 +91,16 @@ def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
         ticks=cron_job.pending_ticks(cluster.children(pipeline.uid, JOB)),
         watched=watched,
         answering=dict(_answering(watched, cluster)),
+        successes=dict(_successes(pipeline, cluster)),
+        loops=dict(_loops(pipeline, cluster)),
     )
 
 
 def references(pipeline: TrainingPipeline) -> Iterable[Reference]:
-    """The resources that triggers watch, and the Models that the steps create, which others wait for."""
+    """The resources that triggers watch, and the Models that the steps create, which others wait for.
+
+    A pipeline's status changes when a run of it succeeds.
+    """
     registered = {
         Reference(MODEL, pipeline.namespace, str(step.register_.model))
         for step in pipeline.spec.steps
@@ -97,8 +118,45 @@ def _watched(pipeline: TrainingPipeline) -> Iterable[tuple[str, Reference]]:
         if trigger.condition:
             kind = _WATCHED_KINDS[trigger.condition.kind]
             yield str(trigger.name), Reference(kind, pipeline.namespace, trigger.condition.name)
+        if trigger.run:
+            yield str(trigger.name), Reference(TRAINING_PIPELINE, pipeline.namespace, trigger.run.pipeline)
         if trigger.monitor:
             yield str(trigger.name), Reference(MODEL_MONITOR, pipeline.namespace, trigger.monitor.name)
+
+
+def _successes(pipeline: TrainingPipeline, cluster: Cluster) -> Iterable[tuple[str, tuple[Success, ...]]]:
+    for trigger in pipeline.spec.triggers:
+        if trigger.run is not None:
+            found = find_successes(pipeline.namespace, trigger.run.pipeline, cluster)
+            yield str(trigger.name), tuple(_success(each) for each in found)
+
+
+def _success(run: Manifest) -> Success:
+    metadata, ended = run["metadata"], run["status"]["completionTime"]
+    return Success(metadata["name"], metadata["uid"], datetime.fromisoformat(ended))
+
+
+def _loops(pipeline: TrainingPipeline, cluster: Cluster) -> Iterable[tuple[str, tuple[str, ...]]]:
+    """Triggers by which a run would start another run of this pipeline for ever."""
+    for trigger in pipeline.spec.triggers:
+        if trigger.run is not None:
+            path = _path_back(pipeline, (str(trigger.run.pipeline),), cluster)
+            if path is not None:
+                yield str(trigger.name), path
+
+
+def _path_back(pipeline: TrainingPipeline, path: tuple[str, ...], cluster: Cluster) -> tuple[str, ...] | None:
+    """The pipelines from the last one of the path back to this one, by the runs that start runs of them."""
+    if path[-1] == pipeline.name:
+        return path
+    found = cluster.get(Reference(TRAINING_PIPELINE, pipeline.namespace, path[-1])) or {"spec": {}}
+    for trigger in found["spec"].get("triggers") or ():
+        before = (trigger.get("run") or {}).get("pipeline")
+        if before is not None and before not in path and len(path) < MAX_CHAIN:
+            back = _path_back(pipeline, (*path, before), cluster)
+            if back is not None:
+                return back
+    return None
 
 
 def _answering(watched: Mapping[str, Manifest], cluster: Cluster) -> Iterable[tuple[str, frozenset[str]]]:

@@ -19,5 +19,7 @@ KIND: Kind[TrainingRunSpec, TrainingRunStatus, Seen] = Kind(
     references=references,
     bounded=True,
     rules=IMMUTABLE_FIELDS,
-    normal_reasons=frozenset(("DatasetNotReady", "PipelineNotReady", "Running", "Succeeded", "Cancelled")),
+    normal_reasons=frozenset(
+        ("DatasetNotReady", "NoSuccessfulRun", "PipelineNotReady", "Running", "Succeeded", "Cancelled")
+    ),
 )

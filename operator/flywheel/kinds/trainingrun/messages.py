@@ -47,6 +47,12 @@ def no_data(run: TrainingRun, used: InputUsed, dataset: Manifest | None) -> tupl
     return "DatasetNotReady", f"Waiting for {where} to be Ready {finding}"
 
 
+def no_success(run: TrainingRun, used: InputUsed) -> tuple[str, str]:
+    """Reason and message: no run of the pipeline whose output is an input has succeeded."""
+    message = f"Waiting for a run of TrainingPipeline '{used.pipeline}' in namespace '{run.namespace}' to succeed, whose output is input '{used.name}'; start one, or correct the input of the pipeline."
+    return "NoSuccessfulRun", message
+
+
 def suspension(run: TrainingRun) -> str:
     """No step starts."""
     return f"TrainingRun '{run.name}' is suspended; set spec.suspend to false to go on."

@@ -8,6 +8,7 @@ from flywheel.core.resource import api
 from flywheel.core.resource.api import Manifest, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
+from flywheel.kinds.trainingpipeline.schema.successes import find_successes
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
 from flywheel.kinds.trainingrun.schema.status import StepStatus
@@ -39,13 +40,14 @@ class CachedStep:
 class Seen(Observation):
     """What was observed of a run.
 
-    `attempts`: by step, of those that run; `original`: the status of the run that this one reproduces; `find_cached`: the steps of other
+    `sources`: by input, the run of another pipeline whose output it is. `attempts`: by step, of those that run; `original`: the status of the run that this one reproduces; `find_cached`: the steps of other
     runs with that key, from the operator's cache, newest first.
     """
 
     pipeline: Manifest | None = None
     revision: RevisionSeen | None = None
     datasets: Mapping[str, Manifest] = field(default_factory=dict)
+    sources: Mapping[str, Manifest] = field(default_factory=dict)
     attempts: Mapping[str, AttemptSeen] = field(default_factory=dict)
     original: TrainingRunStatus | None = None
     tick_is_gone: bool = False
@@ -64,6 +66,7 @@ def observe(run: TrainingRun, cluster: Cluster) -> Seen:
         pipeline=pipeline,
         revision=revision,
         datasets=_datasets(run, revision, cluster) if revision else {},
+        sources=dict(_sources(run, revision, cluster)) if revision else {},
         attempts=dict(_attempts(run, revision, cluster)) if revision else {},
         original=original,
         tick_is_gone=_tick_is_gone(run, cluster),
@@ -75,7 +78,10 @@ def references(run: TrainingRun) -> Iterable[Reference]:
     """The pipeline, the data, what the run registered, and the cache keys of its steps."""
     status = run.status
     yield Reference(api.TRAINING_PIPELINE, run.namespace, run.spec.pipeline)
-    yield from (Reference(api.DATASET, run.namespace, used.dataset) for used in status.inputs)
+    yield from (Reference(api.DATASET, run.namespace, used.dataset) for used in status.inputs if used.dataset)
+    yield from (
+        Reference(api.TRAINING_PIPELINE, run.namespace, used.pipeline) for used in status.inputs if used.pipeline
+    )
     if run.spec.reproduce_of is not None:
         yield Reference(api.TRAINING_RUN, run.namespace, run.spec.reproduce_of)
     for step in status.steps:
@@ -99,8 +105,24 @@ def _datasets(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> dic
     found = {
         each.dataset: cluster.get(Reference(api.DATASET, run.namespace, each.dataset))
         for each in revision.template.inputs
+        if each.dataset is not None
     }
     return {str(name): manifest for name, manifest in found.items() if manifest is not None}
+
+
+def _sources(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> Iterable[tuple[str, Manifest]]:
+    """For each input that is an output of a run: the run of the cause, else the newest of that pipeline that succeeded."""
+    cause = run.spec.cause
+    for source in revision.template.inputs:
+        if source.run is None or run.status.start_time is not None:
+            continue
+        if cause is not None and cause.run is not None and cause.pipeline == source.run.pipeline:
+            found = cluster.get(Reference(api.TRAINING_RUN, run.namespace, cause.run))
+        else:
+            succeeded = find_successes(run.namespace, source.run.pipeline, cluster)
+            found = succeeded[-1] if succeeded else None
+        if found is not None:
+            yield str(source.name), found
 
 
 def _attempts(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> Iterable[tuple[str, AttemptSeen]]:

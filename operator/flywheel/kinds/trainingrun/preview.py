@@ -38,7 +38,7 @@ def preview_steps(pipeline: TrainingPipeline, name: str, settings: Settings) -> 
         run=_run(pipeline, name),
         template=template,
         values=Values(resolve_parameters(template.parameters, given), pipeline.created.date()),
-        inputs={str(each.name): _input(str(each.name), str(each.dataset)) for each in template.inputs},
+        inputs={str(each.name): _input(str(each.name), each.dataset) for each in template.inputs},
         settings=settings,
     )
     steps = (*template.steps, *template.last)
@@ -61,8 +61,15 @@ def _run(pipeline: TrainingPipeline, name: str) -> TrainingRun:
     )
 
 
-def _input(name: str, dataset: str) -> InputUsed:
-    return InputUsed(name=name, dataset=dataset, version=PLACEHOLDER, digest=PLACEHOLDER_DIGEST, facts=DATA_FACTS)
+def _input(name: str, dataset: str | None) -> InputUsed:
+    return InputUsed(
+        name=name,
+        dataset=dataset or PLACEHOLDER,
+        version=PLACEHOLDER,
+        run=None if dataset else PLACEHOLDER,
+        digest=PLACEHOLDER_DIGEST,
+        facts=DATA_FACTS,
+    )
 
 
 def _succeeded(step: Step) -> StepStatus:

@@ -185,7 +185,7 @@ def test_a_finding_that_ends_while_its_trigger_waits_starts_no_run_and_is_told()
     loop.settle()
 
     assert loop.runs() == []
-    assert (ended.reason, skipped(loop)) == ("FindingEnded", ended)
+    assert (ended.reason, skipped(loop)) == ("CauseEnded", ended)
 
 
 def test_the_guard_holds_a_finding_and_a_waiting_one_fires_later() -> None:

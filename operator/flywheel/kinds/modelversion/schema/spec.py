@@ -117,6 +117,9 @@ class Table(Schema):
     name: ShortText = Field(description="Its name in the query: an input of the pipeline, or a step.")
     digest: Digest = Field(description="Digest of its artifact.")
     dataset: ObjectName | None = Field(None, description="The Dataset. Absent for the result of a step.")
+    run: ObjectName | None = Field(
+        None, description="The TrainingRun of another pipeline that left it. Absent for a step of the version's run."
+    )
     version: ShortText | None = Field(None, description="Its version.")
     sql: _Query | None = Field(None, description="The query of the step, the first 4,096 characters.")
 
@@ -125,6 +128,10 @@ class PreparedData(Schema):
     """What a pipeline made of its data before it trained on it."""
 
     step: ShortText = Field(description="The step prepare.")
+    run: ObjectName | None = Field(
+        None,
+        description="The TrainingRun of another pipeline whose step it is. Absent for a step of the version's run.",
+    )
     sql: _Query | None = Field(None, description="Its query, the first 4,096 characters. Absent if it took all rows.")
     values: dict[str, Annotated[str, Field(max_length=256)]] = Field(
         default_factory=dict,

@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LongText, NameText, Schema, int_or_string, model_rules, rule
+from flywheel.core.resource.schema import LongText, NameText, Schema, exactly_one_of, int_or_string, model_rules, rule
 from flywheel.core.resource.values import Label, ObjectName, PatternString
 
 ParameterType = Literal["Integer", "Float", "String", "Boolean"]
+DATA_OUTPUT = "data"
 
 
 class ParameterName(PatternString):
@@ -46,11 +47,39 @@ class Parameter(Schema):
     description: str | None = Field(None, max_length=256, description="A description for users.")
 
 
+class RunOutput(Schema):
+    """An output of another pipeline's run: of the one whose success started this run, else of the newest that succeeded."""
+
+    pipeline: ObjectName = Field(description="The TrainingPipeline, in the same namespace.")
+    step: Label = Field(max_length=40, description="Its step.")
+    output: Label | None = Field(
+        None, max_length=40, description="The output of that step; absent, data, which is a table. Others are files."
+    )
+
+    @property
+    def name(self) -> str:
+        """The name of the output."""
+        return str(self.output or DATA_OUTPUT)
+
+
 class Source(Schema):
-    """A Dataset as input of runs; each uses the version that is current when it starts."""
+    """Data of runs: a Dataset, whose version is the one that is current when a run starts, or an output of another pipeline's run."""
+
+    model_config = model_rules(
+        exactly_one_of("dataset", "run"),
+        rule("!has(self.version) || has(self.dataset)", "version is for an input with dataset"),
+    )
 
     name: Label = Field(max_length=40, description="The name that steps use.")
-    dataset: ObjectName = Field(description="The Dataset, in the same namespace.")
+    dataset: ObjectName | None = Field(None, description="The Dataset, in the same namespace.")
+    run: RunOutput | None = Field(
+        None, description="An output of a run of another TrainingPipeline, in the same namespace."
+    )
     version: NameText | None = Field(
         None, description="A pinned version; absent, the one that is current when a run starts."
     )
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is data of which a test run can take a sample."""
+        return self.run is None or self.run.name == DATA_OUTPUT

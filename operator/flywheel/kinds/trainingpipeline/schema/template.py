@@ -80,7 +80,7 @@ class Template(Schema):
     model_config = model_rules(*RULES)
 
     parameters: tuple[Parameter, ...] = named_list(32, "Parameters of runs.")
-    inputs: tuple[Source, ...] = named_list(16, "Datasets as input of runs.")
+    inputs: tuple[Source, ...] = named_list(16, "Datasets, and outputs of other pipelines' runs, as input of runs.")
     steps: tuple[Step, ...] = Field(
         min_length=1,
         max_length=MAX_STEPS,

@@ -49,10 +49,16 @@ class OnFinding(Schema):
     )
 
 
-class Trigger(Schema):
-    """A trigger: exactly one of schedule, newData, modelVersion, condition and monitor."""
+class OnSuccess(Schema):
+    """A run of another pipeline that succeeded; each such run starts one run here, which may take its outputs as inputs."""
 
-    model_config = model_rules(exactly_one_of("schedule", "newData", "modelVersion", "condition", "monitor"))
+    pipeline: ObjectName = Field(description="The TrainingPipeline, in the same namespace.")
+
+
+class Trigger(Schema):
+    """A trigger: exactly one of schedule, newData, modelVersion, condition, monitor and run."""
+
+    model_config = model_rules(exactly_one_of("schedule", "newData", "modelVersion", "condition", "monitor", "run"))
 
     name: StepName = Field(max_length=20, description="Name of the trigger, part of the names of its runs.")
     parameters: dict[str, Given] = Field(
@@ -65,6 +71,7 @@ class Trigger(Schema):
     monitor: OnFinding | None = Field(
         None, description="Starts a run for a finding of a ModelMonitor, once for each change that it finds."
     )
+    run: OnSuccess | None = Field(None, description="Starts a run for each run of another pipeline that succeeded.")
 
 
 class Guard(Schema):
@@ -128,6 +135,10 @@ class TriggerStatus(Schema):
         (),
         max_length=MAX_HANDLED,
         description="Causes that were handled and are still there, of a trigger for which several causes can be there at once.",
+    )
+    since: datetime | None = Field(
+        None,
+        description="Runs of another pipeline that ended before that time are handled, or are older than the trigger.",
     )
     rows: int | None = Field(None, description="Number of rows of the Dataset version that last started a run.")
     fired: Fired | None = Field(None, description="Last run that it started.")

@@ -15,6 +15,9 @@ from flywheel.core.resource.api import Manifest
 from flywheel.kinds.trainingpipeline.observe import Seen
 from flywheel.kinds.trainingpipeline.schema.triggers import NewData, OnCondition, Trigger, TriggerStatus
 
+MISSING_REASONS = frozenset(("MonitorNotFound", "PipelineNotFound", "SignalNotTested"))
+FINAL_REASONS = frozenset(("SameCause", "VersionNotServed", "CauseEnded"))
+
 
 @dataclass(frozen=True)
 class Obstacle:
@@ -29,7 +32,7 @@ class Cause:
     """One reason to start a run. `key` tells it from all others of its trigger.
 
     `obstacle`: why it is no reason yet. `deadline`: it expires if no run has started by then, as a tick does. `facts` are further fields
-    of the run's cause. `handled`: the causes that were handled before and are still there, where there may be several.
+    of the run's cause. `handled`: the causes that were handled before and are still there, where there may be several; `since`: those that ended before that time are handled too.
     """
 
     key: str
@@ -41,6 +44,7 @@ class Cause:
     deadline: datetime | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     handled: tuple[str, ...] | None = None
+    since: datetime | None = None
 
     def spec(self, trigger: str) -> dict[str, Any]:
         """The field `spec.cause` of the TrainingRun."""
@@ -53,6 +57,20 @@ class Cause:
             **self.facts,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def without_cause(status: TriggerStatus, now: datetime) -> TriggerStatus:
+    """The status where there is no cause: one that waited says that it has ended, and one that is missing what it watches is in order."""
+    skipped, fired = status.skipped, status.fired
+    if skipped is None or skipped.reason in FINAL_REASONS:
+        return status
+    if skipped.reason in MISSING_REASONS:
+        return status.model_copy(update={"skipped": None})
+    if fired is not None and fired.cause == skipped.cause and fired.at >= skipped.at:
+        return status
+    message = f"The cause ended before a run could start ({skipped.reason}), so none starts for it."
+    ended = skipped.model_copy(update={"at": now, "reason": "CauseEnded", "message": message})
+    return status.model_copy(update={"skipped": ended})
 
 
 def superseded_ticks(trigger: Trigger, seen: Seen) -> list[str]:

@@ -12,9 +12,16 @@ from flywheel.kinds.trainingpipeline import children
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
 from flywheel.kinds.trainingpipeline.schema.status import Start
 from flywheel.kinds.trainingpipeline.schema.triggers import MAX_HANDLED, Fired, Skipped, Trigger, TriggerStatus
-from flywheel.kinds.trainingpipeline.triggers.causes import Cause, find_change, find_tick, superseded_ticks
+from flywheel.kinds.trainingpipeline.triggers.causes import (
+    Cause,
+    find_change,
+    find_tick,
+    superseded_ticks,
+    without_cause,
+)
 from flywheel.kinds.trainingpipeline.triggers.guard import GuardContext, Refusal, revision_to_run
-from flywheel.kinds.trainingpipeline.triggers.monitor_findings import find_finding, without_cause
+from flywheel.kinds.trainingpipeline.triggers.monitor_findings import find_finding
+from flywheel.kinds.trainingpipeline.triggers.succeeded_runs import find_success, with_start
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,12 @@ def evaluate_triggers(context: GuardContext) -> tuple[GuardContext, tuple[Trigge
 def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     name, seen = str(trigger.name), context.seen
     known = next((each for each in context.pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
+    known = with_start(trigger, known, seen) if trigger.run is not None else known
     completed = (*superseded_ticks(trigger, seen), *_completed_ticks(trigger, known, seen))
     cause = _find_cause(context, trigger, known)
     if cause is None:
-        return TriggerResult(without_cause(known, seen.now) if trigger.monitor else known, completed_ticks=completed)
+        is_told = trigger.monitor is not None or trigger.run is not None
+        return TriggerResult(without_cause(known, seen.now) if is_told else known, completed_ticks=completed)
     run = children.run_name(context.pipeline, name, cause.key)
     before = next((each for each in seen.runs if each.name == run), None)
     if before is not None:  # the run was created, and the status was not written
@@ -64,6 +73,8 @@ def _find_cause(context: GuardContext, trigger: Trigger, known: TriggerStatus) -
     seen, name = context.seen, str(trigger.name)
     if trigger.monitor is not None:
         return find_finding(trigger, trigger.monitor, known, context.pipeline.status.triggers, seen)
+    if trigger.run is not None:
+        return find_success(trigger, trigger.run, known, seen)
     if trigger.schedule is not None:
         cause = find_tick(trigger.schedule, name, seen)
     else:
@@ -87,6 +98,7 @@ def _fired(known: TriggerStatus, cause: Cause, run: str, at: datetime) -> Trigge
     changes = {"answered": cause.key[:128], "fired": fired, "rows": rows}
     if cause.handled is not None:
         changes["handled"] = (*cause.handled, cause.key)[-MAX_HANDLED:]
+        changes["since"] = cause.since
     return known.model_copy(update=changes)
 
 

@@ -24,9 +24,6 @@ SIGNALS: dict[FindingKind, str] = {
 # The field of a monitor without which the signal is not tested; the others are always tested unless they are disabled.
 REQUIRED_FIELDS = {"Performance": "performance", "EstimatedPerformance": "estimatedPerformance"}
 
-PROBLEM_REASONS = frozenset(("MonitorNotFound", "SignalNotTested"))
-FINAL_REASONS = frozenset(("SameCause", "VersionNotServed", "FindingEnded"))
-
 
 def find_finding(
     trigger: Trigger, wanted: OnFinding, status: TriggerStatus, every: Iterable[TriggerStatus], seen: Seen
@@ -54,20 +51,6 @@ def find_finding(
         if key not in handled
     ]
     return min(causes, key=lambda cause: (cause.obstacle is not None, cause.facts["since"], cause.key), default=None)
-
-
-def without_cause(status: TriggerStatus, now: datetime) -> TriggerStatus:
-    """The status where nothing is found: a cause that waited says that it has ended, and a problem of the monitor is solved."""
-    skipped, fired = status.skipped, status.fired
-    if skipped is None or skipped.reason in FINAL_REASONS:
-        return status
-    if skipped.reason in PROBLEM_REASONS:
-        return status.model_copy(update={"skipped": None})
-    if fired is not None and (fired.cause, True) == (skipped.cause, fired.at >= skipped.at):
-        return status
-    message = f"The finding ended before a run could start ({skipped.reason}), so none starts for it."
-    ended = skipped.model_copy(update={"at": now, "reason": "FindingEnded", "message": message})
-    return status.model_copy(update={"skipped": ended})
 
 
 def _monitor_problem(wanted: OnFinding, monitor: Manifest | None) -> Obstacle | None:

@@ -22,6 +22,10 @@ class Cause(Schema):
     finding: ShortText | None = Field(None, description="The signal of that finding, such as performance.")
     version: NameText | None = Field(None, description="The ModelVersion that the finding was about.")
     since: datetime | None = Field(None, description="Since when, as the finding says.")
+    pipeline: ObjectName | None = Field(None, description="The TrainingPipeline whose run started this one.")
+    run: ObjectName | None = Field(
+        None, description="That run. Its outputs are the inputs that name the pipeline in their field run."
+    )
 
 
 class TrainingRunSpec(Schema):

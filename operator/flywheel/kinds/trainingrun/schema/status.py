@@ -20,9 +20,15 @@ class InputUsed(Schema):
     """The data of an input, which stays the same until the end of the run."""
 
     name: str = Field(max_length=40, description="The pipeline's input.")
-    dataset: NameText = Field(description="The Dataset.")
+    dataset: NameText | None = Field(
+        None, description="The Dataset; for an output of a run, the one behind it if there is one alone."
+    )
     version: NameText | None = Field(None, description="Its version.")
-    digest: Digest | None = Field(None, description="That version's artifact.")
+    pipeline: NameText | None = Field(None, description="The TrainingPipeline, for an output of a run.")
+    run: NameText | None = Field(None, description="Its TrainingRun.")
+    step: ShortText | None = Field(None, description="The step of that run.")
+    output: ShortText | None = Field(None, description="The output of that step.")
+    digest: Digest | None = Field(None, description="The artifact of the version, or of the output.")
     facts: dict[ShortText, LongText] = Field(
         default_factory=dict, max_length=MAX_FACTS, description="Facts about the data: rows, task, classes."
     )

@@ -26,8 +26,9 @@ from flywheel.kinds.trainingrun.parameters import (
 from flywheel.kinds.trainingrun.result import result_decision, with_result
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
 from flywheel.kinds.trainingrun.schema.status import InputUsed
+from flywheel.kinds.trainingrun.start.run_outputs import output_problem, resolve_output
 from flywheel.kinds.trainingrun.steps.attempt import RunContext
-from flywheel.kinds.trainingrun.steps.sampling import WHOLE_SUFFIX, with_sampling_steps
+from flywheel.kinds.trainingrun.steps.sampling import whole_name, with_sampling_steps
 
 DATASET_FACTS = ("task", "classes", "rows", "testDigest")  # of a version, for steps that use it
 DEFAULT_TEST_TIMEOUT, DEFAULT_TEST_SAMPLE = "30m", "1%"
@@ -73,9 +74,14 @@ def _start_with(
     inputs = _inputs(run, seen, revision.template)
     resolved = {"revision": revision.name, "parameters": to_status(parameters), "inputs": inputs}
     status = run.status.model_copy(update=resolved)
+    lost = next(filter(None, (output_problem(run, each, seen.sources.get(each.name)) for each in inputs)), None)
+    if lost is not None:
+        return _end(run, seen, "Failed", *lost)
     missing = next((each for each in inputs if each.digest is None), None)
+    if missing is not None and missing.pipeline is not None:
+        return _wait(status, *messages.no_success(run, missing))
     if missing is not None:
-        return _wait(status, *messages.no_data(run, missing, seen.datasets.get(missing.dataset)))
+        return _wait(status, *messages.no_data(run, missing, seen.datasets.get(missing.dataset or "")))
     if run.spec.suspend and run.status.start_time is None:
         return _wait(status, "Suspended", messages.suspension(run), progressing=False)
     started, pipeline = run.status.start_time or seen.now, seen.pipeline or {"metadata": {}}
@@ -85,7 +91,10 @@ def _start_with(
         run=run,
         template=with_sampling_steps(revision.template) if test else revision.template,
         values=Values(parameters, _run_date(run)),
-        inputs={f"{each.name}{WHOLE_SUFFIX}" if test else each.name: each for each in inputs},
+        inputs={
+            whole_name(source) if test else each.name: each
+            for source, each in zip(revision.template.inputs, inputs, strict=True)
+        },
         settings=seen.settings,
         original=seen.original,
         sample=_sample(revision) if test else None,
@@ -111,10 +120,13 @@ def _inputs(run: TrainingRun, seen: Seen, template: Template) -> tuple[InputUsed
     """
     started = run.status.inputs if run.status.start_time else ()
     known = {each.name: each for each in (seen.original.inputs if seen.original is not None else started)}
-    return tuple(
-        known.get(str(each.name)) or _current_version(each, seen.datasets.get(str(each.dataset)))
-        for each in template.inputs
-    )
+    return tuple(known.get(str(each.name)) or _current_data(each, seen) for each in template.inputs)
+
+
+def _current_data(source: Source, seen: Seen) -> InputUsed:
+    if source.run is not None:
+        return resolve_output(str(source.name), source.run, seen.sources.get(str(source.name)))
+    return _current_version(source, seen.datasets.get(str(source.dataset)))
 
 
 def _current_version(source: Source, dataset: Manifest | None) -> InputUsed:

@@ -6,7 +6,7 @@ from typing import Any
 from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.steps import Prepare, Step
 from flywheel.kinds.trainingrun.parameters import InvalidInput, item_set, to_text
-from flywheel.kinds.trainingrun.schema.status import StepStatus
+from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
 from flywheel.kinds.trainingrun.steps.attempt import Attempt, InputArtifact, RunContext
 from flywheel.kinds.trainingrun.steps.dependencies import training_data_of
 from flywheel.kinds.trainingrun.steps.step_states import StepState, StepStates
@@ -82,7 +82,9 @@ def _with_items(states: StepStates, folders: Mapping[str, Output]) -> dict[str, 
 def _artifact(context: RunContext, states: StepStates, producer: str, output: str | None) -> InputArtifact:
     if producer in context.inputs:
         used = context.inputs[producer]
-        facts = {"dataset": used.dataset, "version": used.version or "", **used.facts}
+        # The version is that of a Dataset; what a run left has the name of the input and its digest.
+        known = {"dataset": used.dataset or "", "version": used.version or ""} if used.run is None else {}
+        facts = {**known, **used.facts}
         return InputArtifact(producer, str(used.digest), facts)
     status = states[producer].status
     return InputArtifact(producer, _output_digest(status, output), _facts(states, producer), status.metrics)
@@ -137,8 +139,7 @@ def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> 
     if name is None:
         return {}
     if name in context.inputs:
-        used = context.inputs[name]
-        return {"dataset": used.dataset, "version": str(used.version), "digest": str(used.digest)}
+        return _input_lineage(context.inputs[name])
     prepare = _prepare_of(states, name)
     if prepare is None:
         return {}
@@ -146,6 +147,16 @@ def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> 
     first = _data_lineage(context, states, str(prepare.from_[0]))
     source: dict[str, Any] = {key: first[key] for key in ("dataset", "version", "digest") if key in first}
     return {**source, **({"digest": str(digest)} if digest else {}), "prepared": _prepared(context, states, name)}
+
+
+def _input_lineage(used: InputUsed) -> dict[str, Any]:
+    """The version of a Dataset; or the output of a run, and the Dataset behind it."""
+    dataset = {"dataset": used.dataset, "version": used.version}
+    known = {key: value for key, value in dataset.items() if value is not None}
+    if used.run is None:
+        return {**known, "digest": str(used.digest)}
+    prepared = {"step": used.step, "run": used.run}
+    return {**known, "digest": str(used.digest), "prepared": prepared} if used.facts.get("task") else {}
 
 
 def _prepared(context: RunContext, states: StepStates, name: str) -> dict[str, Any]:
@@ -174,8 +185,11 @@ def _tables_behind(context: RunContext, states: StepStates, name: str) -> Iterat
 
 
 def _table(context: RunContext, states: StepStates, name: str) -> dict[str, str]:
-    if name in context.inputs:
-        return _data_lineage(context, states, name)
+    used = context.inputs.get(name)
+    if used is not None and used.run is not None:
+        return {"digest": str(used.digest), "run": used.run}
+    if used is not None:
+        return _input_lineage(used)
     return {"digest": _output_digest(states[name].status, "data"), **_query_of(states, name)}
 
 
