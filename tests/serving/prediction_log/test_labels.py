@@ -48,7 +48,15 @@ def labels_body(*labels: Any) -> bytes:
 def test_a_label_is_text(label: Any, text: str) -> None:
     columns = parse_labels(labels_body({"id": "a", "label": label}, {"key": 7, "label": label}), config())
 
-    assert columns == {"id": ["a", None], "row": [0, 0], "key": [None, "7"], "label": [text, text]}
+    rest = {"row": [0, 0], "probability": [None, None]}
+    assert columns == {"id": ["a", None], "key": [None, "7"], "label": [text, text], **rest}
+
+
+@pytest.mark.parametrize(("given", "parsed"), [(0.25, 0.25), (1, 1.0), (None, None)])
+def test_a_label_of_a_drawn_row_has_the_probability_of_the_draw(given: Any, parsed: float | None) -> None:
+    columns = parse_labels(labels_body({"id": "a", "label": 1, "probability": given}), config())
+
+    assert columns["probability"] == [parsed]
 
 
 DROPPED_KEY = {"columns": [{"name": "flight_id", "action": "Drop"}]}
@@ -75,6 +83,7 @@ DROPPED_KEY = {"columns": [{"name": "flight_id", "action": "Drop"}]}
         pytest.param(labels_body({"id": "a", "label": None}), "labels[0].label", {}, id="null"),
         pytest.param(labels_body({"id": "a", "label": ""}), "labels[0].label", {}, id="an empty text"),
         pytest.param(labels_body({"id": "a", "label": [1]}), "labels[0].label", {}, id="a list"),
+        *(pytest.param(labels_body({"id": "a", "label": 1, "probability": each}), "labels[0].probability: wanted a number above 0 and at most 1", {}, id=f"probability {each}") for each in (0, -0.5, 1.01, "0.5", True)),
         pytest.param(labels_body({"key": 1.5, "label": 1}), "labels[0].key: wanted text or a whole number, found 1.5", {}, id="a key that is a fraction"),
         pytest.param(labels_body({"key": "a", "row": 0, "label": 1}), "labels[0].row: a key names one row", {}, id="a row beside a key"),
         pytest.param(labels_body({"key": "a", "label": 1}), "labels[0].key: this service logs no key; send the id, or set spec.logging.key", {"key": ""}, id="no key is logged"),
@@ -239,7 +248,9 @@ def test_posted_labels_are_written_beside_the_rows(logged_flights: Path, log_sto
     with start_server(logged_flights, log_store.config_json(key="flight_id", **hashed)) as server:
         found = send_request(server, body([(1, 2.5, "UA"), (2, 2.5, "UA")], parameters={"flight_id": "UA-7"}))
         accepted = post(
-            server, FEEDBACK, {"labels": [{"id": found["id"], "row": 1, "label": 1}, {"key": "UA-7", "label": "late"}]}
+            server,
+            FEEDBACK,
+            {"labels": [{"id": found["id"], "row": 1, "label": 1, "probability": 0.5}, {"key": "UA-7", "label": "late"}]},
         )
         described = json.load(urllib.request.urlopen(f"http://{server.http}/openapi.json", timeout=30))
         wait_until(lambda: metric(server, 'flywheel_log_labels_total{outcome="written"}') == 2)
@@ -249,6 +260,7 @@ def test_posted_labels_are_written_beside_the_rows(logged_flights: Path, log_sto
     assert FEEDBACK in described["paths"]
     by_id, by_key = log_store.labels()
     assert (by_id["id"], by_id["row"], by_id["key"], by_id["label"]) == (found["id"], 1, None, "1")
+    assert (by_id["probability"], by_key["probability"]) == (0.5, None)
     assert (by_key["id"], by_key["key"], by_key["label"]) == (None, log_store.rows()[0]["key"], "late")
     assert by_key["key"] != "UA-7"
 

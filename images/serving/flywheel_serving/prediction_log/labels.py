@@ -1,6 +1,7 @@
 """Labels that clients post for earlier predictions: parsed, bounded, and sent to the sink until the store has them.
 
-A label names its prediction by the id of the response and the index of the row in the request, or by the row's key.
+A label names its prediction by the id of the response and the index of the row in the request, or by the row's key. Where rows were
+drawn to be labelled, such as by `flywheel label`, a label has the probability with which its row was drawn.
 """
 
 import time
@@ -24,10 +25,10 @@ MAX_ROW = 2**31 - 1
 MAX_PENDING_BYTES = 2 * 1024 * 1024
 MAX_PENDING_BYTES_OF_PEER = MAX_PENDING_BYTES // 2
 MESSAGE_OVERHEAD_BYTES = 256  # of the objects of one message
-FIELDS = frozenset({"id", "row", "key", "label"})
+FIELDS = frozenset({"id", "row", "key", "label", "probability"})
 BODY_FORM = '{"labels": [{"id": "…", "row": 0, "label": …}]}'
 
-Columns = dict[str, list[Any]]  # id, row, key and label of each
+Columns = dict[str, list[Any]]  # id, row, key, label and probability of each
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ def parse_labels(body: bytes, config: LogConfig) -> Columns:
         raise InvalidRequest(f"body: wanted {BODY_FORM} with one label at least")
     if len(entries) > MAX_LABELS:
         raise RequestTooLarge(f"labels: at most {MAX_LABELS} are accepted in one request; send several requests")
-    columns: Columns = {"id": [], "row": [], "key": [], "label": []}
+    columns: Columns = {"id": [], "row": [], "key": [], "label": [], "probability": []}
     for index, entry in enumerate(entries):
         try:
             values = _parse_entry(entry, config)
@@ -121,12 +122,12 @@ def parse_labels(body: bytes, config: LogConfig) -> Columns:
     return columns
 
 
-def _parse_entry(entry: Any, config: LogConfig) -> tuple[str | None, int, str | None, str]:
-    """(id, row, key, label); either the id or the key is None. Raises ValueError with the field and the finding."""
+def _parse_entry(entry: Any, config: LogConfig) -> tuple[str | None, int, str | None, str, float | None]:
+    """(id, row, key, label, probability); either the id or the key is None. Raises ValueError with the field and the finding."""
     if type(entry) is not dict:
         raise ValueError(": wanted an object with id or key, and label")
     if unknown := entry.keys() - FIELDS:
-        raise ValueError(f": unknown {sorted(unknown)[0][:100]!r}; wanted id, row, key and label")
+        raise ValueError(f": unknown {sorted(unknown)[0][:100]!r}; wanted id, row, key, label and probability")
     id_, row, key = entry.get("id"), entry.get("row", 0), entry.get("key")
     if (id_ is None) == (key is None):
         raise ValueError(": wanted the id of the prediction's response, or the row's key, and not both")
@@ -134,7 +135,8 @@ def _parse_entry(entry: Any, config: LogConfig) -> tuple[str | None, int, str | 
         raise ValueError(f".id: wanted text of at most {MAX_TEXT_LENGTH} characters, as the response had it")
     if type(row) is not int or not 0 <= row <= MAX_ROW:
         raise ValueError(f".row: wanted the index of the row in its request, found {_excerpt(row)}")
-    return id_, row, None if key is None else _parse_key(key, "row" in entry, config), _parse_label(entry.get("label"))
+    parsed_key = None if key is None else _parse_key(key, "row" in entry, config)
+    return id_, row, parsed_key, _parse_label(entry.get("label")), _parse_probability(entry.get("probability"))
 
 
 def _parse_key(key: Any, has_row: bool, config: LogConfig) -> str:
@@ -164,6 +166,16 @@ def _parse_label(label: Any) -> str:
             f".label: wanted text of at most {MAX_TEXT_LENGTH} characters, a number, true or false, found {found}"
         )
     return label
+
+
+def _parse_probability(probability: Any) -> float | None:
+    """The probability with which the row was drawn; None where it was not drawn."""
+    if probability is None:
+        return None
+    if type(probability) not in (int, float) or not 0 < probability <= 1:
+        found = _excerpt(probability)
+        raise ValueError(f".probability: wanted a number above 0 and at most 1, with which the row was drawn, found {found}")
+    return float(probability)
 
 
 def _excerpt(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Messages as one Parquet file: `id, row, time, version, digest, latency_seconds, route, key, features.*, outputs.*`.
 
-Labels are files of their own: `id, row, key, label, time`, either the id or the key null.
+Labels are files of their own: `id, row, key, label, time, probability`, either the id or the key null; the probability is null where the
+row was not drawn to be labelled.
 """
 
 import hashlib
@@ -55,6 +56,7 @@ class ParquetEncoder:
             "key": _text_array(self._protect_keys(head["key"])),
             "label": _text_array(head["label"]),
             "time": ArrowArray.from_numpy(times).cast(TIMESTAMP),
+            "probability": ArrowArray(list(head["probability"]), DataType.float64()),
         }
         return RecordBatch.from_pydict(columns)
 
