@@ -38,6 +38,7 @@ def manifest(spec: dict[str, Any]) -> str:
             {**TESTED, "groundTruth": {**DATASET, "delay": {"min": "6h", "max": "3d"}}}, id="labels of a Dataset"
         ),
         pytest.param({**TESTED, "groundTruth": {"delay": {"min": "3d", "max": "14d"}}}, id="labels after two weeks"),
+        pytest.param({**TESTED, "groundTruth": {**DATASET, "probability": "probability"}}, id="labels of drawn rows"),
     ],
 )
 def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> None:
@@ -72,6 +73,7 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param({"groundTruth": {}}, "groundTruth and performance belong together", id="labels without a metric"),
         pytest.param({**TESTED, "groundTruth": {"dataset": "arrivals"}}, "dataset, key and column belong together", id="a Dataset without its columns"),
         pytest.param({**TESTED, "groundTruth": {"key": "flight"}}, "dataset, key and column belong together", id="a key without its Dataset"),
+        pytest.param({**TESTED, "groundTruth": {"probability": "p"}}, "probability is a column of the Dataset: set dataset too", id="a probability without its Dataset"),
         pytest.param({**TESTED, "groundTruth": {"delay": {"max": "15d"}}}, "max must not be longer than 14d", id="labels after more than two weeks"),
         pytest.param({**TESTED, "groundTruth": {"delay": {"min": "2h", "max": "1h"}}}, "min must not be longer than max", id="frozen before it is read"),
         pytest.param({**TESTED, "groundTruth": {"delay": {"min": "4d"}}}, "min must not be longer than max", id="frozen by default before it is read"),

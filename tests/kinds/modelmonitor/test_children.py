@@ -84,6 +84,13 @@ def test_labels_of_a_dataset_are_fetched_with_the_rows_of_all_windows_that_are_o
     assert found["signals"]["performance"] == {"metric": "brier", "maxDrop": "0.03"}
 
 
+def test_the_probability_of_drawn_rows_is_a_column_of_the_dataset() -> None:
+    truth = {"dataset": "arrivals", "key": "flight", "column": "late", "probability": "chance"}
+    labelled = monitor({"inferenceService": "flight-delay", "groundTruth": truth, "performance": {"metric": "brier"}})
+
+    assert children.monitor_params(labelled, RUN, VERSIONS)["groundTruth"]["probability"] == "chance"
+
+
 def test_the_preview_has_all_children_and_its_pods_are_restricted() -> None:
     found = [*preview(monitor(EXAMPLE["spec"]), Settings())]
 

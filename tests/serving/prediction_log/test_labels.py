@@ -250,7 +250,12 @@ def test_posted_labels_are_written_beside_the_rows(logged_flights: Path, log_sto
         accepted = post(
             server,
             FEEDBACK,
-            {"labels": [{"id": found["id"], "row": 1, "label": 1, "probability": 0.5}, {"key": "UA-7", "label": "late"}]},
+            {
+                "labels": [
+                    {"id": found["id"], "row": 1, "label": 1, "probability": 0.5},
+                    {"key": "UA-7", "label": "late"},
+                ]
+            },
         )
         described = json.load(urllib.request.urlopen(f"http://{server.http}/openapi.json", timeout=30))
         wait_until(lambda: metric(server, 'flywheel_log_labels_total{outcome="written"}') == 2)

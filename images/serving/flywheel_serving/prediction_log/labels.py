@@ -174,7 +174,9 @@ def _parse_probability(probability: Any) -> float | None:
         return None
     if type(probability) not in (int, float) or not 0 < probability <= 1:
         found = _excerpt(probability)
-        raise ValueError(f".probability: wanted a number above 0 and at most 1, with which the row was drawn, found {found}")
+        raise ValueError(
+            f".probability: wanted a number above 0 and at most 1, with which the row was drawn, found {found}"
+        )
     return float(probability)
 
 

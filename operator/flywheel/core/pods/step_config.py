@@ -242,6 +242,7 @@ class MonitorGroundTruth(StepConfig):
 
     key: str | None = None
     column: str | None = None
+    probability: str | None = None
     min_delay_seconds: int = 0
     max_delay_seconds: int = 7 * 86_400
 

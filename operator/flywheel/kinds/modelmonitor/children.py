@@ -147,8 +147,9 @@ def _ground_truth(spec: ModelMonitorSpec) -> dict[str, Any]:
     delay = {"maxDelaySeconds": truth.delay.max.seconds}
     if truth.delay.min is not None:
         delay["minDelaySeconds"] = truth.delay.min.seconds
-    columns = {"key": truth.key, "column": truth.column} if truth.dataset is not None else {}
-    return {"groundTruth": {**columns, **delay}}
+    columns = {"key": truth.key, "column": truth.column, "probability": truth.probability}
+    given = {name: column for name, column in columns.items() if truth.dataset is not None and column is not None}
+    return {"groundTruth": {**given, **delay}}
 
 
 def _stamp(time: datetime) -> str:

@@ -52,13 +52,19 @@ class Labelled:
         [before] = self.params["versions"]
         self.params["versions"] = [{"name": name, "digest": "sha256:" + "2" * 64}, {**before, "labelsOnly": True}]
 
-    def run_hour(self, flipped: float = 0.0, label_share: float = 1.0, delay: int = 3_600) -> dict[str, Any]:
-        """An hour with logged rows and labels, of which a share is the opposite of what it was, and the run over it."""
+    def run_hour(
+        self, flipped: float = 0.0, label_share: float = 1.0, delay: int = 3_600, drawn: float | None = None
+    ) -> dict[str, Any]:
+        """An hour with logged rows and labels, of which a share is the opposite of what it was, and the run over it.
+
+        With `drawn`, a share of all rows whose probability is about 1/2, and 0.3 of that of the others, was drawn to be labelled.
+        """
         start, hour = int(self.monitored.start.timestamp()), self.monitored.windows
         probabilities = self.generator.random(ROWS)
         truths = (self.generator.random(ROWS) < probabilities) ^ (self.generator.random(ROWS) < flipped)
         rows = [LoggedRow(f"{hour}-{at}", start + at * 3600 // ROWS, float(p), key=f"k{hour}-{at}", version=self.version) for at, p in enumerate(probabilities)]  # fmt: skip
-        labels = [PostedLabel(str(int(truth)), start + delay, id=f"{hour}-{at}") for at, truth in enumerate(truths) if self.generator.random() < label_share]  # fmt: skip
+        chances = [label_share if drawn is None else drawn * (1 if abs(p - 0.5) < 0.2 else 0.3) for p in probabilities]
+        labels = [PostedLabel(str(int(truth)), start + delay, id=f"{hour}-{at}", probability=None if drawn is None else chance) for at, (truth, chance) in enumerate(zip(truths, chances, strict=True)) if self.generator.random() < chance]  # fmt: skip
         write_rows(self.inputs / "rows" / f"hour={hour}" / "rows.parquet", rows)
         write_labels(self.inputs / "labels" / f"hour={hour}" / "labels.parquet", labels)
         report: dict[str, Any] = self.monitored.run_hour(**self.params)
@@ -156,6 +162,22 @@ def test_without_the_metric_on_test_rows_nothing_is_concluded(
 
     assert report["signals"]["performance"]["state"] == "Unknown"
     assert words in report["signals"]["performance"]["message"]
+
+
+def test_drawn_labels_are_told_by_their_weights_also_where_a_window_has_too_few_to_be_tested(
+    labelled: Labelled,
+) -> None:
+    labelled.params["signals"] = {"performance": {"metric": "accuracy", "maxDrop": "0.05"}}
+    report = [labelled.run_hour(drawn=0.4) for _ in range(5)][-1]
+
+    said = report["signals"]["performance"]
+    [estimate] = report["performance"]["estimates"]
+    assert said["state"] == "Unknown"
+    assert f"From {estimate['drawn']:,} drawn labels, by their weights, accuracy of version" in said["message"]
+    assert "on 2,700 logged rows" in estimate["message"]
+    assert estimate["value"] == pytest.approx(0.75, abs=0.06)
+    assert estimate["high"] - estimate["low"] < 0.12
+    assert estimate["message"] in labelled.monitored.page.replace("&#x27;", "'")
 
 
 @pytest.mark.parametrize("folder", ["rows", "labels"])

@@ -29,6 +29,7 @@ class PostedLabel:
     id: str | None = None
     row: int = 0
     key: str | None = None
+    probability: float | None = None
 
 
 def write_rows(path: Path, rows: Sequence[LoggedRow]) -> Path:
@@ -43,9 +44,10 @@ def write_rows(path: Path, rows: Sequence[LoggedRow]) -> Path:
 
 
 def write_labels(path: Path, labels: Sequence[PostedLabel]) -> Path:
-    """Writes one Parquet file of labels."""
-    given = "SELECT unnest($1::STRUCT(label VARCHAR, second BIGINT, id VARCHAR, row INTEGER, key VARCHAR)[]) AS given"
+    """Writes one Parquet file of labels; as earlier releases did where none has a probability."""
+    given = "SELECT unnest($1::STRUCT(label VARCHAR, second BIGINT, id VARCHAR, row INTEGER, key VARCHAR, probability DOUBLE)[]) AS given"
     selected = "given.id, given.row, given.key, given.label, to_timestamp(given.second) AS time"
+    selected += ", given.probability" if any(each.probability is not None for each in labels) else ""
     return _write(path, f"SELECT {selected} FROM ({given})", labels)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.datasets.sql import connect
 from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, find_class, join_labels
 from flywheel_runtime.monitoring.labels.sources import (
@@ -162,6 +163,61 @@ def test_rows_of_a_dataset_are_labels_by_key(tmp_path: Path) -> None:
     assert (window.counts.rows, window.counts.labelled, joined.unknown) == (2, 1, 1)
 
 
+def test_a_row_of_several_draws_has_the_largest_probability_and_may_be_in_both_samples(tmp_path: Path) -> None:
+    rows = [LoggedRow(name, START + at, 0.9) for at, name in enumerate("abcd")]
+    first = [PostedLabel("1", START + 9, id=name, probability=0.2) for name in "ab"]
+    again = [PostedLabel("1", START + 9, id="a", probability=0.5), PostedLabel("1", START + 9, id="c")]
+    late = [PostedLabel("1", START + 9 * HOUR, id="c", probability=0.9)]
+    files = [write_labels(tmp_path / f"{at}.parquet", each) for at, each in enumerate((first, [*again, *late]))]
+    earlier = write_labels(tmp_path / "earlier.parquet", [PostedLabel("1", START + 9, id="b")])
+
+    joined = join([write_rows(tmp_path / "rows.parquet", rows)], [*files, earlier])
+
+    [window] = joined.windows
+    assert (window.counts.labelled, window.counts.drawn, window.counts.duplicates) == (3, 2, 2)
+    assert window.sample.probabilities is not None
+    assert window.sample.is_uniform is not None
+    assert window.sample.probabilities == pytest.approx([0.5, 0.2, np.nan], nan_ok=True)
+    assert window.sample.is_uniform.tolist() == [False, True, True]
+
+
+def test_without_a_drawn_row_all_rows_count_alike(tmp_path: Path) -> None:
+    [window] = join_all(tmp_path, [LoggedRow("a", START)], [PostedLabel("1", START, id="a")]).windows
+
+    assert (window.weights, window.counts.drawn) == (None, 0)
+
+
+@pytest.mark.parametrize("given", ["0", "1.5", "'much'", "-0.1"])
+def test_a_probability_that_is_none_is_refused_since_its_label_would_count_as_of_a_fair_sample(
+    given: str, tmp_path: Path
+) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT 'a' AS flight, 1 AS late, {given} AS chance) TO '{tmp_path / 'train.parquet'}'"
+        )
+
+    with (
+        connect() as connection,
+        pytest.raises(Undefined, match="Column 'chance'"),
+    ):
+        read_dataset_labels(connection, DatasetLabels([tmp_path / "train.parquet"], "flight", "late", "chance"))
+
+
+def test_rows_of_a_dataset_are_drawn_where_they_have_a_probability(tmp_path: Path) -> None:
+    rows = [LoggedRow(name, START, key=name) for name in "ab"]
+    with duckdb.connect() as connection:
+        given = "SELECT * FROM (VALUES ('a', 1, 0.25), ('b', 0, NULL)) AS given (flight, late, chance)"
+        connection.execute(f"COPY ({given}) TO '{tmp_path / 'train.parquet'}'")
+    file = write_rows(tmp_path / "rows.parquet", rows)
+
+    with connect() as connection:
+        read_logged_rows(connection, [file], OutputNames())
+        read_dataset_labels(connection, DatasetLabels([tmp_path / "train.parquet"], "flight", "late", "chance"))
+        [window] = join_labels(connection, CLASSES, [START], HOUR, DELAY).windows
+
+    assert (window.counts.labelled, window.counts.drawn) == (2, 1)
+
+
 IDS = st.sampled_from([f"r{number}" for number in range(6)])
 ROWS = st.lists(
     st.builds(LoggedRow, IDS, st.integers(START - 10, START + HOUR + 10), st.floats(0, 1, width=32), st.integers(0, 1), st.sampled_from([None, "k1", "k2"])),
@@ -169,7 +225,7 @@ ROWS = st.lists(
 )  # fmt: skip
 LABELS = st.lists(
     st.one_of(
-        st.builds(PostedLabel, st.sampled_from(["0", "1", "x"]), st.integers(START, START + 3 * HOUR), IDS, st.integers(0, 1)),
+        st.builds(PostedLabel, st.sampled_from(["0", "1", "x"]), st.integers(START, START + 3 * HOUR), IDS, st.integers(0, 1), st.none(), st.sampled_from([None, 0.2, 1.0])),
         st.builds(PostedLabel, st.sampled_from(["0", "1"]), st.integers(START, START + 3 * HOUR), st.none(), st.just(0), st.sampled_from(["k1", "k3"])),
     ),
     max_size=12,

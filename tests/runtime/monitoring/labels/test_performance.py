@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from flywheel_runtime.contract.errors import Undefined
+from flywheel_runtime.monitoring.labels.drawn_labels import estimate_versions
 from flywheel_runtime.monitoring.labels.join import Delay, LabelCounts, LabelledRows
+from flywheel_runtime.monitoring.labels.label_sample import LabelSample
 from flywheel_runtime.monitoring.labels.labelled_windows import MAX_WINDOWS, label_schedule
 from flywheel_runtime.monitoring.labels.performance import (
     PerformanceTarget,
@@ -90,6 +92,58 @@ def test_a_year_without_a_drop_is_silent_and_a_drop_is_found_within_hours() -> N
         outcomes.append(outcome.status)
     assert outcomes[-1] == "Active"
     assert performance.drop > 0.1
+
+
+def drawn_window(number: int, random: np.random.Generator, flipped: float = 0.0) -> LabelledRows:
+    """A window of which 400 rows are labelled, most of them where the score is near 1/2, and 100 others without a draw."""
+    found = window(number, random, flipped, rows=4_000)
+    doubt = 1 - np.abs(2 * found.scored.probabilities[:, 1] - 1)
+    chances = 400 * (0.3 / 4_000 + 0.7 * doubt / doubt.sum())
+    drawn, anyway = random.random(4_000) < chances, random.random(4_000) < 0.025
+    labelled = np.flatnonzero(drawn | anyway)
+    sample = LabelSample(np.where(drawn, chances, np.nan)[labelled], anyway[labelled])
+    counts = LabelCounts(4_000, len(labelled), drawn=int(drawn.sum()))
+    return LabelledRows(found.start, "v1", counts, found.scored.take(labelled), {}, sample)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"), [("roc_auc", 5 / 6), ("accuracy", 0.75), ("brier", 1 / 6), ("log_loss", 0.5)]
+)
+def test_drawn_labels_are_tested_by_their_weights_so_that_no_biased_sample_alarms(metric: str, value: float) -> None:
+    random, state, alarms, values = np.random.default_rng(5), None, 0, []
+    target, reference = PerformanceTarget(metric, 0.03), TestMetric(value, 4_000)
+    counted = ["dataQuality", "featureDrift", "predictionDrift"]
+    allowance = split_allowance(counted, ["performance"], 1, 365 * 86_400, HOUR)[0]["performance"]
+    for number in range(200):
+        performance = measure_performance(drawn_window(number, random), target, reference)
+        state, outcome = performance.observe(state, allowance, 300)
+        values.append(performance.interval.value)
+        alarms += outcome.is_new
+    assert alarms == 0
+    assert np.mean(values) == pytest.approx(value, abs=0.01)
+
+    for number in range(200, 230):
+        performance = measure_performance(drawn_window(number, random, flipped=0.3), target, reference)
+        state, outcome = performance.observe(state, allowance, 300)
+    assert outcome.status == "Active"
+
+    for number in range(230, 240):
+        performance = measure_performance(drawn_window(number, random), PerformanceTarget(metric, 0.2), reference)
+        state, outcome = performance.observe(state, allowance, 300)
+    assert outcome.status == "Quiet"
+
+
+def test_the_drawn_labels_of_all_windows_give_one_estimate_for_each_version() -> None:
+    random = np.random.default_rng(8)
+    windows = [window(0, random), *(drawn_window(number, random) for number in range(1, 5))]
+
+    [estimate] = estimate_versions(windows, "accuracy")
+
+    assert (estimate.version, estimate.rows, estimate.starts) == ("v1", 16_000, (HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR))
+    assert estimate.interval.low < 0.75 < estimate.interval.high
+    assert estimate.half_width < 0.03
+    assert estimate.drawn < estimate.labelled
+    assert estimate_versions(windows[:1], "accuracy") == []
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,13 @@ class EstimatedPerformance(Params):
 class GroundTruth(Params):
     """Where labels come from: a Dataset's `column`, by its column `key` (the log's key), else those that were posted.
 
+    The Dataset's column `probability` has the probability with which a row was drawn to be labelled, none in rows that were not drawn.
     They are expected `min_delay_seconds` after a window, and count until `max_delay_seconds` after the prediction.
     """
 
     key: str | None = None
     column: str | None = None
+    probability: str | None = None
     min_delay_seconds: int = Field(default=0, ge=0)
     max_delay_seconds: int = Field(default=7 * 86_400, ge=0)
 

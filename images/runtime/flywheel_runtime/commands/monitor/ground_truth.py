@@ -102,7 +102,7 @@ def _join(
         read_logged_rows(connection, rows, _output_names(signatures.values()), unreadable=unreadable)
         if truth.column and truth.key:
             files = sorted(step.input(DATASET).glob("*.parquet"))
-            read_dataset_labels(connection, DatasetLabels(files, truth.key, truth.column))
+            read_dataset_labels(connection, DatasetLabels(files, truth.key, truth.column, truth.probability))
         else:
             read_posted_labels(connection, sorted(_files(step, LABELS)), unreadable)
         return join_labels(connection, classes, schedule.starts, schedule.window_seconds, delay)

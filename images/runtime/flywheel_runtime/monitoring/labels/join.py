@@ -1,7 +1,8 @@
 """The join of logged rows with labels: a pure function of immutable files, with the same bytes whatever their order.
 
 A label belongs to a row by the id of the response and the row's index, or by the row's key. A row has a label if all that were posted for it
-in time agree; of the others it is counted why not. A label is too late if it arrived more than `max_seconds` after the prediction: then
+in time agree; of the others it is counted why not. It was drawn with the largest of their probabilities, which is that of rows that are
+drawn again with a larger number (flywheel/client/labels/label_sampling.py). A label is too late if it arrived more than `max_seconds` after the prediction: then
 its window is frozen. A window is first read `min_seconds` after its end, reopens with every run, and is tested once, when it is frozen.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from flywheel_runtime.monitoring.labels.label_sample import NOT_DRAWN, LabelSample
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
 MICROSECONDS = 1_000_000
@@ -36,6 +38,7 @@ class LabelCounts:
     `labelled` rows are those that are compared. The others have no label, labels that contradict each other (`conflicts`), a label that
     is no class or number (`invalid`), an id that several rows have (`ambiguous`), or no output that could be compared (`unanswered`).
     `duplicates` are further equal labels of a row, `too_late` are labels that arrived after their window was frozen.
+    `drawn` of the labelled rows were drawn to be labelled, with known probabilities.
     """
 
     rows: int
@@ -46,6 +49,7 @@ class LabelCounts:
     unanswered: int = 0
     duplicates: int = 0
     too_late: int = 0
+    drawn: int = 0
 
     @property
     def coverage(self) -> float:
@@ -62,7 +66,8 @@ class LabelCounts:
 class LabelledRows:
     """The labelled rows of one version in one window, in the order of time and id.
 
-    `groups` has for each column the names of its groups, and the number of the group of each row (rows,).
+    `groups` has for each column the names of its groups, and the number of the group of each row (rows,). `weights` (rows,) make up for
+    draws of rows to be labelled; None where no row was drawn.
     """
 
     start: int  # seconds since 1970
@@ -70,11 +75,18 @@ class LabelledRows:
     counts: LabelCounts
     scored: ScoredRows
     groups: Mapping[str, tuple[list[str], Array]]
+    sample: LabelSample = NOT_DRAWN
+
+    @property
+    def weights(self) -> Array | None:
+        """The weights (rows,)."""
+        return self.sample.weights
 
     def content(self) -> bytes:
         """All values, of which equal inputs give equal bytes."""
         arrays = [self.scored.y_true, self.scored.predicted, self.scored.probabilities]
         arrays += [numbers for _, numbers in self.groups.values()]
+        arrays += [] if self.weights is None else [self.weights]
         names = repr((self.start, self.version, self.counts, [names for names, _ in self.groups.values()])).encode()
         return names + b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)
 
@@ -123,6 +135,7 @@ def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
     matched = f"{_arrived(('id', 'row'), 'id IS NOT NULL', delay)} UNION ALL {_arrived(('key',), 'id IS NULL', delay)}"
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE truths AS SELECT number, sum(labels) AS labels, sum(too_late) AS too_late, "
+        "max(probability) AS probability, sum(undrawn) AS undrawn, "
         f"min(lowest) AS lowest, max(highest) AS highest FROM ({matched}) GROUP BY number"
     )
     # A client that sends one id with several requests makes labels by that id say nothing.
@@ -145,11 +158,13 @@ def _arrived(subject: Sequence[str], posted: str, delay: Delay) -> str:
 
     running = (
         f"SELECT DISTINCT {columns}, {time} AS time, count(*) OVER so_far AS labels, min(label) OVER so_far AS lowest, "
-        f"max(label) OVER so_far AS highest FROM posted WHERE {posted} WINDOW so_far AS (PARTITION BY {columns} ORDER BY {time})"
+        "max(label) OVER so_far AS highest, max(probability) OVER so_far AS probability, "
+        "count(*) FILTER (WHERE probability IS NULL) OVER so_far AS undrawn "
+        f"FROM posted WHERE {posted} WINDOW so_far AS (PARTITION BY {columns} ORDER BY {time})"
     )
     return (
         "SELECT logged.rowid AS number, coalesce(arrived.labels, 0) AS labels, totals.labels - coalesce(arrived.labels, 0) AS too_late, "
-        "arrived.lowest, arrived.highest FROM logged "
+        "arrived.lowest, arrived.highest, arrived.probability, arrived.undrawn FROM logged "
         f"JOIN (SELECT {columns}, count(*) AS labels FROM posted WHERE {posted} GROUP BY ALL) AS totals ON {equals('totals')} "
         f"ASOF LEFT JOIN ({running}) AS arrived ON {equals('arrived')} "
         f"AND logged.time + {delay.max_seconds * MICROSECONDS} >= arrived.time"
@@ -167,7 +182,8 @@ def _labelled_rows(
     first, last = start * MICROSECONDS, (start + window_seconds) * MICROSECONDS
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE window_rows AS SELECT logged.* EXCLUDE (key), coalesce(truths.labels, 0) AS labels, "
-        "coalesce(truths.too_late, 0) AS too_late, truths.lowest, truths.highest, ambiguous.number IS NOT NULL AS is_ambiguous "
+        "coalesce(truths.too_late, 0) AS too_late, truths.lowest, truths.highest, truths.probability, "
+        "coalesce(truths.undrawn, 0) AS undrawn, ambiguous.number IS NOT NULL AS is_ambiguous "
         "FROM logged LEFT JOIN truths ON truths.number = logged.rowid LEFT JOIN ambiguous ON ambiguous.number = logged.rowid "
         "WHERE logged.version = $1 AND logged.time >= $2 AND logged.time < $3",
         [version, first, last],
@@ -186,11 +202,11 @@ def _labelled_rows(
         "count(*) FILTER (lowest <> highest AND NOT is_ambiguous), "
         f"count(*) FILTER ({usable} AND {truth} IS NULL), count(*) FILTER (is_ambiguous), "
         f"count(*) FILTER ({usable} AND {truth} IS NOT NULL AND NOT ({answered})), "
-        "coalesce(sum(labels - 1) FILTER (labels > 1 AND lowest = highest), 0), coalesce(sum(too_late), 0) "
-        f"FROM {tables}"
+        "coalesce(sum(labels - 1) FILTER (labels > 1 AND lowest = highest), 0), coalesce(sum(too_late), 0), "
+        f"count(*) FILTER ({compared} AND probability IS NOT NULL) FROM {tables}"
     ).fetchall()[0]
-    scored, groups = _fetch(connection, tables, compared, truth, predicted, classes, group_columns)
-    return LabelledRows(start, version, LabelCounts(*map(int, counts)), scored, groups)
+    scored, groups, sample = _fetch(connection, tables, compared, truth, predicted, classes, group_columns)
+    return LabelledRows(start, version, LabelCounts(*map(int, counts)), scored, groups, sample)
 
 
 def _value_columns(classes: Sequence[str]) -> tuple[str, str, str]:
@@ -247,10 +263,10 @@ def _fetch(
     predicted: str,
     classes: Sequence[str],
     group_columns: Sequence[str],
-) -> tuple[ScoredRows, dict[str, tuple[list[str], Array]]]:
+) -> tuple[ScoredRows, dict[str, tuple[list[str], Array]], LabelSample]:
     """The compared rows as arrays. Text is numbered in the database: a million Python texts take longer than the join."""
     names = [_group_names(connection, index) for index in range(len(group_columns))]
-    selected = [f"{truth} AS truth", f"{predicted} AS predicted"]
+    selected = [f"{truth} AS truth", f"{predicted} AS predicted", "probability AS chance", "undrawn > 0 AS undrawn"]
     selected += [f"probabilities[{index + 1}] AS probability_{index}" for index in range(len(classes))]
     parameters: list[Any] = []
     for index, known in enumerate(names):
@@ -273,7 +289,7 @@ def _fetch(
         column: ([*known, OTHER_GROUP], np.asarray(found[f"group_{index}"], np.int32))
         for index, (column, known) in enumerate(zip(group_columns, names, strict=True))
     }
-    return scored, groups
+    return scored, groups, LabelSample.from_columns(found["chance"], found["undrawn"])
 
 
 def _group_names(connection: duckdb.DuckDBPyConnection, index: int) -> list[str]:

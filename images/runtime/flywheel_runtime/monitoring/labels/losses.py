@@ -47,12 +47,30 @@ def row_losses(scale: LossScale, scored: ScoredRows) -> Array:
     """
     if scale.metric == "roc_auc":
         return _pair_losses(scored)
-    losses: Array = np.clip(_LOSSES[scale.metric](scored) / scale.unit, 0.0, 1.0)
+    losses: Array = np.clip(raw_losses(scale.metric, scored) / scale.unit, 0.0, 1.0)
     return losses
 
 
+def loss_weights(scale: LossScale, scored: ScoredRows, weights: Array | None) -> Array | None:
+    """The weights of `row_losses`, from those of the rows (rows,): of a pair the product of its rows' weights."""
+    if weights is None or scale.metric != "roc_auc":
+        return weights
+    positives, negatives = _draw_pairs(scored)
+    products: Array = weights[positives] * weights[negatives]
+    return products
+
+
 def _pair_losses(scored: ScoredRows) -> Array:
-    """1 where the negative row of a pair has the higher score and 1/2 where both are equal: the mean is 1 minus the ROC area.
+    """1 where the negative row of a pair has the higher score and 1/2 where both are equal: the mean is 1 minus the ROC area."""
+    positives, negatives = _draw_pairs(scored)
+    score = scored.probabilities[:, 1]
+    of_positives, of_negatives = score[positives], score[negatives]
+    losses: Array = (of_negatives > of_positives) + (of_negatives == of_positives) / 2
+    return losses
+
+
+def _draw_pairs(scored: ScoredRows) -> tuple[Array, Array]:
+    """The positive and the negative row (pairs,) of each pair.
 
     Pairs are disjoint, so they are independent where rows are, and drawn with a fixed seed. They are in the order of the rarer class.
     """
@@ -63,10 +81,7 @@ def _pair_losses(scored: ScoredRows) -> Array:
     if not len(few):
         raise Undefined("there is no labelled row of a class")
     drawn = np.sort(np.random.default_rng(PAIR_SEED).permutation(many)[: len(few)])
-    score = scored.probabilities[:, 1]
-    of_positives, of_negatives = (score[few], score[drawn]) if few is positives else (score[drawn], score[few])
-    losses: Array = (of_negatives > of_positives) + (of_negatives == of_positives) / 2
-    return losses
+    return (few, drawn) if few is positives else (drawn, few)
 
 
 def _log_losses(scored: ScoredRows) -> Array:
@@ -84,6 +99,11 @@ def _brier_losses(scored: ScoredRows) -> Array:
 
 def _errors(scored: ScoredRows) -> Array:
     return np.asarray(np.abs(scored.predicted - scored.y_true), dtype=np.float64)
+
+
+def raw_losses(metric: str, scored: ScoredRows) -> Array:
+    """The losses (rows,) whose mean is the metric, or 1 minus it for accuracy, or its square for rmse; in the unit of that."""
+    return np.asarray(_LOSSES[metric](scored), dtype=np.float64)
 
 
 _LOSSES: dict[str, Any] = {

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.contract.errors import Undefined
+from flywheel_runtime.monitoring.labels.drawn_labels import weighted_interval
 from flywheel_runtime.monitoring.labels.join import LabelledRows
-from flywheel_runtime.monitoring.labels.losses import LossScale, loss_scale, row_losses
+from flywheel_runtime.monitoring.labels.losses import LossScale, loss_scale, loss_weights, row_losses
 from flywheel_runtime.monitoring.statistics.monitored_stream import loss_stream, observe_losses
 from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
 from flywheel_runtime.monitoring.statistics.streams.decision import State
@@ -49,6 +50,7 @@ class Performance:
     scale: LossScale
     interval: Interval
     losses: Array
+    weights: Array | None = None  # of the losses; None where all count alike
 
     @property
     def drop(self) -> float:
@@ -64,7 +66,9 @@ class Performance:
         stream = loss_stream(self.scale.reference, self.reference.rows, self.scale.max_increase)
         has_enough = len(self.window.scored) >= min_rows
         min_losses = MIN_LOSSES if has_enough else len(self.losses) + 1
-        return observe_losses(stream, state, self.losses, allowance, self.window.start, min_rows=min_losses)
+        return observe_losses(
+            stream, state, self.losses, allowance, self.window.start, min_rows=min_losses, weights=self.weights
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What the report says of the window."""
@@ -109,7 +113,12 @@ def measure_performance(window: LabelledRows, target: PerformanceTarget, referen
     if not len(window.scored):
         raise Undefined("no row has a label yet")
     losses = row_losses(scale, window.scored)
-    return Performance(window, target, reference, scale, _interval(target.metric, window.scored, losses, scale), losses)
+    weights = window.weights
+    if weights is None:
+        interval = _interval(target.metric, window.scored, losses, scale)
+    else:
+        interval = weighted_interval(target.metric, window.scored, weights)
+    return Performance(window, target, reference, scale, interval, losses, loss_weights(scale, window.scored, weights))
 
 
 def _interval(metric: str, scored: ScoredRows, losses: Array, scale: LossScale) -> Interval:

@@ -34,11 +34,12 @@ class OutputNames:
 
 @dataclass(frozen=True)
 class DatasetLabels:
-    """The labels in files of a Dataset: the columns with the row's key and its true target."""
+    """The labels in files of a Dataset: the columns with the row's key, its true target, and the probability with which it was drawn."""
 
     files: Sequence[Path]
     key: str
     column: str
+    probability: str | None = None
 
 
 def read_logged_rows(
@@ -80,37 +81,57 @@ def read_logged_rows(
 def read_posted_labels(
     connection: duckdb.DuckDBPyConnection, files: Sequence[Path], unreadable: UnreadableFile = _raise_error
 ) -> None:
-    """Creates the table `posted`: one row for each label as it was posted, with the time at which it arrived."""
+    """Creates the table `posted`: one row for each label as it was posted, with the time at which it arrived.
+
+    Files of earlier releases have no `probability`: their labels are of rows that were not drawn.
+    """
     _create_posted(connection)
-    if files:
-        _insert(connection, "INSERT INTO posted SELECT id, row, key, label, epoch_us(time)", files, unreadable)
+    for types, alike in _by_schema(connection, files, unreadable).items():
+        probability = "probability" if "probability" in dict(types) else "NULL"
+        selected = f"INSERT INTO posted SELECT id, row, key, label, epoch_us(time), {probability}"
+        _insert(connection, selected, alike, unreadable)
 
 
 def read_dataset_labels(connection: duckdb.DuckDBPyConnection, labels: DatasetLabels) -> None:
     """Creates the table `posted` of a Dataset's rows. They have no time of arrival: none of them is too late.
 
     Raises:
-        Undefined: the Dataset does not have the columns.
+        Undefined: the Dataset does not have the columns, or a probability is none.
     """
     _create_posted(connection)
     for file in labels.files:
         known = {name.casefold() for name in describe_columns(connection, _source([file]))}
-        for field, name in (("key", labels.key), ("column", labels.column)):
-            if name.casefold() not in known:
+        for field, name in (("key", labels.key), ("column", labels.column), ("probability", labels.probability)):
+            if name is not None and name.casefold() not in known:
                 raise Undefined(
                     f"The Dataset of spec.groundTruth has no column '{name}'; correct spec.groundTruth.{field}."
                 )
     key, column = quote_identifier(labels.key), quote_identifier(labels.column)
+    given = "NULL" if labels.probability is None else quote_identifier(labels.probability)
+    probability = f"CASE WHEN {given} IS NOT NULL THEN coalesce(TRY_CAST({given} AS DOUBLE), 'nan') END"
     if labels.files:
         connection.execute(
-            f"INSERT INTO posted SELECT NULL, 0, {key}::VARCHAR, {column}::VARCHAR, NULL FROM {_source(labels.files)} "
-            f"WHERE {key} IS NOT NULL AND {column} IS NOT NULL"
+            f"INSERT INTO posted SELECT NULL, 0, {key}::VARCHAR, {column}::VARCHAR, NULL, {probability} "
+            f"FROM {_source(labels.files)} WHERE {key} IS NOT NULL AND {column} IS NOT NULL"
+        )
+        _check_probabilities(connection, labels.probability)
+
+
+def _check_probabilities(connection: duckdb.DuckDBPyConnection, column: str | None) -> None:
+    """A label with a probability that is none would count as one of a fair sample, so that the estimate were biased."""
+    ((wrong,),) = connection.execute(
+        "SELECT count(*) FROM posted WHERE probability IS NOT NULL AND NOT (probability > 0 AND probability <= 1)"
+    ).fetchall()
+    if wrong:
+        raise Undefined(
+            f"Column '{column}' of the Dataset of spec.groundTruth has {wrong:,} values that are no probability "
+            "above 0 and at most 1; correct them."
         )
 
 
 def _create_posted(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE posted (id VARCHAR, row INTEGER, key VARCHAR, label VARCHAR, time BIGINT)"
+        "CREATE OR REPLACE TEMP TABLE posted (id VARCHAR, row INTEGER, key VARCHAR, label VARCHAR, time BIGINT, probability DOUBLE)"
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flywheel_runtime.monitoring.labels.drawn_labels import DrawnEstimate, estimate_versions
 from flywheel_runtime.monitoring.labels.join import JoinedWindows
 from flywheel_runtime.monitoring.labels.labelled_windows import LabelledAnalysis, LabelledResult
 from flywheel_runtime.monitoring.labels.performance import Performance
@@ -26,7 +27,22 @@ def describe_performance(analysis: LabelledAnalysis, joined: JoinedWindows, sour
         "unknown": joined.unknown,
         **({"problem": joined.problem} if joined.problem else {}),
         "windows": windows,
+        "estimates": [each.to_json() | {"message": describe_estimate(each)} for each in _estimates(analysis)],
     }
+
+
+def _estimates(analysis: LabelledAnalysis) -> list[DrawnEstimate]:
+    return estimate_versions([each.window for each in analysis.results], analysis.target.metric)
+
+
+def describe_estimate(estimate: DrawnEstimate) -> str:
+    """One sentence: what the drawn labels of a version say of all its logged rows."""
+    interval, others = estimate.interval, estimate.labelled - estimate.drawn
+    labels = f"{estimate.drawn:,} drawn labels" + (f" and {others:,} others" if others else "")
+    return (
+        f"From {labels}, by their weights, {estimate.metric} of version {estimate.version} is {interval.value:.4g} "
+        f"({interval.low:.4g} to {interval.high:.4g}) on {estimate.rows:,} logged rows."
+    )
 
 
 def _describe_window(result: LabelledResult) -> dict[str, Any]:
@@ -50,7 +66,8 @@ def performance_state(
     if newest and not problem:
         said = "; ".join(_value(each.performance) for each in newest if each.performance is not None)
         return {"state": "True", "message": f"{said}. It is not worse by more than {analysis.target.max_drop:g}."}
-    return {"state": "Unknown", "message": problem or _waiting(analysis)}
+    estimates = (describe_estimate(each) for each in _estimates(analysis))
+    return {"state": "Unknown", "message": " ".join([problem or _waiting(analysis), *estimates])}
 
 
 def _problem(result: LabelledResult) -> str:

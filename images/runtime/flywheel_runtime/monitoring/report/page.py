@@ -173,7 +173,8 @@ def _performance(report: Mapping[str, Any]) -> str:
     said = (
         f"{found['labels']:,} labels {found['source']}; {found['unknown']:,} of them name no logged row that was read."
     )
-    return _section("Labelled performance", f'{_table(header, rows)}<p class="note">{escape(said)}</p>')
+    estimates = "".join(f"<p>{escape(each['message'])}</p>" for each in found["estimates"])
+    return _section("Labelled performance", f'{estimates}{_table(header, rows)}<p class="note">{escape(said)}</p>')
 
 
 def _trend(report: Mapping[str, Any], charts: Charts) -> str:

@@ -22,5 +22,5 @@ dependence.py             the design effect of rows that are not independent
 betting.py                e-values of bounded losses
 fixed_tests.py            drift_p_values, share_p_values, holm_adjusted, fixed_level: one window at a time
 estimation.py             calibrate_bins, estimate_roc_auc, estimate_confusion: performance without labels (CBPE)
-horvitz_thompson.py       allocate_labels, draw_rows, estimate_mean, labels_for_precision: few labels, right answer
+horvitz_thompson.py       combine_samples, weighted_mean, weighted_share, weighted_roc_auc: few labels, right answer
 """

@@ -22,6 +22,20 @@ def log_e_values_of_losses(losses: ArrayLike, null_mean: float, design_effect: f
     return values
 
 
+def stake_losses(losses: ArrayLike, weights: ArrayLike | None, null_mean: float) -> Array:
+    """Losses (rows,) whose excess over the null's mean counts by weight over largest weight, for rows that were drawn by their features.
+
+    A row that is drawn with probability p and weighs 1/p changes the expected excess no more than one of a fair sample, so that the wealth
+    has a mean of at most 1 for these losses as well. They stay in [0, 1]. Without weights they are the losses.
+    """
+    values = np.asarray(losses, dtype=np.float64)
+    if weights is None or not len(values):
+        return values
+    given = np.asarray(weights, dtype=np.float64)
+    staked: Array = null_mean + given / given.max() * (values - null_mean)
+    return staked
+
+
 def dispersion_of_losses(losses: ArrayLike) -> float | None:
     """The variance of means of 12 consecutive parts of losses (rows,) over that of independent rows; None below 24 rows.
 

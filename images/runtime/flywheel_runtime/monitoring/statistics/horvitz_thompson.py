@@ -1,125 +1,127 @@
-"""Few labels, right answer: which rows to label, and the unbiased estimate from them.
+"""Few labels, right answer: the mean loss and the ROC area of all rows, from rows that were drawn to be labelled.
 
-Each row is drawn by itself with a probability that is known (Poisson sampling). A drawn row counts as 1/probability rows, which makes the
-estimate of a mean unbiased whatever the probabilities are (Horvitz and Thompson, JASA 47, 1952). The variance is least if the probability
-is proportional to the root of the row's expected squared loss (Neyman's allocation); a share of the draws is uniform, so that no row
-counts for more than `1/UNIFORM_SHARE` times its uniform weight, however sure the model is.
+Each row was drawn by itself with a probability that is known (Poisson sampling). A drawn row counts as 1/probability rows, which makes a
+sum over the drawn rows an unbiased estimate of that over all rows, whatever the probabilities are (Horvitz and Thompson, JASA 47, 1952).
+A mean is the ratio of two such sums (Hájek 1971): nearly unbiased, and right also where a random part of the drawn rows was labelled.
+The draw itself is in flywheel/client/labels/label_sampling.py, since a user makes it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.statistics.quantiles import Array
 
-UNIFORM_SHARE = 0.3  # of the labels that is drawn without regard to the model
-MIN_GROUP_LABELS = 5.0  # expected of each group, if it has so many rows
-BISECTIONS = 60
+ROUNDING = 1e-9  # below which a share's variance is that of rounding
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its standard error and a normal interval."""
+    """An estimate with its standard error and an interval. `effective` rows of a fair sample would have the same error."""
 
     value: float
     standard_error: float
     low: float
     high: float
-    labels: int
+    effective: float
 
 
-def expected_error_spread(probabilities: ArrayLike) -> Array:
-    """The root (rows,) of the expected squared 0-1 loss of the most probable class, from probabilities (rows, classes)."""
-    spread: Array = np.sqrt(1 - np.asarray(probabilities, dtype=np.float64).max(axis=1))
-    return spread
+def combine_samples(probabilities: ArrayLike, is_uniform: ArrayLike) -> Array:
+    """Weights (rows,) of labelled rows, of which two samples are known: those that were drawn, and those that were labelled anyway.
 
-
-def allocate_labels(spread: ArrayLike, labels: float, groups: Sequence[str] | None = None) -> Array:
-    """The probability (rows,) with which each row is drawn, for `labels` labels in expectation.
-
-    `spread` (rows,) is the root of the expected squared loss, such as expected_error_spread. With `groups` (rows,), such as the values of
-    a fairness column, each group has at least five labels in expectation. No probability exceeds 1.
+    `probabilities` (rows,) is NaN where the row was not drawn, and `is_uniform` (rows,) whether its label came without a draw, which makes
+    such rows a sample without a preference. A row may be in both. The mean by these weights is that of both samples' means, each weighted
+    by its effective number of rows (Kish: (sum w)² / sum w²), which does not depend on losses, so that both stay unbiased.
     """
-    values = np.asarray(spread, dtype=np.float64)
-    rows, count = len(values), min(float(labels), float(len(values)))
-    uniform = np.full(rows, UNIFORM_SHARE * count / rows)
-    probabilities = _fill_up(uniform, values + 1e-12, count)
-    if groups is None:
-        return probabilities
-    names, group_of_row = np.unique(np.asarray(groups), return_inverse=True)
-    sizes = np.bincount(group_of_row, minlength=len(names))
-    least = np.minimum(sizes, MIN_GROUP_LABELS)[group_of_row] / sizes[group_of_row]
-    floor = np.maximum(uniform, least * min(1.0, count / max(least.sum(), 1e-12)))
-    return _fill_up(np.minimum(floor, 1.0), values + 1e-12, count)
+    chances = np.asarray(probabilities, dtype=np.float64)
+    inverse = np.where(np.isnan(chances), 0.0, 1 / np.where(np.isnan(chances), 1.0, chances))
+    total = inverse.sum()
+    scale = total / (inverse**2).sum() if total else 0.0
+    weights: Array = np.asarray(is_uniform, dtype=np.float64) + inverse * scale
+    return weights
 
 
-def _fill_up(floor: Array, size: Array, count: float) -> Array:
-    """Probabilities min(1, max(floor, scale * size)) (rows,) whose sum is `count`; the floor itself if that is more."""
-    low, high = np.log(1e-12 / size.max()), np.log(1 / size.min())
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        is_below = np.minimum(1.0, np.maximum(floor, np.exp(middle) * size)).sum() <= count
-        low, high = (middle, high) if is_below else (low, middle)
-    probabilities: Array = np.minimum(1.0, np.maximum(floor, np.exp(low) * size))
-    return probabilities
+def weighted_mean(losses: ArrayLike, weights: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """The mean of losses (rows,) by weights (rows,), with a normal interval.
 
-
-def draw_rows(probabilities: ArrayLike, seed: int) -> NDArray[np.intp]:
-    """The indices of the rows that are drawn, each by itself with its probability; the same for the same seed."""
-    values = np.asarray(probabilities, dtype=np.float64)
-    return np.flatnonzero(np.random.default_rng(seed).random(len(values)) < values)
-
-
-def estimate_mean(losses: ArrayLike, probabilities: ArrayLike, rows: int, confidence: float = 0.95) -> Estimate:
-    """The unbiased estimate of the mean loss of `rows` rows from the losses (labels,) of those that were drawn with `probabilities`.
-
-    sum(loss / probability) / rows; its variance is estimated by sum(loss² (1 - probability) / probability²) / rows².
+    The variance is sum(weight² (loss - mean)²) / (sum weight)²: of a ratio of two sums, linearized.
 
     Raises:
-        Undefined: no row was labelled.
+        Undefined: fewer than two rows are labelled.
     """
-    values, chances = np.asarray(losses, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
-    if not len(values):
-        raise Undefined("no row was labelled")
-    value = float((values / chances).sum() / rows)
-    error = float(np.sqrt((values**2 * (1 - chances) / chances**2).sum()) / rows)
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    return Estimate(value, error, value - half, value + half, len(values))
-
-
-def estimate_ratio(losses: ArrayLike, probabilities: ArrayLike, confidence: float = 0.95) -> Estimate:
-    """The mean loss as a ratio of two estimates (Hájek): with weights that sum to 1, nearly unbiased, and often narrower.
-
-    Raises:
-        Undefined: fewer than two rows were labelled.
-    """
-    values, chances = np.asarray(losses, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
+    values, given = np.asarray(losses, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     if len(values) < 2:
-        raise Undefined("fewer than two rows were labelled")
-    weights = 1 / chances
-    value = float((weights * values).sum() / weights.sum())
-    error = float(np.sqrt((weights**2 * (1 - chances) * (values - value) ** 2).sum()) / weights.sum())
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    return Estimate(value, error, value - half, value + half, len(values))
+        raise Undefined("fewer than two rows are labelled")
+    share = given / given.sum()
+    value = float(share @ values)
+    error = float(np.sqrt(((share * (values - value)) ** 2).sum()))
+    half = _quantile(confidence) * error
+    return Estimate(value, error, value - half, value + half, float(1 / (share**2).sum()))
 
 
-def labels_for_precision(
-    spread: ArrayLike, half_width: float, groups: Sequence[str] | None = None, confidence: float = 0.95
-) -> int:
-    """How many labels make the interval of the mean loss at most `half_width` to each side, as far as `spread` (rows,) is right.
+def weighted_share(hits: ArrayLike, weights: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """The share of hits (rows,), 0 or 1, by weights (rows,), with Wilson's interval of as many rows as have the same variance.
 
-    The expected variance is sum(spread² (1 - probability) / probability) / rows².
+    Where the labelled rows show no variance (no hit, or nothing else), these are Kish's effective rows.
+
+    Raises:
+        Undefined: fewer than two rows are labelled.
     """
-    values = np.asarray(spread, dtype=np.float64)
-    wanted = (half_width / NormalDist().inv_cdf((1 + confidence) / 2)) ** 2
-    low, high = 0, len(values)
-    while high - low > 1:
-        middle = (low + high) // 2
-        chances = allocate_labels(values, middle, groups)
-        variance = float((values**2 * (1 - chances) / chances).sum()) / len(values) ** 2
-        low, high = (low, middle) if variance <= wanted else (middle, high)
-    return high
+    found = weighted_mean(hits, weights, confidence)
+    value = min(1.0, max(0.0, found.value))
+    spread = value * (1 - value)
+    rows = spread / found.standard_error**2 if spread > ROUNDING else found.effective
+    z = _quantile(confidence)
+    middle = (value + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z / (1 + z**2 / rows) * float(np.sqrt(spread / rows + z**2 / (4 * rows**2)))
+    return Estimate(value, found.standard_error, max(0.0, middle - half), min(1.0, middle + half), rows)
+
+
+def weighted_roc_auc(y_true: ArrayLike, score: ArrayLike, weights: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """The ROC area of rows with `y_true` (rows,) 0 or 1, `score` (rows,) and weights (rows,), and its normal interval on the logit scale.
+
+    The variance is DeLong's with weights: that of the weighted share of negatives below each positive row, and the reverse.
+
+    Raises:
+        Undefined: fewer than two rows of a class are labelled.
+    """
+    is_positive = np.asarray(y_true).astype(bool)
+    scores, given = np.asarray(score, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    if min(int(is_positive.sum()), int((~is_positive).sum())) < 2:
+        raise Undefined("fewer than two rows of a class are labelled")
+    positives, negatives = scores[is_positive], scores[~is_positive]
+    of_positive = given[is_positive] / given[is_positive].sum()
+    of_negative = given[~is_positive] / given[~is_positive].sum()
+    below = _share_below(positives, negatives, of_negative)
+    above = 1 - _share_below(negatives, positives, of_positive)
+    area = float(of_positive @ below)
+    variance = ((of_positive * (below - area)) ** 2).sum() + ((of_negative * (above - area)) ** 2).sum()
+    error = float(np.sqrt(variance))
+    low, high = _logit_interval(area, error, _quantile(confidence))
+    return Estimate(area, error, low, high, float(1 / (of_positive**2).sum() + 1 / (of_negative**2).sum()))
+
+
+def _share_below(scores: Array, others: Array, weights: Array) -> Array:
+    """For each score (rows,) the weight of `others` that are below, and half of that of equal ones; the weights (others,) sum to 1."""
+    order = np.argsort(others, kind="stable")
+    cumulative = np.append(0.0, np.cumsum(weights[order]))
+    ordered = others[order]
+    low, high = np.searchsorted(ordered, scores, "left"), np.searchsorted(ordered, scores, "right")
+    shares: Array = (cumulative[low] + cumulative[high]) / 2
+    return shares
+
+
+def _logit_interval(area: float, error: float, z: float) -> tuple[float, float]:
+    """Stays within 0 and 1; an area of 0 or 1 without an error has no width that could be known."""
+    if not 0 < area < 1 or error == 0:
+        return max(0.0, area - z * error), min(1.0, area + z * error)
+    middle, half = float(np.log(area / (1 - area))), z * error / (area * (1 - area))
+    low, high = 1 / (1 + np.exp(-(middle - half))), 1 / (1 + np.exp(-(middle + half)))
+    return float(low), float(high)
+
+
+def _quantile(confidence: float) -> float:
+    return NormalDist().inv_cdf((1 + confidence) / 2)

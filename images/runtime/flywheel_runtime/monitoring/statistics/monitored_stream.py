@@ -7,7 +7,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flywheel_runtime.monitoring.statistics.betting import BETS, dispersion_of_losses, log_e_values_of_losses
+from flywheel_runtime.monitoring.statistics.betting import (
+    BETS,
+    dispersion_of_losses,
+    log_e_values_of_losses,
+    stake_losses,
+)
 from flywheel_runtime.monitoring.statistics.dependence import estimate_design_effect
 from flywheel_runtime.monitoring.statistics.effects import exact_shares, population_stability_index, psi_bias
 from flywheel_runtime.monitoring.statistics.evalues import WindowTest, distribution_test, log_e_values, share_test
@@ -161,17 +166,18 @@ def observe_losses(
     allowance: float,
     window_start: int,
     min_rows: int = MIN_ROWS,
+    weights: Array | None = None,
 ) -> tuple[State, Finding]:
-    """Look at the losses (rows,) in [0, 1] of one window, in the order of time. Otherwise as observe_window."""
+    """Look at the losses (rows,) in [0, 1] of one window, in the order of time, with the weights (rows,) of a draw. Otherwise as observe_window."""
     try:
         memory = StreamState.from_json(state, len(BETS))
     except (KeyError, TypeError, ValueError, AttributeError):
-        return restart_finding(*observe_losses(stream, None, losses, allowance, window_start, min_rows))
-    values = np.asarray(losses, dtype=np.float64)
+        return restart_finding(*observe_losses(stream, None, losses, allowance, window_start, min_rows, weights))
+    values = stake_losses(losses, weights, stream.null_mean)
     rows = len(values)
     if rows < max(min_rows, 1):
         return memory.to_json(), unknown_finding("TooFewRows", rows, stream.threshold, memory)
-    effect = float(values.mean()) - stream.reference_mean
+    effect = float(np.average(np.asarray(losses, dtype=np.float64), weights=weights)) - stream.reference_mean
     dispersion = dispersion_of_losses(values)
     if dispersion is None or stream.null_mean >= 1:
         reason: Literal["DependenceUnknown", "NoRoomAboveNull"] = (

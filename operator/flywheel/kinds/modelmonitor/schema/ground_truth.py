@@ -52,7 +52,11 @@ class GroundTruth(Schema):
         rule(
             "has(self.dataset) == has(self.key) && has(self.dataset) == has(self.column)",
             "dataset, key and column belong together: set all three, or none for labels that are posted to the service",
-        )
+        ),
+        rule(
+            "!has(self.probability) || has(self.dataset)",
+            "probability is a column of the Dataset: set dataset too; labels that are posted have their own probability",
+        ),
     )
 
     dataset: ObjectName | None = Field(
@@ -67,6 +71,12 @@ class GroundTruth(Schema):
     )
     column: str | None = Field(
         None, min_length=1, max_length=253, description="Column of the Dataset with the true target."
+    )
+    probability: str | None = Field(
+        None,
+        min_length=1,
+        max_length=253,
+        description="Column of the Dataset with the probability with which a row was drawn to be labelled, as 'flywheel label' writes it; empty in rows that were labelled without a draw.",
     )
     delay: LabelDelay = Field(LabelDelay(), description="How long after a prediction its label is known.")
 
