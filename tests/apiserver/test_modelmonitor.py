@@ -33,6 +33,7 @@ def manifest(spec: dict[str, Any]) -> str:
         ),
         pytest.param({"predictionDrift": {"disabled": True}, "suspend": True}, id="switched off"),
         pytest.param({"estimatedPerformance": {"metric": "roc_auc"}}, id="an estimate without labels"),
+        pytest.param({"method": "Fixed"}, id="classical tests"),
         pytest.param({"groundTruth": {}, "performance": {"metric": "roc_auc"}}, id="labels that are posted"),
         pytest.param(
             {**TESTED, "groundTruth": {**DATASET, "delay": {"min": "6h", "max": "3d"}}}, id="labels of a Dataset"
@@ -59,6 +60,7 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param(
             {"estimatedPerformance": {"metric": "roc_auc", "maxDrop": "0"}}, "maxDrop must be above 0", id="no drop allowed"
         ),
+        pytest.param({"method": "Bayes"}, "spec.method", id="an unknown method"),
         pytest.param({"falseAlarms": {"count": 0}}, "spec.falseAlarms.count", id="no false alarm at all"),
         pytest.param({"falseAlarms": {"per": "1h"}}, "per must be at least one day", id="a budget by the hour"),
         pytest.param({"featureDrift": {"psi": "0"}}, "psi must be above 0 and at most 100", id="no threshold"),

@@ -115,3 +115,13 @@ def test_the_gauges(suspend: bool, expected: set[str]) -> None:
     assert samples["rows"] == {(): 12408.0}
     if not suspend:
         assert samples["condition"] == {("DataHealthy",): 1.0, ("NoDrift",): 0.0}
+
+
+def test_the_method_is_named_where_it_is_not_the_default() -> None:
+    fixed, default = Monitor(method="Fixed"), Monitor()
+    for each in (fixed, default):
+        each.add_tick("drift-1")
+        each.settle()
+
+    assert fixed.params(1)["method"] == "Fixed"
+    assert "method" not in default.params(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from flywheel_runtime.monitoring.coverage import Coverage, measure_coverage
 from flywheel_runtime.monitoring.documents import Series
@@ -12,11 +13,14 @@ from flywheel_runtime.monitoring.reference import Reference, window_reference
 from flywheel_runtime.monitoring.signals import DRIFT_MEASURE, ESTIMATED_DROP, Look, Thresholds, find_looks
 from flywheel_runtime.monitoring.state import Alarm, MonitorState
 from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allowances
+from flywheel_runtime.monitoring.statistics.fixed_tests import fixed_level, holm_adjusted
 from flywheel_runtime.monitoring.statistics.monitored_stream import (
     CountStream,
     drift_stream,
+    observe_fixed,
     observe_window,
     share_stream,
+    window_p_value,
 )
 from flywheel_runtime.monitoring.statistics.streams import decision
 from flywheel_runtime.monitoring.windows import SortedDocuments, Window
@@ -29,6 +33,8 @@ MIN_REFERENCE_COMPLETENESS = 0.9  # of a window that becomes the reference
 
 ReferenceReader = Callable[[Series, Layout], Reference | None]
 Outcome = decision.Finding
+Method = Literal["Sequential", "Fixed"]
+Observer = Callable[[Look, float, int], Outcome]
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Analysis:
     budget: AlarmBudget
     read_reference: ReferenceReader
     estimates: EstimatedPerformance | None = None
+    method: Method = "Sequential"
     results: list[WindowResult] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)  # streams whose state did not fit
     _streams: dict[str, CountStream] = field(default_factory=dict)
@@ -115,11 +122,18 @@ class Analysis:
             subjects.setdefault(look.signal, []).append(look.stream)
         seconds = windows[0].rollup.seconds
         allowances = look_allowances(subjects, self.budget.count, self.budget.per_seconds, seconds)
+        observe = self._fixed_observer(looks, seconds) if self.method == "Fixed" else self._observe_sequentially
         total = sum(each.rollup.rows for each in windows)
         for window, (reference, note), listed in zip(windows, references, looks, strict=True):
             share = window.rollup.rows / total if total else 0.0
             outcomes = {
-                look.stream: self._observe(look, window, share, allowances[look.signal, look.stream], reference)
+                look.stream: self._note_outcome(
+                    look,
+                    observe(look, allowances[look.signal, look.stream], window.rollup.start),
+                    window,
+                    share,
+                    reference,
+                )
                 for look in listed
             }
             coverage = coverages[window.rollup.start, window.rollup.series]
@@ -162,19 +176,40 @@ class Analysis:
         self.state.references[rollup.series] = window_reference(rollup)
         return None, "this version has no baseline of its training, so this window is its reference from now on"
 
-    def _observe(
-        self, look: Look, window: Window, share: float, allowance: float, reference: Reference | None
-    ) -> Outcome:
-        """One look of a test; it opens, updates and closes the finding of its stream."""
-        name, start = look.stream, window.rollup.start
-        self.state.streams[name], outcome = observe_window(
-            self._stream(look),
-            self.state.streams.get(name),
-            look.blocks,
-            allowance,
-            start,
-            min_rows=self.thresholds.min_rows,
+    def _observe_sequentially(self, look: Look, allowance: float, start: int) -> Outcome:
+        """One look of a test that goes on from window to window."""
+        stream, earlier = self._stream(look), self.state.streams.get(look.stream)
+        self.state.streams[look.stream], outcome = observe_window(
+            stream, earlier, look.blocks, allowance, start, self.thresholds.min_rows
         )
+        return outcome
+
+    def _fixed_observer(self, looks: Sequence[Sequence[Look]], seconds: int) -> Observer:
+        """What observes each look of a window by its p-value, adjusted for all of them; they share the level of the window."""
+        min_rows, streams = self.thresholds.min_rows, self.state.streams
+        found = {
+            look.stream: window_p_value(self._stream(look), streams.get(look.stream), look.blocks, min_rows)
+            for listed in looks
+            for look in listed
+        }
+        tested = {name: value for name, value in found.items() if value is not None}
+        adjusted = dict(zip(tested, holm_adjusted([*tested.values()]).tolist(), strict=True))
+        level = fixed_level(self.budget.count, self.budget.per_seconds, seconds)
+
+        def observe(look: Look, _: float, start: int) -> Outcome:
+            stream, p_value = self._stream(look), adjusted.get(look.stream)
+            streams[look.stream], outcome = observe_fixed(
+                stream, streams.get(look.stream), look.blocks, p_value, level, start, min_rows
+            )
+            return outcome
+
+        return observe
+
+    def _note_outcome(
+        self, look: Look, outcome: Outcome, window: Window, share: float, reference: Reference | None
+    ) -> Outcome:
+        """Opens, updates and closes the finding of the look's stream. Returns the outcome."""
+        name = look.stream
         earlier = self.state.findings.get(name)
         if outcome.is_new:
             self.state.alarms.append(Alarm(window.rollup.end, look.signal, look.subject, look.version))

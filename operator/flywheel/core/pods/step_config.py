@@ -257,6 +257,7 @@ class MonitorConfig(StepConfig):
     window_seconds: int
     min_rows: int
     false_alarms: FalseAlarms
+    method: Literal["Sequential", "Fixed"] = "Sequential"
     signals: dict[
         Literal["dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance", "performance"], dict[str, str]
     ]

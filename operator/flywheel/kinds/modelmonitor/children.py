@@ -120,6 +120,7 @@ def monitor_params(
         "minRows": spec.min_rows,
         "skipped": run.skipped or 0,
         "falseAlarms": {"count": spec.false_alarms.count, "perSeconds": spec.false_alarms.per.seconds},
+        **({"method": spec.method} if spec.method != "Sequential" else {}),
         "signals": {
             "dataQuality": {"maxShare": str(spec.data_quality.max_share)},
             **{name: {"psi": str(drift.psi)} for name, drift in drifts.items() if not drift.disabled},

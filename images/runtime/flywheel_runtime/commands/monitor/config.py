@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from flywheel_runtime.monitoring.analysis import Method
 from flywheel_runtime.monitoring.statistics.streams.estimate_stream import EstimatedMetric
 from flywheel_runtime.params import Params
 
@@ -86,6 +87,7 @@ class MonitorConfig(Params):
     skipped: int = Field(default=0, ge=0)
     state_expected: bool = False  # whether an earlier run has left a state
     false_alarms: FalseAlarms = FalseAlarms()
+    method: Method = "Sequential"
     signals: Signals = Signals()
     ground_truth: GroundTruth | None = None
     versions: tuple[MonitoredVersion, ...] = ()

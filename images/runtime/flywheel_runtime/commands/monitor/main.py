@@ -44,7 +44,7 @@ def main(step: Step) -> None:
     found = sorter.finish()
     budget, allowances = _split_budget(config)
     estimates, reader = estimate_performance(config), _reference_reader(step)
-    analysis = Analysis(state, config.served_versions, _thresholds(config), budget, reader, estimates)
+    analysis = Analysis(state, config.served_versions, _thresholds(config), budget, reader, estimates, config.method)
     analysis.run(found)
     labelled = analyse_labels(step, config, state, allowances.get("performance", 0.0), problems)
     state.until = schedule.until
@@ -147,6 +147,7 @@ def _describe(
         "windowSeconds": config.window_seconds,
         "minRows": config.min_rows,
         "skipped": config.skipped,
+        "method": config.method,
         "thresholds": {
             "dataQuality": thresholds.data_quality,
             "featureDrift": thresholds.feature_drift,

@@ -44,7 +44,7 @@ MEANINGS = (
     ("Jensen-Shannon", "the distance of the two distributions, 0 (equal) to 1 (nothing in common)."),
     ("Wasserstein", "by how many standard deviations of the reference values moved on average."),
     ("L-infinity", "the largest difference of one category's share."),
-    ("Evidence", "the decimal logarithm of the odds against no effect above the threshold, since the finding began; 6 is a million to one."),
+    ("Evidence", "the decimal logarithm of the odds against no effect above the threshold, since the finding began; 6 is a million to one. With method Fixed it is that of 1/p."),
     ("Completeness", "rows in the servers' count documents over rows that the servers answered."),
     ("Alarm budget", "how many false alarms are expected in how long at most, over all signals, columns and windows together."),
 )  # fmt: skip

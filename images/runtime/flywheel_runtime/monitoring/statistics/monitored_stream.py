@@ -16,6 +16,7 @@ from flywheel_runtime.monitoring.statistics.betting import (
 from flywheel_runtime.monitoring.statistics.dependence import estimate_design_effect
 from flywheel_runtime.monitoring.statistics.effects import exact_shares, population_stability_index, psi_bias
 from flywheel_runtime.monitoring.statistics.evalues import WindowTest, distribution_test, log_e_values, share_test
+from flywheel_runtime.monitoring.statistics.fixed_tests import drift_p_values, share_p_values
 from flywheel_runtime.monitoring.statistics.null_ball import REFERENCE_ERROR
 from flywheel_runtime.monitoring.statistics.quantiles import Array, binomial_upper_bound
 from flywheel_runtime.monitoring.statistics.streams.decision import (
@@ -23,6 +24,7 @@ from flywheel_runtime.monitoring.statistics.streams.decision import (
     State,
     StreamLook,
     StreamState,
+    decide_fixed_look,
     decide_look,
     restart_finding,
     unknown_finding,
@@ -57,6 +59,9 @@ class CountStream(Protocol):
     ) -> tuple[Array, Array]:
         """Log e-values (components,) of a window with counts (blocks, bins), and what is learned (learners, bins) after it."""
 
+    def p_value(self, counts: Array, design_effect: float) -> float:
+        """The p-value of the same null for one window with counts (bins,)."""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -82,6 +87,13 @@ class Stream:
     ) -> tuple[Array, Array]:
         """Log e-values (components,) of a window with counts (blocks, bins), and what is learned (learners, bins) after it."""
         return log_e_values(self.test, learned, blocks, np.asarray(design_effect))
+
+    def p_value(self, counts: Array, design_effect: float) -> float:
+        """The p-value of the same null for one window with counts (bins,)."""
+        if self.kind == "Distribution":
+            return float(drift_p_values(self.reference, counts, self.threshold, design_effect))
+        hits, rows = counts[0] / design_effect, counts.sum() / design_effect
+        return float(share_p_values(self.reference[0], self.reference.sum(), hits, rows, self.threshold))
 
     def effect(self, counts: Array) -> float:
         """The effect of counts (bins,): PSI without its bias from few rows, or the increase of the share of the first bin."""
@@ -136,9 +148,8 @@ def observe_window(
     Returns the state, a JSON object for the next look, and the finding. A window with fewer rows than `min_rows` changes nothing.
     Where `state` is not one of this test, the test starts again, and the finding says so.
     """
-    try:
-        memory = StreamState.from_json(state, len(stream.log_weights), stream.initial_counts().shape)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    memory = _read_state(stream, state)
+    if memory is None:
         return restart_finding(*observe_window(stream, None, blocks, allowance, window_start, min_rows))
     counts = np.atleast_2d(np.asarray(blocks, dtype=np.float64))
     total = counts.sum(axis=0)
@@ -157,6 +168,58 @@ def observe_window(
     memory = memory.replace(learned=learned)
     look = StreamLook(rows, effect, stream.threshold, factor, allowance, window_start)
     return decide_look(memory, look, log_e, stream.log_weights)
+
+
+def window_p_value(
+    stream: CountStream, state: Mapping[str, Any] | None, blocks: ArrayLike, min_rows: int = MIN_ROWS
+) -> float | None:
+    """The p-value of one window with counts `blocks` (sub-windows, bins), None where it raises no alarm whatever it is.
+
+    That is: where it has too few rows, their dependence cannot be estimated, or a finding is active already.
+    """
+    memory = _read_state(stream, state) or StreamState()
+    counts = np.atleast_2d(np.asarray(blocks, dtype=np.float64))
+    if memory.active is not None or counts.sum() < max(min_rows, 1) or not stream.has_room:
+        return None
+    factor, _ = estimate_design_effect(counts, memory.previous, memory.averages)
+    return None if factor is None else stream.p_value(counts.sum(axis=0), factor)
+
+
+def observe_fixed(
+    stream: CountStream,
+    state: Mapping[str, Any] | None,
+    blocks: ArrayLike,
+    p_value: float | None,
+    level: float,
+    window_start: int,
+    min_rows: int = MIN_ROWS,
+) -> tuple[State, Finding]:
+    """Look at one window by its `p_value`, which the caller has adjusted for all tests of the window; otherwise as observe_window."""
+    memory = _read_state(stream, state)
+    if memory is None:
+        return restart_finding(*observe_fixed(stream, None, blocks, p_value, level, window_start, min_rows))
+    counts = np.atleast_2d(np.asarray(blocks, dtype=np.float64))
+    total = counts.sum(axis=0)
+    rows = int(total.sum())
+    if rows < max(min_rows, 1):
+        return memory.to_json(), unknown_finding("TooFewRows", rows, stream.threshold, memory)
+    effect = stream.effect(total)
+    factor, averages = estimate_design_effect(counts, memory.previous, memory.averages)
+    memory = memory.replace(averages=averages, previous=total)
+    if factor is None:
+        return memory.to_json(), unknown_finding("DependenceUnknown", rows, stream.threshold, memory, effect)
+    if not stream.has_room:
+        return memory.to_json(), unknown_finding("NoRoomAboveNull", rows, stream.threshold, memory, effect)
+    look = StreamLook(rows, effect, stream.threshold, factor, level, window_start)
+    return decide_fixed_look(memory, look, 1.0 if p_value is None else p_value)
+
+
+def _read_state(stream: CountStream, state: Mapping[str, Any] | None) -> StreamState | None:
+    """The state of a test; None if it is of another one."""
+    try:
+        return StreamState.from_json(state, len(stream.log_weights), stream.initial_counts().shape)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def observe_losses(

@@ -1,5 +1,7 @@
 """What a user writes into a ModelMonitor."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from flywheel.core.pods.cron_job import Schedule
@@ -111,6 +113,11 @@ class ModelMonitorSpec(Schema):
     false_alarms: FalseAlarms = Field(
         FalseAlarms(),
         description="How many false alarms are accepted. Defaults to 1 in 365d. A smaller budget needs more evidence before it alarms.",
+    )
+    method: Literal["Sequential", "Fixed"] = Field(
+        "Sequential",
+        description="How the counts of traffic are tested. Sequential adds evidence from window to window, so that the budget of false "
+        "alarms holds however often is looked. Fixed tests each window by itself, with classical p-values and Holm's correction.",
     )
     data_quality: DataQuality = Field(
         DataQuality(), description="Missing, invalid, unseen and out-of-range values. It is always tested."

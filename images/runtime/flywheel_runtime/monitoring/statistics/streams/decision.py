@@ -18,6 +18,7 @@ from flywheel_runtime.monitoring.statistics.quantiles import Array
 CLEAR_FRACTION = 0.8  # of the threshold
 CLEAR_LOOKS = 3
 STATE_VERSION = 1
+MIN_P_VALUE = 1e-300
 
 State = dict[str, Any]
 
@@ -145,6 +146,26 @@ def decide_look(memory: StreamState, look: StreamLook, log_e: Array, log_weights
     )
     finding = _finding("Active" if is_alarm else "Quiet", look, since if is_alarm else None, odds, is_new=is_alarm)
     return memory.to_json(), finding
+
+
+def decide_fixed_look(memory: StreamState, look: StreamLook, p_value: float) -> tuple[State, Finding]:
+    """The state after a look with this p-value, adjusted for what is tested with it, and the finding. No evidence goes on from look to look.
+
+    `allowance` of the look is the level. The evidence of a finding is the decimal logarithm of 1/p.
+    """
+    if memory.active is not None:
+        return _follow_active(memory, look)
+    surprise = -math.log10(max(p_value, MIN_P_VALUE))
+    is_alarm = p_value <= look.allowance and look.effect > look.threshold
+    memory = memory.replace(
+        log_evidence=None,
+        starts=(),
+        looks=memory.looks + 1,
+        active={"since": look.window_start, "log10Evidence": surprise} if is_alarm else None,
+        looks_below=0,
+    )
+    since = look.window_start if is_alarm else None
+    return memory.to_json(), _finding("Active" if is_alarm else "Quiet", look, since, surprise, is_new=is_alarm)
 
 
 def _follow_active(memory: StreamState, look: StreamLook) -> tuple[State, Finding]:

@@ -92,13 +92,33 @@ class EstimateStream:
         pairs = pair_rows(counts, window_start)
         return payoffs @ pairs.reshape(-1) / (2 * design_effect - 1), learned
 
+    def p_value(self, counts: Array, design_effect: float) -> float:
+        """The p-value of the same null for one window with counts (bins,), by the normal approximation of both samples' errors."""
+        try:
+            difference, error = self.effect(counts) - self.threshold, 0.0
+            for each, factor in ((self.reference, 1.0), (counts, design_effect)):
+                shares, influence = each / each.sum(), self._influence(each)
+                error += factor * float(shares @ (influence - shares @ influence) ** 2) / float(each.sum())
+        except Undefined:
+            return 1.0
+        if not error:
+            return 0.0 if difference > 0 else 1.0
+        return math.erfc(difference / math.sqrt(2 * error)) / 2
+
+    def _influence(self, counts: Array) -> Array:
+        """By how much a row of each bin (bins,) moves the metric of rows with these counts (bins,), times their number. Raises Undefined."""
+        value = self.value(counts)
+        if self.metric == "roc_auc":
+            return area_influence(self.rates, counts / counts.sum(), value)
+        return self.rates / (2 * max(value, 1e-12)) if self.metric == "rmse" else self.rates
+
     @cached_property
     def _excess(self) -> Array:
         """By how much a row (bins,), or a pair of rows (bins, bins), exceeds what the null allows on average."""
         if self.metric != "roc_auc":
             return self.rates - self._largest_mean_loss()
         concordant, pairs = pair_kernels(self.rates)
-        return (self._least_area(concordant, pairs) * pairs) - concordant
+        return (self._least_area() * pairs) - concordant
 
     def _largest_mean_loss(self) -> float:
         shares = self.reference / self.reference.sum()
@@ -107,12 +127,11 @@ class EstimateStream:
         allowed: float = (mean ** (1 / power) + self.threshold) ** power
         return allowed + reference_error(self.rates, shares, float(self.reference.sum()))
 
-    def _least_area(self, concordant: Array, pairs: Array) -> float:
-        """The area by the null, less the sampling error of the reference's: the influence of a row on the ratio of two means over pairs."""
-        shares = self.reference / self.reference.sum()
-        area, mean_pairs = self.reference_value, float(shares @ pairs @ shares)
-        influence = 2 * ((concordant - area * pairs) @ shares) / mean_pairs
-        return area - self.threshold - reference_error(influence, shares, float(self.reference.sum()))
+    def _least_area(self) -> float:
+        """The area by the null, less the sampling error of the reference's."""
+        shares, area = self.reference / self.reference.sum(), self.reference_value
+        error = reference_error(area_influence(self.rates, shares, area), shares, float(self.reference.sum()))
+        return area - self.threshold - error
 
 
 def pair_kernels(rates: Array) -> tuple[Array, Array]:
@@ -125,6 +144,13 @@ def pair_kernels(rates: Array) -> tuple[Array, Array]:
     above = np.tril(np.ones_like(mixed), -1)
     concordant = mixed * above + (mixed * above).T + np.diag(np.diag(mixed))
     return concordant, pairs
+
+
+def area_influence(rates: Array, shares: Array, area: float) -> Array:
+    """The influence (bins,) of a row on the ROC area of rows with these positive rates and shares (bins,): a ratio of means over pairs."""
+    concordant, pairs = pair_kernels(rates)
+    influence: Array = 2 * ((concordant - area * pairs) @ shares) / float(shares @ pairs @ shares)
+    return influence
 
 
 def reference_error(values: Array, shares: Array, rows: float) -> float:
