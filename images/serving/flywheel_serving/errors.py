@@ -75,3 +75,15 @@ class ModelRefused(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+INVALID, OVERLOADED, TIMED_OUT, FAILED = ERROR_CLASSES = ("invalid", "overloaded", "timedOut", "failed")
+
+
+def classify_error(error: RequestError) -> str:
+    """The class that counts of errors use: `invalid` is the client's error, the others are the service's."""
+    if isinstance(error, TooManyRequests | Overloaded):
+        return OVERLOADED
+    if isinstance(error, DeadlineExceeded):
+        return TIMED_OUT
+    return FAILED if isinstance(error, ModelFailed) else INVALID

@@ -131,9 +131,11 @@ class Server:
 
     def _start_recording(self, config: LogConfig) -> None:
         from flywheel_serving.prediction_log.recorder import PredictionRecorder  # only servers that log pay for it
+        from flywheel_serving.prediction_log.service_counts import ServiceCounts
 
         dataplane, folder = self._dataplane, self._settings.model.folder
-        self._recorder = recorder = PredictionRecorder(config, folder, dataplane.signature, dataplane.version)
+        service = ServiceCounts(dataplane.metrics)
+        self._recorder = recorder = PredictionRecorder(config, folder, dataplane.signature, dataplane.version, service)
         dataplane.metrics.register(recorder.metrics)
         dataplane.start_recording(recorder)
         recorder.start()

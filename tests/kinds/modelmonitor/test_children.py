@@ -30,7 +30,7 @@ RUN = Run.model_validate(
     {"number": 3, "from": at(17, day=31), "until": at(18, day=31), "result": "Running", "retries": 0}
 )
 VERSIONS = {each["name"]: Digest(each["digest"]) for each in CONTRACT["versions"]}
-SIGNALS_ON_REQUEST = ("estimatedPerformance", "groundTruth", "performance")
+SIGNALS_ON_REQUEST = ("estimatedPerformance", "groundTruth", "performance", "service")
 
 
 def monitor(spec: dict[str, Any], **more: Any) -> ModelMonitor:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flywheel_serving.errors import ERROR_CLASSES
+from flywheel_serving.metrics.server_metrics import LATENCY_BUCKETS_SECONDS
 from flywheel_serving.prediction_log.baseline import Baseline
 from flywheel_serving.prediction_log.counts import Counts
 
@@ -89,8 +91,15 @@ class Server:
     window: int = 0
     served: dict[str, int] = field(default_factory=lambda: {"requests": 0, "rows": 0})
 
-    def serve(self, table: Rows, start: datetime, write: bool = True, seconds: float = 60.0) -> dict[str, Any]:
-        """The document of a minute that begins at `start`; without `write` it is lost."""
+    def serve(
+        self,
+        table: Rows,
+        start: datetime,
+        write: bool = True,
+        seconds: float = 60.0,
+        responses: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The document of a minute that begins at `start`; without `write` it is lost, without `responses` of the release before."""
         counted = count_rows(self.baseline, table)
         self.served = {
             "requests": self.served["requests"] + counted["rows"],
@@ -110,11 +119,21 @@ class Server:
             "to": timestamp(start + timedelta(seconds=seconds)),
             "sinceBoot": dict(self.served),
             **counted,
+            **({"responses": responses} if responses is not None else {}),
         }
         self.window += 1
         if write:
             write_document(self.folder, document)
         return document
+
+
+def make_responses(latencies: Mapping[float, int], **errors: int) -> dict[str, Any]:
+    """`responses` of a document: successful ones by the bound of their latency, and errors by class."""
+    counts = [latencies.get(bound, 0) for bound in LATENCY_BUCKETS_SECONDS] + [latencies.get(float("inf"), 0)]
+    return {
+        "latencySeconds": {"bounds": [*LATENCY_BUCKETS_SECONDS], "counts": counts},
+        "errors": dict.fromkeys(ERROR_CLASSES, 0) | errors,
+    }
 
 
 def write_document(folder: Path, document: Mapping[str, Any]) -> Path:

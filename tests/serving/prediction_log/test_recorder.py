@@ -220,13 +220,17 @@ def test_without_the_hmac_secret_nothing_is_written(logged_flights: Path, log_st
     assert len(log_store.rows()[0]["features"]["carrier"]) == 32
 
 
-def test_a_model_without_a_baseline_is_logged_and_not_counted(flights: Path, log_store: LogStore) -> None:
+def test_a_model_without_a_baseline_is_logged_and_only_its_responses_are_counted(
+    flights: Path, log_store: LogStore
+) -> None:
     with start_server(flights, log_store.config_json()) as server:
         send_request(server, body([(1, 2.5, "UA")]))
         stop_server(server)
 
     assert len(log_store.rows()) == 1
-    assert log_store.windows() == []
+    [window] = log_store.windows()
+    assert (window["requests"], window["rows"], window["features"], window["baseline"]) == (0, 0, {}, "")
+    assert sum(window["responses"]["latencySeconds"]["counts"]) == 1
     assert sum("no baseline.json" in line["message"] for line in server.log) == 1
 
 

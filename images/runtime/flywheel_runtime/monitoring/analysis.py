@@ -80,6 +80,8 @@ class Analysis:
         coverages = self._measure_coverages(documents)
         by_start: dict[int, list[Window]] = {}
         for window in documents.windows:
+            if not window.rollup.rows:
+                continue  # its servers had errors alone, or responded to requests that others count
             by_start.setdefault(window.rollup.start, []).append(window)
         for windows in by_start.values():
             self._decide(windows, coverages)
@@ -102,7 +104,7 @@ class Analysis:
     def _correct_trend(self, documents: SortedDocuments, coverages: Mapping[tuple[int, Series], Coverage]) -> None:
         """Late documents change what the trend says of the rows of earlier windows."""
         points = {(each["start"], each["version"], each["digest"]): each for each in self.state.trend}
-        for rollup in documents.rollups:
+        for rollup in (each for each in documents.rollups if each.rows):
             point = points.get((rollup.start, rollup.series.version, rollup.series.digest))
             if point is not None:
                 completeness = coverages[rollup.start, rollup.series].completeness

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flywheel_runtime.monitoring.layout import Counts, Layout, flatten_columns
+from flywheel_runtime.monitoring.layout import Counts, Layout, UnknownBuckets, flatten_columns, flatten_responses
 
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 MAX_COUNT = 2**48  # so that no sum of documents is beyond 64 bits
@@ -145,19 +145,28 @@ class DocumentReader:
         shapes, prediction_bins, cells = flatten_columns(document["features"], document.get("predictions"))
         layout = Layout(shapes, prediction_bins)
         layout = self._layouts.setdefault(layout, layout)
+        cells += self._response_cells(document)
         requests, rows = _count(document["requests"]), _count(document["rows"])
         served_rows = _count(document["sinceBoot"]["rows"])
-        counts = np.array(cells) if cells else np.zeros(0, np.int64)
-        if counts.dtype != np.int64 or counts.size != layout.size or (counts.size and counts.min() < 0):
+        counts = np.array(cells)
+        if counts.dtype != np.int64 or counts.size != layout.size or counts.min() < 0:
             raise ValueError("a count is no whole number from 0")
-        if counts.size and counts.max() > MAX_COUNT:
+        if counts.max() > MAX_COUNT:
             raise ValueError(f"a count is above {MAX_COUNT}")
-        sums = np.add.reduceat(counts, layout.starts) if counts.size else counts
+        sums = np.add.reduceat(counts, [*layout.starts, layout.column_cells])
         if (sums[: len(shapes)] != rows).any():
             raise ValueError("the counts of a column do not add up to rows")
         series = Series(_text(document["version"]), _text(document["digest"]), _text(document["baseline"]))
         key = DocumentKey(_text(document["pod"]), _text(document["boot"]), _count(document["window"]))
         return CountDocument(series, key, _time(document), requests, rows, served_rows, layout, counts)
+
+    def _response_cells(self, document: dict[str, Any]) -> list[int]:
+        """Errors and latencies; those in buckets of another release are left out, and counted."""
+        try:
+            return flatten_responses(document.get("responses"))
+        except UnknownBuckets:
+            self._problems.add("otherLatencyBuckets", f"{document['pod']}-{document['boot']}-{document['window']}")
+            return flatten_responses(None)
 
 
 def _find_files(folder: Path) -> Iterator[Path]:

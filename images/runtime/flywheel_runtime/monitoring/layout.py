@@ -1,7 +1,8 @@
 """Where the counts of a column lie in the vector of a document: cells of all columns one after the other.
 
 A number has the cells `under`, its bins, `over`, `missing`, `invalid`; a category those of the known categories, `other`,
-`missing`. The predictions are a column of numbers.
+`missing`. The predictions are a column of numbers. The last cells are of no column: errors by
+class and latencies by bucket, as the servers count them. In a document of an earlier release they are 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,9 @@ Counts = npt.NDArray[np.int64]
 ColumnKind = Literal["Number", "Category"]
 ColumnShape = tuple[str, ColumnKind, int]  # name, kind, number of bins or of known categories
 
+INVALID, OVERLOADED, TIMED_OUT, FAILED = ERROR_CLASSES = ("invalid", "overloaded", "timedOut", "failed")
+LATENCY_BOUNDS_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # fmt: skip
+SERVICE_CELLS = len(ERROR_CLASSES) + len(LATENCY_BOUNDS_SECONDS) + 1
 NUMBER_CELLS = 4  # under, over, missing, invalid
 CATEGORY_CELLS = 2  # other, missing
 
@@ -61,6 +65,45 @@ class Column:
 
 
 @dataclass(frozen=True)
+class ServiceCounts:
+    """The cells [..., cells] of one window or of its parts. A successful response has a latency."""
+
+    cells: Counts
+
+    @property
+    def failures(self) -> Counts:
+        """Requests [...] that the service failed: overloaded, timed out, or failed by the model; not those that were invalid."""
+        classes = [ERROR_CLASSES.index(name) for name in (OVERLOADED, TIMED_OUT, FAILED)]
+        return np.asarray(self.cells[..., classes].sum(axis=-1), np.int64)
+
+    @property
+    def latencies(self) -> Counts:
+        """Responses by bucket [..., buckets]; the last bucket is above all bounds."""
+        return np.asarray(self.cells[..., len(ERROR_CLASSES) :], np.int64)
+
+    @property
+    def successes(self) -> Counts:
+        """Successful responses [...]."""
+        return np.asarray(self.latencies.sum(axis=-1), np.int64)
+
+    def slower_than(self, seconds: float) -> Counts:
+        """Responses [...] that took longer than one of the bounds."""
+        return np.asarray(self.latencies[..., LATENCY_BOUNDS_SECONDS.index(seconds) + 1 :].sum(axis=-1), np.int64)
+
+    def errors(self) -> dict[str, int]:
+        """Errors of a single window by class."""
+        return {name: int(self.cells[index]) for index, name in enumerate(ERROR_CLASSES)}
+
+    def latency_quantile(self, quantile: float) -> float | None:
+        """The smallest bound within which that share of a single window's responses was; None without one, or beyond the last bound."""
+        if not self.successes:
+            return None
+        reached = np.cumsum(self.latencies) >= quantile * float(self.successes)
+        place = int(np.argmax(reached))
+        return LATENCY_BOUNDS_SECONDS[place] if place < len(LATENCY_BOUNDS_SECONDS) else None
+
+
+@dataclass(frozen=True)
 class Layout:
     """The columns of a vector: the features, and the predictions where they are counted. Equal shapes are one layout."""
 
@@ -80,9 +123,18 @@ class Layout:
         return tuple(columns)
 
     @cached_property
+    def column_cells(self) -> int:
+        """How many cells the columns have, which are the first of a vector."""
+        return sum(column.size for column in self.columns)
+
+    @property
     def size(self) -> int:
         """How many cells a vector has."""
-        return sum(column.size for column in self.columns)
+        return self.column_cells + SERVICE_CELLS
+
+    def service(self, counts: Counts) -> ServiceCounts:
+        """Errors and latencies of one vector or several [..., size]."""
+        return ServiceCounts(counts[..., self.column_cells :])
 
     @cached_property
     def starts(self) -> Counts:
@@ -123,3 +175,18 @@ def flatten_columns(
 
 def _number_cells(column: Mapping[str, Any]) -> list[int]:
     return [column["under"], *column["bins"], column["over"], column["missing"], column["invalid"]]
+
+
+class UnknownBuckets(ValueError):
+    """The latencies are in buckets of another release."""
+
+
+def flatten_responses(responses: Mapping[str, Any] | None) -> list[int]:
+    """The cells of a document's `responses`. Raises KeyError, TypeError, UnknownBuckets."""
+    if responses is None:
+        return [0] * SERVICE_CELLS
+    latencies, errors = responses["latencySeconds"], responses["errors"]
+    counts: list[int] = latencies["counts"]
+    if tuple(latencies["bounds"]) != LATENCY_BOUNDS_SECONDS or len(counts) != len(LATENCY_BOUNDS_SECONDS) + 1:
+        raise UnknownBuckets("the buckets of latencies are those of another release")
+    return [*(errors.get(name, 0) for name in ERROR_CLASSES), *counts]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from flywheel_runtime.datasets.sql import quote_literal
 from flywheel_runtime.monitoring.documents import ROWS_BASELINE, CountDocument, DocumentKey, DocumentProblems, Series
-from flywheel_runtime.monitoring.layout import ColumnShape, Counts, Layout
+from flywheel_runtime.monitoring.layout import SERVICE_CELLS, ColumnShape, Counts, Layout
 from flywheel_runtime.monitoring.reference import ColumnFacts
 
 BINS, CATEGORIES, PREDICTION_BINS = 20, 64, 50
@@ -236,7 +236,8 @@ def count_table(table: RowTable, bins: RowBins) -> list[CountDocument]:
     if bins.prediction:
         scores = nothing if table.score is None else table.score
         blocks.append(_count_numbers(scores, bins.prediction, inverse, len(minutes)))
-    counts = np.concatenate(blocks, axis=1) if blocks else np.zeros((len(minutes), 0), np.int64)
+    blocks.append(np.zeros((len(minutes), SERVICE_CELLS), np.int64))  # rows do not tell of errors
+    counts = np.concatenate(blocks, axis=1)
     totals = np.bincount(inverse, minlength=len(minutes)).tolist()
     requests = np.bincount(inverse, weights=table.first_rows, minlength=len(minutes)).astype(int).tolist()
     layout = bins.layout

@@ -91,6 +91,8 @@ class Rollup:
             for pod, boot, windows, rows, before, after in document["sources"]
         }
         counts = np.array(document["counts"], np.int64)
+        if counts.size == layout.column_cells:  # of the release before, which counted neither errors nor latencies
+            counts = np.append(counts, np.zeros(layout.size - counts.size, np.int64))
         if counts.size != layout.size:
             raise ValueError("a roll-up does not have the cells of its layout")
         window = (int(document["start"]), int(document["seconds"]))

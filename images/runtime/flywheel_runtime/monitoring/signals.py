@@ -13,7 +13,9 @@ from flywheel_runtime.monitoring.statistics import effects
 from flywheel_runtime.monitoring.statistics.streams.estimate_stream import EstimateStream
 from flywheel_runtime.monitoring.windows import Window
 
-Signal = Literal["dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance", "performance", "fairness"]
+Signal = Literal[
+    "dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance", "performance", "fairness", "service"
+]
 
 PREDICTION = "prediction"
 DRIFT_MEASURE = "psi"

@@ -61,7 +61,7 @@ class Window:
 class SortedDocuments:
     """The new windows in the order of time, and all roll-ups that are retained, with late documents added.
 
-    `read` counts all documents, also those that no window takes; `versions` are theirs.
+    `read` counts all documents, also those that no window takes; `versions` are those whose values they count.
     """
 
     windows: list[Window] = field(default_factory=list)
@@ -92,7 +92,8 @@ class DocumentSorter:
         """Adds documents, each of which is read when it is needed."""
         for document in documents:
             self.read += 1
-            self.versions.add(document.series.version)
+            if document.layout.columns:
+                self.versions.add(document.series.version)
             self._add(document)
 
     def _add(self, document: CountDocument) -> None:

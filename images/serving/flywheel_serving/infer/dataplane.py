@@ -208,8 +208,8 @@ class DataPlane:
             if not self._is_warm:
                 raise Overloaded(f"model {self.name!r} is warming up; retry in a second")
             self._admission.check(self.metrics.in_flight, peer)
-        except RequestError:
-            self.metrics.infer_failure += 1
+        except RequestError as error:
+            self.metrics.count_failure(error)
             raise
 
     def submit(self, request: InferRequest, on_response: ResponseCallback) -> None:
@@ -224,7 +224,7 @@ class DataPlane:
             else:
                 feeds, rows = self._fit(request.tensors, layout)
         except RequestError as error:
-            self.metrics.infer_failure += 1
+            self.metrics.count_failure(error)
             on_response(error)
             return
         self.metrics.in_flight += 1
@@ -262,10 +262,10 @@ class DataPlane:
         ) -> None:
             metrics.in_flight -= 1
             if isinstance(result, RequestError):
-                metrics.infer_failure += 1
                 if isinstance(result, Overloaded) and timeout and timeout < queue_seconds:
                     finding = f"the request's timeout of {timeout:g} s ended before the model was free"
                     result = DeadlineExceeded(f"{finding}; retry, or raise the timeout")
+                metrics.count_failure(result)
                 on_response(result)
                 return
             metrics.infer_success += 1

@@ -13,6 +13,7 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from flywheel_serving.errors import RequestError, classify_error
 from flywheel_serving.metrics.families import counter, gauge
 from flywheel_serving.metrics.model_statistics import ModelStatistics
 
@@ -36,6 +37,10 @@ class Histogram:
     def observe(self, value: float) -> None:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
+
+    def bucket_counts(self) -> list[int]:
+        """The number of observations in each bucket; the last one is above all bounds."""
+        return [*self._counts]
 
     def cumulative_buckets(self) -> list[tuple[str, float]]:
         """(bound, number of observations up to it), as the exposition format has them."""
@@ -67,6 +72,7 @@ class ServerMetrics(Collector):
         self._model = (model, version)
         self.infer_success = 0
         self.infer_failure = 0
+        self.errors: Counter[str] = Counter()  # of these failures, by class
         self.in_flight = 0
         self.infer_seconds = Histogram(LATENCY_BUCKETS_SECONDS)
         self.batch_rows = Histogram(BATCH_ROWS_BUCKETS)
@@ -88,6 +94,11 @@ class ServerMetrics(Collector):
 
     def rpc_handled(self, kind: str, service: str, method: str, code: str) -> None:
         self._rpc_handled[kind, service, method, code] += 1
+
+    def count_failure(self, error: RequestError) -> None:
+        """Counts an inference that failed, also in the class of its error."""
+        self.infer_failure += 1
+        self.errors[classify_error(error)] += 1
 
     def register(self, collector: Collector) -> None:
         """Adds a feature's series to the exposition."""

@@ -8,14 +8,16 @@ from typing import Any
 from flywheel_serving.prediction_log import batches
 from flywheel_serving.prediction_log.counts import Counts
 from flywheel_serving.prediction_log.metrics import LogMetrics
+from flywheel_serving.prediction_log.service_counts import ServiceCounts
 
 MAX_UNWRITTEN_BYTES = 4 * 1024 * 1024
+NO_VALUES: dict[str, Any] = {"requests": 0, "rows": 0, "features": {}}  # of a model without a baseline
 
 
 class CountWindows:
     """`identity` is what all documents of this server have in common; `send` returns whether a message was accepted.
 
-    `clock` gives the seconds since 1970.
+    `service` counts errors and latencies, also where no values are counted. `clock` gives the seconds since 1970.
     """
 
     def __init__(
@@ -24,10 +26,11 @@ class CountWindows:
         send: Callable[[bytes, int], bool],
         metrics: LogMetrics,
         clock: Callable[[], float] = time.time,
+        service: ServiceCounts | None = None,
     ) -> None:
         self._identity = identity
         self._send_message = send
-        self._metrics = metrics
+        self._metrics, self._service = metrics, service
         self._clock = clock
         self._unwritten: dict[
             int, tuple[bytes, bool]
@@ -43,9 +46,10 @@ class CountWindows:
     def close_window(self, counts: Counts | None) -> None:
         """Sends the counts since the last window as a document that is written once, under a name of its own."""
         now = self._clock()
-        if counts is not None and not counts.requests:
+        responses = self._service.pop_document() if self._service is not None else None
+        if not (counts is not None and counts.requests) and responses is None:
             self._since = now  # a minute without traffic belongs to no document
-        elif counts is not None:
+        else:
             document = {
                 "v": 1,
                 **self._identity,
@@ -53,7 +57,8 @@ class CountWindows:
                 "from": _timestamp(self._since),
                 "to": _timestamp(now),
                 "sinceBoot": {"requests": self._total_requests, "rows": self._total_rows},
-                **counts.pop_document(),
+                **(counts.pop_document() if counts is not None else NO_VALUES),
+                **({"responses": responses} if responses is not None else {}),
             }
             head = {"kind": "counts", "window": self._window, "from": self._since, "document": document}
             self._unwritten[self._window] = (batches.encode_message(head), False)

@@ -5,18 +5,23 @@ Dataset's profile, values and edges are compared as 32-bit floats, a bin include
 includes its upper edge too.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flywheel_serving.infer.requests import InputLayout
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.prediction_log.baseline import Baseline
+from flywheel_serving.model.signature import Signature
+from flywheel_serving.prediction_log.baseline import Baseline, BaselineInvalid, read_baseline
 from flywheel_serving.prediction_log.batches import join_arrays, value_getter
+
+log = logging.getLogger(__name__)
 
 CHUNK_VALUES = 8_192  # compared at once, so that they stay in the processor's cache
 
@@ -137,6 +142,19 @@ class Counts:
             document["predictions"] = {"rows": self.predicted_rows, **self._scores.pop_documents()[0]}
         self.requests = self.rows = self.predicted_rows = 0
         return document
+
+
+def counts_of_baseline(model_folder: Path, signature: Signature) -> tuple[Counts | None, str]:
+    """The counts in the baseline's bins, and its digest; None and "" without a usable baseline."""
+    try:
+        baseline = read_baseline(model_folder / "baseline.json", signature)
+    except BaselineInvalid as error:
+        log.warning("requests are not counted: %s", error)
+        return None, ""
+    if baseline is None:
+        log.info("requests are not counted: this model has no baseline.json; one trained by Flywheel has")
+        return None, ""
+    return Counts(baseline), baseline.digest
 
 
 _FLAGS = {0.0: "false", 1.0: "true"}

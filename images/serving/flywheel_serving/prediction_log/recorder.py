@@ -14,14 +14,14 @@ from flywheel_serving.infer.requests import DIRECT, InferRequest
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.signature import Signature
-from flywheel_serving.prediction_log.baseline import BaselineInvalid, read_baseline
 from flywheel_serving.prediction_log.batches import BatchEncoder, BatchShape, LoggedRequest, encode_message
 from flywheel_serving.prediction_log.config import MAX_KEY_LENGTH, LogConfig, sample_position, sample_threshold
 from flywheel_serving.prediction_log.count_windows import CountWindows
-from flywheel_serving.prediction_log.counts import Counts, ObservedValues
+from flywheel_serving.prediction_log.counts import Counts, ObservedValues, counts_of_baseline
 from flywheel_serving.prediction_log.labels import LabelLog
 from flywheel_serving.prediction_log.metrics import LogMetrics
 from flywheel_serving.prediction_log.schema import RowSchema, row_schema
+from flywheel_serving.prediction_log.service_counts import ServiceCounts
 from flywheel_serving.prediction_log.sink_connection import SinkConnection
 
 # So many values are processed at once: enough to share numpy's fixed costs, too few for a client to wait 0.1 ms for it.
@@ -37,7 +37,14 @@ log = logging.getLogger(__name__)
 class PredictionRecorder:
     """Belongs to the event loop. Nothing here waits, and only `row_keys` and `add_labels` raise."""
 
-    def __init__(self, config: LogConfig, model_folder: Path, signature: Signature, version: str) -> None:
+    def __init__(
+        self,
+        config: LogConfig,
+        model_folder: Path,
+        signature: Signature,
+        version: str,
+        service: ServiceCounts | None = None,
+    ) -> None:
         """Reads the baseline in `model_folder`. If `config` does not fit the model, this is logged and no row is."""
         self.metrics = LogMetrics()
         self._config, self._version, self._input_names = config, version, signature.input_names
@@ -50,7 +57,7 @@ class PredictionRecorder:
         self._timer: asyncio.TimerHandle | None = None
         schema = _row_schema(signature, config)
         self._encoder = BatchEncoder(schema) if schema else None
-        self._counts, baseline_digest = _counts(model_folder, signature)
+        self._counts, baseline_digest = counts_of_baseline(model_folder, signature)
         self._values_in_row = self._counts.values_in_row if self._counts else 1
         identity = {
             "service": config.service,
@@ -61,7 +68,7 @@ class PredictionRecorder:
             "digest": config.digest,
             "baseline": baseline_digest,
         }
-        self._windows = CountWindows(identity, self._send_message, self.metrics)
+        self._windows = CountWindows(identity, self._send_message, self.metrics, service=service)
         self._labels = LabelLog(config, self._send_message, self.metrics)
         greeting = encode_message({"schema": schema, "version": version, "boot": self._boot})
         self._sink = SinkConnection(config.socket, greeting, self.metrics, self._resend, self._on_written)
@@ -284,16 +291,3 @@ def _row_schema(signature: Signature, config: LogConfig) -> RowSchema | None:
     except ValueError as error:
         log.error("predictions are not logged: %s; correct spec.logging.columns", error)  # noqa: TRY400  no bug of ours
         return None
-
-
-def _counts(model_folder: Path, signature: Signature) -> tuple[Counts | None, str]:
-    """The counts in the baseline's bins, and its digest; None and "" without a usable baseline."""
-    try:
-        baseline = read_baseline(model_folder / "baseline.json", signature)
-    except BaselineInvalid as error:
-        log.warning("requests are not counted: %s", error)
-        return None, ""
-    if baseline is None:
-        log.info("requests are not counted: this model has no baseline.json; one trained by Flywheel has")
-        return None, ""
-    return Counts(baseline), baseline.digest

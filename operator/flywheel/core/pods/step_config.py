@@ -259,7 +259,8 @@ class MonitorConfig(StepConfig):
     false_alarms: FalseAlarms
     method: Literal["Sequential", "Fixed"] = "Sequential"
     signals: dict[
-        Literal["dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance", "performance"], dict[str, str]
+        Literal["dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance", "performance", "service"],
+        dict[str, Any],
     ]
     ground_truth: MonitorGroundTruth | None = None
     versions: tuple[MonitoredVersion, ...]

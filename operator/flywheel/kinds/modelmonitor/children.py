@@ -16,6 +16,7 @@ from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.ground_truth import Performance
+from flywheel.kinds.modelmonitor.schema.service_levels import seconds_of
 from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
 from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
 
@@ -126,6 +127,7 @@ def monitor_params(
             **{name: {"psi": str(drift.psi)} for name, drift in drifts.items() if not drift.disabled},
             **_metric("estimatedPerformance", spec.estimated_performance),
             **_metric("performance", spec.performance),
+            **_service(spec),
         },
         **_ground_truth(spec),
         "versions": [
@@ -139,6 +141,19 @@ def monitor_params(
 
 def _metric(signal: str, given: EstimatedPerformance | Performance | None) -> dict[str, Any]:
     return {} if given is None else {signal: {"metric": given.metric, "maxDrop": str(given.max_drop)}}
+
+
+def _service(spec: ModelMonitorSpec) -> dict[str, Any]:
+    levels = spec.service
+    if levels is None:
+        return {}
+    latency = levels.latency
+    limit = (
+        None if latency is None else {"quantile": str(latency.quantile), "maxSeconds": f"{seconds_of(latency.max):g}"}
+    )
+    share = None if levels.max_error_share is None else str(levels.max_error_share)
+    given = {"maxErrorShare": share, "latency": limit}
+    return {"service": {name: each for name, each in given.items() if each is not None}}
 
 
 def _ground_truth(spec: ModelMonitorSpec) -> dict[str, Any]:

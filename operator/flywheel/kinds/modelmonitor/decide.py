@@ -16,7 +16,13 @@ from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.labels import find_label_problem
 from flywheel.kinds.modelmonitor.observe import Seen, Service
 from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served, reduced_windows
-from flywheel.kinds.modelmonitor.schema.status import DATA_HEALTHY, ESTIMATED_PERFORMING, NO_DRIFT, PERFORMING
+from flywheel.kinds.modelmonitor.schema.status import (
+    DATA_HEALTHY,
+    ESTIMATED_PERFORMING,
+    NO_DRIFT,
+    PERFORMING,
+    SERVICE_HEALTHY,
+)
 
 MAX_QUIET_RETRIES = 5  # with the pauses of `backoff`, five minutes
 SIGNALS = {
@@ -24,6 +30,7 @@ SIGNALS = {
     "drift": NO_DRIFT,
     "estimatedPerformance": ESTIMATED_PERFORMING,
     "performance": PERFORMING,
+    "service": SERVICE_HEALTHY,
 }  # names of a run's facts, and the conditions
 CONDITION_OF_FINDING = {
     "dataQuality": DATA_HEALTHY,
@@ -31,6 +38,7 @@ CONDITION_OF_FINDING = {
     "predictionDrift": NO_DRIFT,
     "estimatedPerformance": ESTIMATED_PERFORMING,
     "performance": PERFORMING,
+    "service": SERVICE_HEALTHY,
 }
 
 
@@ -219,6 +227,7 @@ def _asked_conditions(monitor: ModelMonitor) -> tuple[str, ...]:
         (NO_DRIFT, tests_drift),
         (ESTIMATED_PERFORMING, spec.estimated_performance is not None),
         (PERFORMING, spec.performance is not None),
+        (SERVICE_HEALTHY, spec.service is not None),
     )
     return tuple(type_ for type_, is_asked in asked if is_asked)
 

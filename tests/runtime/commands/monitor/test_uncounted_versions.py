@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flywheel_runtime.monitoring.documents import DocumentProblems
-from flywheel_runtime.monitoring.layout import flatten_columns
+from flywheel_runtime.monitoring.layout import flatten_columns, flatten_responses
 from flywheel_runtime.monitoring.logged_rows import count_table, freeze_bins, read_rows
 from tests.runtime.monitoring.traffic import CARRIERS, count_rows, draw_rows
 
@@ -50,7 +50,7 @@ def test_rows_are_counted_as_the_server_counts_them(tmp_path: Path, monitored: A
     features |= {name: {"categories": list(each)} for name, each in bins.categories.items()}
     expected = count_rows({"features": features, "predictions": {"edges": list(bins.prediction)}}, table)
     _, _, cells = flatten_columns(expected["features"], expected["predictions"])
-    assert np.sum([each.counts for each in documents], axis=0).tolist() == cells
+    assert np.sum([each.counts for each in documents], axis=0).tolist() == cells + flatten_responses(None)
     assert (len(documents), sum(each.rows for each in documents)) == (60, 500)
     assert set(bins.categories["carrier"]) == {*CARRIERS, "B6"}
 

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from flywheel_runtime.monitoring.analysis import Method
+from flywheel_runtime.monitoring.layout import LATENCY_BOUNDS_SECONDS
 from flywheel_runtime.monitoring.statistics.streams.estimate_stream import EstimatedMetric
 from flywheel_runtime.params import Params
 
@@ -43,6 +44,28 @@ class EstimatedPerformance(Params):
     max_drop: float = Field(gt=0)
 
 
+class Latency(Params):
+    """That share of responses, the quantile, takes at most `max_seconds`, a bound of the servers' buckets."""
+
+    quantile: float = Field(gt=0, lt=1)
+    max_seconds: float
+
+    @field_validator("max_seconds")
+    @classmethod
+    def check_bound(cls, value: float) -> float:
+        """Servers count responses up to certain latencies."""
+        if value not in LATENCY_BOUNDS_SECONDS:
+            raise ValueError(f"is none of the bounds {', '.join(f'{each:g}' for each in LATENCY_BOUNDS_SECONDS)}")
+        return value
+
+
+class Service(Params):
+    """The share of requests that may fail, and the latency. What is null is not tested."""
+
+    max_error_share: float | None = Field(default=None, gt=0, lt=1)
+    latency: Latency | None = None
+
+
 class GroundTruth(Params):
     """Where labels come from: a Dataset's `column`, by its column `key` (the log's key), else those that were posted.
 
@@ -65,6 +88,7 @@ class Signals(Params):
     prediction_drift: Drift | None = None
     estimated_performance: EstimatedPerformance | None = None
     performance: Performance | None = None
+    service: Service | None = None
 
 
 class MonitoredVersion(Params):

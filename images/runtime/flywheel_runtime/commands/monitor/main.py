@@ -7,6 +7,7 @@ from typing import Any
 from flywheel_runtime.commands.monitor.config import FalseAlarms, MonitorConfig
 from flywheel_runtime.commands.monitor.estimated_performance import add_estimates, estimate_performance
 from flywheel_runtime.commands.monitor.ground_truth import analyse_labels, describe_source
+from flywheel_runtime.commands.monitor.service_levels import add_service, analyse_service
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
 from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted, list_unmeasured
 from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
@@ -46,6 +47,7 @@ def main(step: Step) -> None:
     estimates, reader = estimate_performance(config), _reference_reader(step)
     analysis = Analysis(state, config.served_versions, _thresholds(config), budget, reader, estimates, config.method)
     analysis.run(found)
+    service = analyse_service(config, state, found, allowances.get("service", 0.0))
     labelled = analyse_labels(step, config, state, allowances.get("performance", 0.0), problems)
     state.until = schedule.until
     unmeasured = list_unmeasured(step, uncounted & config.served_versions, found.versions)
@@ -54,6 +56,8 @@ def main(step: Step) -> None:
     if labelled is not None:
         _add_performance(report, labelled, describe_source(config.ground_truth))
         analysis.restarted += labelled[0].restarted
+    add_service(report, config, service)
+    analysis.restarted += service.restarted
     report["note"] = _note_restarts(note, analysis.restarted)
     for signal in report["signals"].values():
         signal["message"] = f"{signal['message']} {report['note']}".strip()
@@ -109,7 +113,7 @@ def _split_budget(config: MonitorConfig) -> tuple[AlarmBudget, dict[str, float]]
         "estimatedPerformance": signals.estimated_performance,
     }
     counted = ["dataQuality", *(name for name, signal in optional.items() if signal)]
-    others = {"performance": config.ground_truth and signals.performance}
+    others = {"performance": config.ground_truth and signals.performance, "service": signals.service}
     asked = [name for name, signal in others.items() if signal]
     allowances, rest = split_allowance(counted, asked, count, per_seconds, config.window_seconds)
     return AlarmBudget(rest, per_seconds), allowances

@@ -2,6 +2,8 @@
 
 document.py   report.json
 page.py       report.html, from report.json alone
+html.py       tables and sections
+service_section.py   errors and latencies
 charts.py     SVG
 sentences.py  findings and the state of each signal in text
 facts.py      at most 2,000 bytes for the operator

@@ -3,12 +3,14 @@
 Names and values come from requests, so every text is escaped.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from flywheel_runtime.monitoring.report.charts import Charts
+from flywheel_runtime.monitoring.report.html import Html, Number, render_section, render_table
 from flywheel_runtime.monitoring.report.sentences import ANOMALIES, describe_finding, format_share
+from flywheel_runtime.monitoring.report.service_section import render_service
 
 MAX_CHARTS = 12  # columns with a chart; the table has all
 TREND_LINES = 4
@@ -18,6 +20,7 @@ SIGNAL_NAMES = {
     "estimatedPerformance": "Estimated performance",
     "performance": "Performance",
     "fairness": "Fairness",
+    "service": "Service",
 }
 LABEL_COUNTS = {
     "duplicates": "duplicates",
@@ -59,10 +62,11 @@ def render_page(report: Mapping[str, Any], charts: Charts) -> str:
         _versions(report),
         _estimated(report),
         _performance(report),
+        render_service(report),
         _trend(report, charts),
         _columns(report, charts),
         _documents(report),
-        _section("What the numbers mean", _table(("Number", "Meaning"), MEANINGS)),
+        render_section("What the numbers mean", render_table(("Number", "Meaning"), MEANINGS)),
     )
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     body = f"<h1>{escape(title)}</h1>" + "".join(sections)
@@ -74,13 +78,13 @@ def _summary(report: Mapping[str, Any]) -> str:
     rows = []
     for name, signal in report["signals"].items():
         style, state = STATES[signal["state"]]
-        rows.append((SIGNAL_NAMES.get(name, name), _Html(f'<span class="{style}">{state}</span>'), signal["message"]))
+        rows.append((SIGNAL_NAMES.get(name, name), Html(f'<span class="{style}">{state}</span>'), signal["message"]))
     budget = report["budget"]
     alarms = "false alarm is" if budget["count"] == 1 else "false alarms are"
     left = f"At most {budget['count']:g} {alarms} expected in {_days(budget['perSeconds'])}; alarms in that time so far: {budget['alarms']}."
     facts = f"{report['rows']:,} rows of {report['requests']:,} requests; {_completeness(report)}."
     note = f"<p>{escape(report['note'])}</p>" if report.get("note") else ""
-    return f'<p>{escape(window)}. {escape(facts)}</p>{note}{_table(("Signal", "State", "Why"), rows)}<p class="note">{escape(left)}</p>'
+    return f'<p>{escape(window)}. {escape(facts)}</p>{note}{render_table(("Signal", "State", "Why"), rows)}<p class="note">{escape(left)}</p>'
 
 
 def _completeness(report: Mapping[str, Any]) -> str:
@@ -93,12 +97,14 @@ def _completeness(report: Mapping[str, Any]) -> str:
 
 def _findings(report: Mapping[str, Any]) -> str:
     if not report["findings"]:
-        return _section("Findings", "<p>None is open.</p>")
+        return render_section("Findings", "<p>None is open.</p>")
     rows = [
-        (describe_finding(each), _Number(f"{each['effect']:.3g}"), _Number(f"{each['threshold']:g}"), _Number(f"{each['evidence']:.3g}"))
+        (describe_finding(each), Number(f"{each['effect']:.3g}"), Number(f"{each['threshold']:g}"), Number(f"{each['evidence']:.3g}"))
         for each in report["findings"]
     ]  # fmt: skip
-    return _section("Findings", _table(("Finding", "Effect", "Threshold", "Evidence (logarithm of the odds)"), rows))
+    return render_section(
+        "Findings", render_table(("Finding", "Effect", "Threshold", "Evidence (logarithm of the odds)"), rows)
+    )
 
 
 def _versions(report: Mapping[str, Any]) -> str:
@@ -107,11 +113,11 @@ def _versions(report: Mapping[str, Any]) -> str:
         (
             window["start"],
             window["version"],
-            _Number(f"{window['rows']:,}"),
-            _Number(format_share(window["share"])),
-            _Number("" if window["completeness"] is None else format_share(window["completeness"])),
+            Number(f"{window['rows']:,}"),
+            Number(format_share(window["share"])),
+            Number("" if window["completeness"] is None else format_share(window["completeness"])),
             _reference(window),
-            *([_Number(_estimate(window.get("estimatedRocAuc")))] if has_estimate else []),
+            *([Number(_estimate(window.get("estimatedRocAuc")))] if has_estimate else []),
         )
         for window in report["windows"]
     ]
@@ -122,7 +128,7 @@ def _versions(report: Mapping[str, Any]) -> str:
     )
     header = ("Window", "Version", "Rows", "Traffic", "Counted", "Compared with")
     estimated = ("Estimated ROC AUC",) if has_estimate else ()
-    return _section("Windows", _table((*header, *estimated), rows) + skipped)
+    return render_section("Windows", render_table((*header, *estimated), rows) + skipped)
 
 
 def _estimate(estimated: Mapping[str, float] | None) -> str:
@@ -145,13 +151,15 @@ def _estimated(report: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     rows = [
-        (each["start"], each["version"], _Number(f"{each['value']:.4g}"), _Number(f"{each['reference']:.4g}"))
+        (each["start"], each["version"], Number(f"{each['value']:.4g}"), Number(f"{each['reference']:.4g}"))
         for each in reversed(found["windows"])
     ]
     said = f"{ESTIMATE_NOTE} A difference of more than {found['maxDrop']:g} is a finding, once the evidence allows it."
     problems = "".join(f"<p>{escape(name)}: {escape(text)}.</p>" for name, text in found["problems"].items())
     header = ("Window", "Version", found["metric"], "Expected on the reference's rows")
-    return _section("Estimated performance", f'{_table(header, rows)}{problems}<p class="note">{escape(said)}</p>')
+    return render_section(
+        "Estimated performance", f'{render_table(header, rows)}{problems}<p class="note">{escape(said)}</p>'
+    )
 
 
 def _performance(report: Mapping[str, Any]) -> str:
@@ -161,9 +169,9 @@ def _performance(report: Mapping[str, Any]) -> str:
         return ""
     rows = [
         (
-            each["start"], each["version"], _Number(_format(each.get("value"))),
-            _Number(f"{each['low']:.4g} to {each['high']:.4g}" if "low" in each else ""), _Number(_format(each.get("drop"))),
-            _Number(format_share(each["labels"]["coverage"])),
+            each["start"], each["version"], Number(_format(each.get("value"))),
+            Number(f"{each['low']:.4g} to {each['high']:.4g}" if "low" in each else ""), Number(_format(each.get("drop"))),
+            Number(format_share(each["labels"]["coverage"])),
             ", ".join(f"{count:,} {LABEL_COUNTS[name]}" for name, count in each["labels"].items() if name in LABEL_COUNTS and count) or "none",
             each.get("problem") or ("frozen" if each["frozen"] else "open"),
         )
@@ -174,7 +182,9 @@ def _performance(report: Mapping[str, Any]) -> str:
         f"{found['labels']:,} labels {found['source']}; {found['unknown']:,} of them name no logged row that was read."
     )
     estimates = "".join(f"<p>{escape(each['message'])}</p>" for each in found["estimates"])
-    return _section("Labelled performance", f'{estimates}{_table(header, rows)}<p class="note">{escape(said)}</p>')
+    return render_section(
+        "Labelled performance", f'{estimates}{render_table(header, rows)}<p class="note">{escape(said)}</p>'
+    )
 
 
 def _trend(report: Mapping[str, Any], charts: Charts) -> str:
@@ -191,7 +201,7 @@ def _trend(report: Mapping[str, Any], charts: Charts) -> str:
         psi = charts.trend(times, lines, threshold, "PSI") if lines else ""
         rows = charts.trend(times, {"rows": [float(point["rows"]) for point in points]}, None, "rows")
         parts.append(f"<h3>{escape(version)}</h3>{psi}{rows}")
-    return _section("Trend", "".join(parts)) if parts else ""
+    return render_section("Trend", "".join(parts)) if parts else ""
 
 
 def _columns(report: Mapping[str, Any], charts: Charts) -> str:
@@ -203,8 +213,8 @@ def _columns(report: Mapping[str, Any], charts: Charts) -> str:
         (
             column["name"],
             column["version"],
-            *(_Number(_format(column.get(name))) for name in ("psi", "jensenShannon", "wasserstein", "lInfinity")),
-            *(_Number(_quality(column, name)) for name in ANOMALIES),
+            *(Number(_format(column.get(name))) for name in ("psi", "jensenShannon", "wasserstein", "lInfinity")),
+            *(Number(_quality(column, name)) for name in ANOMALIES),
         )
         for column in columns
     ]
@@ -219,7 +229,7 @@ def _columns(report: Mapping[str, Any], charts: Charts) -> str:
         if len(columns) > MAX_CHARTS
         else ""
     )
-    return _section("Columns, the largest effect first", _table(header, rows)) + "".join(drawn) + note
+    return render_section("Columns, the largest effect first", render_table(header, rows)) + "".join(drawn) + note
 
 
 ANOMALY_TITLES = ("Missing", "Infinite", "Out of range", "Unseen")
@@ -240,39 +250,12 @@ def _quality(column: Mapping[str, Any], anomaly: str) -> str:
 
 def _documents(report: Mapping[str, Any]) -> str:
     documents = report["documents"]
-    rows = [("read", _Number(f"{documents['read']:,}"), ""), ("late", _Number(f"{documents['late']:,}"), "")]
+    rows = [("read", Number(f"{documents['read']:,}"), ""), ("late", Number(f"{documents['late']:,}"), "")]
     rows += [
-        (reason, _Number(f"{found['count']:,}"), "; ".join(found["examples"]))
+        (reason, Number(f"{found['count']:,}"), "; ".join(found["examples"]))
         for reason, found in documents["problems"].items()
     ]
-    return _section("Count documents", _table(("Outcome", "Documents", "Examples"), rows))
-
-
-class _Html(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
-
-
-class _Number(str):
-    """Text that is aligned to the right."""
-
-    __slots__ = ()
-
-
-def _section(title: str, content: str) -> str:
-    return f"<h2>{escape(title)}</h2>{content}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{''.join(f'<th>{escape(each)}</th>' for each in header)}</tr>{body}</table>"
-
-
-def _cell(text: str) -> str:
-    if isinstance(text, _Html):
-        return f"<td>{text}</td>"
-    return f'<td class="n">{escape(text)}</td>' if isinstance(text, _Number) else f"<td>{escape(text)}</td>"
+    return render_section("Count documents", render_table(("Outcome", "Documents", "Examples"), rows))
 
 
 def _format(value: float | None) -> str:

@@ -32,6 +32,10 @@ def describe_finding(finding: Mapping[str, Any]) -> str:
         else f"since {finding['since']}"
     )
     where = f"version {finding['version']} ({format_share(finding['share'])} of traffic), {since}"
+    if finding["signal"] == "service":
+        what = "failed" if finding["subject"] == "errors" else f"had a {finding['subject']}"
+        size = f"{format_share(finding['effect'])} of requests {what}, above {format_share(finding['threshold'])}"
+        return f"{size}; {where}."
     if finding["measure"] == "drop":
         size = f"{finding['effect']:.3g} worse than on the test rows, more than {finding['threshold']:g}"
         return f"{finding['subject']} of labelled predictions is {size}; {where}."

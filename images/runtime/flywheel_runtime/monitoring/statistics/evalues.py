@@ -77,10 +77,17 @@ def distribution_test(reference: ArrayLike, threshold: float, ordered: int) -> W
 def share_test(reference_hits: ArrayLike, reference_rows: ArrayLike, max_increase: float) -> WindowTest:
     """A test of q <= p + max_increase for the share of hits, from `reference_hits` (…) of `reference_rows` (…). Bins are [hits, others].
 
-    The null ends at u = (upper bound of p) + max_increase. For an alternative a > u the bet a/u on a hit and (1 - a)/(1 - u) on another
-    row has a mean of at most 1 for every q <= u.
+    The null ends at u = (upper bound of p) + max_increase.
     """
-    bound = np.minimum(binomial_upper_bound(reference_hits, reference_rows, REFERENCE_ERROR) + max_increase, 1 - 1e-9)
+    return share_limit_test(binomial_upper_bound(reference_hits, reference_rows, REFERENCE_ERROR) + max_increase)
+
+
+def share_limit_test(max_share: ArrayLike) -> WindowTest:
+    """A test of q <= u for the share of hits, from u = `max_share` (…). Bins are [hits, others].
+
+    For an alternative a > u the bet a/u on a hit and (1 - a)/(1 - u) on another row has a mean of at most 1 for every q <= u.
+    """
+    bound = np.minimum(max_share, 1 - 1e-9)
     angle = np.arcsin(np.sqrt(bound))[..., None]
     beyond = np.asarray([*BEYOND_RADIUS, 1.2]) / 2
     alternative = np.sin(np.minimum(angle + beyond, (angle + np.pi / 2) / 2)) ** 2

@@ -9,6 +9,7 @@ from flywheel.core.resource.schema import Placement, Resources, Schema, model_ru
 from flywheel.core.resource.values import Duration, Number, ObjectName, PatternString
 from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth, Performance
+from flywheel.kinds.modelmonitor.schema.service_levels import ServiceLevels
 
 MIN_WINDOW_SECONDS = 60
 MAX_WINDOW_SECONDS = 7 * 86_400
@@ -133,6 +134,10 @@ class ModelMonitorSpec(Schema):
     )
     performance: Performance | None = Field(
         None, description="The metric that is tested with the labels. Its condition is Performing."
+    )
+    service: ServiceLevels | None = Field(
+        None,
+        description="Which share of requests may fail, and how long responses may take. Its condition is ServiceHealthy. A window with fewer than minRows requests is not tested.",
     )
     timeout: Duration | None = Field(
         None, description="Maximum duration of a run. Defaults to that of the installation for checks of data."

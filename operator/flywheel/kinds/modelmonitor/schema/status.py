@@ -18,11 +18,12 @@ from flywheel.core.resource.schema import (
 )
 from flywheel.core.resource.values import Digest
 
-DATA_HEALTHY, NO_DRIFT, ESTIMATED_PERFORMING, PERFORMING = SIGNAL_CONDITIONS = (
+DATA_HEALTHY, NO_DRIFT, ESTIMATED_PERFORMING, PERFORMING, SERVICE_HEALTHY = SIGNAL_CONDITIONS = (
     "DataHealthy",
     "NoDrift",
     "EstimatedPerforming",
     "Performing",
+    "ServiceHealthy",
 )
 MAX_FINDINGS = 20
 MAX_FEATURES = 10
