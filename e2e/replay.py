@@ -1,6 +1,7 @@
 """Traffic at times in the past: what a server would have logged, had it been asked then.
 
 The clock of a running server cannot be turned back. Here the server's own code computes, counts and encodes, and only the time is given.
+Errors and latencies are not counted, since nothing measures them.
 """
 
 import json
@@ -44,7 +45,7 @@ Objects = Iterator[tuple[str, bytes]]
 class Traffic:
     """Requests to replay: `rows` with the model's columns in the order of `times` (seconds since 1970), and what turned out to be true.
 
-    The rows of a minute are one request. Its labels are posted `label_seconds` after it.
+    Rows of a minute come together in requests of at most MAX_LABELS rows. Their labels are posted `label_seconds` after that minute.
     """
 
     rows: pandas.DataFrame
@@ -52,14 +53,14 @@ class Traffic:
     labels: Sequence[Any]
     label_seconds: float = 0.0
 
-    def minutes(self) -> Iterator[tuple[int, slice]]:
-        """The start of each minute with rows, and its rows."""
+    def minutes(self) -> Iterator[tuple[int, list[slice]]]:
+        """The start of each minute with rows, and the rows of its requests."""
         starts = (self.times // MINUTE * MINUTE).astype(int).tolist()
         first = 0
         for start, listed in groupby(starts):
-            count = sum(1 for _ in listed)
-            yield start, slice(first, first + count)
-            first += count
+            end = first + sum(1 for _ in listed)
+            yield start, [slice(at, min(at + MAX_LABELS, end)) for at in range(first, end, MAX_LABELS)]
+            first = end
 
 
 class ReplayedServer:
@@ -87,15 +88,18 @@ class ReplayedServer:
         feeds, outputs = self._predict(traffic.rows)
         rows: dict[str, list[bytes]] = {}
         labels: dict[str, list[dict[str, Any]]] = {}
-        for start, place in traffic.minutes():
-            inputs, response = ({name: each[place] for name, each in side.items()} for side in (feeds, outputs))
-            request = self._make_request(inputs, response, float(traffic.times[place.start]))
-            message = self._rows.encode(self._rows.shape(request), [request])
-            rows.setdefault(_hour(start), []).append(message[LENGTH_BYTES:])
-            yield self._count(request, start)
-            posted = start + MINUTE + traffic.label_seconds
-            posted_heads = self._label_heads(request.id, traffic.labels[place], posted)
-            labels.setdefault(_hour(posted), []).extend(posted_heads)
+        for start, places in traffic.minutes():
+            requests = []
+            for place in places:
+                inputs, response = ({name: each[place] for name, each in side.items()} for side in (feeds, outputs))
+                request = self._make_request(inputs, response, float(traffic.times[place.start]))
+                message = self._rows.encode(self._rows.shape(request), [request])
+                rows.setdefault(_hour(start), []).append(message[LENGTH_BYTES:])
+                posted = start + MINUTE + traffic.label_seconds
+                head = self._label_head(request.id, traffic.labels[place], posted)
+                labels.setdefault(_hour(posted), []).append(head)
+                requests.append(request)
+            yield self._count(requests, start)
         for hour, messages in rows.items():
             yield self._file_key("rows", hour), self._files.encode(messages)
         for hour, heads in labels.items():
@@ -114,14 +118,17 @@ class ReplayedServer:
         time_us = int(time * 1e6)
         return LoggedRequest(id_, time_us, feeds, outputs, rows, LATENCY_SECONDS, self._version, DIRECT, None)
 
-    def _count(self, request: LoggedRequest, start: int) -> tuple[str, bytes]:
-        """The document of a minute with one request."""
+    def _count(self, requests: Sequence[LoggedRequest], start: int) -> tuple[str, bytes]:
+        """The document of a minute with these requests."""
         self._now = start
         self._windows.close_window(self._counts)  # nothing was counted since the minute before
-        names = [*request.outputs]
-        observed = self._counts.observe(request.feeds, names, [*request.outputs.values()], request.rows)
-        self._counts.add([observed])
-        self._windows.add_totals(1, request.rows)
+        self._counts.add(
+            [
+                self._counts.observe(each.feeds, [*each.outputs], [*each.outputs.values()], each.rows)
+                for each in requests
+            ]
+        )
+        self._windows.add_totals(len(requests), sum(each.rows for each in requests))
         self._now = start + MINUTE - 0.001
         self._windows.close_window(self._counts)
         head, _ = decode_message(self._sent.pop()[LENGTH_BYTES:])
@@ -133,12 +140,10 @@ class ReplayedServer:
         self._sent.append(message)
         return True
 
-    def _label_heads(self, id_: str, labels: Sequence[Any], posted: float) -> Iterator[dict[str, Any]]:
-        """The labels of one request's rows as the server passes them to its sink."""
+    def _label_head(self, id_: str, labels: Sequence[Any], posted: float) -> dict[str, Any]:
+        """The labels of one request's rows, as the server passes them to its sink."""
         entries = [{"id": id_, "row": row, "label": label} for row, label in enumerate(labels)]
-        for first in range(0, len(entries), MAX_LABELS):
-            body = orjson.dumps({"labels": entries[first : first + MAX_LABELS]})
-            yield {"time": int(posted * 1e6), **parse_labels(body, self._config)}
+        return {"time": int(posted * 1e6), **parse_labels(orjson.dumps({"labels": entries}), self._config)}
 
     def _file_key(self, kind: str, hour: str) -> str:
         pod = self._config.pod

@@ -48,6 +48,7 @@ def test_it_is_that_of_a_server_which_got_the_same_rows(logged_flights: Path, lo
 
     [replayed] = [each for each in log_store.windows() if each["boot"] == BOOT]
     assert without_times([row for row in log_store.rows() if row["id"].startswith(BOOT)]) == without_times(rows)
+    assert window.pop("responses")["latencySeconds"], "what a replay does not measure"
     assert replayed == {**window, **{name: replayed[name] for name in ("boot", "from", "to")}}
 
 
@@ -72,6 +73,17 @@ def test_times_are_those_that_are_given(logged_flights: Path, folder_store: LogS
         (f"{BOOT}-2", 0, "late", 240),
         (f"{BOOT}-3", 0, "true", 3_840),
     ]
+
+
+def test_rows_of_a_minute_are_requests_of_bounded_size(logged_flights: Path, folder_store: LogStore) -> None:
+    table = pd.concat([TABLE] * 300, ignore_index=True)
+
+    replay(logged_flights, folder_store, Traffic(table, np.full(1_200, HOUR, float), [0] * 1_200))
+
+    [window] = folder_store.windows()
+    assert (window["requests"], window["rows"]) == (2, 1_200)
+    assert [row["row"] for row in folder_store.rows()] == [*range(1_000), *range(200)]
+    assert len(folder_store.labels()) == 1_200
 
 
 def test_windows_of_one_server_have_no_gap(logged_flights: Path, folder_store: LogStore) -> None:
