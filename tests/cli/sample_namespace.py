@@ -122,6 +122,7 @@ VERSION = custom(
         "testDigest": TEST,
         "signature": SIGNATURE,
         "golden": {"rows": 50, "maxDifference": "0"},
+        "featureImportance": {"metric": "roc_auc", "features": [{"name": "month", "importance": "0.031"}, {"name": "carrier|code", "importance": "0.004"}]},
         "quantization": {"weights": 12, "rows": 50, "gap": "0.004", "sizeBefore": 48211, "size": 6410},
     },
 )  # fmt: skip

@@ -27,7 +27,8 @@ def seeded(reader_process: RunningReader) -> Iterator[None]:
     for number, (name, report) in enumerate(
         {"hidden": REPORT, "shown": SHOWN, "odd": {"slices": [1], "worst": 2}}.items()
     ):
-        digest = seeds.artifact({"report.json": json.dumps(report).encode(), "report.md": b"# a value"})
+        files = {"report.md": b"# a value", "partial_dependence.json": b'{"gridValues": ["a value"]}'}
+        digest = seeds.artifact({"report.json": json.dumps(report).encode(), **files})
         steps.append({"name": name, "outputs": {"evaluation": digest}})
         outputs = {"evaluation": {"digest": digest}}
         records.append(
@@ -69,3 +70,16 @@ def test_values_of_slices_need_read_data(reader: RunningReader, path: str) -> No
 def test_who_may_read_data_gets_the_report_as_it_is(reader: RunningReader, path: str) -> None:
     assert reader.get(BASE + path.format(step="hidden", format="json")).json == REPORT
     assert reader.get(BASE + path.format(step="hidden", format="md")).body == b"# a value"
+
+
+def test_values_of_a_partial_dependence_need_read_data(reader: RunningReader) -> None:
+    path = f"{BASE}/trials/uid.{{step}}/outputs/evaluation/partial_dependence.json?run=run"
+    reader.cluster.tokens["token-of-vera"] = ("vera", "flywheel-reader")
+    reader.cluster.rights["vera"] = {("get", "trainingruns", "shop", "run")}
+
+    refused = reader.get(path.format(step="hidden"), "token-of-vera")
+
+    assert (refused.status, b"a value" in refused.body) == (403, False)
+    assert b"partial_dependence.json names values of the columns" in refused.body
+    assert b"a value" in reader.get(path.format(step="shown"), "token-of-vera").body
+    assert b"a value" in reader.get(path.format(step="hidden")).body

@@ -1,5 +1,6 @@
 """Models: the champion, predictions by the service that serves it, and the model's verified bytes."""
 
+import json
 import math
 import warnings
 from dataclasses import replace
@@ -16,7 +17,19 @@ from flywheel.client.session import Options
 from tests.client.local_cluster import Call, LocalCluster, Reply, artifact, reader_error, status
 
 CONTENT = b"an ONNX model"
-DIGEST, FILES = artifact({"model.onnx": CONTENT, "evaluation.json": b"{}"})
+IMPORTANCE = {"metric": "roc_auc", "rows": 900, "features": [{"name": "month", "importance": 0.02, "deviation": 0.001}]}
+DEPENDENCE = {
+    "outputs": ["1"],
+    "features": [{"name": "month", "type": "Integer", "gridValues": [1.0, 2.0], "average": [[0.25, 0.75]]}],
+}
+DIGEST, FILES = artifact(
+    {
+        "model.onnx": CONTENT,
+        "evaluation.json": b"{}",
+        "permutation_importance.json": json.dumps(IMPORTANCE).encode(),
+        "partial_dependence.json": json.dumps(DEPENDENCE).encode(),
+    }
+)
 VERSION = "/v1/namespaces/shop/modelversions/delay-1"
 PREDICT = "delay/v2/models/delay/predict"
 
@@ -309,6 +322,42 @@ def test_a_model_without_the_right_to_its_bytes_is_refused(serving: LocalCluster
 
     with pytest.raises(FlywheelError, match="read-data is needed"):
         serving.workspace().model("delay").champion().load()
+
+
+def test_the_importance_of_columns_is_a_table(serving: LocalCluster) -> None:
+    content = json.dumps(IMPORTANCE).encode()
+    file = f"{VERSION}/files/permutation_importance.json"
+    serving.reader |= {VERSION: Reply({"files": FILES}), file: Reply(content, is_file=True)}
+
+    found = serving.workspace().model("delay").champion().feature_importance()
+
+    assert list(found) == IMPORTANCE["features"]
+    assert found.caption.startswith("importance of columns for roc_auc on 900 test rows")
+
+
+def test_partial_dependence_is_a_table_of_one_column(serving: LocalCluster) -> None:
+    content = json.dumps(DEPENDENCE).encode()
+    file = f"{VERSION}/files/partial_dependence.json"
+    serving.reader |= {VERSION: Reply({"files": FILES}), file: Reply(content, is_file=True)}
+    version = serving.workspace().model("delay").champion()
+
+    assert list(version.partial_dependence("month")) == [
+        {"value": 1.0, "average": 0.25},
+        {"value": 2.0, "average": 0.75},
+    ]
+    with pytest.raises(FlywheelError, match="no partial dependence on 'day'; it has that on month"):
+        version.partial_dependence("day")
+
+
+def test_a_version_without_importances_is_named(serving: LocalCluster) -> None:
+    digest, files = artifact({"model.onnx": CONTENT})
+    serving.add("modelversions", version("delay-2", digest=digest))
+    serving.reader["/v1/namespaces/shop/modelversions/delay-2"] = Reply({"files": files})
+
+    with pytest.raises(
+        FlywheelError, match=r"'delay-2' has no permutation_importance.json; .files\(\) lists what it has"
+    ):
+        serving.workspace().model("delay").version("delay-2").feature_importance()
 
 
 def test_no_warning_where_the_version_is_the_one(serving: LocalCluster) -> None:

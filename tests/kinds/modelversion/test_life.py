@@ -1,6 +1,7 @@
 """The life of a ModelVersion, look by look."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -327,6 +328,24 @@ def test_the_message_has_the_effect_of_quantization(weights: int, text: str) -> 
     assert version.status.digest == PACKED
     assert version.status.metrics["quantization_gap"] == "0.0201"
     assert version.plan.summary.startswith("roc_auc 0.742")
+
+
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        pytest.param({"metric": "roc_auc", "features": [["month", 0.02], ["day", -1e-05]]}, {"month": "0.02", "day": "-1e-05"}, id="measured"),
+        pytest.param(None, None, id="a version of an earlier release"),
+        pytest.param({"metric": "roc_auc", "features": [["month"]]}, None, id="unreadable"),
+    ],
+)  # fmt: skip
+def test_the_status_has_the_importance_of_columns(fact: Any, expected: Any) -> None:
+    version = Version(trained(), model())
+    version.reconcile()
+    version.succeed(facts={**FACTS, **({"importance": fact} if fact else {})})
+    version.reconcile()
+
+    found = version.status.feature_importance
+    assert (found and {each.name: each.importance for each in found.features}) == expected
 
 
 def test_a_model_that_is_not_the_namespaces_own_is_not_fetched() -> None:

@@ -1,5 +1,6 @@
 """The verify step: measurements of a valid model, and refusals of an invalid or hostile one."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -67,6 +68,57 @@ def test_a_trained_model_is_measured_and_its_test_metrics_are_passed_on(root: Pa
     assert facts["loadSeconds"] > 0
     assert facts["isolated"] == ""
     assert sorted(path.name for path in (root / "outputs").rglob("*")) == ["facts.json", "metrics.json"]
+
+
+def write_importance(root: Path, **changes: Any) -> None:
+    folder = root / "inputs/model"
+    digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    features = [
+        {"name": f"column_{number}", "importance": 0.5 - number / 100, "deviation": 0.01} for number in range(12)
+    ]
+    document = {"v": 1, "model": f"sha256:{digest}", "metric": "roc_auc", "features": features, **changes}
+    (folder / "permutation_importance.json").write_text(json.dumps(document))
+
+
+def test_the_most_important_columns_are_passed_on(root: Path) -> None:
+    write_importance(root)
+    write_params(root, TRAINED)
+
+    verify(root)
+
+    found = read(root / "outputs/facts.json")["importance"]
+    assert (found["metric"], len(found["features"])) == ("roc_auc", 10)
+    assert found["features"][0] == ["column_0", 0.5]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"model": "sha256:00"}, id="of another model"),
+        pytest.param({"features": [{"name": "month"}]}, id="a file of a container's own"),
+        pytest.param({"features": []}, id="no column"),
+        pytest.param({"features": [{"name": "month" * 500, "importance": 0.1}]}, id="a name that no status takes"),
+    ],
+)
+def test_importances_that_do_not_hold_for_the_model_are_left_out(root: Path, changes: dict[str, Any]) -> None:
+    write_importance(root, **changes)
+    write_params(root, TRAINED)
+
+    verify(root)
+
+    assert "importance" not in read(root / "outputs/facts.json")
+
+
+def test_importances_have_the_room_that_the_signature_leaves(root: Path) -> None:
+    write_importance(root, features=[{"name": "x" * 240 + str(number), "importance": 0.1} for number in range(10)])
+    write_params(root, TRAINED)
+
+    verify(root)
+
+    facts = read(root / "outputs/facts.json")
+    assert (root / "outputs/facts.json").stat().st_size <= 2_000
+    assert "signature" in facts
+    assert 0 < len(facts["importance"]["features"]) < 10
 
 
 def test_a_brought_model_gets_its_signature(root: Path) -> None:

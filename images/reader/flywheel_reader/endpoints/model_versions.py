@@ -11,7 +11,8 @@ from flywheel_reader.store.artifacts import DIGEST
 from flywheel_reader.store.manifests import File
 
 VERSION = "/v1/namespaces/{namespace}/modelversions/{name}"
-REPORTS = frozenset({"evaluation.json", "signature.json", "run.json"})
+# partial_dependence.json is none of them: it quotes values of the data.
+REPORTS = frozenset({"evaluation.json", "permutation_importance.json", "run.json", "signature.json"})
 RESOURCE = "modelversions"
 
 
@@ -58,7 +59,7 @@ ENDPOINTS = (
         f"{VERSION}/files/{{path:path}}",
         get_file,
         "A file of a version; takes the header Range",
-        "get modelversions NAME for evaluation.json, signature.json and run.json, read-data for every other file",
+        f"get modelversions NAME for {', '.join(sorted(REPORTS))}, read-data for every other file",
         media_types=("application/octet-stream",),
     ),
 )

@@ -23,7 +23,16 @@ MAX_DIFFERENCES = 20  # in facts.json
 VOLATILE_KEYS = ("usage", "node")
 # What follows from the weights of a model: where its golden predictions agree, these may differ in their last digits.
 FILES_OF_WEIGHTS = frozenset(
-    {"model.onnx", "golden.json", "evaluation.json", "baseline.json", "quantization.json", "run.json"}
+    {
+        "model.onnx",
+        "golden.json",
+        "evaluation.json",
+        "baseline.json",
+        "quantization.json",
+        "run.json",
+        "permutation_importance.json",
+        "partial_dependence.json",
+    }
 )
 DIGEST_DIGITS = 12
 # Measured times: another run takes another time.

@@ -60,12 +60,24 @@ class OnnxModel:
         Raises:
             Failure: WarmUpFailed, ModelNotScorable.
         """
-        batches = [self._predict(test, start) for start in range(0, len(test), BATCH_ROWS)]
+        starts = range(0, len(test), BATCH_ROWS)
+        batches = [self.predict(test, self.read_inputs(test, start)) for start in starts]
         predicted, probabilities = (np.concatenate(each) for each in zip(*batches, strict=True))
         return ScoredRows(test.y_true, predicted, probabilities)
 
-    def _predict(self, test: TestSet, start: int) -> tuple[Array, Array]:
-        inputs = self._inputs(test, start)
+    @property
+    def input_names(self) -> list[str]:
+        """The names of its inputs, which are columns of the data."""
+        return [each.name for each in self.session.get_inputs()]
+
+    def predict(self, test: TestSet, inputs: Tensors) -> tuple[Array, Array]:
+        """Class numbers or values (rows,), and probabilities (rows, classes of the data), none where a value is predicted.
+
+        `inputs` are those of `read_inputs`, or others of their types.
+
+        Raises:
+            Failure: WarmUpFailed, ModelNotScorable.
+        """
         outputs = golden_rows.run_session(self.session, inputs)
         _check_rows(outputs, len(next(iter(inputs.values()))))
         if test.task == "Regression":
@@ -73,7 +85,8 @@ class OnnxModel:
             return values.reshape(len(values), -1)[:, 0].astype(float), np.empty((len(values), 0))
         return self._class_predictions(test, outputs)
 
-    def _inputs(self, test: TestSet, start: int) -> Tensors:
+    def read_inputs(self, test: TestSet, start: int) -> Tensors:
+        """At most 50,000 rows from `start` on as the model takes them. Raises Failure ModelNotScorable."""
         declared = {each.name: each for each in self.session.get_inputs()}
         columns = test.inputs(list(declared), start, BATCH_ROWS)
         for name, each in declared.items():

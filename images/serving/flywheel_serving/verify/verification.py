@@ -15,7 +15,7 @@ from flywheel_serving.model.row_comparison import compare_rows
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.model.signature import signature_differences
 from flywheel_serving.model.warm_up.observation import Observation, observe
-from flywheel_serving.verify import artifact, quantization
+from flywheel_serving.verify import artifact, importance, quantization
 from flywheel_serving.workers.kernels import unsafe_operator
 
 MAX_FACTS_BYTES = 2_000
@@ -57,6 +57,7 @@ def verify(root: Path) -> None:
         artifact.write_golden(outputs / "model", example, golden_path)
     quantization.copy_artifact(report, folder, outputs / "model")
     document = _facts(model, facts, {**evaluation, **quantization.facts(report)})
+    _add_importance(document, importance.read_importance(folder, path))
     artifact.write_json(outputs / "facts.json", document)
     # Written last: its presence says that the outputs are complete.
     metrics = {**artifact.reported_metrics(evaluation), **latency, "size_bytes": path.stat().st_size}
@@ -121,6 +122,17 @@ def _latency_ms(model: OnnxModel, observed: Observation) -> dict[str, float]:
         times_ms.append(1_000 * (time.perf_counter() - start))
     p50, p95 = np.percentile(times_ms[WARM_UP_CALLS:], [50, 95])
     return {"p50_ms": round(float(p50), 4), "p95_ms": round(float(p95), 4)}
+
+
+def _add_importance(facts: dict[str, Any], found: dict[str, Any] | None) -> None:
+    """Adds as many of the most important columns as there is room for; the artifact has all of them."""
+    if found is None:
+        return
+    for count in range(len(found["features"]), 0, -1):
+        added = {"importance": {**found, "features": found["features"][:count]}}
+        if len(artifact.dump_json({**facts, **added})) <= MAX_FACTS_BYTES:
+            facts.update(added)
+            return
 
 
 def _facts(model: OnnxModel, measured: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,7 @@ def _body(facts: dict[str, Any]) -> str:
         "Inputs": [f"- {inline_code(describe_tensor(each))}" for each in inputs],
         "Outputs": [f"- {inline_code(describe_tensor(each))}" for each in outputs],
         "Metrics": _metrics(facts),
+        "Importance of columns": _importance(facts),
         "Gates": [
             f"- {escape_markdown(each.get('name'))} {gate_result(each)}: {escape_markdown(each.get('message'))}"
             for each in list_objects(facts, "gates")
@@ -132,6 +133,20 @@ def _metrics(facts: dict[str, Any]) -> list[str]:
         "| Metric | Value |",
         "|---|---|",
         *(f"| {escape_markdown(name)} | {escape_markdown(found[name])} |" for name in sorted(found)),
+    ]
+
+
+def _importance(facts: dict[str, Any]) -> list[str]:
+    found = facts["version"].get("featureImportance") or {}
+    features = list_objects(found, "features")
+    if not features:
+        return []
+    return [
+        f"How much worse {escape_markdown(found.get('metric'))} is on test rows when the values of a column are shuffled. Of columns that say the same, each may seem unimportant.",
+        "",
+        "| Column | Importance |",
+        "|---|---|",
+        *(f"| {escape_markdown(each.get('name'))} | {escape_markdown(each.get('importance'))} |" for each in features),
     ]
 
 

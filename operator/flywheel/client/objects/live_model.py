@@ -1,5 +1,6 @@
 """Models and their versions: the champion, predictions by a service, and the model's verified bytes."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODEL_FILE = "model.onnx"
+IMPORTANCE_FILE = "permutation_importance.json"
+PARTIAL_DEPENDENCE_FILE = "partial_dependence.json"
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,6 +123,37 @@ class LiveModelVersion(LiveResource):
         """Returns one prediction for each row by the service that serves this version: a DataFrame for a DataFrame, else a list."""
         return self.predictor(service=service).predict(rows)
 
+    def feature_importance(self) -> DisplayTable:
+        """Returns the columns with their permutation importance on test rows and its standard deviation, the most important first.
+
+        Raises:
+            FlywheelError: the version has none, such as one that was brought or trained by an earlier release.
+        """
+        found = json.loads(read_verified(self.session.reader, self._find_file(IMPORTANCE_FILE)))
+        caption = f"importance of columns for {found['metric']} on {found['rows']:,} test rows of {self}"
+        return DisplayTable(found["features"], ["name", "importance", "deviation"], caption)
+
+    def partial_dependence(self, column: str) -> DisplayTable:
+        """Returns the mean prediction of test rows at each of some values of a column. It needs `read-data`.
+
+        `average` is the probability of the second of two classes, or the target; of several classes each has `average.<class>`.
+
+        Raises:
+            FlywheelError: the version has none, or the column is none of those with a grid.
+        """
+        found = json.loads(read_verified(self.session.reader, self._find_file(PARTIAL_DEPENDENCE_FILE)))
+        feature = next((each for each in found["features"] if each["name"] == column), None)
+        if feature is None:
+            known = ", ".join(each["name"] for each in found["features"])
+            raise FlywheelError(
+                f"{self} has no partial dependence on '{column}'; it has that on {known}", reason="NotFound", status=404
+            )
+        outputs = found["outputs"]
+        names = ["average"] if len(outputs) == 1 else [f"average.{output}" for output in outputs]
+        points = zip(feature["gridValues"], *feature["average"], strict=True)
+        rows = [dict(zip(["value", *names], point, strict=True)) for point in points]
+        return DisplayTable(rows, caption=f"partial dependence on '{column}' of {self}")
+
     def files(self) -> list[RemoteFile]:
         """Returns the artifact's files. Their list has the digest that the ModelVersion's status states.
 
@@ -135,19 +169,19 @@ class LiveModelVersion(LiveResource):
             import onnxruntime
         except ImportError:
             raise MissingExtra("onnxruntime", "a session of the model") from None
-        content = read_verified(self.session.reader, self._model_file())
+        content = read_verified(self.session.reader, self._find_file(MODEL_FILE))
         return onnxruntime.InferenceSession(content, **{"providers": ["CPUExecutionProvider"], **options})
 
     def download(self, folder: str | Path, *, force: bool = False) -> list[Path]:
         """Writes the artifact's files below a folder, verified, and returns their paths. It needs `read-data`."""
         return save_files(self.session.reader, self.files(), Path(folder), force=force)
 
-    def _model_file(self) -> RemoteFile:
+    def _find_file(self, name: str) -> RemoteFile:
         for each in self.files():
-            if each.target == MODEL_FILE:
+            if each.target == name:
                 return each
         raise FlywheelError(
-            f"the artifact of ModelVersion '{self.name}' has no {MODEL_FILE}; .files() lists what it has",
+            f"the artifact of ModelVersion '{self.name}' has no {name}; .files() lists what it has",
             reason="NotFound",
         )
 

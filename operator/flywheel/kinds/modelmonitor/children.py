@@ -28,7 +28,7 @@ RUN_ANNOTATION = (
 )
 REQUEST_ANNOTATION = "flywheel.ml/run-requested"
 DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
-VERSION_FILES = ("baseline.json", "evaluation.json", "golden.json", "signature.json")
+VERSION_FILES = ("baseline.json", "evaluation.json", "golden.json", "permutation_importance.json", "signature.json")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Documents that reach the store after their window was tested are still merged for so long.
 LATENESS = HOUR

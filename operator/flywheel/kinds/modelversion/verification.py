@@ -11,6 +11,7 @@ from flywheel.core.requeue import MAX_RETRY_PAUSE, backoff
 from flywheel.core.resource.values import number_text
 from flywheel.kinds.modelversion.children import ModelVersion, is_packed
 from flywheel.kinds.modelversion.observe import Seen
+from flywheel.kinds.modelversion.schema.feature_importance import parse_feature_importance
 from flywheel.kinds.modelversion.schema.quantization import parse_quantization
 from flywheel.kinds.modelversion.schema.status import GoldenReplay, ModelVersionStatus, Signature, VerificationFailure
 
@@ -71,6 +72,7 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
         note=str(outcome.facts.get("note") or "")[:MAX_NOTE_CHARACTERS] or None,
         isolated=None if isolated is None else str(isolated)[:MAX_OPERATOR_CHARACTERS],
         quantization=parse_quantization(outcome.facts.get("quantization")),
+        feature_importance=parse_feature_importance(outcome.facts.get("importance")),
         verified_at=seen.now,
         attempts=seen.attempt,
         verify_requested=seen.verify_request or None,

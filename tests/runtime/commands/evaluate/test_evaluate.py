@@ -222,3 +222,43 @@ def test_a_model_of_other_data_is_refused(evaluated: Any, run_step: Any, dataset
 
     assert (result.code, result.failure["reason"]) == (2, "DataMismatch")
     assert "'late'" in result.failure["message"]
+
+
+def test_the_report_has_the_importance_of_columns(evaluated: Any) -> None:
+    result, _, artifact = evaluated("late", "roc_auc")
+
+    importance = report(result)["importance"]
+    page = (result.root / "outputs/evaluation/report.md").read_text()
+    assert importance == json.loads((artifact / "permutation_importance.json").read_text())
+    assert {each["name"] for each in importance["features"]} == {"month", "temp", "express", "carrier"}
+    assert importance["features"][0]["importance"] > 0.05
+    assert f"| {importance['features'][0]['name']} | " in page.split("## Importance of columns")[1]
+    assert result.output("evaluation/partial_dependence.json") == json.loads(
+        (artifact / "partial_dependence.json").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "metric", "outputs"),
+    [("late", "roc_auc", ["1"]), ("grade", "accuracy", ["high", "low", "mid"]), ("delay", "rmse", ["prediction"])],
+)
+def test_training_measures_what_the_model_relies_on(
+    evaluated: Any, target: str, metric: str, outputs: list[str]
+) -> None:
+    _, _, artifact = evaluated(target, metric)
+
+    importance, dependence = (
+        json.loads((artifact / f"{name}.json").read_text()) for name in ("permutation_importance", "partial_dependence")
+    )
+    month = next(each for each in dependence["features"] if each["name"] == "month")
+    assert importance["metric"] == metric
+    assert importance["score"] == pytest.approx(
+        json.loads((artifact / "evaluation.json").read_text())["test"]["metrics"][metric], rel=1e-4
+    )
+    assert dependence["outputs"] == outputs
+    assert month["gridValues"] == list(range(1, 13))
+    assert [len(each) for each in month["average"]] == [12] * len(outputs)
+    if target == "delay":
+        assert np.diff(month["average"][0]).mean() == pytest.approx(
+            2, abs=0.5
+        )  # as tests/runtime/commands/flights.py says

@@ -391,3 +391,23 @@ def test_windows_that_do_not_fit_between_the_times_are_refused(monitored: Any) -
     failure = json.loads((monitored.root / "termination-log").read_text())
     assert failure["reason"] == "ParamsInvalid"
     assert "no multiple of windowSeconds" in failure["message"]
+
+
+def test_the_report_sorts_columns_by_what_their_shift_means_to_the_model(monitored: Any) -> None:
+    features = [
+        {"name": "x1", "importance": 0.2},
+        {"name": "x0", "importance": 0.001},
+        {"name": "carrier", "importance": 0.0},
+    ]
+    document = {"v": 1, "metric": "roc_auc", "features": features}
+    folder = monitored.root / "inputs" / f"version-{monitored.pod.version}"
+    (folder / "permutation_importance.json").write_text(json.dumps(document))
+
+    report = monitored.run_hour(lambda rows: rows | {"x0": rows["x0"] + 0.8, "x1": rows["x1"] + 0.4})
+
+    psi = {each["name"]: each["psi"] for each in report["columns"]}
+    assert psi["x0"] > psi["x1"]
+    assert next(each["name"] for each in report["columns"] if not each["isPrediction"]) == "x1"
+    assert report["columns"][0]["importance"] == {"metric": "roc_auc", "value": 0.2, "shareOfLargest": 1.0}
+    assert "0.2 (roc_auc)" in monitored.page
+    assert "Columns, by importance times effect" in monitored.page

@@ -12,11 +12,12 @@ from flywheel_reader.errors import Forbidden
 from flywheel_reader.responses import json_response
 
 REPORT, PAGE = "report.json", "report.md"
+PARTIAL_DEPENDENCE = "partial_dependence.json"
 LEFT_OUT = "values of the slices are left out: they need the verb read-data on the namespace's Datasets, or spec.showValues of the Dataset"
 
 
 async def evaluation_response(call: Call, digest: str, path: str, media_type: str = OCTETS) -> Response:
-    """The report, or its page. Who may not read data gets the report without values, and no page that has them."""
+    """The report, or another file. Who may not read data gets the report without values, and no file that has them."""
     artifacts = call.store().artifacts
     file = await artifacts.file(digest, path)
     if await call.is_allowed(DATA_VERB, "datasets"):
@@ -27,7 +28,8 @@ async def evaluation_response(call: Call, digest: str, path: str, media_type: st
     if path == REPORT:
         return json_response(without_slice_values(report))
     missing = forbidden_message(call.caller, DATA_VERB, "datasets", call.namespace, "")
-    raise Forbidden(f"{PAGE} names values of the slices; {missing}, or read {REPORT}, which leaves them out")
+    values = "values of the slices" if path == PAGE else "values of the columns"
+    raise Forbidden(f"{path} names {values}; {missing}, or read {REPORT}, which leaves them out")
 
 
 def without_slice_values(report: dict[str, Any]) -> dict[str, Any]:

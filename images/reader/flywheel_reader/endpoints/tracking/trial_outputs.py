@@ -6,14 +6,19 @@ from flywheel_reader.call import Call
 from flywheel_reader.endpoint import Endpoint
 from flywheel_reader.endpoints.artifact_files import file_response
 from flywheel_reader.endpoints.model_versions import REPORTS
-from flywheel_reader.endpoints.tracking.evaluations import PAGE, REPORT, evaluation_response
+from flywheel_reader.endpoints.tracking.evaluations import (
+    PAGE,
+    PARTIAL_DEPENDENCE,
+    REPORT,
+    evaluation_response,
+)
 from flywheel_reader.endpoints.tracking.records import output_digest
 from flywheel_reader.endpoints.tracking.trials import OWNER, TRIAL, TRIAL_RIGHT, find_trial
 from flywheel_reader.errors import NotFound
 
 # Whoever may get the trial may read these files; a model's bytes are data, which only the right on a ModelVersion opens.
 EVALUATION = "evaluation"
-READABLE = {"model": REPORTS, EVALUATION: frozenset({REPORT, PAGE})}
+READABLE = {"model": REPORTS, EVALUATION: frozenset({REPORT, PAGE, PARTIAL_DEPENDENCE})}
 
 
 async def get_output_file(call: Call) -> Response:
@@ -37,7 +42,8 @@ ENDPOINTS = (
     Endpoint(
         f"{TRIAL}/outputs/{{output}}/{{path:path}}",
         get_output_file,
-        "A report of a model or an evaluation: model/evaluation.json, signature.json, run.json; evaluation/report.json, report.md",
+        "A report of a model or an evaluation: "
+        + "; ".join(f"{output}/{', '.join(sorted(files))}" for output, files in READABLE.items()),
         TRIAL_RIGHT,
         OWNER,
         media_types=("application/octet-stream",),

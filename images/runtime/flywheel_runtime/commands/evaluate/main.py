@@ -1,6 +1,7 @@
 """The step `evaluate`: a model on the test split, whole and by slices (images/README.md, "evaluate")."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from flywheel_runtime.commands.evaluate import report, slices
 from flywheel_runtime.commands.evaluate.report import MIN_SLICE_ROWS
 from flywheel_runtime.contract.errors import Failure, Undefined
 from flywheel_runtime.contract.step import Step, is_room_for, log_line, step_command, write_json
+from flywheel_runtime.models.inspection import permutation_importance
+from flywheel_runtime.models.inspection.model_inspection import inspect_model
 from flywheel_runtime.models.onnx_model import OnnxModel
-from flywheel_runtime.models.test_set import TestSet, find_mismatch, open_test_set
+from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet, find_mismatch, open_test_set
 from flywheel_runtime.params import Params
 from flywheel_runtime.statistics.failed_rows import find_answered
 from flywheel_runtime.statistics.intervals import CONFIDENCE, metric_interval
@@ -56,11 +59,16 @@ def main(step: Step) -> None:
             raise Failure("MetricUndefined", message)
         by_column = {name: _measure_slices(test, name, every, answered, metrics) for name in columns}
         document = report.describe_model(test, model, scored, metric)
+        inspected = inspect_model(model, replace(test, max_rows=SAMPLE_ROWS), metric)
     worst = {name: found for name, each in by_column.items() if (found := _find_worst(each, metric))}
     document |= {"whole": whole, "slices": by_column, "worst": worst, "failedRows": int((~answered).sum())}
     if test.shows_values:
         document |= {"showsValues": True}
     folder = step.output("evaluation")
+    for name, each in inspected.items():
+        write_json(folder / name, each)
+    if permutation_importance.FILE in inspected:
+        document |= {"importance": inspected[permutation_importance.FILE]}
     write_json(folder / "report.json", document)
     (folder / "report.md").write_text(report.render_page(document), encoding="utf-8")
     _finish(step, document, show_values=test.shows_values)

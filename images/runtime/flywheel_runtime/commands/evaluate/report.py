@@ -12,6 +12,7 @@ from flywheel_runtime.statistics.curves import precision_recall_points, roc_poin
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, describe_confusion
 
 MAX_SHOWN_SLICES = 20
+MAX_SHOWN_FEATURES = 20
 VALUE_BINS = 10
 MAX_CLASSES = 10
 MIN_SLICE_ROWS = 30  # of fewer rows the worst slice is chance
@@ -91,8 +92,20 @@ def render_page(document: Mapping[str, Any]) -> str:
         matrix = document["confusionMatrix"]
         rows = [(f"is {n}", *row) for n, row in zip(matrix["classes"], matrix["counts"], strict=True)]
         lines += ["## Confusion matrix", "", *_table(("", *(f"predicted {n}" for n in matrix["classes"])), rows), ""]
+    if "importance" in document:
+        lines += _importance(document["importance"])
     lines += [f"Intervals are at 95 % by {_method(whole)}. Curves are in report.json.", ""]
     return "\n".join(lines)
+
+
+def _importance(importance: Mapping[str, Any]) -> list[str]:
+    """Columns by permutation importance, the most important first."""
+    rows = [
+        (each["name"], f"{each['importance']:.4g} ± {each['deviation']:.2g}")
+        for each in importance["features"][:MAX_SHOWN_FEATURES]
+    ]
+    how = f"How much worse {importance['metric']} is on {importance['rows']:,} test rows with the column shuffled, {importance['repeats']} times."
+    return ["## Importance of columns", "", how, "", *_table(("column", importance["metric"]), rows), ""]
 
 
 def _slices(column: Mapping[str, Any], metric: str, worst: Mapping[str, Any] | None) -> list[str]:

@@ -20,6 +20,7 @@ from flywheel_runtime.monitoring.reference import Reference, read_reference
 from flywheel_runtime.monitoring.report import document as documents_of_report
 from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.facts import shorten_report
+from flywheel_runtime.monitoring.report.importance import ImportanceOfColumns, rank_columns, read_importance
 from flywheel_runtime.monitoring.report.labelled import describe_performance, performance_state
 from flywheel_runtime.monitoring.report.page import render_page
 from flywheel_runtime.monitoring.report.sentences import format_time
@@ -53,6 +54,7 @@ def main(step: Step) -> None:
     unmeasured = list_unmeasured(step, uncounted & config.served_versions, found.versions)
     report = _describe(config, analysis, found, problems, unmeasured)
     add_estimates(report, analysis, config.served_versions)
+    report["columns"] = rank_columns(report["columns"], _read_importances(step, config))
     if labelled is not None:
         _add_performance(report, labelled, describe_source(config.ground_truth))
         analysis.restarted += labelled[0].restarted
@@ -102,6 +104,12 @@ def _reference_reader(step: Step) -> ReferenceReader:
         return known[series]
 
     return read
+
+
+def _read_importances(step: Step, config: MonitorConfig) -> dict[str, ImportanceOfColumns]:
+    """The importances of columns by version, of those versions that have them."""
+    found = {each.name: read_importance(step.input(f"version-{each.name}")) for each in config.versions}
+    return {name: importance for name, importance in found.items() if importance is not None}
 
 
 def _split_budget(config: MonitorConfig) -> tuple[AlarmBudget, dict[str, float]]:

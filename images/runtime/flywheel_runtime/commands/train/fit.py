@@ -11,10 +11,13 @@ from flywheel_runtime.commands.train.config import TrainConfig
 from flywheel_runtime.commands.train.validation import Validation, fit_pipeline, score_rows, validate
 from flywheel_runtime.contract import cgroup
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import Step, log_line
+from flywheel_runtime.contract.step import Step, log_line, write_json
 from flywheel_runtime.datasets import features
 from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import estimators, onnx_export
+from flywheel_runtime.models.inspection.model_inspection import inspect_model
+from flywheel_runtime.models.onnx_model import OnnxModel
+from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet
 from flywheel_runtime.statistics.metrics import ScoredRows, metric_values, order_metrics
 
 
@@ -74,7 +77,12 @@ def _write(
         "evaluation": artifact.describe_evaluation(data, metrics[0], validation, test_metrics, test),
         "run": described_run,
     }
-    artifact.write_artifact(step.output("model"), exported, documents)
+    folder = step.output("model")
+    artifact.write_artifact(folder, exported, documents)
+    if len(rows):
+        model = OnnxModel.load(exported.content, documents["signature"])
+        for name, document in inspect_model(model, TestSet(data, SAMPLE_ROWS), metrics[0]).items():
+            write_json(folder / name, document)
     tested = {f"test_{name}": value for name, value in test_metrics.items()}
     reported = {**validation.metrics, **validation.deviations, **tested, **_beside(metrics[0], validation)}
     step.finish(reported, _facts(data, metrics[0], validation))

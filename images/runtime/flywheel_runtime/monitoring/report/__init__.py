@@ -5,6 +5,7 @@ page.py       report.html, from report.json alone
 html.py       tables and sections
 service_section.py   errors and latencies
 charts.py     SVG
+importance.py the order of the columns
 sentences.py  findings and the state of each signal in text
 facts.py      at most 2,000 bytes for the operator
 """

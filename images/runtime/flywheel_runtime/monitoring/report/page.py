@@ -47,6 +47,7 @@ MEANINGS = (
     ("Jensen-Shannon", "the distance of the two distributions, 0 (equal) to 1 (nothing in common)."),
     ("Wasserstein", "by how many standard deviations of the reference values moved on average."),
     ("L-infinity", "the largest difference of one category's share."),
+    ("Importance", "by how much the metric of the version's test rows is worse when the values of the column are shuffled. The order is by PSI times the share of the largest importance; the prediction counts as the most important."),
     ("Evidence", "the decimal logarithm of the odds against no effect above the threshold, since the finding began; 6 is a million to one. With method Fixed it is that of 1/p."),
     ("Completeness", "rows in the servers' count documents over rows that the servers answered."),
     ("Alarm budget", "how many false alarms are expected in how long at most, over all signals, columns and windows together."),
@@ -208,11 +209,14 @@ def _columns(report: Mapping[str, Any], charts: Charts) -> str:
     columns = report["columns"]
     if not columns:
         return ""
-    header = ("Column", "Version", "PSI", "Jensen-Shannon", "Wasserstein", "L-infinity", *ANOMALY_TITLES)
+    has_importance = any("importance" in column for column in columns)
+    importance = ("Importance",) if has_importance else ()
+    header = ("Column", "Version", *importance, "PSI", "Jensen-Shannon", "Wasserstein", "L-infinity", *ANOMALY_TITLES)
     rows = [
         (
             column["name"],
             column["version"],
+            *([Number(_importance(column))] if has_importance else []),
             *(Number(_format(column.get(name))) for name in ("psi", "jensenShannon", "wasserstein", "lInfinity")),
             *(Number(_quality(column, name)) for name in ANOMALIES),
         )
@@ -229,10 +233,17 @@ def _columns(report: Mapping[str, Any], charts: Charts) -> str:
         if len(columns) > MAX_CHARTS
         else ""
     )
-    return render_section("Columns, the largest effect first", render_table(header, rows)) + "".join(drawn) + note
+    title = "Columns, by importance times effect" if has_importance else "Columns, the largest effect first"
+    return render_section(title, render_table(header, rows)) + "".join(drawn) + note
 
 
 ANOMALY_TITLES = ("Missing", "Infinite", "Out of range", "Unseen")
+
+
+def _importance(column: Mapping[str, Any]) -> str:
+    """How much worse the metric of the test rows is without the column, such as `0.031 (roc_auc)`; empty where that is not known."""
+    found = column.get("importance")
+    return "" if found is None or found["value"] is None else f"{found['value']:.3g} ({found['metric']})"
 
 
 def _caption(column: Mapping[str, Any]) -> str:

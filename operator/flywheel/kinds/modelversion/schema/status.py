@@ -15,6 +15,7 @@ from flywheel.core.resource.schema import (
     Status,
 )
 from flywheel.core.resource.values import Digest
+from flywheel.kinds.modelversion.schema.feature_importance import FeatureImportances
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.schema.quantization import Quantization
 
@@ -114,6 +115,10 @@ class ModelVersionStatus(Status):
         description="Operator for which servers compute the model in worker processes, since it might end or occupy theirs. Empty, they compute it themselves. Absent, verification did not look for one, as in earlier releases.",
     )
     quantization: Quantization | None = Field(None, description="What spec.quantize did to the model.")
+    feature_importance: FeatureImportances | None = Field(
+        None,
+        description="Columns that the model needs most. Absent for a version that was trained before this was measured, was brought, or was quantized.",
+    )
     verified_at: datetime | None = Field(
         None, description="Time when verification last succeeded. Absent if a later verification failed."
     )
