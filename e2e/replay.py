@@ -122,12 +122,9 @@ class ReplayedServer:
         """The document of a minute with these requests."""
         self._now = start
         self._windows.close_window(self._counts)  # nothing was counted since the minute before
-        self._counts.add(
-            [
-                self._counts.observe(each.feeds, [*each.outputs], [*each.outputs.values()], each.rows)
-                for each in requests
-            ]
-        )
+        for each in requests:
+            self._counts.observe(each.feeds, [*each.outputs], [*each.outputs.values()], each.rows)
+        self._counts.count_observed()
         self._windows.add_totals(len(requests), sum(each.rows for each in requests))
         self._now = start + MINUTE - 0.001
         self._windows.close_window(self._counts)

@@ -74,7 +74,7 @@ def count_rows(baseline: Mapping[str, Any], table: Rows) -> dict[str, Any]:
     rows = len(table["score"])
     if rows:
         feeds = {name: table[name] for name in (*numbers, *texts)}
-        counts.add([counts.observe(feeds, ["score"], [table["score"]], rows)])
+        counts.observe(feeds, ["score"], [table["score"]], rows)
     return counts.pop_document()
 
 

@@ -36,7 +36,8 @@ def test_a_document_begins_with_its_own_minute_whenever_the_last_traffic_was() -
     for minute, rows in enumerate([1, 0, 0, 2], start=1):
         if rows:
             feeds: dict[str, Any] = {"x": np.zeros(rows)}
-            counts.add([counts.observe(feeds, [], None, rows)])
+            counts.observe(feeds, [], None, rows)
+            counts.count_observed()
         clock.now = 60.0 * minute
         windows.close_window(counts)
 

@@ -53,7 +53,8 @@ def request(rows: list[tuple[Any, ...]]) -> tuple[dict[str, Array], list[str], l
 
 def counted(requests: list[list[tuple[Any, ...]]]) -> Any:
     counts = Counts(BASELINE)
-    counts.add([counts.observe(*request(rows)) for rows in requests])
+    for rows in requests:
+        counts.observe(*request(rows))
     return counts.pop_document()
 
 
@@ -113,7 +114,7 @@ def test_windows_and_pods_are_merged_by_addition(requests: list[list[tuple[Any, 
 
 def test_counts_are_zero_after_they_were_read() -> None:
     counts = Counts(BASELINE)
-    counts.add([counts.observe(*request([(1, 2, 3, "UA", 1.0, 0.5)]))])
+    counts.observe(*request([(1, 2, 3, "UA", 1.0, 0.5)]))
 
     first, second = counts.pop_document(), counts.pop_document()
 
@@ -136,17 +137,30 @@ def test_training_counts_the_same_values_into_the_same_bins(values: list[float])
 def test_responses_of_other_versions_are_not_counted_as_predictions() -> None:
     counts = Counts(BASELINE)
     feeds, names, _, rows = request([(1, 2, 3, "UA", 1.0, 0.5)])
-    counts.add([counts.observe(feeds, names, None, rows)])
+    counts.observe(feeds, names, None, rows)
 
     found = counts.pop_document()
 
     assert (found["rows"], found["predictions"]["rows"]) == (1, 0)
 
 
+def test_outputs_need_not_be_contiguous_and_a_request_without_rows_counts_as_one() -> None:
+    counts = Counts(BASELINE)
+    feeds, names, [found], rows = request([(1, 2, 3, "UA", 1.0, 0.5), (1, 2, 3, "UA", 1.0, 0.75)])
+    counts.observe(feeds, names, [np.asfortranarray(found)], rows)
+    nothing = {name: each[:0] for name, each in feeds.items()}
+    counts.observe(nothing, names, [found[:0]], 0)
+
+    document = counts.pop_document()
+
+    assert (document["requests"], document["rows"]) == (2, 2)
+    assert document["predictions"] == {"rows": 2, **count_one_by_one([0.5, 0.75], [0.0, 0.25, 0.5, 1.0])}
+
+
 def test_numbers_of_several_types_get_the_same_counts() -> None:
     mixed = Baseline("sha256:1", {"a": [0.0, 5.0, 10.0], "b": [0.0, 5.0, 10.0]}, {}, {}, [], None, None)
     counts = Counts(mixed)
-    counts.add([counts.observe({"a": np.array([[7]], np.int64), "b": np.array([[1e300]], np.float64)}, [], [], 1)])
+    counts.observe({"a": np.array([[7]], np.int64), "b": np.array([[1e300]], np.float64)}, [], [], 1)
 
     found = counts.pop_document()["features"]
 
@@ -196,8 +210,8 @@ def test_a_request_of_a_known_layout_gets_the_same_counts(requests: list[list[tu
         feeds, names, found, count = request(rows)
         feeds = {name: feeds[name] for name in EDGES}
         layout = layouts.setdefault(count, InputLayout())
-        plain.add([plain.observe(feeds, names, found, count)])
-        blocks.add([blocks.observe(feeds, names, found, count, layout, np.stack([*feeds.values()]))])
+        plain.observe(feeds, names, found, count)
+        blocks.observe(feeds, names, found, count, layout, np.stack([*feeds.values()]))
 
     assert blocks.pop_document() == plain.pop_document()
 
@@ -207,6 +221,6 @@ def test_a_request_of_a_known_layout_gets_the_same_counts(requests: list[list[tu
 def test_requests_of_one_batch_get_the_counts_of_single_requests(requests: list[list[tuple[Any, ...]]]) -> None:
     together = Counts(BASELINE)
     feeds, names, found, rows = request([row for each in requests for row in each])
-    together.add([together.observe(feeds, names, found, rows, requests=len(requests))])
+    together.observe(feeds, names, found, rows, requests=len(requests))
 
     assert together.pop_document() == counted(requests)

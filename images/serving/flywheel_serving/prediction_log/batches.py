@@ -114,7 +114,7 @@ def join_arrays(arrays: Sequence[Any]) -> bytes:
     """The arrays' bytes one after the other; several times as fast as numpy's concatenation of small arrays."""
     try:
         return b"".join(arrays)
-    except BufferError:  # one of them is not contiguous
+    except (BufferError, TypeError):  # one of them is not contiguous
         return b"".join([array.tobytes() for array in arrays])
 
 

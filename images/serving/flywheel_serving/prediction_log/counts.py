@@ -8,8 +8,6 @@ includes its upper edge too.
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +21,21 @@ from flywheel_serving.prediction_log.batches import join_arrays, value_getter
 
 log = logging.getLogger(__name__)
 
-CHUNK_VALUES = 8_192  # compared at once, so that they stay in the processor's cache
+CHUNK_VALUES = 16_384  # compared at once
 
 Feeds = dict[str, Array]
 RawNumbers = Any  # bytes, or a contiguous array
 
 
-@dataclass(slots=True)
-class ObservedValues:
-    """Values of requests that ran together: `numbers` of one input after the other, and `categories` of each other input.
+class _ObservedValues:
+    """Values that are not in bins yet, copied one after the other: arrays that stay alive would be out of the cache when they are counted."""
 
-    `score_output` is the output with the scores.
-    """
-
-    numbers: RawNumbers
-    categories: list[list[Any]]
-    score_output: Array | None
-    rows: int
-    requests: int
+    def __init__(self, categorical_columns: int) -> None:
+        self.numbers: dict[int, bytearray] = {}  # by the rows of their requests, one input after the other
+        self.categories: list[list[Any]] = [[] for _ in range(categorical_columns)]
+        self.scores, self.score_rows = bytearray(), 0
+        self.score_type: np.dtype[Any] | None = None  # that all outputs of the model have
+        self.requests = self.rows = 0
 
 
 class Counts:
@@ -56,9 +51,17 @@ class Counts:
         self._categorical = (*baseline.texts, *baseline.flags)
         self._last_layout: InputLayout | None = None
         self._block_is_numbers = False  # inputs of that layout are exactly the baseline's numbers, in its order
-        self._scores = _BinCounts([baseline.predictions], np.float64) if baseline.score else None
+        self._scores = _BinCounts([baseline.predictions], np.float64)
+        self._score_output: str | None
+        self._score_output, self._is_last_column = baseline.score or (None, False)
+        self._observed = _ObservedValues(len(self._categorical))
         self.values_in_row = max(1, len(baseline.numbers) + len(baseline.texts) + len(baseline.flags))
         self.requests = self.rows = self.predicted_rows = 0
+
+    @property
+    def observed(self) -> tuple[int, int]:
+        """The requests and rows that were observed, and are not counted yet."""
+        return self._observed.requests, self._observed.rows
 
     def observe(
         self,
@@ -69,18 +72,27 @@ class Counts:
         layout: InputLayout | None = None,
         block: Array | None = None,
         requests: int = 1,
-    ) -> ObservedValues:
-        """The values of requests that ran together, copied while their many small arrays are in the processor's cache.
+    ) -> None:
+        """Copies the values of requests that ran together, while their many small arrays are in the processor's cache.
 
         `outputs` are those named `output_names`, None if another version answered. `block` has all numbers of the feeds
         if these are of a known `layout`.
         """
-        score = self._baseline.score
-        score_output = None
-        if outputs is not None and score is not None and score[0] in output_names:
-            score_output = outputs[output_names.index(score[0])]
-        categories = [feeds[name].ravel().tolist() for name in self._categorical]
-        return ObservedValues(self._raw_numbers(feeds, layout, block), categories, score_output, rows, requests)
+        observed = self._observed
+        numbers = self._raw_numbers(feeds, layout, block)
+        categories = [feeds[name].ravel().tolist() for name in self._categorical] if self._categorical else ()
+        if outputs is not None and self._score_output in output_names:
+            output = outputs[output_names.index(self._score_output)]
+            _extend(observed.scores, output)
+            observed.score_rows, observed.score_type = observed.score_rows + rows, output.dtype
+        content = observed.numbers.get(rows)
+        if content is None:
+            content = observed.numbers[rows] = bytearray()
+        content.extend(numbers)
+        for index, values in enumerate(categories):
+            observed.categories[index] += values
+        observed.requests += requests
+        observed.rows += rows
 
     def _raw_numbers(self, feeds: Feeds, layout: InputLayout | None, block: Array | None) -> RawNumbers:
         if block is not None:
@@ -90,42 +102,36 @@ class Counts:
                 return block
         return join_arrays(self._get_numbers(feeds)) if self._dtype else self._as_float64(feeds)
 
-    def add(self, observed: Sequence[ObservedValues]) -> None:
-        """Counts the observed values."""
-        self.requests += sum([values.requests for values in observed])
-        self.rows += sum([values.rows for values in observed])
-        if self._baseline.numbers:
-            single = [values.numbers for values in observed if values.rows == 1]
-            if single:
-                self._numbers.add(self._array(b"".join(single)).reshape(len(single), -1))
-            columns = [self._array(values.numbers).reshape(-1, values.rows) for values in observed if values.rows != 1]
-            if columns:
-                self._numbers.add(np.concatenate(columns, axis=1).T)
+    def count_observed(self) -> None:
+        """Puts the observed values into their bins."""
+        observed, self._observed = self._observed, _ObservedValues(len(self._categorical))
+        self.requests += observed.requests
+        self.rows += observed.rows
+        if columns := len(self._baseline.numbers):
+            for rows, content in observed.numbers.items():
+                numbers = np.frombuffer(content, self._dtype or np.float64).reshape(-1, columns, max(rows, 1))
+                self._numbers.add(numbers.transpose(1, 0, 2).reshape(columns, -1))
         counters: list[Counter[Any]] = [*self._texts.values(), *self._flags.values()]
-        for index, counter in enumerate(counters):
-            counter.update(chain.from_iterable([values.categories[index] for values in observed]))
-        outputs = [values.score_output for values in observed if values.score_output is not None]
-        if outputs and self._scores is not None:
-            scores = self._scores_in(outputs)
+        for counter, values in zip(counters, observed.categories, strict=True):
+            counter.update(values)
+        if observed.score_rows:
+            scores = self._scores_in(observed)
             self.predicted_rows += len(scores)
-            self._scores.add(scores.astype(np.float64).reshape(-1, 1))
+            self._scores.add(scores.astype(np.float64).reshape(1, -1))
 
-    def _scores_in(self, outputs: list[Array]) -> Array:
-        output = np.concatenate(outputs)
-        is_last_column = self._baseline.score is not None and self._baseline.score[1]
+    def _scores_in(self, observed: _ObservedValues) -> Array:
+        output = np.frombuffer(observed.scores, observed.score_type).reshape(observed.score_rows, -1)
         # The trainer rounds to 32 bits before it bins.
-        return (output[:, -1] if is_last_column else output.ravel()).astype(np.float32)
+        return (output[:, -1] if self._is_last_column else output.ravel()).astype(np.float32)
 
     def _as_float64(self, feeds: Feeds) -> bytes:
         """The numbers as 64-bit floats, for inputs of several types."""
         arrays = self._get_numbers(feeds)
         return np.concatenate(arrays, axis=None).astype(np.float64).tobytes() if arrays else b""
 
-    def _array(self, numbers: RawNumbers) -> Array:
-        return np.frombuffer(numbers, self._dtype or np.float64)
-
     def pop_document(self) -> dict[str, Any]:
-        """The counts as the window's document has them; then all counts are zero."""
+        """The counts of all observed values as the window's document has them; then all counts are zero."""
+        self.count_observed()
         baseline = self._baseline
         features: dict[str, Any] = dict(zip(baseline.numbers, self._numbers.pop_documents(), strict=True))
         for name, texts in self._texts.items():
@@ -138,7 +144,7 @@ class Counts:
             features[name] = _categories(known, baseline.flags[name], missing)
             values.clear()
         document: dict[str, Any] = {"requests": self.requests, "rows": self.rows, "features": features}
-        if self._scores is not None:
+        if self._score_output is not None:
             document["predictions"] = {"rows": self.predicted_rows, **self._scores.pop_documents()[0]}
         self.requests = self.rows = self.predicted_rows = 0
         return document
@@ -157,6 +163,14 @@ def counts_of_baseline(model_folder: Path, signature: Signature) -> tuple[Counts
     return Counts(baseline), baseline.digest
 
 
+def _extend(content: bytearray, values: RawNumbers) -> None:
+    """Appends the values' bytes; numpy's arrays without a copy between."""
+    try:
+        content.extend(values)
+    except (BufferError, TypeError):  # it is not contiguous
+        content.extend(values.tobytes())
+
+
 _FLAGS = {0.0: "false", 1.0: "true"}
 
 
@@ -166,35 +180,38 @@ class _BinCounts:
     def __init__(self, edges: Sequence[Sequence[float]], dtype: type = np.float32) -> None:
         self._lengths = [len(each) for each in edges]
         longest = max(self._lengths, default=0)
-        # A column's edges are padded with infinity, which no finite value reaches.
-        padded = [[*each, *([np.inf] * (longest - len(each)))] for each in edges]
-        self._edges: Array = np.array(padded, dtype).reshape(len(edges), longest).T[:, np.newaxis, :]
-        self._last: Array = np.array([each[-1] if each else np.nan for each in edges], dtype)
+        # A column's edges are padded with infinity, which no finite value reaches; its last bin includes its upper edge.
+        padded = [
+            [*each[:-1], *np.nextafter(np.array(each[-1:], dtype), np.inf), *([np.inf] * (longest - len(each)))]
+            for each in edges
+        ]
+        # The rows of a column lie side by side, so that an edge is compared with many values in one instruction.
+        self._edges: Array = np.array(padded, dtype).reshape(len(edges), longest).T[:, :, np.newaxis].copy()
         self._cells = longest + 3
-        self._first = np.arange(len(edges)) * self._cells
+        self._cell_type = np.uint16 if longest > 255 else np.uint8
+        self._first = np.arange(len(edges))[:, np.newaxis] * self._cells
         self._dtype = dtype
         self._counts = np.zeros(len(edges) * self._cells, np.int64)
+        self._step = max(1, CHUNK_VALUES // max(1, len(edges)))  # rows of a chunk
 
     def add(self, values: Array) -> None:
-        """Counts `values` [rows, columns]."""
-        step = max(1, CHUNK_VALUES // max(1, values.shape[1]))
-        for start in range(0, len(values), step):
-            self._add(values[start : start + step])
+        """Counts `values` [columns, rows]."""
+        for start in range(0, values.shape[1], self._step):
+            self._add(values[:, start : start + self._step])
 
     def _add(self, values: Array) -> None:
         with np.errstate(over="ignore"):
-            narrow: Array = values.astype(self._dtype, copy=False)
+            narrow: Array = np.ascontiguousarray(values, self._dtype)
         is_reached = (narrow >= self._edges).view(np.uint8)
-        cells = np.add.reduce(is_reached, axis=0, dtype=np.uint16 if len(is_reached) > 255 else np.uint8).astype(
-            np.intp
-        )
-        cells -= narrow == self._last
+        cells = np.add.reduce(is_reached, axis=0, dtype=self._cell_type) + self._first
         if not np.isfinite(narrow).all():
             # A value that was finite before it became a 32-bit float is too large, not invalid.
-            cells[np.isinf(values)] = self._cells - 1
-            cells[np.isnan(values)] = self._cells - 2
-            cells[np.isinf(narrow) & np.isfinite(values) & (values > 0)] = len(is_reached)
-        cells += self._first
+            for at, cell in (
+                (np.isinf(values), self._cells - 1),
+                (np.isnan(values), self._cells - 2),
+                (np.isinf(narrow) & np.isfinite(values) & (values > 0), len(self._edges)),
+            ):
+                np.copyto(cells, self._first + cell, where=at)
         self._counts += np.bincount(cells.ravel(), minlength=len(self._counts))
 
     def pop_documents(self) -> list[dict[str, Any]]:

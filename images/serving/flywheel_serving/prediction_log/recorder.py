@@ -17,7 +17,7 @@ from flywheel_serving.model.signature import Signature
 from flywheel_serving.prediction_log.batches import BatchEncoder, BatchShape, LoggedRequest, encode_message
 from flywheel_serving.prediction_log.config import MAX_KEY_LENGTH, LogConfig, sample_position, sample_threshold
 from flywheel_serving.prediction_log.count_windows import CountWindows
-from flywheel_serving.prediction_log.counts import Counts, ObservedValues, counts_of_baseline
+from flywheel_serving.prediction_log.counts import Counts, counts_of_baseline
 from flywheel_serving.prediction_log.labels import LabelLog
 from flywheel_serving.prediction_log.metrics import LogMetrics
 from flywheel_serving.prediction_log.schema import RowSchema, row_schema
@@ -25,7 +25,7 @@ from flywheel_serving.prediction_log.service_counts import ServiceCounts
 from flywheel_serving.prediction_log.sink_connection import SinkConnection
 
 # So many values are processed at once: enough to share numpy's fixed costs, too few for a client to wait 0.1 ms for it.
-BATCH_VALUES = 4_096
+BATCH_VALUES = 8_192
 BATCH_REQUESTS = 64  # objects that outlive their request are work for the garbage collector
 BATCH_BYTES = 1024 * 1024  # of request bodies, which binary tensors keep in memory
 BATCH_SECONDS = 1.0
@@ -51,8 +51,8 @@ class PredictionRecorder:
         self._boot = secrets.token_hex(6)
         self._generated_ids = 0
         self._threshold, self._samples_all = sample_threshold(config.sample), config.sample >= 1
+        self._samples_none = not config.sample  # then no id has to be hashed
         self._unsent: list[LoggedRequest] = []
-        self._uncounted: list[ObservedValues] = []
         self._uncounted_values = self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         schema = _row_schema(signature, config)
@@ -150,7 +150,8 @@ class PredictionRecorder:
             try:
                 if counts is not None and not is_direct:
                     local_outputs = result if version == self._version else None
-                    self._add_observed(counts.observe(feeds, outputs, local_outputs, rows, layout, block))
+                    counts.observe(feeds, outputs, local_outputs, rows, layout, block)
+                    self._uncounted_values += rows * self._values_in_row
                 if is_sampled:
                     now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
                     arrays = dict(zip(outputs, result, strict=True))
@@ -170,10 +171,8 @@ class PredictionRecorder:
             return
         try:
             if all(item.counted and item.outputs == batch.outputs for item in items):
-                observed = counts.observe(
-                    batch.feeds, batch.outputs, outputs, batch.rows, batch.layout, batch.block, len(items)
-                )
-                self._add_observed(observed)
+                counts.observe(batch.feeds, batch.outputs, outputs, batch.rows, batch.layout, batch.block, len(items))
+                self._uncounted_values += batch.rows * self._values_in_row
             else:
                 self._count_each(counts, batch, outputs)
             self._process_if_enough()
@@ -186,19 +185,18 @@ class PredictionRecorder:
             end = start + item.rows
             if item.counted:
                 own = [by_name[name][start:end] for name in item.outputs]
-                self._add_observed(counts.observe(item.feeds, item.outputs, own, item.rows, item.layout, item.block))
+                counts.observe(item.feeds, item.outputs, own, item.rows, item.layout, item.block)
+                self._uncounted_values += item.rows * self._values_in_row
             start = end
-
-    def _add_observed(self, values: ObservedValues) -> None:
-        self._uncounted.append(values)
-        self._uncounted_values += values.rows * self._values_in_row
 
     def _assign_id(self, request: InferRequest) -> bool:
         """Gives the request an id if it has none; whether it is in the sample."""
         if not request.id:
             self._generated_ids += 1
             request.id = f"{self._boot}-{self._generated_ids}"
-        return self._samples_all or sample_position(request.id) < self._threshold
+        if self._samples_all or self._samples_none:
+            return self._samples_all
+        return sample_position(request.id) < self._threshold
 
     def _process_if_enough(self) -> None:
         if (
@@ -215,14 +213,11 @@ class PredictionRecorder:
             self._timer.cancel()
             self._timer = None
         unsent, self._unsent = self._unsent, []
-        uncounted, self._uncounted = self._uncounted, []
         self._uncounted_values = self._held_bytes = 0
-        self._windows.add_totals(
-            sum([values.requests for values in uncounted]), sum([values.rows for values in uncounted])
-        )
         try:
-            if self._counts is not None and uncounted:
-                self._counts.add(uncounted)
+            if self._counts is not None:
+                self._windows.add_totals(*self._counts.observed)
+                self._counts.count_observed()
             self._send_by_shape(unsent)
         except Exception:  # a fault here must not reach a request
             log.exception("logging of predictions failed for %d requests", len(unsent))
