@@ -149,8 +149,7 @@ class PredictionRecorder:
                 return
             try:
                 if counts is not None and not is_direct:
-                    local_outputs = result if version == self._version else None
-                    counts.observe(feeds, outputs, local_outputs, rows, layout, block)
+                    counts.observe(feeds, outputs, result if version == self._version else None, rows, layout, block)
                     self._uncounted_values += rows * self._values_in_row
                 if is_sampled:
                     now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
