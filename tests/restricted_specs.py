@@ -58,6 +58,7 @@ SECRETS: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("TrainingPipeline", "spec.steps.container.env.secret.name"): pipeline(container(env=ENV)),
     ("TrainingPipeline", "spec.steps.container.imagePullSecrets.name"): pipeline(container(imagePullSecrets=PULL)),
+    ("ModelMonitor", "spec.notify.secret.name"): {"inferenceService": "fraud", "notify": {"secret": {"name": "NAME", "key": "url"}}},
     ("TrainingPipeline", "spec.steps.notify.secret.name"): pipeline(NOTIFY),
     ("TrainingPipeline", "spec.steps.train.trainer.container.env.secret.name"): pipeline(train(WITH_ENV)),
     ("TrainingPipeline", "spec.steps.train.imagePullSecrets.name"): pipeline(train(TRAINER, imagePullSecrets=PULL)),

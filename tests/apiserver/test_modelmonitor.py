@@ -42,6 +42,7 @@ def manifest(spec: dict[str, Any]) -> str:
         pytest.param({**TESTED, "groundTruth": {**DATASET, "probability": "probability"}}, id="labels of drawn rows"),
         pytest.param({"service": {"maxErrorShare": "0.001"}}, id="errors"),
         pytest.param({"service": {"latency": {"max": "2.5s"}}}, id="latencies at the default quantile"),
+        pytest.param({"notify": {"secret": {"name": "chat", "key": "url"}}}, id="a webhook in a Secret"),
     ],
 )
 def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> None:
@@ -82,6 +83,8 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param({**TESTED, "groundTruth": {"delay": {"min": "2h", "max": "1h"}}}, "min must not be longer than max", id="frozen before it is read"),
         pytest.param({**TESTED, "groundTruth": {"delay": {"min": "4d"}}}, "min must not be longer than max", id="frozen by default before it is read"),
         pytest.param({"groundTruth": {}, "performance": {"metric": "f1"}}, 'Unsupported value: "f1"', id="a metric that is no mean"),
+        pytest.param({"notify": {}}, "give exactly one of url and secret", id="no webhook"),
+        pytest.param({"notify": {"url": "ftp://x"}}, "spec.notify.url", id="no URL of the web"),
         pytest.param({"service": {}}, "set maxErrorShare, latency or both", id="nothing asked of the service"),
         pytest.param({"service": {"maxErrorShare": "1"}}, "maxErrorShare is a share of all requests", id="all requests may fail"),
         pytest.param({"service": {"latency": {"max": "70ms"}}}, 'Unsupported value: "70ms"', id="a latency within a bucket"),

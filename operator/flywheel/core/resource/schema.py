@@ -152,6 +152,15 @@ class SecretKey(Schema):
     key: str = Field(min_length=1, max_length=253, description="Key in the Secret.")
 
 
+class Webhook(Schema):
+    """A webhook that gets a JSON document; its host must be on the installation's list."""
+
+    model_config = model_rules(exactly_one_of("url", "secret"))
+
+    url: str | None = Field(None, pattern=r"^https?://.+$", max_length=2048, description="URL of the webhook.")
+    secret: SecretKey | None = Field(None, description="Secret with the URL, for a URL that contains a token.")
+
+
 # Texts that a status repeats, by their greatest length.
 NumberText = Annotated[str, Field(max_length=32)]
 ShortText = Annotated[str, Field(max_length=63)]

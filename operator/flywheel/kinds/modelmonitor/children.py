@@ -23,6 +23,7 @@ from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
 ModelMonitor = Resource[ModelMonitorSpec, ModelMonitorStatus]
 
 MONITOR = "monitor"
+NOTIFY_PREFIX = "notify-"  # of the steps that notify the webhook, before the number of the run
 RUN_ANNOTATION = (
     "flywheel.ml/monitor-run"  # the run as its Job was made, so that a lost status can be made again from it
 )

@@ -14,6 +14,7 @@ from flywheel.core.resource.plan import Child, Decision, Event, ExistingChild, K
 from flywheel.kinds.modelmonitor import children, messages
 from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.labels import find_label_problem
+from flywheel.kinds.modelmonitor.notifications.notification_progress import advance_notifications
 from flywheel.kinds.modelmonitor.observe import Seen, Service
 from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served, reduced_windows
 from flywheel.kinds.modelmonitor.schema.status import (
@@ -56,8 +57,16 @@ def decide(monitor: ModelMonitor, seen: Seen) -> Plan:
         or windows_are_tested(monitor, seen, progress)
     )
     conditions = _conditions(monitor, seen, progress, decision)
-    return decision.extend(events=_alarms(monitor, progress, conditions)).plan(
-        status=progress.status,
+    alarms = _find_alarms(monitor, progress, conditions)
+    sent = advance_notifications(monitor, progress.status, seen, alarms)
+    waits = [each for each in (decision.requeue_after, sent.requeue_after) if each is not None]
+    decision = decision.extend(
+        children=sent.children,
+        events=(*map(_alarm_event, alarms), *sent.events),
+        requeue_after=min(waits, default=None),
+    )
+    return decision.plan(
+        status=progress.status.model_copy(update={"notifications": sent.notifications}),
         summary=messages.summary(progress.status, decision.reason),
         children=cron_job.cron_jobs(monitor, monitor.spec.schedule, suspend=monitor.spec.suspend),
         completed_ticks=cron_job.ticks_until(seen.ticks, progress.answered_tick),
@@ -240,19 +249,23 @@ def _with_label_problem(condition: KindCondition, monitor: ModelMonitor, seen: S
     return condition if problem is None else replace(condition, reason=problem.reason, message=problem.message)
 
 
-def _alarms(
+def _find_alarms(
     monitor: ModelMonitor, progress: Progress, conditions: tuple[KindCondition, ...] | None
-) -> tuple[Event, ...]:
-    """An event for each condition that becomes False, also where it was Unknown in between unless one of its findings is known."""
+) -> tuple[KindCondition, ...]:
+    """The conditions that become False, also those that were Unknown in between unless one of their findings is known."""
     before = {each.type: each.status for each in monitor.status.conditions}
     known = {each.name for each in monitor.status.findings}
     standing = {CONDITION_OF_FINDING.get(each.signal) for each in progress.status.findings if each.name in known}
     return tuple(
-        Event(each.reason, f"{each.type} is False: {each.message}", "Warning", "Monitor")
+        each
         for each in conditions or ()
         if each.status is False and before.get(each.type) != "False"
         if before.get(each.type) != "Unknown" or each.type not in standing
     )
+
+
+def _alarm_event(condition: KindCondition) -> Event:
+    return Event(condition.reason, f"{condition.type} is False: {condition.message}", "Warning", "Monitor")
 
 
 def _wait(seen: Seen, progress: Progress) -> timedelta | None:

@@ -14,7 +14,7 @@ from flywheel.core.resource.api import DATASET, INFERENCE_SERVICE, JOB, MODEL_VE
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, versions_in_use
-from flywheel.kinds.modelmonitor.children import MONITOR, RUN_ANNOTATION, ModelMonitor
+from flywheel.kinds.modelmonitor.children import MONITOR, NOTIFY_PREFIX, RUN_ANNOTATION, ModelMonitor
 from flywheel.kinds.modelmonitor.schema.status import MAX_VERSIONS, Run
 
 
@@ -24,6 +24,13 @@ class MonitorJob(AttemptState):
 
     name: str
     run: Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotificationJob(AttemptState):
+    """The Job of one attempt to notify the webhook."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Seen(Observation):
     service: Service | None = None
     jobs: tuple[MonitorJob, ...] = ()
     ticks: tuple[Tick, ...] = ()
+    notification_jobs: tuple[NotificationJob, ...] = ()
 
 
 def observe(monitor: ModelMonitor, cluster: Cluster) -> Seen:
@@ -65,6 +73,11 @@ def observe(monitor: ModelMonitor, cluster: Cluster) -> Seen:
         service=_service(monitor, cluster),
         jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
         ticks=cron_job.pending_ticks(jobs),
+        notification_jobs=tuple(
+            NotificationJob(name=job["metadata"]["name"], **vars(read_job(job, pods, cluster)))
+            for job in jobs
+            if str(job["metadata"]["labels"].get(names.STEP_LABEL)).startswith(NOTIFY_PREFIX)
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from flywheel.core.pods.cron_job import Schedule
-from flywheel.core.resource.schema import Placement, Resources, Schema, model_rules, rule
+from flywheel.core.resource.schema import Placement, Resources, Schema, Webhook, model_rules, rule
 from flywheel.core.resource.values import Duration, Number, ObjectName, PatternString
 from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth, Performance
@@ -138,6 +138,10 @@ class ModelMonitorSpec(Schema):
     service: ServiceLevels | None = Field(
         None,
         description="Which share of requests may fail, and how long responses may take. Its condition is ServiceHealthy. A window with fewer than minRows requests is not tested.",
+    )
+    notify: Webhook | None = Field(
+        None,
+        description="A webhook that is notified once each time a condition of a signal becomes False.",
     )
     timeout: Duration | None = Field(
         None, description="Maximum duration of a run. Defaults to that of the installation for checks of data."

@@ -17,6 +17,7 @@ from flywheel.core.resource.schema import (
     Status,
 )
 from flywheel.core.resource.values import Digest
+from flywheel.kinds.modelmonitor.schema.notification import MAX_NOTIFICATIONS, Notification
 
 DATA_HEALTHY, NO_DRIFT, ESTIMATED_PERFORMING, PERFORMING, SERVICE_HEALTHY = SIGNAL_CONDITIONS = (
     "DataHealthy",
@@ -154,5 +155,8 @@ class ModelMonitorStatus(Status):
     skipped_windows: int | None = Field(
         None,
         description="Number of windows that were never tested, since they were more than a week ago when a run started.",
+    )
+    notifications: tuple[Notification, ...] = Field(
+        (), max_length=MAX_NOTIFICATIONS, description="The last notifications of spec.notify, the oldest first."
     )
     run: Run | None = Field(None, description="The current run, or the last one.")

@@ -14,8 +14,8 @@ from flywheel.core.resource.schema import (
     QueuedPlacement,
     Resources,
     Schema,
-    SecretKey,
     Variable,
+    Webhook,
     exactly_one_of,
     model_rules,
     named_list,
@@ -191,13 +191,9 @@ class Container(Schema):
     )
 
 
-class Notify(Schema):
+class Notify(Webhook):
     """A JSON document to a webhook; the host must be on the installation's list."""
 
-    model_config = model_rules(exactly_one_of("url", "secret"))
-
-    url: str | None = Field(None, pattern=r"^https?://.+$", max_length=2048, description="URL of the webhook.")
-    secret: SecretKey | None = Field(None, description="Secret with the URL, for a URL that contains a token.")
     text: str | None = Field(None, max_length=2048, description="Sent as `text`; $(params.x) is replaced.")
 
 

@@ -1,0 +1,1 @@
+"""The notification of a webhook when conditions become False: what is sent, and the Jobs that send it."""
