@@ -27,6 +27,7 @@ examples:
 # What an argument is completed with, by its metavar, or by the name of its option.
 KINDS_OF_ARGUMENTS = {
     "MODEL": api.MODEL,
+    "MONITOR": api.MODEL_MONITOR,
     "MODELVERSION": api.MODEL_VERSION,
     "PIPELINE": api.TRAINING_PIPELINE,
     "RUN": api.TRAINING_RUN,

@@ -7,7 +7,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from http import HTTPStatus
@@ -17,7 +16,7 @@ from urllib.parse import quote
 from flywheel.client.errors import FlywheelError
 from flywheel.client.transport.endpoints import Endpoint, HTTPRequest
 from flywheel.client.transport.reader import read_bounded, response_error
-from flywheel.client.transport.retry_after import MAX_RETRIES, retry_seconds
+from flywheel.client.transport.request_retries import open_response
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,6 @@ Rows = Sequence[Mapping[str, Any]]
 MAX_ROWS = 10_000  # of one request, as the server has it
 MAX_REQUEST_BYTES = 2 << 20  # half of what a server of 512Mi decodes as JSON
 MAX_RESPONSE_BYTES = 256 << 20
-RETRIED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 UNREACHABLE = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 PREDICT_SECONDS = 90.0  # a computation may take 60 s by default
 
@@ -109,19 +107,8 @@ class Predictor:
         """Sends the rows; once more with a new token where one was not accepted, and again where a busy service says after how many seconds."""
         path, headers = f"/v2/models/{quote(self.service, safe='')}/predict", {"Content-Type": body.content_type}
         request = HTTPRequest("POST", path, headers=headers, body=body.content, read_seconds=PREDICT_SECONDS)
-        retries, is_renewed = 0, False
-        while True:
-            response = self.endpoint.open(request)
-            with closing(response):
-                if response.status == HTTPStatus.UNAUTHORIZED and not is_renewed:
-                    is_renewed = True
-                    self.renew()
-                    continue
-                seconds = retry_seconds(response) if response.status in RETRIED else None
-                if seconds is None or retries == MAX_RETRIES:
-                    return self._read_prediction(response)
-            self.sleep(seconds)
-            retries += 1
+        with open_response(self.endpoint, request, self.renew, self.sleep) as response:
+            return self._read_prediction(response)
 
     def _read_prediction(self, response: "BaseHTTPResponse") -> Prediction:
         if response.status != HTTPStatus.OK:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flywheel.cli import main
-from flywheel.cli.read.print_predictions import parse_moment
+from flywheel.cli.read.moments import parse_moment
 from tests.client.local_cluster import LocalCluster, Reply, reader_error
 
 LOGGED = "/v1/namespaces/shop/inferenceservices/delay/predictions"

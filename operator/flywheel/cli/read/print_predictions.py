@@ -1,19 +1,18 @@
 """`flywheel predictions`: the rows that a service has logged."""
 
 import json
-import re
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, CommandError
 from flywheel.cli.output import Column, print_csv, print_objects
 from flywheel.cli.read.list_trials import parse_limit
+from flywheel.cli.read.moments import parse_moment
 from flywheel.client.objects.live_service import DEFAULT_ROWS, LiveService, flatten_row
 from flywheel.core.resource.api import Reference
-from flywheel.core.resource.values import Duration
 
 DESCRIPTION = "Print the predictions that an InferenceService has logged (spec.logging), oldest first."
 EXAMPLES = """\
@@ -83,17 +82,6 @@ def check_logging(service: LiveService) -> None:
         raise CommandError(Reference(service.api, service.session.namespace, service.name).describe_absence())
     if not manifest["spec"].get("logging"):
         raise CommandError(f"{service} logs no predictions; spec.logging turns it on")
-
-
-def parse_moment(text: str) -> datetime:
-    """Parses `--since` and `--until`: how long ago, or a time in ISO 8601, which is UTC without a zone."""
-    if re.fullmatch(Duration.pattern, text):
-        return datetime.now(UTC) - Duration(text).timedelta
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"'{text}' must be a time such as 6h (ago) or 2026-11-28T12:00:00Z") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _cell(name: str) -> Callable[[Mapping[str, Any]], object]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 Query = Sequence[tuple[str, str]]
+API_SERVER = "API server"  # in `details` of an error that it gave in place of the server behind its proxy
 PAGE_SIZE = 1000  # items of one request
 MAX_JSON_BYTES = 256 << 20
 MAX_ERROR_BYTES = 1 << 20
@@ -172,7 +173,10 @@ def response_error(response: "BaseHTTPResponse", place: str) -> FlywheelError:
         return FlywheelError(f"{place}: {error}", reason=_phrase(status), status=status)
     if isinstance(body, dict) and body.get("kind") == "Status":
         return FlywheelError(
-            _proxy_message(body, place), reason=str(body.get("reason") or _phrase(status)), status=status
+            _proxy_message(body, place),
+            reason=str(body.get("reason") or _phrase(status)),
+            status=status,
+            details={"server": API_SERVER},
         )
     text = raw[:300].decode(errors="replace").strip()
     return FlywheelError(f"{place} responded with status {status}: {text}", reason=_phrase(status), status=status)
