@@ -33,6 +33,7 @@ def manifest(spec: dict[str, Any]) -> str:
         ),
         pytest.param({"predictionDrift": {"disabled": True}, "suspend": True}, id="switched off"),
         pytest.param({"estimatedPerformance": {"metric": "roc_auc"}}, id="an estimate without labels"),
+        pytest.param({"estimatedPerformance": {"metric": "rmse", "maxDrop": "2.5"}}, id="an estimate of a regression"),
         pytest.param({"method": "Fixed"}, id="classical tests"),
         pytest.param({"groundTruth": {}, "performance": {"metric": "roc_auc"}}, id="labels that are posted"),
         pytest.param(

@@ -22,6 +22,15 @@ def test_it_is_asked_for_with_its_default() -> None:
     assert "rows" not in monitor.inputs(1)
 
 
+def test_the_rows_are_fetched_where_servers_do_not_count_what_the_estimate_needs() -> None:
+    monitor = Monitor(service(), version(), estimatedPerformance={"metric": "mae", "maxDrop": "4"})
+    monitor.add_tick("drift-1")
+    monitor.settle()
+
+    assert monitor.inputs(1)["rows"]["folder"]["path"] == "predictions/delays/rows/"
+    assert "loss_model.onnx" in monitor.inputs(1)["version-delay-1"]["files"]
+
+
 def test_a_drop_is_false_and_an_event() -> None:
     monitor = Monitor(NOT_LOGGED, version(), **ASKED).tick_and_run(facts("False"))
 

@@ -28,6 +28,8 @@ FILES_OF_WEIGHTS = frozenset(
         "golden.json",
         "evaluation.json",
         "baseline.json",
+        "loss_model.json",
+        "loss_model.onnx",
         "quantization.json",
         "run.json",
         "permutation_importance.json",

@@ -45,6 +45,7 @@ class RowTable:
     numbers: Mapping[str, Array]
     texts: Mapping[str, Array]
     score: Array | None
+    confidence: Array | None = None  # the probability of the predicted class
 
     @property
     def series(self) -> Series:
@@ -61,6 +62,7 @@ class RowTable:
             numbers={name: each[chosen] for name, each in self.numbers.items()},
             texts={name: each[chosen] for name, each in self.texts.items()},
             score=None if self.score is None else self.score[chosen],
+            confidence=None if self.confidence is None else self.confidence[chosen],
         )
 
 
@@ -85,7 +87,7 @@ def _read_file(connection: duckdb.DuckDBPyConnection, file: Path, versions: froz
     features = _fields(types, "features")
     numbers = [name for name, kind in features.items() if kind in NUMBERS]
     texts = [name for name, kind in features.items() if kind in TEXTS]
-    score = _score(_fields(types, "outputs"))
+    score, probabilities = _score(_fields(types, "outputs")), _probabilities(_fields(types, "outputs"))
     selected = [
         "version",
         "coalesce(digest, '') AS digest",
@@ -94,6 +96,7 @@ def _read_file(connection: duckdb.DuckDBPyConnection, file: Path, versions: froz
         *(f"features[{quote_literal(name)}]::FLOAT AS n{index}" for index, name in enumerate(numbers)),
         *(f"features[{quote_literal(name)}]::VARCHAR AS t{index}" for index, name in enumerate(texts)),
         *([f"({score})::FLOAT AS score"] if score else []),
+        *([f"list_max({probabilities})::FLOAT AS confidence"] if probabilities else []),
     ]
     found = rows.filter("route != 'Forwarded'").project(", ".join(selected)).fetchnumpy()
     tables = []
@@ -110,6 +113,7 @@ def _read_file(connection: duckdb.DuckDBPyConnection, file: Path, versions: froz
                 {name: _numbers(found[f"n{index}"][chosen]) for index, name in enumerate(numbers)},
                 {name: _texts(found[f"t{index}"][chosen]) for index, name in enumerate(texts)},
                 _numbers(found["score"][chosen]) if score else None,
+                _numbers(found["confidence"][chosen]) if probabilities else None,
             )
         )
     return tables
@@ -129,6 +133,12 @@ def _score(outputs: Mapping[str, str]) -> str:
             if name.removeprefix(RENAMED) == role and (kind in NUMBERS or kind == "list"):
                 return f"outputs[{quote_literal(name)}]" + ("[-1]" if kind == "list" else "")
     return ""
+
+
+def _probabilities(outputs: Mapping[str, str]) -> str:
+    """SQL for the list of the classes' probabilities; empty where there is none."""
+    names = (name for name, kind in outputs.items() if name.removeprefix(RENAMED) == SCORES[0] and kind == "list")
+    return next((f"outputs[{quote_literal(name)}]" for name in names), "")
 
 
 def _numbers(values: Any) -> Array:

@@ -14,7 +14,7 @@ from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
-from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
+from flywheel.kinds.modelmonitor.schema.estimated_performance import METRICS_OF_ROWS, EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.ground_truth import Performance
 from flywheel.kinds.modelmonitor.schema.service_levels import seconds_of
 from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
@@ -29,7 +29,15 @@ RUN_ANNOTATION = (
 )
 REQUEST_ANNOTATION = "flywheel.ml/run-requested"
 DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
-VERSION_FILES = ("baseline.json", "evaluation.json", "golden.json", "permutation_importance.json", "signature.json")
+VERSION_FILES = (
+    "baseline.json",
+    "evaluation.json",
+    "golden.json",
+    "loss_model.json",
+    "loss_model.onnx",
+    "permutation_importance.json",
+    "signature.json",
+)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Documents that reach the store after their window was tested are still merged for so long.
 LATENESS = HOUR
@@ -59,7 +67,7 @@ def monitor_job(
     for name, digest in sorted(versions.items()):
         inputs.append(Input(f"version-{name}", artifact=str(digest), files=VERSION_FILES, optional=True))
     inputs += _label_inputs(monitor, run, labels)
-    if counts_rows and spec.ground_truth is None:
+    if (counts_rows or _estimates_by_rows(spec)) and spec.ground_truth is None:
         rows = {"path": f"predictions/{spec.inference_service}/rows/", "parts": hours(run)}
         inputs.append(Input("rows", folder=rows))
     recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
@@ -77,6 +85,11 @@ def monitor_job(
         annotations={RUN_ANNOTATION: recorded},
     )
     return step_job(monitor, step, settings)
+
+
+def _estimates_by_rows(spec: ModelMonitorSpec) -> bool:
+    estimated = spec.estimated_performance
+    return estimated is not None and estimated.metric in METRICS_OF_ROWS
 
 
 def _label_inputs(monitor: ModelMonitor, run: Run, labels: Digest | None) -> Iterator[Input]:

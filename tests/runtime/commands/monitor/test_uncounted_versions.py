@@ -3,32 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pytest
 
 from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.layout import flatten_columns, flatten_responses
 from flywheel_runtime.monitoring.logged_rows import count_table, freeze_bins, read_rows
+from tests.runtime.monitoring.row_files import write_rows
 from tests.runtime.monitoring.traffic import CARRIERS, count_rows, draw_rows
 
 pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
-
-
-def write_rows(file: Path, version: str, start: Any, table: dict[str, Any], seconds: float = 3_600) -> None:
-    """The rows of a file of the log, evenly over the time."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    rows = len(table["score"])
-    columns = {name: values.astype(str) if values.dtype == object else values for name, values in table.items()}
-    columns |= {"micro": (start.timestamp() * 1e6 + np.arange(rows) * seconds * 1e6 / rows).astype(np.int64)}
-    features = ", ".join(f"'{name}': \"{name}\"" for name in table if name != "score")
-    with duckdb.connect() as connection:
-        connection.register("source", columns)
-        connection.execute(
-            f"COPY (SELECT micro::VARCHAR AS id, 0::INTEGER AS \"row\", make_timestamptz(micro) AS time, '{version}' AS version, "
-            f"'sha256:77' AS digest, 0.01 AS latency_seconds, 'Direct' AS route, {{{features}}} AS features, "
-            f"{{'label': 1, 'probabilities': [1 - score, score]}} AS outputs FROM source) TO '{file}' (FORMAT parquet)"
-        )
 
 
 def serve_rows(monitored: Any, table: dict[str, Any]) -> None:

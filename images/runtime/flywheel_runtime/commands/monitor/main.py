@@ -45,7 +45,7 @@ def main(step: Step) -> None:
     sorter.add(count_uncounted(step, config, state, uncounted, problems, schedule.oldest_counted))
     found = sorter.finish()
     budget, allowances = _split_budget(config)
-    estimates, reader = estimate_performance(config), _reference_reader(step)
+    estimates, reader = estimate_performance(step, config, problems), _reference_reader(step)
     analysis = Analysis(state, config.served_versions, _thresholds(config), budget, reader, estimates, config.method)
     analysis.run(found)
     service = analyse_service(config, state, found, allowances.get("service", 0.0))

@@ -102,7 +102,8 @@ def _json_value(value: Any) -> Any:
 def count_baseline(data: Data, scored: Mapping[str, ScoredRows]) -> dict[str, Any]:
     """Frozen bins for monitoring: the train split's counts of each feature, and predictions in 50 bins for each split.
 
-    Of two classes `positives` has the rows of the second in each bin, by which scores are calibrated. `scored` maps a split to rows that the model was not fitted to. Probabilities are those of the last class; values are binned
+    Of two classes `positives` has the rows of the second in each bin, by which scores are calibrated; of more `confidence` has the rows by
+    the probability of their predicted class. `scored` maps a split to rows that the model was not fitted to. Probabilities are those of the last class; values are binned
     between their least and greatest.
     """
     profile = json.loads((data.folder / "profile.json").read_text())
@@ -124,6 +125,8 @@ def count_baseline(data: Data, scored: Mapping[str, ScoredRows]) -> dict[str, An
             split: np.histogram(values[scored[split].y_true == 1], bins=edges)[0].tolist()
             for split, values in scores.items()
         }
+    if len(data.classes) > 2:
+        predictions["confidence"] = _count_confidence(scored)
     return {
         "v": 1,
         "rows": data.count("train"),
@@ -131,6 +134,18 @@ def count_baseline(data: Data, scored: Mapping[str, ScoredRows]) -> dict[str, An
         "target": profile.get("target"),
         "predictions": predictions,
     }
+
+
+def _count_confidence(scored: Mapping[str, ScoredRows]) -> dict[str, Any]:
+    """The rows of each split by the probability of the predicted class, in 50 bins, and those of them that were predicted rightly."""
+    edges = np.linspace(0, 1, PREDICTION_BINS + 1)
+    confidences = {split: rows.probabilities.max(axis=1) for split, rows in scored.items() if len(rows)}
+    counts = {split: np.histogram(values, bins=edges)[0].tolist() for split, values in confidences.items()}
+    correct = {
+        split: np.histogram(values[scored[split].predicted == scored[split].y_true], bins=edges)[0].tolist()
+        for split, values in confidences.items()
+    }
+    return {"edges": edges.tolist(), "counts": counts, "correct": correct}
 
 
 def _prediction_edges(scores: Mapping[str, Array], is_probability: bool) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from flywheel_runtime.commands.train import artifact, folds, pipeline
 from flywheel_runtime.commands.train.config import TrainConfig
+from flywheel_runtime.commands.train.loss_model import write_loss_model
 from flywheel_runtime.commands.train.validation import Validation, fit_pipeline, score_rows, validate
 from flywheel_runtime.contract import cgroup
 from flywheel_runtime.contract.errors import Failure
@@ -40,7 +41,7 @@ def train(step: Step) -> None:
     log_line(f"fitted to {len(plan.final):,} rows; exporting")
     exported = onnx_export.export_pipeline(final, data)
     described = artifact.describe_run(config, data, exported, started)
-    _write(step, data, final, exported, validation, metrics, described)
+    _write(step, data, plan, final, exported, validation, metrics, described)
     data.connection.close()
 
 
@@ -58,6 +59,7 @@ def _task(config: TrainConfig, data: Data) -> estimators.Task:
 def _write(
     step: Step,
     data: Data,
+    plan: folds.Plan,
     final: Any,
     exported: onnx_export.ExportedModel,
     validation: Validation,
@@ -83,6 +85,7 @@ def _write(
         model = OnnxModel.load(exported.content, documents["signature"])
         for name, document in inspect_model(model, TestSet(data, SAMPLE_ROWS), metrics[0]).items():
             write_json(folder / name, document)
+    write_loss_model(folder, data, plan, validation, rows.x, test, described_run["seed"])
     tested = {f"test_{name}": value for name, value in test_metrics.items()}
     reported = {**validation.metrics, **validation.deviations, **tested, **_beside(metrics[0], validation)}
     step.finish(reported, _facts(data, metrics[0], validation))

@@ -39,6 +39,17 @@ def calibrate_bins(positives: ArrayLike, rows: ArrayLike, scores: ArrayLike) -> 
     return Calibration(_pool_adjacent_violators(rates, weights + added))
 
 
+def calibrate_losses(sums: ArrayLike, rows: ArrayLike) -> Array:
+    """The expected loss of a row (bins,) from the sums of losses (bins,) of labelled rows (bins,) in bins of a modelled loss.
+
+    It does not decrease from bin to bin. A bin without rows takes the mean of all.
+    """
+    totals, weights = np.asarray(sums, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+    mean = totals.sum() / max(weights.sum(), 1.0)
+    means = np.divide(totals, weights, out=np.full(len(totals), mean), where=weights > 0)
+    return _pool_adjacent_violators(means, np.maximum(weights, 1e-9))
+
+
 def estimate_roc_auc(calibration: Calibration, counts: ArrayLike) -> float:
     """The expected ROC area of rows whose scores have the counts (bins,).
 

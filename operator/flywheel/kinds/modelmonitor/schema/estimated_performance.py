@@ -7,7 +7,8 @@ from pydantic import Field
 from flywheel.core.resource.schema import Schema, model_rules, rule
 from flywheel.core.resource.values import Number
 
-EstimatedMetric = Literal["roc_auc", "accuracy"]
+EstimatedMetric = Literal["roc_auc", "accuracy", "mae", "rmse"]
+METRICS_OF_ROWS = frozenset({"accuracy", "mae", "rmse"})  # accuracy of more than two classes
 
 
 class EstimatedPerformance(Schema):
@@ -21,6 +22,7 @@ class EstimatedPerformance(Schema):
     )
 
     metric: EstimatedMetric = Field(
-        description="The metric, of a model with two classes. The version must have been trained here, since its training writes the calibration."
+        description="The metric: roc_auc of two classes, accuracy of any number of them, mae or rmse of a regression. The version must have been "
+        "trained here, since its training writes what the estimate needs. Of more than two classes and of a regression, logged rows are needed."
     )
     max_drop: Number = Field(Number("0.03"), description="By how much it may be worse, in the unit of the metric.")
