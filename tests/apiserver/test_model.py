@@ -41,6 +41,12 @@ def manifest(spec: dict[str, Any]) -> str:
             "spec.gates[0].threshold.min",
             id="a bound that is no number",
         ),
+        pytest.param(
+            {"rollback": {"when": ["FeatureDrift"]}},
+            'Unsupported value: "FeatureDrift": supported values: "Errors", "NotFinite", "ConstantOutput", "LabelledLoss"',
+            id="a rollback for drift of features",
+        ),
+        pytest.param({"rollback": {"when": []}}, "should have at least 1 items", id="a rollback for nothing"),
         pytest.param({"gates": [GATE, GATE]}, "Duplicate value", id="a gate twice"),
         pytest.param({"promotion": "Vote"}, 'supported values: "Auto", "Approval"', id="a promotion nobody knows"),
         pytest.param(

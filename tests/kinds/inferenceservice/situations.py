@@ -165,9 +165,12 @@ def challenged(rollout: dict[str, Any] | None = CANARY, **spec: Any) -> Serving:
     return simulator
 
 
-def promoted() -> Serving:
-    """delay-2 has passed every step, and delay-1 is kept warm."""
+def promoted(bake_time: str | None = None) -> Serving:
+    """delay-2 has passed every step, and delay-1 is kept warm; `bake_time` is that of the Model."""
     simulator = challenged()
+    if bake_time is not None:
+        model = simulator.manifest(Reference(MODEL, "default", "delay"))
+        simulator.put({**model, "spec": {"rollback": {"when": ["NotFinite"], "bakeTime": bake_time}}})
     for _ in range(2):
         simulator.judge("Pass")
         simulator.work(4)

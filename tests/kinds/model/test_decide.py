@@ -251,6 +251,13 @@ def test_a_pinned_version_that_was_rolled_back_is_no_champion() -> None:
     assert plan_for(A, B, spec={"champion": "b"}, before=again).status.champion == "b"  # type: ignore[attr-defined]
 
 
+def test_what_a_monitor_found_of_a_champion_that_stays_is_in_the_message() -> None:
+    told = replace(B, problem="ModelMonitor 'watch' found a loss on labelled rows. Champion 'b' is not taken back.")
+    plan = plan_for(A, told, before=plan_for(A, B, before=plan_for(A)))
+
+    assert plan.message.endswith("ModelMonitor 'watch' found a loss on labelled rows. Champion 'b' is not taken back.")
+
+
 def test_a_version_that_was_rolled_back_is_no_champion_of_a_model_without_one() -> None:
     plan = plan_for(replace(B, rejected=ROLLED_BACK))
 

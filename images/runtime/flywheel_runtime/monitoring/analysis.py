@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from flywheel_runtime.monitoring.answers import find_problem
 from flywheel_runtime.monitoring.coverage import Coverage, measure_coverage
 from flywheel_runtime.monitoring.documents import Series
 from flywheel_runtime.monitoring.estimates.looks import EstimatedPerformance
@@ -229,6 +230,7 @@ class Analysis:
                 evidence,
                 share,
                 is_skew=reference is not None and self._is_skew(reference, outcome.since),
+                problem=find_problem(look, window, reference, self.thresholds.min_rows, earlier),
             )
         elif outcome.is_cleared and earlier is not None:
             self.state.closed.append(self.state.findings.pop(name))

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+Problem = Literal["NotFinite", "ConstantOutput"]
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,8 @@ class Finding:
     `measure` is what the effect is in: psi, or the increase of the share of an anomaly. `since` is the start of the window from which
     on evidence grew, `until` the end of the last window that was tested. `evidence` is the decimal logarithm of the odds
     against no effect above the threshold. `share` is the version's share of traffic in the last window. `is_skew`:
-    the version's first window differed from its training already, so that serving computes or gets the column otherwise.
+    the version's first window differed from its training already, so that serving computes or gets the column otherwise. `problem` is
+    what is wrong with the model's answers, where the finding is of them and says so.
     """
 
     signal: str
@@ -26,6 +29,7 @@ class Finding:
     evidence: float
     share: float
     is_skew: bool = False
+    problem: Problem | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON that `from_json` reads."""

@@ -240,7 +240,8 @@ def _limits(facts: dict[str, Any]) -> list[str]:
     rejection, quantized = version.get("rejection") or {}, version.get("quantization") or {}
     found = []
     if rejection:
-        found.append(f"- A rollout found it bad: {escape_markdown(rejection.get('message'))}")
+        source = "A rollout" if not rejection.get("monitor") else "A monitor"
+        found.append(f"- {source} found it bad: {escape_markdown(rejection.get('message'))}")
     if quantized.get("weights"):
         found.append(
             f"- Its weights are int8: {quantized.get('sizeBefore')} bytes became {quantized.get('size')}, and no number of an answer moved by more than {quantized.get('gap')} (relative)"

@@ -22,8 +22,8 @@ class Version:
     """A ModelVersion. `metrics` and `digest` stay known when a later verification fails.
 
     `used`: an InferenceService or a BatchInference uses it. `owned`: it is deleted with its Model. `registered`: an Experiment or a
-    TrainingRun made it. `rejected`: what a rollout found against it, None once that is cleared. `data`: the artifact of the data that it was
-    trained on. `gates`: what its gates' Job measured last, and `measurement_failure` why it cannot. `approved`: the approval of this very
+    TrainingRun made it. `rejected`: what a rollout found against it, None once that is cleared. `problem`: what a monitor found of
+    it as champion, for which it was not taken back. `data`: the artifact of the data that it was trained on. `gates`: what its gates' Job measured last, and `measurement_failure` why it cannot. `approved`: the approval of this very
     artifact; `void`: the digest of an approval of another one.
     """
 
@@ -39,6 +39,7 @@ class Version:
     owned: bool = False
     registered: bool = False
     rejected: str | None = None
+    problem: str | None = None
     namespace: str = "default"
     archived: bool = False
     data: str | None = None
@@ -116,6 +117,7 @@ def _version(model: Model, manifest: Manifest, used: bool) -> Version:
         owned=any(owner["uid"] == model.uid for owner in manifest["metadata"].get("ownerReferences") or ()),
         registered=spec.lineage is not None and (spec.lineage.experiment or spec.lineage.run) is not None,
         rejected=status.rejection.message or "no finding" if status.rejection else None,
+        problem=status.problem.message if status.problem and not status.problem.rolled_back else None,
         namespace=manifest["metadata"]["namespace"],
         archived=spec.archived,
         data=spec.dataset_digest,

@@ -107,7 +107,7 @@ def _findings(facts: Mapping[str, Any]) -> Iterator[Finding]:
         given = _mapping(found)
         parts = [str(given[key]) for key in ("signal", "measure", "version", "subject") if given.get(key)]
         numbers = {key: _number(given.get(key)) for key in ("effect", "threshold", "evidence", "share")}
-        texts = {key: given.get(key) for key in ("signal", "subject", "version", "measure", "since")}
+        texts = {key: given.get(key) for key in ("signal", "subject", "version", "measure", "since", "problem")}
         message = str(given["message"])[:512] if given.get("message") else None
         try:
             name = names.truncate("/".join(parts), 253)

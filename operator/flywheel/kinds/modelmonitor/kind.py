@@ -2,7 +2,15 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.resource.api import CRON_JOB, DATASET, INFERENCE_SERVICE, JOB, MODEL_MONITOR, Reference
+from flywheel.core.resource.api import (
+    CRON_JOB,
+    DATASET,
+    INFERENCE_SERVICE,
+    JOB,
+    MODEL_MONITOR,
+    MODEL_VERSION,
+    Reference,
+)
 from flywheel.core.resource.kind import HealthByReason, Kind
 from flywheel.kinds.modelmonitor.children import ModelMonitor
 from flywheel.kinds.modelmonitor.decide import decide
@@ -14,11 +22,14 @@ from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus
 
 
 def references(monitor: ModelMonitor) -> Iterable[Reference]:
-    """The service whose traffic it compares, and the Dataset with labels."""
+    """The service whose traffic it compares, the Dataset with labels, and the versions about which it may find something."""
     yield Reference(INFERENCE_SERVICE, monitor.namespace, monitor.spec.inference_service)
     truth = monitor.spec.ground_truth
     if truth is not None and truth.dataset is not None:
         yield Reference(DATASET, monitor.namespace, truth.dataset)
+    seen = {each.version for each in monitor.status.versions}
+    versions = seen | {each.version for each in monitor.status.findings if each.version}
+    yield from (Reference(MODEL_VERSION, monitor.namespace, version) for version in sorted(versions))
 
 
 KIND: Kind[ModelMonitorSpec, ModelMonitorStatus, Seen] = Kind(

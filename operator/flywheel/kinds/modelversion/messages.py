@@ -51,7 +51,7 @@ def _numbers(status: ModelVersionStatus, seen: Seen) -> str:
     )
     size, p95 = status.metrics.get("size_bytes"), status.metrics.get("p95_ms")
     parts = (
-        "champion" if seen.is_champion else "",
+        "champion" if seen.champion is not None else "",
         f"{metric} {float(status.metrics[metric]):.3g}" if metric else "",
         _size(float(size)) if size else "",
         f"p95 {float(p95):.1g} ms" if p95 and float(p95) < 1 else f"p95 {float(p95):.0f} ms" if p95 else "",

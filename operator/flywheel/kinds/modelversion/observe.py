@@ -2,20 +2,57 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, find_job
 from flywheel.core.resource import names
-from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Manifest, Reference
+from flywheel.core.resource.api import (
+    BATCH_INFERENCE,
+    INFERENCE_SERVICE,
+    MODEL,
+    MODEL_MONITOR,
+    MODEL_VERSION,
+    Manifest,
+    Reference,
+)
+from flywheel.core.resource.conditions import READY, is_true
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.model_reference import find_users
 from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
+from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.model.schema.spec import ModelSpec
-from flywheel.kinds.model.schema.status import ModelStatus
+from flywheel.kinds.model.schema.status import ModelStatus, Promotion
+from flywheel.kinds.modelmonitor.schema.problems import ProblemKind, problem_kind
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, VERIFY, VERIFY_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.gates.gates_job import Measurement, MeasurementRequest, gates_step
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import Rejection
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version is champion, `since` when it took over, also of the services' traffic.
+
+    `rollback_kinds`: the problems for which it is taken back within `bake_time`. `has_predecessor`: an earlier champion can take its place.
+    """
+
+    since: datetime
+    is_pinned: bool = False
+    rollback_kinds: tuple[str, ...] = ()
+    bake_time: timedelta | None = None
+    has_predecessor: bool = False
+
+
+@dataclass(frozen=True)
+class FoundProblem:
+    """What a monitor found of the version."""
+
+    monitor: str
+    service: str
+    kind: ProblemKind
+    since: datetime
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +60,17 @@ class Seen(AttemptState, Observation):
     """`attempt` is the one that runs or comes next; `outcome` and `diagnosis` are of its Job.
 
     `verify_request` and `clear_request` are the values of the annotations by which users ask for another verification, and clear a
-    rejection. `objective` is the Model's metric, for the summary. `rejections` are those of all rollouts, oldest first. `measurement` is
+    rejection. `objective` is the Model's metric, for the summary. `champion` is None where the version is
+    none. `rejections` are those of all rollouts, oldest first, and `problems` what monitors found of it. `measurement` is
     what the Model needs measured; None where it needs nothing.
     """
 
     attempt: int
     verify_request: str
-    is_champion: bool = False
+    champion: Champion | None = None
     objective: str | None = None
     rejections: tuple[Rejection, ...] = ()
+    problems: tuple[FoundProblem, ...] = ()
     clear_request: str = ""
     measurement: Measurement | None = None
     served_by: tuple[str, ...] = ()
@@ -47,15 +86,60 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         **observe_basics(cluster),
         attempt=attempt,
         verify_request=version.annotations.get(VERIFY_ANNOTATION, "")[:128],
-        is_champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,
+        champion=_champion(version, model, cluster),
         objective=objective.metric if objective else None,
         rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
+        problems=tuple(_problems(version, cluster)),
         clear_request=version.annotations.get(CLEAR_REJECTION_ANNOTATION, "")[:128],
         measurement=_measurement(version, model, cluster),
         served_by=find_users(version.reference, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)[:50],
         scored_by=find_users(version.reference, BATCH_INFERENCE, batchinference.versions_in_use, cluster)[:50],
         **vars(find_job(version, names.job(version, VERIFY, attempt), cluster)),
     )
+
+
+def _champion(version: ModelVersion, model: Manifest, cluster: Cluster) -> Champion | None:
+    status, spec = (
+        ModelStatus.model_validate(model.get("status") or {}),
+        ModelSpec.model_validate(model.get("spec") or {}),
+    )
+    if status.champion != version.name:
+        return None
+    promoted = [each.since for each in status.history if each.version == version.name]
+    # A service that rolls out step by step took the version up later than the Model.
+    rollouts = [
+        InferenceServiceStatus.model_validate(service.get("status") or {}).rollout
+        for service in cluster.referrers(INFERENCE_SERVICE, version.reference)
+    ]
+    served = [each.since for each in rollouts if each and each.phase == "Promoted" and each.challenger == version.name]
+    return Champion(
+        since=max((*promoted[-1:], *served), default=version.created),
+        is_pinned=spec.champion == version.name,
+        rollback_kinds=spec.rollback.when if spec.rollback else (),
+        bake_time=spec.rollback.bake_time.timedelta if spec.rollback else None,
+        has_predecessor=any(_can_return(version, each, cluster) for each in status.history),
+    )
+
+
+def _can_return(version: ModelVersion, promotion: Promotion, cluster: Cluster) -> bool:
+    """Whether an earlier champion can be champion again: the same artifact, verified, and neither archived nor rejected."""
+    found = cluster.get(Reference(MODEL_VERSION, version.namespace, promotion.version))
+    if found is None or promotion.version == version.name or found["spec"].get("model") != version.spec.model:
+        return False
+    status = found.get("status") or {}
+    is_barred = found["spec"].get("archived") or status.get("rejection")
+    return is_true(found, READY) and not is_barred and status.get("digest") == promotion.digest
+
+
+def _problems(version: ModelVersion, cluster: Cluster) -> Iterator[FoundProblem]:
+    """The findings of monitors about this version that are problems of it and say since when."""
+    for monitor in cluster.referrers(MODEL_MONITOR, version.reference):
+        for found in (monitor.get("status") or {}).get("findings") or ():
+            kind = problem_kind(found) if found.get("version") == version.name and found.get("since") else None
+            if kind is not None:
+                since, message = datetime.fromisoformat(found["since"]), str(found.get("message") or "")
+                service = str(monitor["spec"].get("inferenceService") or "")
+                yield FoundProblem(monitor["metadata"]["name"], service, kind, since, message)
 
 
 def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:

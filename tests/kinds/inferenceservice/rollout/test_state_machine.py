@@ -1,6 +1,7 @@
 """A new version is judged before it answers everybody: how it takes over."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -231,6 +232,20 @@ def test_a_version_that_came_back_from_standby_was_not_measured(dies: dict[int, 
 
     assert simulator.front == "delay-1"
     assert status.message == "Version 'delay-1', which was on standby, answers again in place of 'delay-2'."
+
+
+def test_the_one_before_a_new_champion_stays_on_standby_for_as_long_as_the_model_may_take_that_back() -> None:
+    simulator = promoted(bake_time="2h")
+    simulator.advance(timedelta(minutes=90))
+    simulator.work(2)
+    assert "delay-1" in simulator.stands.values(), "keepWarm alone would be ten minutes"
+    simulator.offer("delay-1")
+    simulator.work(2)
+    assert (simulator.front, phase(simulator)) == ("delay-1", "Promoted")
+    simulator.advance(timedelta(minutes=11))
+    simulator.work(2)
+
+    assert simulator.stands == {"delay-slot-a": "delay-1"} or list(simulator.stands.values()) == ["delay-1"]
 
 
 def test_every_child_of_a_rollout_is_a_type_that_the_kind_owns() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flywheel_runtime.monitoring.report.facts import shorten_report
 from tests.runtime.monitoring.traffic import baseline_bytes, count_rows, draw_rows, make_baseline, write_document
 from tests.runtime.pods import golden
 
@@ -67,6 +68,42 @@ def test_an_anomaly_of_the_values_is_found(monitored: Any, anomaly: str, change:
 
     assert states(report)["dataQuality"] == "False"
     assert anomaly in {each["measure"] for each in report["findings"]}
+
+
+ONE_ROW = {"x0": 0.1, "x1": 0.2, "carrier": "UA", "score": 0.31}
+
+
+def problems(report: dict[str, Any]) -> set[str | None]:
+    return {each["problem"] for each in report["findings"]}
+
+
+def test_answers_that_are_not_finite_or_all_the_same_are_named(monitored: Any) -> None:
+    for _ in range(3):
+        report = monitored.run_hour(lambda rows: rows | {"score": np.full(len(rows["score"]), np.nan)})
+    assert "NotFinite" in problems(report)
+
+
+def test_one_answer_for_all_rows_is_a_constant_output(monitored: Any) -> None:
+    for _ in range(3):
+        report = monitored.run_hour(lambda rows: rows | {"score": np.full(len(rows["score"]), 0.31)})
+
+    [found] = [each for each in report["findings"] if each["signal"] == "predictionDrift"]
+    assert found["problem"] == "ConstantOutput"
+    assert "The answers are nearly the same for all rows." in found["message"]
+    assert {"problem": "ConstantOutput"}.items() <= shorten_report(report)["findings"][0].items()
+
+
+@pytest.mark.parametrize("change", [
+    pytest.param(lambda rows: rows | {"score": rows["score"] * 0.5}, id="answers that only drift"),
+    pytest.param(lambda rows: rows | {name: np.full(len(rows[name]), value, rows[name].dtype) for name, value in ONE_ROW.items()}, id="one row again and again"),
+    pytest.param(lambda rows: rows | {"x1": np.full(len(rows["x1"]), np.nan)}, id="a feature that is gone"),
+])  # fmt: skip
+def test_what_is_no_fault_of_the_model_is_no_problem_of_its_answers(monitored: Any, change: Any) -> None:
+    for _ in range(3):
+        report = monitored.run_hour(change)
+
+    assert report["findings"]
+    assert problems(report) == {None}
 
 
 def test_few_rows_are_unknown_and_never_a_finding(monitored: Any) -> None:

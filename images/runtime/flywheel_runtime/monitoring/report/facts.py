@@ -55,6 +55,7 @@ def _facts(report: Mapping[str, Any], characters: int, findings: int, features: 
 
 def _finding(finding: Mapping[str, Any]) -> dict[str, Any]:
     short = {name: finding[name] for name in FINDING_FIELDS}
+    short |= {"problem": finding["problem"]} if finding.get("problem") else {}
     short["subject"] = _cut(short["subject"], MAX_NAME_CHARACTERS)
     return short | {name: float(f"{short[name]:.4g}") for name in ("effect", "evidence", "share")}
 

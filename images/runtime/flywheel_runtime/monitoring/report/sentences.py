@@ -44,7 +44,10 @@ def describe_finding(finding: Mapping[str, Any]) -> str:
         return f"{finding['subject']}, as estimated without labels, is {size}; {where}."
     if finding["measure"] == "psi":
         size = f"PSI {finding['effect']:.3g}, above {finding['threshold']:g}"
-        return f"The distribution of {subject} has drifted: {size}; {where}."
+        constant = (
+            " The answers are nearly the same for all rows." if finding.get("problem") == "ConstantOutput" else ""
+        )
+        return f"The distribution of {subject} has drifted: {size}; {where}.{constant}"
     size = f"{format_share(finding['effect'])} more than in the reference, above {format_share(finding['threshold'])}"
     return f"Values of {subject} {ANOMALIES.get(finding['measure'], finding['measure'])}: {size}; {where}."
 

@@ -1,16 +1,18 @@
 """What a rollout observes."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, find_job
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis, diagnose_workload
 from flywheel.core.resource import names
-from flywheel.core.resource.api import DEPLOYMENT, POD, SERVICE, Manifest, Reference
+from flywheel.core.resource.api import DEPLOYMENT, MODEL, POD, SERVICE, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS, Servers, read_servers
 from flywheel.kinds.inferenceservice.slots import Slot, deployment_name, is_owned, other_slot, selected_slot, slot_of
+from flywheel.kinds.model.schema.spec import Rollback
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 ABORT_ANNOTATION = "flywheel.ml/abort-rollout"
@@ -24,6 +26,7 @@ class RolloutSeen:
     `active`: the slot that the front Service selects; `other`: the Deployment of the other slot and its `diagnosis`.
     `judge`: the judge Job that runs or comes next; `abort`: the version that the annotation names.
     `version`: the status of the wanted ModelVersion, for its rejection by a rollout of this or another service.
+    `bake_time`: how long the Model takes a new champion back, so that the one before it must stay on standby.
     `terminating`: pods of the other slot that are being deleted; clients that hold a connection still reach them.
     """
 
@@ -35,6 +38,7 @@ class RolloutSeen:
     version: ModelVersionStatus = field(default_factory=ModelVersionStatus)
     abort: str = ""
     terminating: int = 0
+    bake_time: timedelta = timedelta(0)
 
 
 def active_slot(service: InferenceService, cluster: Cluster) -> Slot:
@@ -73,9 +77,16 @@ def observe_rollout(
         judge=find_job(service, judge_name(service, status), cluster) if status is not None else AttemptState(),
         pods=(*pods, *others),
         version=version,
+        bake_time=_bake_time(service, cluster),
         abort=service.annotations.get(ABORT_ANNOTATION, ""),
         terminating=sum(slot_of(each) == other for each in cluster.children(service.uid, POD)) - len(others),
     )
+
+
+def _bake_time(service: InferenceService, cluster: Cluster) -> timedelta:
+    model = cluster.get(Reference(MODEL, service.namespace, service.spec.model)) if service.spec.model else None
+    rollback = (model or {"spec": {}})["spec"].get("rollback")
+    return Rollback.model_validate(rollback).bake_time.timedelta if rollback else timedelta(0)
 
 
 def judge_step(status: RolloutStatus) -> str:

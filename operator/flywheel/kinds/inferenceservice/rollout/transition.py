@@ -105,6 +105,9 @@ def promote(
 ) -> Transition:
     """The front Service selects `slot`, which has the winner's servers; the loser stays on standby in the other slot."""
     before, now, standby = context.status, context.now, context.spec.keep_warm.timedelta
+    is_return = before is not None and before.phase == "Promoted" and before.champion == winner.version
+    if not is_return:
+        standby = max(standby, context.seen.bake_time)
     status = RolloutStatus(
         phase="Promoted",
         mode=context.spec.mode,

@@ -146,7 +146,7 @@ class Rollout(Schema):
     )
     keep_warm: Duration = Field(
         Duration("10m"),
-        description="How long the old version's servers stay on standby after a promotion, for a rollback that starts no pod.",
+        description="How long the old version's servers stay on standby after a promotion, for a rollback that starts no pod; at least spec.rollback.bakeTime of the Model.",
     )
     paused: bool = Field(False, description="True keeps the rollout at its step; a breach still rolls it back.")
 

@@ -33,7 +33,7 @@ def evaluate_candidate(spec: ModelSpec, version: Version, champion: Version | No
 
 def _is_ineligible(version: Version) -> Candidate | None:
     if version.rejected is not None:
-        return _candidate(version, "RolledBack", f"a rollout found it bad: {version.rejected}")
+        return _candidate(version, "RolledBack", f"it was rolled back: {version.rejected}")
     if version.archived:
         return _candidate(version, "Archived", "it is archived; set its spec.archived to false to let it compete")
     return None if version.ready else _candidate(version, "NotReady", f"it is not verified ({version.reason})")

@@ -8,8 +8,9 @@ from pydantic import Field
 from flywheel.core.resource import names
 from flywheel.core.resource.metric_direction import MetricObjective
 from flywheel.core.resource.schema import LongText, Schema, named_list
-from flywheel.core.resource.values import MetricName, ObjectName
+from flywheel.core.resource.values import Duration, MetricName, ObjectName
 from flywheel.kinds.model.schema.gates import BEATS_A_CONSTANT, Gate
+from flywheel.kinds.modelmonitor.schema.problems import ProblemKind
 
 
 class Objective(MetricObjective):
@@ -25,6 +26,21 @@ class Retention(Schema):
         ge=1,
         le=1000,
         description="Number of ModelVersions to retain; the oldest are deleted first. The champion, versions that an InferenceService serves or references, and versions that no Experiment created are always retained.",
+    )
+
+
+class Rollback(Schema):
+    """When a new champion is taken back: a ModelMonitor finds one of these problems of it while it is new."""
+
+    when: tuple[ProblemKind, ...] = Field(
+        min_length=1,
+        max_length=4,
+        description="Errors (requests fail), NotFinite (answers are NaN or infinite), ConstantOutput (answers are the same for all rows), LabelledLoss (a metric of labelled rows dropped). Drift of features is none of them.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    bake_time: Duration = Field(
+        Duration("1h"),
+        description="How long a champion counts as new. An InferenceService with spec.rollout keeps the servers of the one before it for as long.",
     )
 
 
@@ -48,6 +64,10 @@ class ModelSpec(Schema):
     )
     champion: ObjectName | None = Field(
         None, description="Pins a ModelVersion as champion, for example to roll back. Without it, the operator decides."
+    )
+    rollback: Rollback | None = Field(
+        None,
+        description="Takes a new champion back for what a ModelMonitor finds. Absent, the monitor only tells. A champion that spec.champion names is never taken back.",
     )
     retention: Retention | None = Field(None, description="Retention of versions. Defaults to all versions.")
     deletion_policy: Literal["Retain", "Delete"] = Field(

@@ -67,13 +67,32 @@ class VerificationFailure(Schema):
 
 
 class Rejection(Schema):
-    """The rejection of a version by a rollout."""
+    """The rejection of a version by a rollout, or for what a monitor found."""
 
-    service: NameText = Field(description="InferenceService whose rollout rejected it.")
+    service: NameText = Field(
+        description="InferenceService whose rollout rejected it, or whose traffic the monitor saw."
+    )
+    monitor: NameText | None = Field(
+        None, description="ModelMonitor that found the problem, as spec.rollback of the Model names it."
+    )
     at: datetime = Field(description="Time of the rollback.")
     message: MessageText = Field("", description="Message with the measurements.")
     # Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes.
     numbers: dict[str, NumberText] | None = Field(None, max_length=24, description="Measurements of the analysis.")
+
+
+class MonitoredProblem(Schema):
+    """What a ModelMonitor found of the version while it was champion, and whether it was taken back for it."""
+
+    monitor: NameText = Field(description="The ModelMonitor.")
+    kind: ShortText = Field(description="Errors, NotFinite, ConstantOutput or LabelledLoss.")
+    since: datetime = Field(description="Since when, as the finding says.")
+    at: datetime = Field(description="Time when the operator decided.")
+    rolled_back: bool = Field(description="Whether the version was taken back.")
+    reason: ShortText = Field(
+        description="RolledBack; or why not: Pinned, BakeTimeOver, NoPreviousChampion or Cleared (the rejection for this finding was cleared)."
+    )
+    message: MessageText = Field(description="The finding and what was done, in a sentence.")
 
 
 class RejectionClearing(Schema):
@@ -148,7 +167,10 @@ class ModelVersionStatus(Status):
     )
     rejection: Rejection | None = Field(
         None,
-        description="Rejection by a rollout; the version cannot be champion. Set the annotation flywheel.ml/clear-rejection to a new value to clear it.",
+        description="Rejection by a rollout or for what a ModelMonitor found; the version cannot be champion. Set the annotation flywheel.ml/clear-rejection to a new value to clear it.",
+    )
+    problem: MonitoredProblem | None = Field(
+        None, description="The last problem that a ModelMonitor found of it and that spec.rollback of the Model names."
     )
     rejection_cleared: RejectionClearing | None = Field(None, description="Last clearing of a rejection.")
 
