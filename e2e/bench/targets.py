@@ -100,6 +100,12 @@ def format_targets(targets: Sequence[Target]) -> str:
     )
 
 
+def peak_mib() -> float:
+    """The largest resident memory of this process so far; getrusage would give that of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+
+
 def machine() -> str:
     """`2 x Intel(R) …, 24 GiB, Python 3.11.7, load 0.8`."""
     cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]

@@ -1,109 +1,136 @@
-"""A window of a million logged rows of 30 columns, joined with its labels and tested: `python -m e2e.bench.monitoring.labelled_rows FOLDER`.
+"""A monitor's run over a million logged rows of 30 columns with their labels: `python -m e2e.bench.monitoring.labelled_rows FOLDER`.
 
-The rows and labels are files as the log sink writes them. Every column is put into the bins of its reference and tested for drift, as
-the servers and the monitor do it, and the labelled predictions are joined and tested. Evidently's drift preset gets 100,000 of the rows,
-in an environment of its own (`evidently_preset.py`), and its seconds times ten are those of a million.
+The model was brought, so that no server has counted the rows: the run reads them, puts every column into its bins and tests it for drift,
+joins the rows with their labels, tests the performance, and writes the report. The files are as the log sink writes them, and the limits
+are those of a pod of 512 MiB. The hour before, with 20,000 rows, is the reference.
+
+Beside it, in an environment of its own (`evidently_preset.py`), Evidently's drift preset gets 100,000 of these rows, and once all of them.
+It reads no labels, and its seconds are without reading.
 """
 
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import duckdb
-import numpy as np
 
-from e2e.bench.monitoring.peer_rules import EVIDENTLY
-from e2e.bench.targets import Figures
-from flywheel_runtime.datasets.sql import connect
-from flywheel_runtime.monitoring.labels.join import Delay, join_labels
-from flywheel_runtime.monitoring.labels.performance import PerformanceTarget, TestMetric, measure_performance
-from flywheel_runtime.monitoring.labels.sources import OutputNames, read_logged_rows, read_posted_labels
-from flywheel_runtime.monitoring.statistics.monitored_stream import drift_stream, observe_window
+from e2e.bench.targets import Figures, peak_mib
+from flywheel_runtime.commands.monitor import main as monitor
+from flywheel_runtime.contract import cgroup
+from flywheel_runtime.contract.step import write_json
+from flywheel_runtime.monitoring.report.sentences import format_time
 
-ROWS, COLUMNS, PEER_ROWS = 1_000_000, 30, 100_000
+ROWS, COLUMNS, PEER_ROWS, REFERENCE_ROWS = 1_000_000, 30, 100_000, 20_000
 START, HOUR = 1_799_996_400, 3_600
-BINS, BLOCKS = 20, 60
-MEMORY_LIMIT = "280MiB"  # of the database: a pod of 512 MiB
-ALLOWANCE = 1e-6
+FILE_ROWS = 50_000  # of the log sink
+MEMORY_BYTES = 512 << 20  # of the pod
 ROUNDS = 3
+VERSION, DIGEST = "v1", "sha256:1"
+EVALUATION = {"v": 1, "test": {"digest": None, "rows": 10_000, "metrics": {"roc_auc": 0.833}}}
+SIGNATURE = {"classes": ["0", "1"], "inputs": [], "outputs": [{"name": "label"}, {"name": "probabilities"}]}
 
 
-def write_window(folder: Path) -> None:
-    """The rows of one hour, labels for nine of ten of them, and 100,000 rows of a reference and of the hour for the peer."""
-    features = ", ".join(f"'f{number}': (random() * 10 + {number})::FLOAT" for number in range(COLUMNS))
+def write_inputs(root: Path) -> None:
+    """The inputs of the run, after a run over the hour before, which left its state; and tables for the peer beside them."""
+    rows, labels = root / "inputs" / "rows", root / "inputs" / "labels"
+    version = root / "inputs" / f"version-{VERSION}"
+    for folder in (rows, labels, version):
+        folder.mkdir(parents=True)
+    write_json(version / "evaluation.json", EVALUATION)
+    write_json(version / "signature.json", SIGNATURE)
     with duckdb.connect() as connection:
         connection.execute("SELECT setseed(0.5)")
-        connection.execute(
-            f"COPY (SELECT '3f12b3b13160-' || number AS id, 0 AS row, to_timestamp({START} + number * {HOUR} / {ROWS}) AS time, 'v1' AS version, "
-            f"'sha256:1' AS digest, 0.001 AS latency_seconds, 'Direct' AS route, {{{features}}} AS features, {{'label': (p > 0.5)::BIGINT, "
-            f"'probabilities': [1 - p, p]::FLOAT[]}} AS outputs FROM (SELECT number, random() AS p FROM range({ROWS}) AS numbers(number))) "
-            f"TO '{folder}/rows.parquet' (FORMAT parquet, COMPRESSION zstd)"
-        )
-        connection.execute(
-            f"COPY (SELECT id, row, NULL::VARCHAR AS key, (random() < outputs.probabilities[2])::INT::VARCHAR AS label, time FROM '{folder}/rows.parquet' "
-            f"WHERE random() < 0.9) TO '{folder}/labels.parquet' (FORMAT parquet, COMPRESSION zstd)"
-        )
-        for name, start in (("reference", 0), ("current", PEER_ROWS)):
-            connection.execute(
-                f"COPY (SELECT unnest(features) FROM '{folder}/rows.parquet' LIMIT {PEER_ROWS} OFFSET {start}) TO '{folder}/{name}.csv' (HEADER)"
-            )
+        _write_hour(connection, root, START - HOUR, REFERENCE_ROWS)
+        assert _run(root, START - HOUR) == 0
+        (root / "outputs" / "state").rename(root / "inputs" / "state")
+        _write_hour(connection, root, START, ROWS)
+        files = f"read_parquet('{rows}/{START}-*.parquet')"
+        tables = {
+            "reference.csv": f"{files} LIMIT {PEER_ROWS}",
+            "current.csv": f"{files} LIMIT {PEER_ROWS} OFFSET {PEER_ROWS}",
+            "whole.csv": files,
+        }
+        for name, source in tables.items():
+            connection.execute(f"COPY (SELECT unnest(features) FROM {source}) TO '{root / name}' (HEADER)")
 
 
-def test_window(folder: Path) -> Figures:
-    """Joins and tests the window; seconds and peak memory of this process."""
+def _write_hour(connection: duckdb.DuckDBPyConnection, root: Path, start: int, rows: int) -> None:
+    """The rows of an hour, and labels for nine of ten of them."""
+    features = ", ".join(f"'f{number}': (random() * 10 + {number})::FLOAT" for number in range(COLUMNS))
+    for first in range(0, rows, FILE_ROWS):
+        number = first // FILE_ROWS
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE file AS SELECT '{start}-' || number AS id, 0 AS row, "
+            f"to_timestamp({start} + number * {HOUR} / {rows}) AS time, '{VERSION}' AS version, '{DIGEST}' AS digest, "
+            f"0.001 AS latency_seconds, 'Direct' AS route, {{{features}}} AS features, "
+            f"{{'label': (p > 0.5)::BIGINT, 'probabilities': [1 - p, p]::FLOAT[]}} AS outputs "
+            f"FROM (SELECT number, random() AS p FROM range({first}, {min(rows, first + FILE_ROWS)}) AS numbers(number))"
+        )
+        labels = "SELECT id, row, NULL::VARCHAR AS key, (random() < outputs.probabilities[2])::INT::VARCHAR AS label, time FROM file WHERE random() < 0.9"
+        for folder, source in (("rows", "FROM file"), ("labels", labels)):
+            path = root / "inputs" / folder / f"{start}-{number:03}.parquet"
+            connection.execute(f"COPY ({source}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _run(root: Path, start: int) -> int:
+    """The command `monitor` over the hour from `start`."""
+    params: dict[str, Any] = {
+        "service": "delay", "namespace": "shop", "windowSeconds": HOUR, "versions": [{"name": VERSION, "digest": DIGEST}],
+        "from": format_time(start), "until": format_time(start + HOUR),
+        "signals": {
+            "featureDrift": {"psi": "0.1"}, "predictionDrift": {"psi": "0.1"}, "performance": {"metric": "roc_auc", "maxDrop": "0.03"},
+        },
+        "groundTruth": {"minDelaySeconds": 0, "maxDelaySeconds": 0},
+    }  # fmt: skip
+    write_json(root / "params.json", params)
+    os.environ |= {"FLYWHEEL_ROOT": str(root), "FLYWHEEL_TERMINATION_LOG": str(root / "termination-log")}
+    cgroup.memory_limit_bytes = lambda groups=cgroup.ROOT: MEMORY_BYTES
+    with redirect_stdout(sys.stderr):
+        return monitor.main()
+
+
+def run_monitor(root: Path) -> Figures:
+    """The measured run; seconds without those of importing."""
     start = time.perf_counter()
-    with connect(threads=2) as connection:
-        connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-        for number in range(COLUMNS):
-            _test_column(connection, folder, number)
-        read_logged_rows(connection, [folder / "rows.parquet"], OutputNames())
-        read_posted_labels(connection, [folder / "labels.parquet"])
-        joined = join_labels(connection, {"v1": ("0", "1")}, [START], HOUR, Delay(0, HOUR))
-    [window] = joined.windows
-    performance = measure_performance(window, PerformanceTarget("roc_auc", 0.03), TestMetric(0.833, 5_000))
-    _, outcome = performance.observe(None, ALLOWANCE, 300)
-    assert outcome.status == "Quiet"
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return {
-        "seconds": round(time.perf_counter() - start, 3),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 3),
-        "peak_mib": round(used.ru_maxrss / 1024, 1),
-    }
-
-
-def _test_column(connection: duckdb.DuckDBPyConnection, folder: Path, number: int) -> None:
-    """The drift of one column, in blocks of a minute."""
-    query = f"SELECT features.f{number} AS value FROM read_parquet('{folder}/rows.parquet')"
-    values = connection.execute(query).fetchnumpy()["value"]
-    edges = np.linspace(number, number + 10, BINS + 1, dtype=np.float32)
-    bins = np.searchsorted(edges[1:-1], values, side="right")
-    blocks = np.bincount(bins + BINS * (np.arange(len(bins)) * BLOCKS // len(bins)), minlength=BINS * BLOCKS)
-    stream = drift_stream(np.full(BINS, 1_000), 0.1, BINS)
-    _, outcome = observe_window(stream, None, blocks.reshape(BLOCKS, BINS), ALLOWANCE, START)
-    assert outcome.status == "Quiet"
+    assert _run(root, START) == 0
+    seconds = time.perf_counter() - start
+    report = json.loads((root / "outputs" / "report" / "report.json").read_bytes())
+    states = {name: each["state"] for name, each in report["signals"].items()}
+    assert report["rows"] == ROWS, report["rows"]
+    assert set(states.values()) == {"True"}, report["signals"]
+    return {"seconds": round(seconds, 3), "cpu_seconds": round(time.process_time(), 3), "peak_mib": peak_mib()}
 
 
 def measure(folder: Path) -> dict[str, Figures]:
-    """Medians of some rounds, alternating with the peer."""
-    write_window(folder)
-    script = Path(__file__).with_name("evidently_preset.py")
-    commands = {
-        "a million labelled rows": [sys.executable, "-m", "e2e.bench.monitoring.labelled_rows", str(folder)],
-        "Evidently's drift preset, 100,000 rows": [str(EVIDENTLY), "-I", str(script), str(folder)],
-    }
-    rounds: dict[str, list[Figures]] = {name: [] for name in commands}
-    for _ in range(ROUNDS):
-        for name, command in commands.items():
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            rounds[name].append(json.loads(done.stdout.splitlines()[-1]))
+    """Medians of some rounds, alternating with the peer's; the peer has all rows once."""
+    from e2e.bench.monitoring.peer_rules import EVIDENTLY  # with scipy, which is no memory of the run's
+
+    write_inputs(folder)
+    ours = [sys.executable, "-m", "e2e.bench.monitoring.labelled_rows", str(folder)]
+    peer = [str(EVIDENTLY), "-I", str(Path(__file__).with_name("evidently_preset.py")), str(folder)]
+    rounds = [(_measure(ours), _measure([*peer, "current"])) for _ in range(ROUNDS)]
     return {
-        name: {key: sorted(each[key] for each in found)[ROUNDS // 2] for key in found[0]}
-        for name, found in rounds.items()
+        "a million labelled rows": _medians([each for each, _ in rounds]),
+        "Evidently's drift preset, 100,000 rows": _medians([each for _, each in rounds]),
+        "Evidently's drift preset, a million rows": _measure([*peer, "whole"]),
     }
+
+
+def _measure(command: list[str]) -> Figures:
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: Mapping[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return dict(found)
+
+
+def _medians(found: list[Figures]) -> Figures:
+    return {key: sorted(each[key] for each in found)[len(found) // 2] for key in found[0]}
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(test_window(Path(sys.argv[1]))) + "\n")
+    sys.stdout.write(json.dumps(run_monitor(Path(sys.argv[1]))) + "\n")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from e2e.bench.targets import Figures
+from e2e.bench.targets import Figures, peak_mib
 from flywheel_runtime.commands.monitor import main as monitor
 from flywheel_runtime.contract.step import write_json
 from flywheel_runtime.monitoring.documents import CountDocument, DocumentProblems, DocumentReader
@@ -127,9 +127,7 @@ def main() -> int:
     began = time.perf_counter()
     PARTS[sys.argv[1]](Path(sys.argv[2]))
     seconds = time.perf_counter() - began
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    peak = int(status["VmHWM"].split()[0]) / 1024  # getrusage would give the peak of the process that started this one
-    print(json.dumps({"seconds": round(seconds, 3), "peak_mib": round(peak, 1)}))
+    print(json.dumps({"seconds": round(seconds, 3), "peak_mib": peak_mib()}))
     return 0
 
 

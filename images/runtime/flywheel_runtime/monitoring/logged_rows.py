@@ -200,12 +200,13 @@ def freeze_bins(tables: Sequence[RowTable], timestamps: frozenset[str] = frozens
     edges: dict[str, tuple[float, ...]] = {}
     categories: dict[str, tuple[str, ...]] = {}
     untested = dict.fromkeys(sorted(timestamps), "a timestamp")
-    for name in dict.fromkeys(name for table in tables for name in table.numbers):
+    # In the order of names, which the state's JSON has: documents of other orders are not added to one another.
+    for name in sorted({name for table in tables for name in table.numbers}):
         values = np.concatenate([table.numbers[name] for table in tables if name in table.numbers])
         if len(finite := values[np.isfinite(values)]):
             points = np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1), method="inverted_cdf"))
             edges[name] = tuple(float(each) for each in (points if len(points) > 1 else points.repeat(2)))
-    for name in dict.fromkeys(name for table in tables for name in table.texts):
+    for name in sorted({name for table in tables for name in table.texts}):
         values, counts = np.unique(
             np.concatenate([table.texts[name] for table in tables if name in table.texts]), return_counts=True
         )

@@ -1,16 +1,18 @@
 """A version without baseline.json is monitored by its logged rows, as the log's own code writes them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from flywheel_runtime.contract.step import canonical_json
 from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.layout import flatten_columns, flatten_responses
-from flywheel_runtime.monitoring.logged_rows import count_table, freeze_bins, read_rows
+from flywheel_runtime.monitoring.logged_rows import RowBins, RowTable, count_table, freeze_bins, read_rows
 from tests.runtime.monitoring.row_files import write_rows
-from tests.runtime.monitoring.traffic import CARRIERS, count_rows, draw_rows
+from tests.runtime.monitoring.traffic import CARRIERS, START, count_rows, draw_rows
 
 pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
 
@@ -37,6 +39,20 @@ def test_rows_are_counted_as_the_server_counts_them(tmp_path: Path, monitored: A
     assert np.sum([each.counts for each in documents], axis=0).tolist() == cells + flatten_responses(None)
     assert (len(documents), sum(each.rows for each in documents)) == (60, 500)
     assert set(bins.categories["carrier"]) == {*CARRIERS, "B6"}
+
+
+def test_columns_in_another_order_than_that_of_their_names_are_counted_in_the_next_run_too(tmp_path: Path) -> None:
+    bins = freeze_bins([_read_one(tmp_path, draw_rows(np.random.default_rng(1), 50, numbers=12))])
+
+    read_again = RowBins.from_json(json.loads(canonical_json(bins.to_json())))
+
+    assert read_again.layout == bins.layout
+
+
+def _read_one(folder: Path, table: dict[str, Any]) -> RowTable:
+    write_rows(folder / "rows.parquet", "brought-1", START, table)
+    (read,) = read_rows([folder / "rows.parquet"], frozenset({"brought-1"}), DocumentProblems())
+    return read
 
 
 def test_a_brought_model_has_its_first_window_as_reference_and_its_drift_is_found(monitored: Any) -> None:

@@ -132,11 +132,16 @@ def join_labels(
 
 def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
     """Creates `truths` (what the labels of a row say) and `ambiguous` rows."""
-    matched = f"{_arrived(('id', 'row'), 'id IS NOT NULL', delay)} UNION ALL {_arrived(('key',), 'id IS NULL', delay)}"
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE truths (number BIGINT, labels BIGINT, too_late BIGINT, lowest VARCHAR, highest VARCHAR, "
+        "probability DOUBLE, undrawn BIGINT)"
+    )
+    _match_by(connection, ("id", "row"), "id IS NOT NULL", delay)
+    _match_by(connection, ("key",), "id IS NULL", delay)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE truths AS SELECT number, sum(labels) AS labels, sum(too_late) AS too_late, "
         "max(probability) AS probability, sum(undrawn) AS undrawn, "
-        f"min(lowest) AS lowest, max(highest) AS highest FROM ({matched}) GROUP BY number"
+        "min(lowest) AS lowest, max(highest) AS highest FROM truths GROUP BY number"
     )
     # A client that sends one id with several requests makes labels by that id say nothing.
     connection.execute(
@@ -145,30 +150,42 @@ def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
     )
 
 
-def _arrived(subject: Sequence[str], posted: str, delay: Delay) -> str:
-    """SQL for the labels of each logged row by its `subject`: how many came in time and too late, and the bounds of those in time.
+def _match_by(connection: duckdb.DuckDBPyConnection, subject: Sequence[str], posted: str, delay: Delay) -> None:
+    """Adds to `truths`, for each logged row, the labels of its `subject`: how many came in time and too late, and the bounds of those in time.
 
-    Each row takes the running totals of its subject at the end of its delay. There is never a row for each pair of row and label, so that
-    a subject that many rows and labels share costs no more than others.
+    Most rows have all labels of their subject in time. Each other row takes the running totals of its subject at the end of its delay, so
+    that there is never a row for each pair of row and label, and a subject that many rows and labels share costs no more than others.
     """
     columns, time = ", ".join(subject), f"coalesce(time, {ALWAYS})"
+    found = (
+        "count(*){0} AS labels, min(label){0} AS lowest, max(label){0} AS highest, max(probability){0} AS probability, "
+        "count(*) FILTER (WHERE probability IS NULL){0} AS undrawn"
+    )
+    end = f"logged.time + {delay.max_seconds * MICROSECONDS}"
 
     def equals(table: str) -> str:
         return " AND ".join(f"logged.{each} = {table}.{each}" for each in subject)
 
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE totals AS SELECT {columns}, min({time}) AS first, max({time}) AS last, {found.format('')} "
+        f"FROM posted WHERE {posted} GROUP BY {columns}"
+    )
+    connection.execute(
+        f"INSERT INTO truths SELECT logged.rowid, totals.labels, 0, lowest, highest, probability, undrawn "
+        f"FROM logged JOIN totals ON {equals('totals')} WHERE {end} >= totals.last"
+    )
     running = (
-        f"SELECT DISTINCT {columns}, {time} AS time, count(*) OVER so_far AS labels, min(label) OVER so_far AS lowest, "
-        "max(label) OVER so_far AS highest, max(probability) OVER so_far AS probability, "
-        "count(*) FILTER (WHERE probability IS NULL) OVER so_far AS undrawn "
-        f"FROM posted WHERE {posted} WINDOW so_far AS (PARTITION BY {columns} ORDER BY {time})"
+        f"SELECT DISTINCT {columns}, {time} AS time, {found.format(' OVER so_far')} "
+        f"FROM posted SEMI JOIN (FROM totals WHERE first < last) USING ({columns}) WHERE {posted} "
+        f"WINDOW so_far AS (PARTITION BY {columns} ORDER BY {time})"
     )
-    return (
-        "SELECT logged.rowid AS number, coalesce(arrived.labels, 0) AS labels, totals.labels - coalesce(arrived.labels, 0) AS too_late, "
-        "arrived.lowest, arrived.highest, arrived.probability, arrived.undrawn FROM logged "
-        f"JOIN (SELECT {columns}, count(*) AS labels FROM posted WHERE {posted} GROUP BY ALL) AS totals ON {equals('totals')} "
-        f"ASOF LEFT JOIN ({running}) AS arrived ON {equals('arrived')} "
-        f"AND logged.time + {delay.max_seconds * MICROSECONDS} >= arrived.time"
+    connection.execute(
+        "INSERT INTO truths SELECT logged.rowid, coalesce(running.labels, 0), totals.labels - coalesce(running.labels, 0), "
+        "running.lowest, running.highest, running.probability, running.undrawn "
+        f"FROM logged JOIN totals ON {equals('totals')} AND {end} < totals.last "
+        f"ASOF LEFT JOIN ({running}) AS running ON {equals('running')} AND {end} >= running.time"
     )
+    connection.execute("DROP TABLE totals")
 
 
 def _labelled_rows(
