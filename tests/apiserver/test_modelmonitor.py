@@ -11,6 +11,8 @@ pytestmark = pytest.mark.apiserver
 
 GOOD: dict[str, Any] = {"inferenceService": "flight-delay"}
 TESTED: dict[str, Any] = {"performance": {"metric": "roc_auc", "maxDrop": "0.05"}}
+PARITY: dict[str, Any] = {"by": ["sex"], "measure": "demographic_parity_difference"}
+ODDS: dict[str, Any] = {"by": ["sex", "region"], "measure": "equalized_odds_difference", "maxGap": "0.05"}
 DATASET = {"dataset": "arrivals", "key": "flight", "column": "late"}
 
 
@@ -40,6 +42,15 @@ def manifest(spec: dict[str, Any]) -> str:
             {**TESTED, "groundTruth": {**DATASET, "delay": {"min": "6h", "max": "3d"}}}, id="labels of a Dataset"
         ),
         pytest.param({**TESTED, "groundTruth": {"delay": {"min": "3d", "max": "14d"}}}, id="labels after two weeks"),
+        pytest.param({"fairness": PARITY}, id="fairness without labels"),
+        pytest.param({"fairness": ODDS, "groundTruth": {}}, id="fairness with labels"),
+        pytest.param(
+            {"fairness": {**ODDS, "measure": "mae_difference", "maxGap": "12.5"}, "groundTruth": {}},
+            id="fairness of values",
+        ),
+        pytest.param(
+            {**TESTED, "fairness": {**PARITY, "positive": "late"}, "groundTruth": {}}, id="fairness beside performance"
+        ),
         pytest.param({**TESTED, "groundTruth": {**DATASET, "probability": "probability"}}, id="labels of drawn rows"),
         pytest.param({"service": {"maxErrorShare": "0.001"}}, id="errors"),
         pytest.param({"service": {"latency": {"max": "2.5s"}}}, id="latencies at the default quantile"),
@@ -90,6 +101,15 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param({"service": {"maxErrorShare": "1"}}, "maxErrorShare is a share of all requests", id="all requests may fail"),
         pytest.param({"service": {"latency": {"max": "70ms"}}}, 'Unsupported value: "70ms"', id="a latency within a bucket"),
         pytest.param({"service": {"latency": {"max": "50ms", "quantile": "99"}}}, "quantile is a share of all responses", id="a percentage"),
+        pytest.param({"fairness": ODDS}, "this measure of fairness compares predictions with labels: set groundTruth", id="odds without labels"),
+        pytest.param({"fairness": PARITY, "groundTruth": {}}, "to test something with the labels", id="labels that nothing needs"),
+        pytest.param({"fairness": {**PARITY, "by": []}}, "spec.fairness.by", id="no column"),
+        pytest.param({"fairness": {**PARITY, "by": list("abcde")}}, "Too many: 5: must have at most 4 items", id="five columns"),
+        pytest.param({"fairness": {**PARITY, "by": ["sex", "sex"]}}, "Duplicate value", id="a column twice"),
+        pytest.param({"fairness": {**PARITY, "measure": "odds"}}, 'Unsupported value: "odds"', id="no measure"),
+        pytest.param({"fairness": {**PARITY, "maxGap": "0"}}, "maxGap must be above 0", id="no gap at all"),
+        pytest.param({"fairness": {**PARITY, "maxGap": "10"}}, "must be below 1, such as '0.1'; write no percentage", id="a percentage"),
+        pytest.param({"fairness": {"by": ["sex"], "measure": "accuracy_difference", "positive": "late"}, "groundTruth": {}}, "positive is for measures of the positive class", id="a class that does nothing"),
         pytest.param({"groundTruth": {}, "performance": {"metric": "mae", "maxDrop": "0"}}, "maxDrop must be above 0", id="no drop at all"),
     ],
 )  # fmt: skip

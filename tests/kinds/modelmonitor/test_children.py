@@ -10,6 +10,7 @@ import yaml
 
 from flywheel.core.pods.cron_job import cron_jobs
 from flywheel.core.resource.ownership import with_owner
+from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelmonitor import children
@@ -30,7 +31,7 @@ RUN = Run.model_validate(
     {"number": 3, "from": at(17, day=31), "until": at(18, day=31), "result": "Running", "retries": 0}
 )
 VERSIONS = {each["name"]: Digest(each["digest"]) for each in CONTRACT["versions"]}
-SIGNALS_ON_REQUEST = ("estimatedPerformance", "groundTruth", "performance", "service")
+SIGNALS_ON_REQUEST = ("estimatedPerformance", "groundTruth", "performance", "service", "fairness")
 
 
 def monitor(spec: dict[str, Any], **more: Any) -> ModelMonitor:
@@ -89,6 +90,45 @@ def test_the_probability_of_drawn_rows_is_a_column_of_the_dataset() -> None:
     labelled = monitor({"inferenceService": "flight-delay", "groundTruth": truth, "performance": {"metric": "brier"}})
 
     assert children.monitor_params(labelled, RUN, VERSIONS)["groundTruth"]["probability"] == "chance"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "first_hour", "retry"),
+    [pytest.param(0, 14, None, id="all are tested"), pytest.param(3, 14, 86_400, id="some wait for their labels")],
+)
+def test_windows_that_wait_for_labels_have_their_rows(waiting: int, first_hour: int, retry: int | None) -> None:
+    spec = {
+        "inferenceService": "flight-delay",
+        "groundTruth": {"delay": {"max": "2h"}},
+        "performance": {"metric": "brier"},
+    }
+    status = ModelMonitorStatus.model_validate({"labelWindows": {"waiting": waiting, "untested": 1}})
+    waits = replace(monitor(spec), status=status)
+
+    parts = fetched(children.monitor_job(waits, RUN, VERSIONS, Settings()))["rows"]["folder"]["parts"]
+
+    assert parts[0] == f"dt=2026-01-3{0 if retry else 1}/hour={first_hour}/"
+    assert children.monitor_params(waits, RUN, VERSIONS)["groundTruth"].get("retrySeconds") == retry
+
+
+def test_fairness_without_labels_has_the_rows_of_its_windows_alone() -> None:
+    fairness = {"by": ["sex"], "measure": "demographic_parity_difference", "maxGap": "0.2", "positive": "yes"}
+    fair = monitor({"inferenceService": "flight-delay", "fairness": fairness})
+
+    inputs = fetched(children.monitor_job(fair, RUN, VERSIONS, Settings(), counts_rows=True))
+
+    assert inputs["rows"]["folder"]["parts"] == ["dt=2026-01-31/hour=16/", "dt=2026-01-31/hour=17/"]
+    assert "labels" not in inputs
+    found = children.monitor_params(fair, RUN, VERSIONS)
+    assert found["signals"]["fairness"] == fairness
+    assert "groundTruth" not in found
+
+
+def fetched(job: Child) -> dict[str, Any]:
+    """The inputs of fetch, by name."""
+    [fetch] = [each for each in job.manifest["spec"]["template"]["spec"]["initContainers"] if each["name"] == "fetch"]
+    environment = {each["name"]: each.get("value") for each in fetch["env"]}
+    return {each["name"]: each for each in json.loads(environment["FLYWHEEL_FETCH"])["inputs"]}
 
 
 def test_the_preview_has_all_children_and_its_pods_are_restricted() -> None:

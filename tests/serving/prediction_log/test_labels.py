@@ -17,6 +17,7 @@ from e2e.waiting import wait_until
 from flywheel_runtime.datasets.sql import connect
 from flywheel_runtime.monitoring.labels.join import Delay, join_labels
 from flywheel_runtime.monitoring.labels.sources import OutputNames, read_logged_rows, read_posted_labels
+from flywheel_runtime.monitoring.labels.window_rows import LoggedVersion
 from flywheel_serving.errors import InvalidRequest, Overloaded, RequestTooLarge
 from flywheel_serving.prediction_log.batches import decode_message
 from flywheel_serving.prediction_log.config import LogConfig, parse_log_config, sample_position, sample_threshold
@@ -319,7 +320,7 @@ def test_the_monitor_joins_what_the_sink_wrote(logged_flights: Path, log_store: 
     with connect() as connection:
         read_logged_rows(connection, log_store.files, OutputNames(), ("carrier",))
         read_posted_labels(connection, log_store.label_files)
-        joined = join_labels(connection, {"v1": ("0", "1")}, [hour, hour + 3_600], 3_600, Delay(0, 60))
+        joined = join_labels(connection, {"v1": LoggedVersion(("0", "1"))}, [hour, hour + 3_600], 3_600, Delay(0, 60))
 
     assert (joined.labels, joined.unknown) == (4, 1)
     assert sum(window.counts.labelled for window in joined.windows) == 3

@@ -47,7 +47,8 @@ class MonitorState:
     progress: dict[SourceKey, Progress] = field(default_factory=dict)
     trend: list[dict[str, Any]] = field(default_factory=list)
     rollups: list[Rollup] = field(default_factory=list)
-    labelled_until: int = 0  # the end of the last window that was frozen: no window before is tested with labels again
+    labelled_until: int = 0  # no window before is tested with labels (again); 0: labels were not awaited yet
+    untested_windows: int = 0  # whose logged rows or labels could not be read in time
 
     def write(self, folder: Path) -> None:
         """Writes state.json and rollups.json."""
@@ -72,6 +73,7 @@ class MonitorState:
             "progress": [[*key, self.progress[key].served, self.progress[key].start] for key in sorted(self.progress)],
             "trend": self.trend,
             "labelledUntil": self.labelled_until,
+            "untestedWindows": self.untested_windows,
         }
         write_json(folder / "state.json", document)
         layouts = {each.series: each.layout for each in self.rollups}
@@ -122,6 +124,7 @@ def _parse(document: Mapping[str, Any]) -> MonitorState:
         {(pod, boot): Progress(served, start) for pod, boot, served, start in document["progress"]},
         document["trend"],
         labelled_until=document.get("labelledUntil", 0),
+        untested_windows=document.get("untestedWindows", 0),
     )
 
 

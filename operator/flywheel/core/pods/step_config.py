@@ -245,6 +245,7 @@ class MonitorGroundTruth(StepConfig):
     probability: str | None = None
     min_delay_seconds: int = 0
     max_delay_seconds: int = 7 * 86_400
+    retry_seconds: int = 0
 
 
 class MonitorConfig(StepConfig):
@@ -259,7 +260,15 @@ class MonitorConfig(StepConfig):
     false_alarms: FalseAlarms
     method: Literal["Sequential", "Fixed"] = "Sequential"
     signals: dict[
-        Literal["dataQuality", "featureDrift", "predictionDrift", "estimatedPerformance", "performance", "service"],
+        Literal[
+            "dataQuality",
+            "featureDrift",
+            "predictionDrift",
+            "estimatedPerformance",
+            "performance",
+            "service",
+            "fairness",
+        ],
         dict[str, Any],
     ]
     ground_truth: MonitorGroundTruth | None = None

@@ -41,6 +41,7 @@ VERSION_FILES = (
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Documents that reach the store after their window was tested are still merged for so long.
 LATENESS = HOUR
+RETRY_PERIOD = DAY  # for which frozen windows wait for labels that can be read
 OUTPUTS = ("report", "state")
 SPLIT_FILES = ("train.parquet", "validation.parquet", "test.parquet")  # of a Dataset's artifact
 
@@ -67,7 +68,7 @@ def monitor_job(
     for name, digest in sorted(versions.items()):
         inputs.append(Input(f"version-{name}", artifact=str(digest), files=VERSION_FILES, optional=True))
     inputs += _label_inputs(monitor, run, labels)
-    if (counts_rows or _estimates_by_rows(spec)) and spec.ground_truth is None:
+    if (counts_rows or _estimates_by_rows(spec)) and spec.ground_truth is None and spec.fairness is None:
         rows = {"path": f"predictions/{spec.inference_service}/rows/", "parts": hours(run)}
         inputs.append(Input("rows", folder=rows))
     recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
@@ -93,17 +94,25 @@ def _estimates_by_rows(spec: ModelMonitorSpec) -> bool:
 
 
 def _label_inputs(monitor: ModelMonitor, run: Run, labels: Digest | None) -> Iterator[Input]:
-    """The logged rows of all windows that are open or frozen now, and the labels for them."""
-    truth = monitor.spec.ground_truth
+    """The logged rows of all windows that are open, frozen now or not tested yet, and the labels for them; without labels those of the run's windows."""
+    spec, truth = monitor.spec, monitor.spec.ground_truth
+    folder = f"predictions/{spec.inference_service}"
     if truth is None:
+        if spec.fairness is not None:
+            yield Input("rows", folder={"path": f"{folder}/rows/", "parts": hours(run)})
         return
-    folder = f"predictions/{monitor.spec.inference_service}"
-    parts = hours(run, truth.delay.max.timedelta + monitor.spec.window.timedelta)
+    parts = hours(run, truth.delay.max.timedelta + spec.window.timedelta + _retry_period(monitor))
     yield Input("rows", folder={"path": f"{folder}/rows/", "parts": parts})
     if truth.dataset is None:
         yield Input("labels", folder={"path": f"{folder}/labels/", "parts": parts})
     elif labels is not None:
         yield Input("dataset", artifact=str(labels), files=SPLIT_FILES, optional=True)
+
+
+def _retry_period(monitor: ModelMonitor) -> timedelta:
+    """How long before a run the windows may be frozen that it tests yet, where labels could not be read."""
+    windows = monitor.status.label_windows
+    return RETRY_PERIOD if windows is not None and windows.waiting else timedelta(0)
 
 
 def hours(run: Run, lateness: timedelta = LATENESS) -> list[str]:
@@ -142,8 +151,9 @@ def monitor_params(
             **_metric("estimatedPerformance", spec.estimated_performance),
             **_metric("performance", spec.performance),
             **_service(spec),
+            **_fairness(spec),
         },
-        **_ground_truth(spec),
+        **_ground_truth(monitor),
         "versions": [
             {"name": name, "digest": str(digest), **({"labelsOnly": True} if name in labels_only else {})}
             for name, digest in sorted(versions.items())
@@ -170,13 +180,24 @@ def _service(spec: ModelMonitorSpec) -> dict[str, Any]:
     return {"service": {name: each for name, each in given.items() if each is not None}}
 
 
-def _ground_truth(spec: ModelMonitorSpec) -> dict[str, Any]:
-    truth = spec.ground_truth
+def _fairness(spec: ModelMonitorSpec) -> dict[str, Any]:
+    given = spec.fairness
+    if given is None:
+        return {}
+    positive = {} if given.positive is None else {"positive": given.positive}
+    columns = [str(each) for each in given.by]
+    return {"fairness": {"by": columns, "measure": given.measure, "maxGap": str(given.max_gap), **positive}}
+
+
+def _ground_truth(monitor: ModelMonitor) -> dict[str, Any]:
+    truth, retry = monitor.spec.ground_truth, _retry_period(monitor)
     if truth is None:
         return {}
     delay = {"maxDelaySeconds": truth.delay.max.seconds}
     if truth.delay.min is not None:
         delay["minDelaySeconds"] = truth.delay.min.seconds
+    if retry:
+        delay["retrySeconds"] = int(retry.total_seconds())
     columns = {"key": truth.key, "column": truth.column, "probability": truth.probability}
     given = {name: column for name, column in columns.items() if truth.dataset is not None and column is not None}
     return {"groundTruth": {**given, **delay}}

@@ -13,13 +13,14 @@ from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Child, Decision, Event, ExistingChild, KindCondition, Plan, existing_job
 from flywheel.kinds.modelmonitor import children, messages
 from flywheel.kinds.modelmonitor.children import ModelMonitor
-from flywheel.kinds.modelmonitor.labels import find_label_problem
+from flywheel.kinds.modelmonitor.labels import find_fairness_problem, find_label_problem
 from flywheel.kinds.modelmonitor.notifications.notification_progress import advance_notifications
 from flywheel.kinds.modelmonitor.observe import Seen, Service
 from flywheel.kinds.modelmonitor.progress import Progress, advance, is_served, reduced_windows
 from flywheel.kinds.modelmonitor.schema.status import (
     DATA_HEALTHY,
     ESTIMATED_PERFORMING,
+    FAIR,
     NO_DRIFT,
     PERFORMING,
     SERVICE_HEALTHY,
@@ -32,6 +33,7 @@ SIGNALS = {
     "estimatedPerformance": ESTIMATED_PERFORMING,
     "performance": PERFORMING,
     "service": SERVICE_HEALTHY,
+    "fairness": FAIR,
 }  # names of a run's facts, and the conditions
 CONDITION_OF_FINDING = {
     "dataQuality": DATA_HEALTHY,
@@ -40,6 +42,7 @@ CONDITION_OF_FINDING = {
     "estimatedPerformance": ESTIMATED_PERFORMING,
     "performance": PERFORMING,
     "service": SERVICE_HEALTHY,
+    "fairness": FAIR,
 }
 
 
@@ -225,7 +228,7 @@ def _conditions(
     }
     missing = "The last run said nothing of it; see its report."
     reported = [found.get(type_) or KindCondition(type_, None, "NotReported", missing) for type_ in asked]
-    return tuple(_with_label_problem(each, monitor, seen) for each in reported)
+    return tuple(_with_row_problem(each, monitor, seen) for each in reported)
 
 
 def _asked_conditions(monitor: ModelMonitor) -> tuple[str, ...]:
@@ -237,15 +240,17 @@ def _asked_conditions(monitor: ModelMonitor) -> tuple[str, ...]:
         (ESTIMATED_PERFORMING, spec.estimated_performance is not None),
         (PERFORMING, spec.performance is not None),
         (SERVICE_HEALTHY, spec.service is not None),
+        (FAIR, spec.fairness is not None),
     )
     return tuple(type_ for type_, is_asked in asked if is_asked)
 
 
-def _with_label_problem(condition: KindCondition, monitor: ModelMonitor, seen: Seen) -> KindCondition:
-    """Where nothing is known of the performance, what keeps labels away is the cause."""
-    if condition.type != PERFORMING or condition.status is not None:
+def _with_row_problem(condition: KindCondition, monitor: ModelMonitor, seen: Seen) -> KindCondition:
+    """Where nothing is known of the performance or of fairness, what keeps rows or labels away is the cause."""
+    if condition.type not in (PERFORMING, FAIR) or condition.status is not None:
         return condition
-    problem = find_label_problem(monitor, seen)
+    find_problem = find_label_problem if condition.type == PERFORMING else find_fairness_problem
+    problem = find_problem(monitor, seen)
     return condition if problem is None else replace(condition, reason=problem.reason, message=problem.message)
 
 

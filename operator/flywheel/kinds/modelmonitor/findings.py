@@ -19,6 +19,7 @@ from flywheel.kinds.modelmonitor.schema.status import (
     Budget,
     FeatureDrift,
     Finding,
+    LabelWindows,
     ModelMonitorStatus,
     MonitoredVersion,
     Run,
@@ -64,6 +65,7 @@ def with_result(
         "budget": _budget(facts) or status.budget,
         "report": StoredReport(digest=Digest.parse(outcome.outputs["report"])),
         "state": StoredState(digest=Digest.parse(outcome.outputs["state"])),
+        "label_windows": _label_windows(facts),
         "skipped_windows": ((status.skipped_windows or 0) + (run.skipped or 0)) or None,
     }
     return status.model_copy(update=changes)
@@ -144,6 +146,12 @@ def _budget(facts: Mapping[str, Any]) -> Budget | None:
         return Budget.model_validate(document)
     except ValidationError:
         return None
+
+
+def _label_windows(facts: Mapping[str, Any]) -> LabelWindows | None:
+    given = _mapping(facts.get("labels"))
+    counts = {name: _count(given.get(name)) or 0 for name in ("waiting", "untested")}
+    return LabelWindows.model_validate(counts) if any(counts.values()) else None
 
 
 def _count(value: Any) -> int | None:

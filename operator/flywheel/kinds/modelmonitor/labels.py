@@ -1,4 +1,4 @@
-"""What keeps the labels away that a ModelMonitor asks for. It keeps no other signal away."""
+"""What keeps logged rows or labels away that a ModelMonitor asks for. It keeps no other signal away."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from flywheel.kinds.modelmonitor.observe import Seen
 
 @dataclass(frozen=True)
 class LabelProblem:
-    """Why there can be no labels, as reason and message of a condition."""
+    """Why there can be no rows with labels or groups, as reason and message of a condition."""
 
     reason: str
     message: str
@@ -34,3 +34,20 @@ def find_label_problem(monitor: ModelMonitor, seen: Seen) -> LabelProblem | None
         finding = f"Dataset '{truth.dataset}' has no version in namespace '{monitor.namespace}'"
         return LabelProblem("DatasetNotReady", f"{finding}; create it, or see its condition Ready.")
     return None
+
+
+def find_fairness_problem(monitor: ModelMonitor, seen: Seen) -> LabelProblem | None:
+    """Returns why groups cannot be compared; None where they can, or where fairness is not asked for."""
+    fairness, service = monitor.spec.fairness, seen.service
+    if fairness is None or service is None:
+        return None
+    name = monitor.spec.inference_service
+    if not service.rows:
+        finding = f"InferenceService '{name}' logs no rows (spec.logging.sample is 0%), so that there are no groups"
+        return LabelProblem("RowsNotLogged", f"{finding}; set a share above 0%.")
+    protected = [column for column in fairness.by if column in service.protected_columns]
+    if protected:
+        finding = f"The log of InferenceService '{name}' drops or hashes column '{protected[0]}' (spec.logging.columns)"
+        advice = "log it as it is, or remove it from spec.fairness.by"
+        return LabelProblem("ColumnNotLogged", f"{finding}, so that its groups are not known; {advice}.")
+    return find_label_problem(monitor, seen) if fairness.needs_labels else None

@@ -39,7 +39,7 @@ class Service:
     `labels_only` there is no traffic any more, but labels may still come.
 
     `rows`: a sample of rows is logged, which have a `key`. `labels` is the artifact of the Dataset of spec.groundTruth, None where there
-    is none yet. `has_brought_version`: one of the versions came from s3 or http, so that it has no baseline and its server counts nothing.
+    is none yet. `protected_columns` are those that the log drops or hashes. `has_brought_version`: one of the versions came from s3 or http, so that it has no baseline and its server counts nothing.
     """
 
     logs: bool
@@ -50,6 +50,7 @@ class Service:
     labels_only: frozenset[str] = frozenset()
     labels: Digest | None = None
     has_brought_version: bool = False
+    protected_columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,14 @@ def _service(monitor: ModelMonitor, cluster: Cluster) -> Service | None:
         versions=dict([*known.items()][:MAX_VERSIONS]),
         labels_only=frozenset(each.version for each in monitor.status.versions if not each.rows) - frozenset(in_use),
         labels=_labels(monitor, cluster),
+        protected_columns=_protected_columns(spec),
         has_brought_version=any(_is_brought(name, monitor.namespace, cluster) for name in wanted),
     )
+
+
+def _protected_columns(spec: InferenceServiceSpec) -> frozenset[str]:
+    columns = spec.logging.columns if spec.logging is not None else ()
+    return frozenset(each.name for each in columns if each.action in ("Drop", "Hmac"))
 
 
 def _is_brought(version: str, namespace: str, cluster: Cluster) -> bool:

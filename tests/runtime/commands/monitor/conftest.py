@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from flywheel_runtime.commands.monitor import main as monitor
+from tests.runtime.commands.monitor.labelled import Labelled
 from tests.runtime.monitoring.traffic import (
     DIGEST,
     NAMESPACE,
@@ -115,3 +116,9 @@ def monitored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Monitored:
     monkeypatch.setenv("FLYWHEEL_ROOT", str(tmp_path))
     monkeypatch.setenv("FLYWHEEL_TERMINATION_LOG", str(tmp_path / "termination-log"))
     return Monitored(tmp_path)
+
+
+@pytest.fixture
+def labelled(monitored: Monitored) -> Labelled:
+    """The service with labels that arrive an hour later."""
+    return Labelled(monitored)

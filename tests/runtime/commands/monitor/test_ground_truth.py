@@ -1,79 +1,15 @@
 """Labels in the step `monitor`: measured while windows are open, tested once when they are frozen, counted where they cannot be used."""
 
 import json
-import shutil
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pytest
 
-from tests.runtime.monitoring.labels.log_files import LoggedRow, PostedLabel, write_labels, write_rows
-from tests.runtime.monitoring.traffic import Server
+from flywheel_runtime.commands.monitor import ground_truth
+from tests.runtime.commands.monitor.labelled import ROWS, Labelled
 
 pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
-
-ROWS = 900
-PARAMS: dict[str, Any] = {
-    "groundTruth": {"minDelaySeconds": 0, "maxDelaySeconds": 7200},
-    "signals": {"performance": {"metric": "roc_auc", "maxDrop": "0.05"}},
-    "minRows": 300,
-}
-SIGNATURE = {"classes": ["0", "1"], "outputs": [{"name": "label"}, {"name": "probabilities"}]}
-EVALUATION = {
-    "test": {"rows": 5_000, "metrics": {"roc_auc": 0.8333, "brier": 0.1667, "accuracy": 0.75}},
-    "confusionMatrix": {"counts": [[1_900, 600], [600, 1_900]]},
-}
-
-
-@dataclass
-class Labelled:
-    """A monitored service that logs its predictions, and whose labels arrive an hour later."""
-
-    monitored: Any
-    params: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(PARAMS)))
-
-    def __post_init__(self) -> None:
-        pod: Server = self.monitored.pod
-        self.version = pod.version
-        self.inputs: Path = self.monitored.root / "inputs"
-        folder = self.inputs / f"version-{pod.version}"
-        (folder / "signature.json").write_text(json.dumps(SIGNATURE))
-        (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
-        self.params["versions"] = [{"name": pod.version, "digest": pod.digest}]
-        self.generator = np.random.default_rng(11)
-
-    def serve_version(self, name: str) -> None:
-        """From now on another version is served, which was as good in its training."""
-        shutil.copytree(self.inputs / f"version-{self.version}", self.inputs / f"version-{name}")
-        self.version = name
-        [before] = self.params["versions"]
-        self.params["versions"] = [{"name": name, "digest": "sha256:" + "2" * 64}, {**before, "labelsOnly": True}]
-
-    def run_hour(
-        self, flipped: float = 0.0, label_share: float = 1.0, delay: int = 3_600, drawn: float | None = None
-    ) -> dict[str, Any]:
-        """An hour with logged rows and labels, of which a share is the opposite of what it was, and the run over it.
-
-        With `drawn`, a share of all rows whose probability is about 1/2, and 0.3 of that of the others, was drawn to be labelled.
-        """
-        start, hour = int(self.monitored.start.timestamp()), self.monitored.windows
-        probabilities = self.generator.random(ROWS)
-        truths = (self.generator.random(ROWS) < probabilities) ^ (self.generator.random(ROWS) < flipped)
-        rows = [LoggedRow(f"{hour}-{at}", start + at * 3600 // ROWS, float(p), key=f"k{hour}-{at}", version=self.version) for at, p in enumerate(probabilities)]  # fmt: skip
-        chances = [label_share if drawn is None else drawn * (1 if abs(p - 0.5) < 0.2 else 0.3) for p in probabilities]
-        labels = [PostedLabel(str(int(truth)), start + delay, id=f"{hour}-{at}", probability=None if drawn is None else chance) for at, (truth, chance) in enumerate(zip(truths, chances, strict=True)) if self.generator.random() < chance]  # fmt: skip
-        write_rows(self.inputs / "rows" / f"hour={hour}" / "rows.parquet", rows)
-        write_labels(self.inputs / "labels" / f"hour={hour}" / "labels.parquet", labels)
-        report: dict[str, Any] = self.monitored.run_hour(**self.params)
-        return report
-
-
-@pytest.fixture
-def labelled(monitored: Any) -> Labelled:
-    return Labelled(monitored)
 
 
 def test_a_model_that_performs_as_on_its_test_rows_is_silent(labelled: Labelled) -> None:
@@ -281,3 +217,61 @@ def test_a_test_of_labels_whose_state_does_not_fit_starts_again_and_ends_its_fin
 
     assert (report["findings"], len(report["closed"])) == ([], 1)
     assert report["note"] == "1 of the tests started again: their states of the previous run do not fit them."
+
+
+def test_windows_whose_labels_could_not_be_read_are_tested_in_a_later_run(labelled: Labelled) -> None:
+    labelled.params["groundTruth"] |= {"key": "flight", "column": "late"}
+    for _ in range(3):
+        report = labelled.run_hour()
+    said = report["signals"]["performance"]
+    assert said["state"] == "Unknown"
+    assert "The Dataset of spec.groundTruth has no data in the store" in said["message"]
+    assert "1 window that is frozen waits for labels that can be read" in said["message"]
+    assert labelled.monitored.facts["labels"] == {"waiting": 1, "untested": 0}
+
+    labelled.params["groundTruth"] |= {"key": None, "column": None, "retrySeconds": 86_400}
+    report = labelled.run_hour()
+
+    assert [each["frozen"] for each in report["performance"]["windows"]] == [True, True, False, False]
+    assert report["labels"] == {"waiting": 0, "untested": 0}
+    assert "labels" not in labelled.monitored.facts
+
+
+def test_windows_whose_labels_cannot_be_read_in_time_are_counted(labelled: Labelled) -> None:
+    labelled.params["groundTruth"] |= {"key": "flight", "column": "late"}
+    for _ in range(5):
+        labelled.run_hour()
+    labelled.params["groundTruth"] |= {"key": None, "column": None, "retrySeconds": 3_600}
+
+    report = labelled.run_hour()
+
+    assert [each["frozen"] for each in report["performance"]["windows"]] == [True, True, False, False]
+    assert report["labels"] == {"waiting": 0, "untested": 2}
+    assert labelled.monitored.facts["labels"] == {"waiting": 0, "untested": 2}
+    assert (
+        "2 windows were never tested, since their rows or labels could not be read in time" in labelled.monitored.page
+    )
+
+
+def test_rows_that_another_artifact_of_the_same_name_answered_are_not_compared(labelled: Labelled) -> None:
+    labelled.run_hour()
+    labelled.params["versions"][0]["digest"] = "sha256:" + "3" * 64
+
+    report = [labelled.run_hour() for _ in range(2)][-1]
+
+    assert [each["labels"]["rows"] for each in report["performance"]["windows"]] == [ROWS, ROWS]
+    assert report["performance"]["unknown"] == 0
+
+
+def test_a_join_that_does_not_fit_keeps_no_other_signal_away(
+    labelled: Labelled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelled.run_hour()
+    monkeypatch.setattr(ground_truth, "MEMORY_FRACTION", 0.0)
+
+    report = labelled.run_hour()
+
+    said = report["signals"]["performance"]
+    assert said["state"] == "Unknown"
+    assert "raise spec.resources of the monitor, or lower spec.logging.sample" in said["message"]
+    assert report["signals"]["dataQuality"]["state"] == "True"

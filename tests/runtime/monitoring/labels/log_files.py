@@ -18,6 +18,7 @@ class LoggedRow:
     key: str | None = None
     version: str = "v1"
     region: str | None = "north"
+    digest: str = "sha256:1"
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class PostedLabel:
 
 def write_rows(path: Path, rows: Sequence[LoggedRow]) -> Path:
     """Writes one Parquet file of rows."""
-    given = "SELECT unnest($1::STRUCT(id VARCHAR, row INTEGER, second BIGINT, probability DOUBLE, key VARCHAR, version VARCHAR, region VARCHAR)[]) AS given"
+    given = "SELECT unnest($1::STRUCT(id VARCHAR, row INTEGER, second BIGINT, probability DOUBLE, key VARCHAR, version VARCHAR, region VARCHAR, digest VARCHAR)[]) AS given"
     selected = (
-        "given.id, given.row, to_timestamp(given.second) AS time, given.version, 'sha256:1' AS digest, 0.01 AS latency_seconds, "
+        "given.id, given.row, to_timestamp(given.second) AS time, given.version, given.digest, 0.01 AS latency_seconds, "
         "'Direct' AS route, given.key, {'region': given.region} AS features, {'label': (given.probability >= 0.5)::BIGINT, "
         "'probabilities': [1 - given.probability, given.probability]::FLOAT[]} AS outputs"
     )

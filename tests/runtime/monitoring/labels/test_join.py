@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.datasets.sql import connect
-from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, find_class, join_labels
+from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, join_labels
 from flywheel_runtime.monitoring.labels.sources import (
     DatasetLabels,
     OutputNames,
@@ -21,26 +21,27 @@ from flywheel_runtime.monitoring.labels.sources import (
     read_logged_rows,
     read_posted_labels,
 )
+from flywheel_runtime.monitoring.labels.window_rows import LoggedVersion, find_class
 from tests.examples import examples
 from tests.runtime.monitoring.labels.log_files import LoggedRow, PostedLabel, write_labels, write_rows
 
 HOUR = 3_600
 START = 1_800_000_000 - 1_800_000_000 % HOUR
 DELAY = Delay(0, 2 * HOUR)
-CLASSES = {"v1": ("0", "1")}
+VERSIONS = {"v1": LoggedVersion(("0", "1"))}
 
 
 def join(
     row_files: Sequence[Path],
     label_files: Sequence[Path],
     delay: Delay = DELAY,
-    classes: dict[str, tuple[str, ...]] | None = None,
+    versions: dict[str, LoggedVersion] | None = None,
     starts: Sequence[int] = (START,),
 ) -> JoinedWindows:
     with connect() as connection:
         read_logged_rows(connection, row_files, OutputNames(), ("region",))
         read_posted_labels(connection, label_files)
-        return join_labels(connection, classes or CLASSES, starts, HOUR, delay, ("region",))
+        return join_labels(connection, versions or VERSIONS, starts, HOUR, delay, ("region",))
 
 
 def join_all(folder: Path, rows: Sequence[LoggedRow], labels: Sequence[PostedLabel], **more: object) -> JoinedWindows:
@@ -112,7 +113,7 @@ def test_a_subject_that_many_rows_and_labels_share_costs_no_more_than_others(tmp
         connection.execute("SET memory_limit = '64MiB'; SET max_temp_directory_size = '0KiB'")
         read_logged_rows(connection, [row_file], OutputNames(), ("region",))
         read_posted_labels(connection, [label_file])
-        [window] = join_labels(connection, CLASSES, [START], HOUR, DELAY).windows
+        [window] = join_labels(connection, VERSIONS, [START], HOUR, DELAY).windows
 
     expected = (0, 4_000) if by == "id" else (4_000, 0)
     assert (window.counts.labelled, window.counts.ambiguous) == expected
@@ -142,7 +143,9 @@ def test_versions_with_other_outputs_are_read_from_the_same_folder(tmp_path: Pat
     files.append(tmp_path / "b.parquet")
     labels = [PostedLabel("1", START, id="a"), PostedLabel("8", START, id="b")]
 
-    joined = join(files, [write_labels(tmp_path / "labels.parquet", labels)], classes={"v1": ("0", "1"), "v2": ()})
+    joined = join(
+        files, [write_labels(tmp_path / "labels.parquet", labels)], versions={**VERSIONS, "v2": LoggedVersion()}
+    )
 
     first, second = joined.windows
     assert (first.version, first.scored.is_binary) == ("v1", True)
@@ -157,7 +160,7 @@ def test_rows_of_a_dataset_are_labels_by_key(tmp_path: Path) -> None:
     with connect() as connection:
         read_logged_rows(connection, [file], OutputNames())
         read_dataset_labels(connection, DatasetLabels([tmp_path / "train.parquet"], "flight", "late"))
-        joined = join_labels(connection, CLASSES, [START], HOUR, DELAY)
+        joined = join_labels(connection, VERSIONS, [START], HOUR, DELAY)
 
     [window] = joined.windows
     assert (window.counts.rows, window.counts.labelled, joined.unknown) == (2, 1, 1)
@@ -213,7 +216,7 @@ def test_rows_of_a_dataset_are_drawn_where_they_have_a_probability(tmp_path: Pat
     with connect() as connection:
         read_logged_rows(connection, [file], OutputNames())
         read_dataset_labels(connection, DatasetLabels([tmp_path / "train.parquet"], "flight", "late", "chance"))
-        [window] = join_labels(connection, CLASSES, [START], HOUR, DELAY).windows
+        [window] = join_labels(connection, VERSIONS, [START], HOUR, DELAY).windows
 
     assert (window.counts.labelled, window.counts.drawn) == (2, 1)
 

@@ -9,7 +9,7 @@ from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.labels.drawn_labels import estimate_versions
 from flywheel_runtime.monitoring.labels.join import Delay, LabelCounts, LabelledRows
 from flywheel_runtime.monitoring.labels.label_sample import LabelSample
-from flywheel_runtime.monitoring.labels.labelled_windows import MAX_WINDOWS, label_schedule
+from flywheel_runtime.monitoring.labels.labelled_windows import MAX_WINDOWS, first_frozen_start, label_schedule
 from flywheel_runtime.monitoring.labels.performance import (
     PerformanceTarget,
     TestMetric,
@@ -32,47 +32,56 @@ def window(number: int, random: np.random.Generator, flipped: float = 0.0, rows:
 
 
 @pytest.mark.parametrize(
-    ("run_from", "until", "delay", "monitored_since", "open_hours", "frozen_hours"),
+    ("labelled_until", "until", "delay", "open_hours", "frozen_hours"),
     [
-        pytest.param(10, 11, Delay(0, 2 * HOUR), 0, [9, 10], [8], id="each run freezes one window"),
-        pytest.param(10, 11, Delay(HOUR, 2 * HOUR), 0, [9], [8], id="labels that are awaited for an hour"),
-        pytest.param(10, 13, Delay(0, 2 * HOUR), 0, [11, 12], [8, 9, 10], id="a run after a pause freezes several"),
-        pytest.param(10, 11, Delay(0, 2 * HOUR), 10, [10], [], id="none from before the monitor"),
-        pytest.param(10, 11, Delay(0, 0), 0, [], [10], id="labels at once"),
+        pytest.param(8, 11, Delay(0, 2 * HOUR), [9, 10], [8], id="each run freezes one window"),
+        pytest.param(8, 11, Delay(HOUR, 2 * HOUR), [9], [8], id="labels that are awaited for an hour"),
+        pytest.param(8, 13, Delay(0, 2 * HOUR), [11, 12], [8, 9, 10], id="a run after a pause freezes several"),
+        pytest.param(10, 11, Delay(0, 2 * HOUR), [10], [], id="none from before the monitor"),
+        pytest.param(10, 11, Delay(0, 0), [], [10], id="labels at once"),
     ],
 )
 def test_a_window_is_open_until_its_labels_are_too_late(
-    run_from: int, until: int, delay: Delay, monitored_since: int, open_hours: list[int], frozen_hours: list[int]
+    labelled_until: int, until: int, delay: Delay, open_hours: list[int], frozen_hours: list[int]
 ) -> None:
-    found = label_schedule(run_from * HOUR, until * HOUR, HOUR, delay, monitored_since * HOUR)
+    found = label_schedule(until * HOUR, HOUR, delay, labelled_until * HOUR)
 
     assert [start // HOUR for start in found.open_starts] == open_hours
     assert [start // HOUR for start in found.frozen_starts] == frozen_hours
 
 
-def test_every_window_is_frozen_once() -> None:
+@pytest.mark.parametrize("run_hours", [1, 3], ids=["each hour", "three at once"])
+def test_every_window_is_frozen_once(run_hours: int) -> None:
     delay = Delay(0, 5 * HOUR // 2)
-    frozen = [
-        start
-        for hour in range(20, 60)
-        for start in label_schedule(hour * HOUR, (hour + 1) * HOUR, HOUR, delay, 0).frozen_starts
-    ]
+    labelled_until = first_frozen_start(20 * HOUR, HOUR, delay)
+    frozen: list[int] = []
+    for hour in range(20, 62, run_hours):
+        found = label_schedule((hour + run_hours) * HOUR, HOUR, delay, labelled_until)
+        frozen += found.frozen_starts
+        labelled_until = max(found.frozen_starts, default=labelled_until - HOUR) + HOUR
+        assert labelled_until == first_frozen_start((hour + run_hours) * HOUR, HOUR, delay)
 
-    assert frozen == sorted(set(frozen))
-    assert len(frozen) == 40
+    assert frozen == [each * HOUR for each in range(17, 59)]
 
 
 @pytest.mark.parametrize(
     ("window_seconds", "days"), [(900, 3), (1_200, 3), (HOUR, 9), (HOUR, 14)], ids=["15m", "20m", "1h, 9d", "1h, 14d"]
 )
 def test_frozen_windows_are_tested_however_many_are_open(window_seconds: int, days: int) -> None:
-    until = 100 * 86_400
-    found = label_schedule(until - HOUR, until, window_seconds, Delay(0, days * 86_400), 0)
+    until, delay = 100 * 86_400, Delay(0, days * 86_400)
+    found = label_schedule(until, window_seconds, delay, first_frozen_start(until - HOUR, window_seconds, delay))
 
     assert len(found.open_starts) > MAX_WINDOWS
     assert found.starts[: HOUR // window_seconds] == found.frozen_starts
     assert len(found.starts) == MAX_WINDOWS
     assert found.starts[-1] == until - window_seconds
+
+
+def test_what_is_frozen_beyond_one_run_is_left_to_the_next() -> None:
+    found = label_schedule(500 * HOUR, HOUR, Delay(0, 0), 100 * HOUR)
+
+    assert found.frozen_starts == [each * HOUR for each in range(100, 300)]
+    assert found.open_starts == []
 
 
 def test_a_year_without_a_drop_is_silent_and_a_drop_is_found_within_hours() -> None:

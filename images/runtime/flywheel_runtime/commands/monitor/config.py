@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from flywheel_runtime.monitoring.analysis import Method
+from flywheel_runtime.monitoring.fairness.measures import RATES, FairnessTarget
 from flywheel_runtime.monitoring.layout import LATENCY_BOUNDS_SECONDS
 from flywheel_runtime.monitoring.statistics.streams.estimate_stream import EstimatedMetric
 from flywheel_runtime.params import Params
@@ -66,11 +67,34 @@ class Service(Params):
     latency: Latency | None = None
 
 
+class Fairness(Params):
+    """How far apart the groups of each column in `by` may be in a measure; `positive` is a class, absent the second of two."""
+
+    by: tuple[str, ...] = Field(min_length=1, max_length=4)
+    measure: str
+    max_gap: float = Field(gt=0)
+    positive: str | None = None
+
+    @field_validator("measure")
+    @classmethod
+    def check_measure(cls, value: str) -> str:
+        """The measure is known."""
+        if value not in RATES:
+            raise ValueError(f"'{value}' is none of {', '.join(RATES)}")
+        return value
+
+    @property
+    def target(self) -> FairnessTarget:
+        """What is tested."""
+        return FairnessTarget(self.measure, self.max_gap, self.positive or "")
+
+
 class GroundTruth(Params):
     """Where labels come from: a Dataset's `column`, by its column `key` (the log's key), else those that were posted.
 
     The Dataset's column `probability` has the probability with which a row was drawn to be labelled, none in rows that were not drawn.
-    They are expected `min_delay_seconds` after a window, and count until `max_delay_seconds` after the prediction.
+    They are expected `min_delay_seconds` after a window, and count until `max_delay_seconds` after the prediction. Where labels could not be
+    read, windows that were frozen up to `retry_seconds` before `from` are tested yet, since the inputs have their rows.
     """
 
     key: str | None = None
@@ -78,6 +102,7 @@ class GroundTruth(Params):
     probability: str | None = None
     min_delay_seconds: int = Field(default=0, ge=0)
     max_delay_seconds: int = Field(default=7 * 86_400, ge=0)
+    retry_seconds: int = Field(default=0, ge=0)
 
 
 class Signals(Params):
@@ -89,6 +114,7 @@ class Signals(Params):
     estimated_performance: EstimatedPerformance | None = None
     performance: Performance | None = None
     service: Service | None = None
+    fairness: Fairness | None = None
 
 
 class MonitoredVersion(Params):
@@ -131,6 +157,14 @@ class MonitorConfig(Params):
         if seconds <= 0 or seconds % self.window_seconds:
             raise ValueError(f"from and until are {seconds:g} s apart, which is no multiple of windowSeconds")
         return self
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether a signal reads logged rows."""
+        fairness = self.signals.fairness
+        needs_labels = self.signals.performance is not None or (fairness is not None and fairness.target.needs_labels)
+        has_unlabelled = fairness is not None and not fairness.target.needs_labels
+        return has_unlabelled or (self.ground_truth is not None and needs_labels)
 
     @property
     def served_versions(self) -> frozenset[str]:

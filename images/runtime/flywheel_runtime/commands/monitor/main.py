@@ -4,15 +4,23 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from flywheel_runtime.commands.monitor.compared_groups import analyse_fairness
 from flywheel_runtime.commands.monitor.config import FalseAlarms, MonitorConfig
 from flywheel_runtime.commands.monitor.estimated_performance import add_estimates, estimate_performance
-from flywheel_runtime.commands.monitor.ground_truth import analyse_labels, describe_source
+from flywheel_runtime.commands.monitor.ground_truth import (
+    LoggedWindows,
+    analyse_performance,
+    describe_labels,
+    describe_source,
+    read_windows,
+)
 from flywheel_runtime.commands.monitor.service_levels import add_service, analyse_service
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
 from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted, list_unmeasured
 from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
 from flywheel_runtime.monitoring.analysis import AlarmBudget, Analysis, ReferenceReader
 from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
+from flywheel_runtime.monitoring.fairness.fairness_analysis import FairnessAnalysis
 from flywheel_runtime.monitoring.labels.join import JoinedWindows
 from flywheel_runtime.monitoring.labels.labelled_windows import LabelledAnalysis
 from flywheel_runtime.monitoring.layout import Layout
@@ -20,8 +28,9 @@ from flywheel_runtime.monitoring.reference import Reference, read_reference
 from flywheel_runtime.monitoring.report import document as documents_of_report
 from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.facts import shorten_report
+from flywheel_runtime.monitoring.report.fairness_report import describe_fairness, fairness_state
 from flywheel_runtime.monitoring.report.importance import ImportanceOfColumns, rank_columns, read_importance
-from flywheel_runtime.monitoring.report.labelled import describe_performance, performance_state
+from flywheel_runtime.monitoring.report.labelled import add_waiting, describe_performance, performance_state
 from flywheel_runtime.monitoring.report.page import render_page
 from flywheel_runtime.monitoring.report.sentences import format_time
 from flywheel_runtime.monitoring.signals import Thresholds
@@ -49,17 +58,19 @@ def main(step: Step) -> None:
     analysis = Analysis(state, config.served_versions, _thresholds(config), budget, reader, estimates, config.method)
     analysis.run(found)
     service = analyse_service(config, state, found, allowances.get("service", 0.0))
-    labelled = analyse_labels(step, config, state, allowances.get("performance", 0.0), problems)
+    windows = read_windows(step, config, state, problems)
+    labelled = analyse_performance(step, config, state, windows, allowances.get("performance", 0.0))
+    fairness = analyse_fairness(step, config, state, windows, allowances.get("fairness", 0.0))
     state.until = schedule.until
     unmeasured = list_unmeasured(step, uncounted & config.served_versions, found.versions)
     report = _describe(config, analysis, found, problems, unmeasured)
     add_estimates(report, analysis, config.served_versions)
     report["columns"] = rank_columns(report["columns"], _read_importances(step, config))
-    if labelled is not None:
-        _add_performance(report, labelled, describe_source(config.ground_truth))
-        analysis.restarted += labelled[0].restarted
+    if windows is not None:
+        _add_logged_windows(report, config, state, windows, labelled, fairness)
     add_service(report, config, service)
-    analysis.restarted += service.restarted
+    for each in (service, labelled, fairness):
+        analysis.restarted += each.restarted if each is not None else []
     report["note"] = _note_restarts(note, analysis.restarted)
     for signal in report["signals"].values():
         signal["message"] = f"{signal['message']} {report['note']}".strip()
@@ -121,7 +132,11 @@ def _split_budget(config: MonitorConfig) -> tuple[AlarmBudget, dict[str, float]]
         "estimatedPerformance": signals.estimated_performance,
     }
     counted = ["dataQuality", *(name for name, signal in optional.items() if signal)]
-    others = {"performance": config.ground_truth and signals.performance, "service": signals.service}
+    others = {
+        "performance": config.ground_truth and signals.performance,
+        "fairness": signals.fairness,
+        "service": signals.service,
+    }
     asked = [name for name, signal in others.items() if signal]
     allowances, rest = split_allowance(counted, asked, count, per_seconds, config.window_seconds)
     return AlarmBudget(rest, per_seconds), allowances
@@ -177,8 +192,26 @@ def _describe(
     }
 
 
-def _add_performance(report: dict[str, Any], labelled: tuple[LabelledAnalysis, JoinedWindows], source: str) -> None:
-    analysis, joined = labelled
+def _add_logged_windows(
+    report: dict[str, Any],
+    config: MonitorConfig,
+    state: MonitorState,
+    windows: LoggedWindows,
+    labelled: LabelledAnalysis | None,
+    fairness: FairnessAnalysis | None,
+) -> None:
+    """Adds what the logged rows say, and which of their windows could not be tested."""
+    report["labels"] = describe_labels(config, state, windows)
+    if labelled is not None:
+        _add_performance(report, labelled, windows.joined, describe_source(config.ground_truth))
+    if fairness is not None:
+        findings = [each for each in report["findings"] if each["signal"] == "fairness"]
+        report["fairness"] = describe_fairness(fairness)
+        report["signals"]["fairness"] = fairness_state(fairness, findings, windows.joined.problem)
+    add_waiting(report)
+
+
+def _add_performance(report: dict[str, Any], analysis: LabelledAnalysis, joined: JoinedWindows, source: str) -> None:
     findings = [each for each in report["findings"] if each["signal"] == "performance"]
     report["performance"] = describe_performance(analysis, joined, source)
     report["signals"]["performance"] = performance_state(analysis, findings, joined.problem)

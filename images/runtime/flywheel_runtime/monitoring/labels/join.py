@@ -14,13 +14,19 @@ import duckdb
 import numpy as np
 
 from flywheel_runtime.monitoring.labels.label_sample import NOT_DRAWN, LabelSample
+from flywheel_runtime.monitoring.labels.window_rows import (
+    MICROSECONDS,
+    Groups,
+    LoggedVersion,
+    fetch_rows,
+    number_classes,
+    select_window,
+    value_columns,
+    window_tables,
+)
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
-MICROSECONDS = 1_000_000
 ALWAYS = -(2**62)  # microseconds: the time of labels that have none, since they are never too late
-MAX_LABEL_TEXTS = 10_000  # distinct ones that are read as classes; more are no classes
-MAX_GROUPS = 50  # of a column, those with the most rows
-OTHER_GROUP = "(other)"
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class LabelledRows:
     version: str
     counts: LabelCounts
     scored: ScoredRows
-    groups: Mapping[str, tuple[list[str], Array]]
+    groups: Groups
     sample: LabelSample = NOT_DRAWN
 
     @property
@@ -106,7 +112,7 @@ class JoinedWindows:
 
 def join_labels(
     connection: duckdb.DuckDBPyConnection,
-    classes: Mapping[str, Sequence[str]],
+    versions: Mapping[str, LoggedVersion],
     starts: Sequence[int],
     window_seconds: int,
     delay: Delay,
@@ -114,8 +120,7 @@ def join_labels(
 ) -> JoinedWindows:
     """Joins the tables `logged` and `posted` (sources.py), for the windows that begin at `starts`.
 
-    `classes` are those of each version in the order of its probabilities; none where a value is predicted. Rows of other versions and
-    outside the windows are not compared, but labels of them are known.
+    Rows of other versions and outside the windows are not compared, but labels of them are known.
     """
     _match(connection, delay)
     labels, known = connection.execute(
@@ -123,9 +128,9 @@ def join_labels(
         "+ (SELECT count(*) FROM (SELECT key FROM posted WHERE id IS NULL) SEMI JOIN logged USING (key))"
     ).fetchall()[0]
     windows = [
-        _labelled_rows(connection, version, list(names), start, window_seconds, group_columns)
+        _labelled_rows(connection, name, version, start, window_seconds, group_columns)
         for start in starts
-        for version, names in sorted(classes.items())
+        for name, version in sorted(versions.items())
     ]
     return JoinedWindows([each for each in windows if each.counts.rows], int(labels), int(labels - known))
 
@@ -190,30 +195,26 @@ def _match_by(connection: duckdb.DuckDBPyConnection, subject: Sequence[str], pos
 
 def _labelled_rows(
     connection: duckdb.DuckDBPyConnection,
-    version: str,
-    classes: list[str],
+    name: str,
+    version: LoggedVersion,
     start: int,
     window_seconds: int,
     group_columns: Sequence[str],
 ) -> LabelledRows:
-    first, last = start * MICROSECONDS, (start + window_seconds) * MICROSECONDS
+    classes = version.classes
+    selected, parameters = select_window(version, name, start, window_seconds, group_columns)
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE window_rows AS SELECT logged.* EXCLUDE (key), coalesce(truths.labels, 0) AS labels, "
-        "coalesce(truths.too_late, 0) AS too_late, truths.lowest, truths.highest, truths.probability, "
-        "coalesce(truths.undrawn, 0) AS undrawn, ambiguous.number IS NOT NULL AS is_ambiguous "
-        "FROM logged LEFT JOIN truths ON truths.number = logged.rowid LEFT JOIN ambiguous ON ambiguous.number = logged.rowid "
-        "WHERE logged.version = $1 AND logged.time >= $2 AND logged.time < $3",
-        [version, first, last],
+        "CREATE OR REPLACE TEMP TABLE window_rows AS SELECT selected.*, coalesce(truths.labels, 0) AS labels, "
+        "coalesce(truths.too_late, 0) AS too_late, truths.lowest, truths.highest, truths.probability, coalesce(truths.undrawn, 0) AS undrawn, "
+        "ambiguous.number IS NOT NULL AS is_ambiguous "
+        f"FROM ({selected}) AS selected LEFT JOIN truths USING (number) LEFT JOIN ambiguous ON ambiguous.number = selected.number",
+        parameters,
     )
     number_classes(connection, classes)
     usable = "labels > 0 AND lowest = highest AND NOT is_ambiguous"
-    truth, predicted, answered = _value_columns(classes)
+    truth, predicted, answered = value_columns(classes)
     compared = f"{usable} AND {truth} IS NOT NULL AND {answered}"
-    tables = "window_rows" + (
-        " LEFT JOIN class_numbers AS true_class ON true_class.text = lowest LEFT JOIN class_numbers AS predicted_class ON predicted_class.text = predicted"
-        if classes
-        else ""
-    )
+    tables = window_tables(classes)
     counts = connection.execute(
         f"SELECT count(*), count(*) FILTER ({compared}), "
         "count(*) FILTER (lowest <> highest AND NOT is_ambiguous), "
@@ -222,96 +223,5 @@ def _labelled_rows(
         "coalesce(sum(labels - 1) FILTER (labels > 1 AND lowest = highest), 0), coalesce(sum(too_late), 0), "
         f"count(*) FILTER ({compared} AND probability IS NOT NULL) FROM {tables}"
     ).fetchall()[0]
-    scored, groups, sample = _fetch(connection, tables, compared, truth, predicted, classes, group_columns)
-    return LabelledRows(start, version, LabelCounts(*map(int, counts)), scored, groups, sample)
-
-
-def _value_columns(classes: Sequence[str]) -> tuple[str, str, str]:
-    """SQL for the true value, the predicted one, and whether the row has an answer that can be compared."""
-    if not classes:
-        value = "TRY_CAST(lowest AS DOUBLE)"
-        truth = f"CASE WHEN isfinite({value}) THEN {value} END"
-        predicted = "TRY_CAST(predicted AS DOUBLE)"
-        return truth, predicted, f"coalesce(isfinite({predicted}), false)"
-    known = f"coalesce(len(probabilities) = {len(classes)} AND list_bool_and(list_transform(probabilities, lambda p: isfinite(p))), false)"
-    best = "list_position(probabilities, list_max(probabilities)) - 1"
-    return "true_class.number", f"coalesce(predicted_class.number, {best}, {len(classes)})", known
-
-
-def number_classes(connection: duckdb.DuckDBPyConnection, classes: Sequence[str]) -> None:
-    """Creates `class_numbers`: the class of each text among the window's labels and predictions."""
-    connection.execute("CREATE OR REPLACE TEMP TABLE class_numbers (text VARCHAR, number INTEGER)")
-    if not classes:
-        return
-    texts = connection.execute(
-        "SELECT lowest FROM window_rows WHERE lowest IS NOT NULL UNION SELECT predicted FROM window_rows WHERE predicted IS NOT NULL "
-        f"ORDER BY 1 LIMIT {MAX_LABEL_TEXTS}"
-    ).fetchall()
-    numbers = [(text, number) for (text,) in texts if (number := find_class(text, classes)) is not None]
-    connection.execute(
-        "INSERT INTO class_numbers SELECT unnest($1::VARCHAR[]), unnest($2::INTEGER[])",
-        [[text for text, _ in numbers], [number for _, number in numbers]],
-    )
-
-
-def find_class(text: str, classes: Sequence[str]) -> int | None:
-    """The number of the class that a text names: its name, an equal number, or true and false for 1 and 0. None if it names none."""
-    if text in classes:
-        return list(classes).index(text)
-    number = _as_number(text)
-    return None if number is None else next((at for at, name in enumerate(classes) if _as_number(name) == number), None)
-
-
-def _as_number(text: str) -> float | None:
-    truth = {"true": 1.0, "false": 0.0}.get(text.strip().lower())
-    if truth is not None:
-        return truth
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _fetch(
-    connection: duckdb.DuckDBPyConnection,
-    tables: str,
-    compared: str,
-    truth: str,
-    predicted: str,
-    classes: Sequence[str],
-    group_columns: Sequence[str],
-) -> tuple[ScoredRows, dict[str, tuple[list[str], Array]], LabelSample]:
-    """The compared rows as arrays. Text is numbered in the database: a million Python texts take longer than the join."""
-    names = [_group_names(connection, index) for index in range(len(group_columns))]
-    selected = [f"{truth} AS truth", f"{predicted} AS predicted", "probability AS chance", "undrawn > 0 AS undrawn"]
-    selected += [f"probabilities[{index + 1}] AS probability_{index}" for index in range(len(classes))]
-    parameters: list[Any] = []
-    for index, known in enumerate(names):
-        parameters.append(known)
-        selected.append(
-            f"coalesce(list_position(${index + 1}::VARCHAR[], group_{index}), {len(known) + 1}) - 1 AS group_{index}"
-        )
-    found = connection.execute(
-        f"SELECT {', '.join(selected)} FROM {tables} WHERE {compared} ORDER BY time, id, row", parameters
-    ).fetchnumpy()
-    kind = np.int64 if classes else np.float64
-    probabilities = [np.asarray(found[f"probability_{index}"], np.float64) for index in range(len(classes))]
-    rows = len(found["truth"])
-    scored = ScoredRows(
-        np.asarray(found["truth"], kind),
-        np.asarray(found["predicted"], kind),
-        np.stack(probabilities, axis=1) if classes else np.empty((rows, 0)),
-    )
-    groups = {
-        column: ([*known, OTHER_GROUP], np.asarray(found[f"group_{index}"], np.int32))
-        for index, (column, known) in enumerate(zip(group_columns, names, strict=True))
-    }
-    return scored, groups, LabelSample.from_columns(found["chance"], found["undrawn"])
-
-
-def _group_names(connection: duckdb.DuckDBPyConnection, index: int) -> list[str]:
-    """The groups with the most rows of the window, in the order of their names."""
-    found = connection.execute(
-        f"SELECT group_{index}, count(*) FROM window_rows GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_GROUPS}"
-    ).fetchall()
-    return sorted(str(row[0]) for row in found)
+    scored, groups, sample = fetch_rows(connection, tables, compared, truth, predicted, classes, group_columns)
+    return LabelledRows(start, name, LabelCounts(*map(int, counts)), scored, groups, sample)

@@ -40,20 +40,20 @@ class LabelSchedule:
         return sorted([*self.frozen_starts, *sorted(self.open_starts, reverse=True)[:room]])
 
 
-def label_schedule(run_from: int, until: int, window_seconds: int, delay: Delay, monitored_since: int) -> LabelSchedule:
-    """The windows whose labels are expected at `until`, and those that are frozen since `run_from`."""
-    first = max(monitored_since, _floor(run_from - delay.max_seconds - window_seconds, window_seconds))
-    starts = range(_floor(first, window_seconds), until - window_seconds - delay.min_seconds + 1, window_seconds)
-    ends = {start: start + window_seconds + delay.max_seconds for start in starts if start >= first}
-    return LabelSchedule(
-        [start for start, frozen_at in ends.items() if frozen_at > until],
-        [start for start, frozen_at in ends.items() if run_from < frozen_at <= until],
-        window_seconds,
-    )
+def label_schedule(until: int, window_seconds: int, delay: Delay, labelled_until: int) -> LabelSchedule:
+    """The windows whose labels are expected at `until`, and the oldest of those that are frozen then, as many as one run measures.
+
+    No window before `labelled_until` is among them: it was tested, or is given up.
+    """
+    first = -(-labelled_until // window_seconds) * window_seconds
+    starts = range(first, until - window_seconds - delay.min_seconds + 1, window_seconds)
+    frozen = [start for start in starts if start + window_seconds + delay.max_seconds <= until]
+    return LabelSchedule([*starts[len(frozen) :]], frozen[:MAX_WINDOWS], window_seconds)
 
 
-def _floor(seconds: int, window_seconds: int) -> int:
-    return seconds // window_seconds * window_seconds
+def first_frozen_start(run_from: int, window_seconds: int, delay: Delay) -> int:
+    """The start of the oldest window that a run from then on freezes."""
+    return (run_from - delay.max_seconds) // window_seconds * window_seconds
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ class LabelledAnalysis:
             for window in windows:
                 share = window.counts.rows / total if total else 0.0
                 self.results.append(self._decide(window, start in frozen, share, len(windows), schedule.window_seconds))
-        if frozen and not joined.problem:
-            self.state.labelled_until = max(frozen) + schedule.window_seconds
-        retire_streams(self.state, {self._stream(each) for each in self.versions})
+        retire_streams(self.state, SIGNAL, {self._stream(each) for each in self.versions})
 
     def _stream(self, version: str) -> str:
         """The name of the version's test: other bytes, another metric or another threshold are another test."""
@@ -153,10 +151,10 @@ class LabelledAnalysis:
             self.state.closed.append(self.state.findings.pop(name))
 
 
-def retire_streams(state: MonitorState, tested: Collection[str]) -> None:
-    """Ends the tests of labelled performance that are not among these streams, and closes their findings."""
+def retire_streams(state: MonitorState, signal: str, tested: Collection[str]) -> None:
+    """Ends the tests of a signal that are not among these streams, and closes their findings."""
     for name in sorted({*state.streams, *state.findings}):
-        if name.split("/")[1:2] == [SIGNAL] and name not in tested:
+        if name.split("/")[1:2] == [signal] and name not in tested:
             state.streams.pop(name, None)
             if name in state.findings:
                 state.closed.append(state.findings.pop(name))

@@ -1,6 +1,6 @@
 """Tables of the logged rows and of the labels, read from their files (images/README.md, "Logged predictions")."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +48,12 @@ def read_logged_rows(
     outputs: OutputNames,
     group_columns: Sequence[str] = (),
     unreadable: UnreadableFile = _raise_error,
+    digests: Mapping[str, str] | None = None,
 ) -> None:
     """Creates the table `logged`: one row for each logged row, with `predicted` (text), `probabilities` and its groups as text.
 
-    Files of several versions may have other columns: what a file does not have is null.
+    Files of several versions may have other columns: what a file does not have is null. A row that an artifact with another digest than that
+    in `digests` answered, under the same name, is of no version.
     """
     groups = "".join(f", group_{index} VARCHAR" for index in range(len(group_columns)))
     connection.execute(
@@ -67,7 +69,7 @@ def read_logged_rows(
             "row",
             "key" if "key" in columns else "NULL",
             "epoch_us(time)",
-            "version",
+            _version_of_artifact(digests) if "digest" in columns else "version",
             f"{predicted}::VARCHAR",
             f"{probabilities}::DOUBLE[]",
             *(
@@ -76,6 +78,15 @@ def read_logged_rows(
             ),
         ]
         _insert(connection, f"INSERT INTO logged SELECT {', '.join(selected)}", alike, unreadable)
+
+
+def _version_of_artifact(digests: Mapping[str, str] | None) -> str:
+    """SQL for the version of a row, null where another artifact of that name answered."""
+    others = [
+        f"WHEN version = {quote_literal(name)} AND coalesce(digest, '') NOT IN ('', {quote_literal(digest)}) THEN NULL"
+        for name, digest in sorted((digests or {}).items())
+    ]
+    return f"CASE {' '.join(others)} ELSE version END" if others else "version"
 
 
 def read_posted_labels(

@@ -75,6 +75,19 @@ class Charts:
 
         return self._draw(["trend", times, dict(lines), threshold, unit], (6.4, 2.6), draw)
 
+    def bars(self, labels: Sequence[str], values: Sequence[float], errors: Sequence[float], unit: str) -> str:
+        """One bar for each label, with the half width of its interval."""
+
+        def draw(axes: Any) -> None:
+            axes.bar(
+                range(len(labels)), values, 0.6, yerr=errors, capsize=3, color=CURRENT_COLOR, ecolor=REFERENCE_COLOR
+            )
+            axes.set_xticks(range(len(labels)), [_shorten(label) for label in labels], rotation=30, ha="right")
+            axes.set_ylabel(unit)
+            axes.set_ylim(bottom=0)
+
+        return self._draw(["bars", labels, values, errors, unit], (6.4, 2.4), draw)
+
     def _draw(self, content: Any, size: tuple[float, float], draw: Draw) -> str:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if digest not in self._drawn:

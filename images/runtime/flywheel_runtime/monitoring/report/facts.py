@@ -29,6 +29,7 @@ def _facts(report: Mapping[str, Any], characters: int, findings: int, features: 
         if column.get("psi") is not None and not column["isPrediction"]:
             psi[column["name"]] = max(column["psi"], psi.get(column["name"], 0.0))
     largest = sorted(psi.items(), key=lambda each: (-each[1], each[0]))[:features]
+    labels = {name: report["labels"][name] for name in ("waiting", "untested")} if report.get("labels") else {}
     signals = {
         name: {
             "state": signal["state"],
@@ -49,6 +50,7 @@ def _facts(report: Mapping[str, Any], characters: int, findings: int, features: 
         "findings": [_finding(each) for each in ranked[:findings]],
         "findingCount": len(ranked),
         "budget": report["budget"],
+        **({"labels": labels} if any(labels.values()) else {}),
         "features": [[_cut(name, MAX_NAME_CHARACTERS), round(value, 4)] for name, value in largest],
     }
 

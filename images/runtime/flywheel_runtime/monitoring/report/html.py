@@ -31,3 +31,8 @@ def _cell(text: str) -> str:
     if isinstance(text, Html):
         return f"<td>{text}</td>"
     return f'<td class="n">{escape(text)}</td>' if isinstance(text, Number) else f"<td>{escape(text)}</td>"
+
+
+def format_number(value: float | None) -> str:
+    """Three significant digits; empty for None."""
+    return "" if value is None else f"{value:.3g}"

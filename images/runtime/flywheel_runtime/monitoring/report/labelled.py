@@ -102,3 +102,13 @@ def _value(performance: Performance) -> str:
         f"({interval.low:.4g} to {interval.high:.4g}) from labels of {format_share(counts.coverage)} of {counts.rows:,} logged rows, "
         f"and was {performance.reference.value:.4g} on its test rows"
     )
+
+
+def add_waiting(report: dict[str, Any]) -> None:
+    """Says in the messages of the signals with labels how many windows are frozen and not tested yet."""
+    waiting = (report.get("labels") or {}).get("waiting", 0)
+    for name in ("performance", "fairness"):
+        if waiting and name in report["signals"]:
+            windows = "1 window that is frozen waits" if waiting == 1 else f"{waiting:,} windows that are frozen wait"
+            message = report["signals"][name]["message"]
+            report["signals"][name]["message"] = f"{message} {windows} for labels that can be read, for at most a day."

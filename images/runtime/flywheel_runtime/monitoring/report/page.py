@@ -8,7 +8,8 @@ from html import escape
 from typing import Any
 
 from flywheel_runtime.monitoring.report.charts import Charts
-from flywheel_runtime.monitoring.report.html import Html, Number, render_section, render_table
+from flywheel_runtime.monitoring.report.fairness_page import render_fairness
+from flywheel_runtime.monitoring.report.html import Html, Number, format_number, render_section, render_table
 from flywheel_runtime.monitoring.report.sentences import ANOMALIES, describe_finding, format_share
 from flywheel_runtime.monitoring.report.service_section import render_service
 
@@ -50,6 +51,7 @@ MEANINGS = (
     ("Importance", "by how much the metric of the version's test rows is worse when the values of the column are shuffled. The order is by PSI times the share of the largest importance; the prediction counts as the most important."),
     ("Evidence", "the decimal logarithm of the odds against no effect above the threshold, since the finding began; 6 is a million to one. With method Fixed it is that of 1/p."),
     ("Completeness", "rows in the servers' count documents over rows that the servers answered."),
+    ("Gap", "the largest difference between two groups that have enough rows; what is tested is without what few rows add to it."),
     ("Alarm budget", "how many false alarms are expected in how long at most, over all signals, columns and windows together."),
 )  # fmt: skip
 
@@ -63,6 +65,7 @@ def render_page(report: Mapping[str, Any], charts: Charts) -> str:
         _versions(report),
         _estimated(report),
         _performance(report),
+        render_fairness(report, charts),
         render_service(report),
         _trend(report, charts),
         _columns(report, charts),
@@ -85,6 +88,9 @@ def _summary(report: Mapping[str, Any]) -> str:
     left = f"At most {budget['count']:g} {alarms} expected in {_days(budget['perSeconds'])}; alarms in that time so far: {budget['alarms']}."
     facts = f"{report['rows']:,} rows of {report['requests']:,} requests; {_completeness(report)}."
     note = f"<p>{escape(report['note'])}</p>" if report.get("note") else ""
+    untested = (report.get("labels") or {}).get("untested", 0)
+    if untested:
+        left += f" {untested:,} windows were never tested, since their rows or labels could not be read in time."
     return f'<p>{escape(window)}. {escape(facts)}</p>{note}{render_table(("Signal", "State", "Why"), rows)}<p class="note">{escape(left)}</p>'
 
 
@@ -170,8 +176,8 @@ def _performance(report: Mapping[str, Any]) -> str:
         return ""
     rows = [
         (
-            each["start"], each["version"], Number(_format(each.get("value"))),
-            Number(f"{each['low']:.4g} to {each['high']:.4g}" if "low" in each else ""), Number(_format(each.get("drop"))),
+            each["start"], each["version"], Number(format_number(each.get("value"))),
+            Number(f"{each['low']:.4g} to {each['high']:.4g}" if "low" in each else ""), Number(format_number(each.get("drop"))),
             Number(format_share(each["labels"]["coverage"])),
             ", ".join(f"{count:,} {LABEL_COUNTS[name]}" for name, count in each["labels"].items() if name in LABEL_COUNTS and count) or "none",
             each.get("problem") or ("frozen" if each["frozen"] else "open"),
@@ -217,7 +223,7 @@ def _columns(report: Mapping[str, Any], charts: Charts) -> str:
             column["name"],
             column["version"],
             *([Number(_importance(column))] if has_importance else []),
-            *(Number(_format(column.get(name))) for name in ("psi", "jensenShannon", "wasserstein", "lInfinity")),
+            *(Number(format_number(column.get(name))) for name in ("psi", "jensenShannon", "wasserstein", "lInfinity")),
             *(Number(_quality(column, name)) for name in ANOMALIES),
         )
         for column in columns
@@ -249,7 +255,7 @@ def _importance(column: Mapping[str, Any]) -> str:
 def _caption(column: Mapping[str, Any]) -> str:
     if column["untested"]:
         return f"{column['untested']}, whose distribution is not tested; {column['rows']:,} rows; {column['version']}"
-    return f"PSI {_format(column.get('psi'))}; {column['rows']:,} rows; {column['version']}"
+    return f"PSI {format_number(column.get('psi'))}; {column['rows']:,} rows; {column['version']}"
 
 
 def _quality(column: Mapping[str, Any], anomaly: str) -> str:
@@ -267,10 +273,6 @@ def _documents(report: Mapping[str, Any]) -> str:
         for reason, found in documents["problems"].items()
     ]
     return render_section("Count documents", render_table(("Outcome", "Documents", "Examples"), rows))
-
-
-def _format(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
 
 
 def _days(seconds: float) -> str:

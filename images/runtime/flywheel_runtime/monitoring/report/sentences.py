@@ -10,6 +10,7 @@ ANOMALIES = {
     "outOfRange": "are outside of the reference's range",
     "unseen": "are in no known category",
 }
+STANDARD_ERRORS = 1.96  # to each side, of a 95 % interval
 MAX_NAMED = 3  # findings in the message of a signal
 
 
@@ -42,6 +43,8 @@ def describe_finding(finding: Mapping[str, Any]) -> str:
     if finding["measure"] == "estimatedDrop":
         size = f"{finding['effect']:.3g} worse than on the reference's rows, more than {finding['threshold']:g}"
         return f"{finding['subject']}, as estimated without labels, is {size}; {where}."
+    if finding["signal"] == "fairness":
+        return f"{finding['measure']} by {subject} is {finding['effect']:.3g}, above {finding['threshold']:g}; {where}."
     if finding["measure"] == "psi":
         size = f"PSI {finding['effect']:.3g}, above {finding['threshold']:g}"
         constant = (

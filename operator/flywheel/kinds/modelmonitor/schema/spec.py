@@ -8,6 +8,7 @@ from flywheel.core.pods.cron_job import Schedule
 from flywheel.core.resource.schema import Placement, Resources, Schema, Webhook, model_rules, rule
 from flywheel.core.resource.values import Duration, Number, ObjectName, PatternString
 from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
+from flywheel.kinds.modelmonitor.schema.fairness import WITHOUT_LABELS, Fairness
 from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth, Performance
 from flywheel.kinds.modelmonitor.schema.service_levels import ServiceLevels
 
@@ -37,9 +38,18 @@ _WINDOW = rule(
     ),
     "window must be from 1m to 7d, in whole minutes, since servers count by the minute",
 )
-_LABELS = rule(
-    "has(self.groundTruth) == has(self.performance)",
+_FAIRNESS_NEEDS_LABELS = f"has(self.fairness) && self.fairness.measure != '{WITHOUT_LABELS}'"
+_PERFORMANCE_LABELS = rule(
+    "!has(self.performance) || has(self.groundTruth)",
     "groundTruth and performance belong together: set both to test a metric with labels, such as groundTruth: {} and performance: {metric: roc_auc}",
+)
+_FAIRNESS_LABELS = rule(
+    f"!({_FAIRNESS_NEEDS_LABELS}) || has(self.groundTruth)",
+    f"this measure of fairness compares predictions with labels: set groundTruth, such as groundTruth: {{}}, or measure: {WITHOUT_LABELS}",
+)
+_USED_LABELS = rule(
+    f"!has(self.groundTruth) || has(self.performance) || ({_FAIRNESS_NEEDS_LABELS})",
+    "groundTruth and performance belong together, or groundTruth and a measure of fairness with labels: set one of them to test something with the labels",
 )
 _PERIOD = rule(
     _holds("per", Duration, f"{_seconds('per')} >= 86400"),
@@ -92,7 +102,7 @@ class Drift(Schema):
 class ModelMonitorSpec(Schema):
     """A ModelMonitor compares the traffic of a served model with the data that the model was trained on, and reports what changed."""
 
-    model_config = model_rules(_WINDOW, _LABELS)
+    model_config = model_rules(_WINDOW, _PERFORMANCE_LABELS, _FAIRNESS_LABELS, _USED_LABELS)
 
     inference_service: ObjectName = Field(
         description="The InferenceService to monitor, in the same namespace. It needs spec.logging: its servers then count all traffic."
@@ -138,6 +148,10 @@ class ModelMonitorSpec(Schema):
     service: ServiceLevels | None = Field(
         None,
         description="Which share of requests may fail, and how long responses may take. Its condition is ServiceHealthy. A window with fewer than minRows requests is not tested.",
+    )
+    fairness: Fairness | None = Field(
+        None,
+        description="How far apart groups of rows may be. Its condition is Fair. The service must log rows (spec.logging.sample above 0%).",
     )
     notify: Webhook | None = Field(
         None,

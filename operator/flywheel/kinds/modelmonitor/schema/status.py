@@ -19,12 +19,13 @@ from flywheel.core.resource.schema import (
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.modelmonitor.schema.notification import MAX_NOTIFICATIONS, Notification
 
-DATA_HEALTHY, NO_DRIFT, ESTIMATED_PERFORMING, PERFORMING, SERVICE_HEALTHY = SIGNAL_CONDITIONS = (
+DATA_HEALTHY, NO_DRIFT, ESTIMATED_PERFORMING, PERFORMING, SERVICE_HEALTHY, FAIR = SIGNAL_CONDITIONS = (
     "DataHealthy",
     "NoDrift",
     "EstimatedPerforming",
     "Performing",
     "ServiceHealthy",
+    "Fair",
 )
 MAX_FINDINGS = 20
 MAX_FEATURES = 10
@@ -121,6 +122,17 @@ class FeatureDrift(Schema):
     psi: NumberText = Field(description="Its population stability index in the last window.")
 
 
+class LabelWindows(Schema):
+    """Windows whose logged rows or labels could not be read."""
+
+    waiting: int = Field(
+        description="Number of frozen windows that are tested as soon as their labels can be read, for at most a day.",
+    )
+    untested: int = Field(
+        description="Number of windows that were never tested, since their rows or labels could not be read in time."
+    )
+
+
 class StoredState(Schema):
     """What the next run goes on from."""
 
@@ -159,6 +171,9 @@ class ModelMonitorStatus(Status):
     skipped_windows: int | None = Field(
         None,
         description="Number of windows that were never tested, since they were more than a week ago when a run started.",
+    )
+    label_windows: LabelWindows | None = Field(
+        None, description="Windows whose logged rows or labels could not be read; absent where there are none."
     )
     notifications: tuple[Notification, ...] = Field(
         (), max_length=MAX_NOTIFICATIONS, description="The last notifications of spec.notify, the oldest first."
