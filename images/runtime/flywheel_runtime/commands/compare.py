@@ -32,6 +32,7 @@ FILES_OF_WEIGHTS = frozenset(
         "loss_model.onnx",
         "quantization.json",
         "run.json",
+        "explanation.json",
         "permutation_importance.json",
         "partial_dependence.json",
     }

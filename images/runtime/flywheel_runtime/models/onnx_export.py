@@ -3,7 +3,7 @@
 import itertools
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure, one_line
 from flywheel_runtime.datasets.features import Data, Feature
+from flywheel_runtime.models.explanation.tree_covers import write_covers
 from flywheel_runtime.models.golden_rows import Tensors, run_model
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, get_output, name_outputs
 
@@ -24,12 +25,16 @@ FEATURE_MATRIX = "features"
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A model in ONNX, its greatest difference from the pipeline in units of `scale`, and the number of rows that were compared."""
+    """A model in ONNX, its greatest difference from the pipeline in units of `scale`, and the number of rows that were compared.
+
+    `has_covers`: its nodes of trees have the weight of the training rows that reached them.
+    """
 
     content: bytes
     difference: float
     compared: int
     scale: float = 1.0
+    has_covers: bool = False
 
     def run(self, inputs: Tensors) -> Tensors:
         """Predict rows as a server would: `inputs` maps each column to an array (rows, 1). Raises Failure."""
@@ -38,12 +43,13 @@ class ExportedModel:
 
 def export_pipeline(pipeline: Any, data: Data) -> ExportedModel:
     """Export and compare; Failure ParityFailed (exit 1) where their predictions differ."""
-    content = _convert(pipeline, data)
+    content, has_covers = _convert(pipeline, data)
     split = "test" if data.count("test") else "train"
-    return _compare(content, pipeline, data, split)
+    return replace(_compare(content, pipeline, data, split), has_covers=has_covers)
 
 
-def _convert(pipeline: Any, data: Data) -> bytes:
+def _convert(pipeline: Any, data: Data) -> tuple[bytes, bool]:
+    """The model, and whether it has the covers of its trees."""
     from onnx import helper
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
@@ -67,6 +73,7 @@ def _convert(pipeline: Any, data: Data) -> bytes:
         )
         raise Failure("ExportFailed", message, retry=True) from error
     _round_thresholds_down(model.graph, pipeline[-1])
+    has_covers = write_covers(model.graph, pipeline[-1])
     _remove_unused_constants(model.graph)
     # skl2onnx declares the lowest opsets that its own nodes need; ours need those in OPSETS.
     del model.opset_import[:]
@@ -76,7 +83,7 @@ def _convert(pipeline: Any, data: Data) -> bytes:
     outputs = _hide_names(model.graph, mark)
     _add_inputs(model.graph, data, pipeline.named_steps.get("encode"), mark)
     _name_outputs(model.graph, outputs, data, mark)
-    return bytes(model.SerializeToString())
+    return bytes(model.SerializeToString()), has_covers
 
 
 def _learnt_steps(pipeline: Any, features: int) -> tuple[Any, int]:

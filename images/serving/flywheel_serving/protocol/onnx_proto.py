@@ -1,4 +1,4 @@
-"""The messages of onnx.proto that the guard reads, for the protobuf library (the package onnx is not in the image).
+"""The messages of onnx.proto that the guard and explanations read, for the protobuf library (the package onnx is not in the image).
 
 The library that reads them is the same that onnxruntime contains, so that both find the same in a file: numbers of any
 width, fields that occur again, messages in several parts, packed and unpacked lists, groups and unknown fields. Texts
@@ -43,8 +43,10 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "Attribute": {
         "name": (1, "bytes"),
         "i": (3, "int64"),
+        "s": (4, "bytes"),
         "t": (5, "Tensor"),
         "g": (6, "Graph"),
+        "floats": (7, "float*"),
         "ints": (8, "int64*"),
         "strings": (9, "bytes*"),
         "tensors": (10, "Tensor*"),

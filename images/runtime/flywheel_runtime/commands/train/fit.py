@@ -1,5 +1,6 @@
 """One trial: fit an allowed estimator to a Dataset, measure it, and export it as ONNX (images/README.md)."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from flywheel_runtime.contract.step import Step, log_line, write_json
 from flywheel_runtime.datasets import features
 from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import estimators, onnx_export
+from flywheel_runtime.models.explanation.explanation_document import describe_explanation
 from flywheel_runtime.models.inspection.model_inspection import inspect_model
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet
@@ -79,6 +81,7 @@ def _write(
         "evaluation": artifact.describe_evaluation(data, metrics[0], validation, test_metrics, test),
         "run": described_run,
     }
+    documents |= _describe_explanation(final, data, exported)
     folder = step.output("model")
     artifact.write_artifact(folder, exported, documents)
     if len(rows):
@@ -91,6 +94,11 @@ def _write(
     step.finish(reported, _facts(data, metrics[0], validation))
     objective = metrics[0]
     log_line(f"{objective} {validation.metrics[objective]:.6f} on validation; parity {exported.difference:.1e}")
+
+
+def _describe_explanation(final: Any, data: Data, exported: onnx_export.ExportedModel) -> dict[str, Any]:
+    document = describe_explanation(final, data, exported, hashlib.sha256(exported.content).hexdigest())
+    return {} if document is None else {"explanation": document}
 
 
 def _beside(objective: str, validation: Validation) -> dict[str, float]:
