@@ -165,3 +165,30 @@ def test_a_fault_of_ours_stalls_the_model_after_five_tries_and_another_release_t
     assert (again.stalled, len(registry.job_names())) == (False, 1)
     registry.end(fault)
     assert registry.reconcile().status.audit.internal_errors == 1  # type: ignore[attr-defined]
+
+
+def test_a_problem_for_which_the_champion_stays_is_recorded_after_the_promotion_and_once() -> None:
+    problem = {
+        "monitor": "watch", "kind": "NotFinite", "since": "2026-01-01T11:00:00Z", "at": "2026-01-01T12:00:00Z",
+        "rolledBack": False, "reason": "Pinned", "message": "It is pinned.",
+    }  # fmt: skip
+    registry = Registry(version_manifest("delay-1", status={**STATUS, "problem": problem}))
+    registry.reconcile()
+    registry.reconcile()
+    registry.end(DONE)
+    registry.reconcile()
+    registry.reconcile()
+    registry.reconcile()
+    [found] = registry.jobs()
+    collect = next(each for each in found["spec"]["template"]["spec"]["initContainers"] if each["name"] == "collect")
+    config = json.loads(next(each["value"] for each in collect["env"] if each["name"] == "FLYWHEEL_COLLECT"))
+    [entry] = config["audit"]["entries"]
+    registry.end({**DONE, "audit": {"number": 5, "sha256": "f" * 64}})
+    registry.reconcile()
+    registry.reconcile()
+    audit = registry.status.audit
+
+    assert (entry["event"], entry["kind"], entry["reason"]) == ("NotRolledBack", "NotFinite", "Pinned")
+    assert config["audit"].get("champion") is None
+    assert (audit.recorded, audit.recorded_problems, audit.number) == (1, 1, 5)
+    assert registry.job_names() == []

@@ -13,6 +13,7 @@ from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema.status import MAX_CANDIDATES, MAX_HISTORY
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus
+from flywheel.kinds.modelversion.schema.status import MonitoredProblem
 from tests.kinds.model.situations import OTHER_TEST, model, plan_for, version
 from tests.simulation import NOON
 
@@ -252,9 +253,19 @@ def test_a_pinned_version_that_was_rolled_back_is_no_champion() -> None:
 
 
 def test_what_a_monitor_found_of_a_champion_that_stays_is_in_the_message() -> None:
-    told = replace(B, problem="ModelMonitor 'watch' found a loss on labelled rows. Champion 'b' is not taken back.")
-    plan = plan_for(A, told, before=plan_for(A, B, before=plan_for(A)))
+    problem = MonitoredProblem(
+        monitor="watch",
+        kind="LabelledLoss",
+        since=NOON,
+        at=NOON,
+        rolled_back=False,
+        reason="Pinned",
+        message="ModelMonitor 'watch' found a loss on labelled rows. Champion 'b' is not taken back.",
+    )
+    plan = plan_for(A, replace(B, problem=problem), before=plan_for(A, B, before=plan_for(A)))
+    again: Any = plan_for(A, replace(B, problem=problem), before=plan).status
 
+    assert [(each.number, each.version, each.reason) for each in again.tolerated] == [(1, "b", "Pinned")]
     assert plan.message.endswith("ModelMonitor 'watch' found a loss on labelled rows. Champion 'b' is not taken back.")
 
 

@@ -1,4 +1,4 @@
-"""The audit records of promotions: they are written one after the other, nothing waits for them, and failures are retried.
+"""The audit records of promotions, and of problems for which a champion was not taken back: they are written one after the other, nothing waits for them, and failures are retried.
 
 Faults of Flywheel are retried a few times; the Model is Stalled then, and its champion stays."""
 
@@ -12,7 +12,7 @@ from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Decision, Event, ExistingChild
 from flywheel.kinds.model.children import Model, audit_attempt, next_unrecorded, promote_job, promote_step
 from flywheel.kinds.model.observe import Seen
-from flywheel.kinds.model.schema.status import Audit, Promotion
+from flywheel.kinds.model.schema.status import Audit, Promotion, ToleratedProblem
 
 GIVEN_UP_STEP = "It is tried again with another release of Flywheel, or after a change of spec."
 
@@ -32,8 +32,9 @@ def with_audit(model: Model, seen: Seen, decision: Decision) -> tuple[Decision, 
         audit = _audit_after(model, seen, promotion, seen.promote_outcome)
         events = (Event(INTERNAL_ERROR, str(audit.message), "Warning", action="Record"),) if audit.given_up else ()
         return decision.extend(children=(job,), events=events, requeue_after=REQUEUE_NOW), audit
+    what = "promotion" if isinstance(promotion, Promotion) else "problem"
     if audit is not None and audit.message:
-        decision = decision.extend(message=f"Its promotion is not recorded in the store yet: {audit.message}")
+        decision = decision.extend(message=f"Its {what} is not recorded in the store yet: {audit.message}")
     if audit is not None and audit.given_up == _retry_scope(model, seen):
         return replace(decision.extend(message=GIVEN_UP_STEP), stalled=True), audit
     if audit is not None and audit.retry_at is not None and audit.retry_at > seen.now:
@@ -41,10 +42,14 @@ def with_audit(model: Model, seen: Seen, decision: Decision) -> tuple[Decision, 
     return decision.extend(children=(promote_job(model, promotion, attempt, seen.settings),)), audit
 
 
-def _audit_after(model: Model, seen: Seen, promotion: Promotion, outcome: Outcome) -> Audit:
+def _audit_after(model: Model, seen: Seen, decided: Promotion | ToleratedProblem, outcome: Outcome) -> Audit:
     if outcome.result == "Succeeded":
-        record = outcome.audit
-        return Audit(recorded=promotion.number, number=record.get("number"), sha256=record.get("sha256"))
+        before, field = (
+            model.status.audit or Audit(),
+            "recorded" if isinstance(decided, Promotion) else "recorded_problems",
+        )
+        known = {"recorded": before.recorded, "recorded_problems": before.recorded_problems, field: decided.number}
+        return Audit(**known, number=outcome.audit.get("number"), sha256=outcome.audit.get("sha256"))
     audit, attempts = model.status.audit or Audit(), audit_attempt(model.status)
     # What was given up is counted anew, since it is tried with another spec or release.
     outcome, internal_errors = bound_internal_error(outcome, None if audit.given_up else audit.internal_errors)

@@ -20,7 +20,15 @@ from flywheel.kinds.model.promotion.succession import (
     is_replaced,
     needs_approval,
 )
-from flywheel.kinds.model.schema.status import MAX_CANDIDATES, REFUSING_VERDICTS, Candidate, Challenger, ModelStatus
+from flywheel.kinds.model.schema.status import (
+    MAX_CANDIDATES,
+    MAX_TOLERATED,
+    REFUSING_VERDICTS,
+    Candidate,
+    Challenger,
+    ModelStatus,
+    ToleratedProblem,
+)
 
 WAITING_VERDICTS = ("AwaitingApproval", "Measuring")  # nothing is wrong with the version, and a user may have to act
 
@@ -146,7 +154,29 @@ def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
         challenger=challenger,
         promotions=history[-1].number if history else None,
         history=history,
+        tolerated=_tolerated(model, champion),
     )
+
+
+def _tolerated(model: Model, champion: Version | None) -> tuple[ToleratedProblem, ...]:
+    """The problems for which champions were not taken back, with that of the present one."""
+    known, problem = model.status.tolerated, champion.problem if champion is not None else None
+    if champion is None or problem is None:
+        return known
+    facts = {
+        "version": champion.name,
+        "monitor": problem.monitor,
+        "kind": problem.kind,
+        "since": problem.since,
+        "reason": problem.reason,
+    }
+    if any({key: getattr(each, key) for key in facts} == facts for each in known):
+        return known
+    number = known[-1].number + 1 if known else 1
+    entry = ToleratedProblem.model_validate(
+        {**facts, "number": number, "digest": champion.digest, "message": problem.message}
+    )
+    return (*known, entry)[-MAX_TOLERATED:]
 
 
 def _status_without_change(model: Model, seen: Seen) -> ModelStatus:

@@ -39,7 +39,7 @@ def pinned_champion_was_replaced(model: Model, pinned: Version, approval: str) -
 
 def who_is_champion(model: Model, seen: Seen, champion: Version) -> str:
     """Which version is champion, and what became of the pin."""
-    problem = f" {champion.problem}" if champion.problem else ""
+    problem = f" {champion.problem.message}" if champion.problem else ""
     return f"ModelVersion '{champion.name}' is champion of {version_count(seen)}.{_about_the_pin(model, seen)}{problem}"
 
 

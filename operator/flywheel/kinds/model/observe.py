@@ -14,7 +14,7 @@ from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.children import Model, audit_attempt, next_unrecorded, promote_step
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GatesResult
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
-from flywheel.kinds.modelversion.schema.status import ModelVersionStatus, Signature
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus, MonitoredProblem, Signature
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Version:
     owned: bool = False
     registered: bool = False
     rejected: str | None = None
-    problem: str | None = None
+    problem: MonitoredProblem | None = None
     namespace: str = "default"
     archived: bool = False
     data: str | None = None
@@ -117,7 +117,7 @@ def _version(model: Model, manifest: Manifest, used: bool) -> Version:
         owned=any(owner["uid"] == model.uid for owner in manifest["metadata"].get("ownerReferences") or ()),
         registered=spec.lineage is not None and (spec.lineage.experiment or spec.lineage.run) is not None,
         rejected=status.rejection.message or "no finding" if status.rejection else None,
-        problem=status.problem.message if status.problem and not status.problem.rolled_back else None,
+        problem=status.problem if status.problem and not status.problem.rolled_back else None,
         namespace=manifest["metadata"]["namespace"],
         archived=spec.archived,
         data=spec.dataset_digest,

@@ -17,6 +17,7 @@ from flywheel.core.resource.values import Digest
 
 MAX_HISTORY = 50
 MAX_CANDIDATES = 20
+MAX_TOLERATED = 20
 MAX_MESSAGE_CHARACTERS = 512  # of a verdict or a promotion
 # The verdicts on a version that may not be champion as it is.
 REFUSING_VERDICTS = (
@@ -51,6 +52,9 @@ class Audit(Schema):
     sha256: str | None = Field(
         None, max_length=64, description="SHA-256 of that record, the last known record of the chain."
     )
+    recorded_problems: int | None = Field(
+        None, description="Number of the last entry of status.tolerated that is recorded."
+    )
     attempts: int | None = Field(None, description="Number of failed attempts to record the next change.")
     message: MessageText | None = Field(None, description="Message about the last failed attempt.")
     retry_at: datetime | None = Field(None, description="Time of the next attempt.")
@@ -73,6 +77,19 @@ class Promotion(Schema):
     message: MessageText = Field("", description="Message with the measurements.")
 
 
+class ToleratedProblem(Schema):
+    """A problem that a ModelMonitor found of a champion and that spec.rollback names, for which the champion was not taken back."""
+
+    number: int = Field(description="Number of the entry, from 1.")
+    version: NameText = Field(description="The champion.")
+    digest: Digest | None = Field(None, description="Digest of its artifact.")
+    monitor: NameText = Field(description="The ModelMonitor.")
+    kind: ShortText = Field(description="Errors, NotFinite, ConstantOutput or LabelledLoss.")
+    since: datetime = Field(description="Since when, as the finding says.")
+    reason: ShortText = Field(description="Pinned, BakeTimeOver, NoPreviousChampion or Cleared.")
+    message: MessageText = Field("", description="The finding, and why the champion stays.")
+
+
 class ModelStatus(Status):
     """Who is champion, why, and who was before."""
 
@@ -90,4 +107,9 @@ class ModelStatus(Status):
     audit: Audit | None = Field(None, description="State of the audit records in the store.")
     history: tuple[Promotion, ...] = Field(
         (), max_length=MAX_HISTORY, description="Changes of champion, oldest first. The last 50 are retained."
+    )
+    tolerated: tuple[ToleratedProblem, ...] = Field(
+        (),
+        max_length=MAX_TOLERATED,
+        description="Problems of champions that were not taken back, oldest first. Each has an audit record. The last 20 are retained.",
     )
