@@ -10,7 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
 from tests.examples import examples
 from tests.kinds.trainingpipeline.situations import NEW_DATA, NIGHTLY, Loop, pipeline
+from tests.simulation.resources import stamp, uid_of
 
+WORSE = {"name": "worse", "monitor": {"name": "watch", "when": "Performance"}}
+AFTER = {"name": "after", "run": {"pipeline": "up"}}
+TRIGGERS = (NIGHTLY, NEW_DATA, WORSE, AFTER)
 GUARDS: list[dict[str, Any]] = [
     {},
     {"cooldown": "30m"},
@@ -20,18 +24,23 @@ GUARDS: list[dict[str, Any]] = [
 
 
 class Guarding(RuleBasedStateMachine):
-    """One pipeline with a schedule and a Dataset; operators look when they are told to, and some die before they write."""
+    """One pipeline with a schedule, a Dataset, a monitor and another pipeline before it; operators look when they are told to, and some die before they write."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = Loop(pipeline(NIGHTLY, NEW_DATA))
+        self.loop = Loop(pipeline(*TRIGGERS))
+        self.successes: set[str] = set()
+        self.findings: list[dict[str, str]] = []
         self.ticks: set[str] = set()
         self.versions = 0
         self.runs: dict[str, tuple[str, str]] = {}
 
     @initialize(guard=st.sampled_from(GUARDS))
     def it_begins(self, guard: dict[str, Any]) -> None:
-        self.loop = Loop(pipeline(NIGHTLY, NEW_DATA, guard=guard, retention={"succeeded": 1, "failed": 1}))
+        self.loop = Loop(pipeline(*TRIGGERS, guard=guard, retention={"succeeded": 1, "failed": 1}))
+        self.loop.put_pipeline("up")
+        self.loop.serve("m-1")
+        self.loop.settle()
 
     # What clocks, data, runs and people do.
 
@@ -45,6 +54,26 @@ class Guarding(RuleBasedStateMachine):
     def new_data_comes(self) -> None:
         self.versions += 1
         self.loop.add_version(f"flights-{self.versions}", 1000 * self.versions)
+
+    @rule()
+    def another_pipeline_succeeds(self) -> None:
+        name = f"up-{len(self.successes):03}"
+        self.successes.add(uid_of("TrainingRun", "default", name))
+        self.loop.succeed(name)
+
+    @rule(
+        signal=st.sampled_from(["performance", "dataQuality"]),
+        version=st.sampled_from(["m-1", "m-2"]),
+        minutes=st.integers(0, 300),
+    )
+    def a_monitor_finds(self, signal: str, version: str, minutes: int) -> None:
+        since = stamp(self.loop.cluster.now - timedelta(minutes=minutes))
+        self.findings.append({"signal": signal, "subject": "accuracy", "version": version, "since": since})
+        self.loop.find(*self.findings[-3:])
+
+    @rule(version=st.sampled_from(["m-1", "m-2"]))
+    def another_version_is_served(self, version: str) -> None:
+        self.loop.serve(version)
 
     @rule(minutes=st.sampled_from([1, 29, 31, 700, 1500, -3]))
     def time_passes(self, minutes: int) -> None:
@@ -82,6 +111,19 @@ class Guarding(RuleBasedStateMachine):
         assert len(set(self.runs.values())) == len(self.runs), self.runs
 
     @invariant()
+    def no_change_of_the_world_starts_two_runs(self) -> None:
+        """A finding that began before a run for the same version has started no other."""
+        found = [run for run in self.loop.runs() if run["spec"]["cause"].get("finding")]
+        for run in found:
+            since, version = (run["spec"]["cause"][key] for key in ("since", "version"))
+            others = [each for each in found if each is not run and each["spec"]["cause"]["version"] == version]
+            assert not [
+                each
+                for each in others
+                if since <= each["metadata"]["creationTimestamp"] < run["metadata"]["creationTimestamp"]
+            ]
+
+    @invariant()
     def one_run_at_a_time(self) -> None:
         assert sum(not (run.get("status") or {}).get("result") for run in self.loop.runs()) <= 1
 
@@ -100,6 +142,7 @@ class Guarding(RuleBasedStateMachine):
             self.loop.end_runs()
             self.loop.advance(days=2)
         assert self.ticks <= self.loop.completed_ticks()
+        assert {key for trigger, key in self.runs.values() if trigger == "after"} == self.successes
         if self.versions:
             assert any(trigger == "new" for trigger, _ in self.runs.values()), self.loop.status
 

@@ -138,7 +138,7 @@ class TriggerStatus(Schema):
     )
     since: datetime | None = Field(
         None,
-        description="Runs of another pipeline that ended before that time are handled, or are older than the trigger.",
+        description="Runs of another pipeline that ended before that time are handled. Set when the trigger was first evaluated.",
     )
     rows: int | None = Field(None, description="Number of rows of the Dataset version that last started a run.")
     fired: Fired | None = Field(None, description="Last run that it started.")

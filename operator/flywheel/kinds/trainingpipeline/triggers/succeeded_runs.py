@@ -4,26 +4,29 @@ The first cause of a new trigger is the newest run, as it is for new data. `hand
 one whose end is seen late is not missed; once there are many, `since` stands for the older ones.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from flywheel.kinds.trainingpipeline.observe import Seen
 from flywheel.kinds.trainingpipeline.schema.triggers import MAX_HANDLED, OnSuccess, Trigger, TriggerStatus
 from flywheel.kinds.trainingpipeline.triggers.causes import Cause, Obstacle
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RESOLUTION = timedelta(microseconds=1)  # of the times at which runs end
 
 
 def with_start(trigger: Trigger, status: TriggerStatus, seen: Seen) -> TriggerStatus:
-    """The status with the time from which runs count, where the trigger is new."""
+    """The status of a new trigger, for which all runs but the newest are handled. No clock decides that, since those of operators differ."""
     if status.since is not None:
         return status
-    successes = seen.successes.get(str(trigger.name), ())
-    return status.model_copy(update={"since": successes[-1].ended if successes else seen.now.replace(microsecond=0)})
+    older = seen.successes.get(str(trigger.name), ())[:-1]
+    dropped, handled = older[:-MAX_HANDLED], older[-MAX_HANDLED:]
+    since = dropped[-1].ended + RESOLUTION if dropped else EPOCH
+    return status.model_copy(update={"since": since, "handled": tuple(each.uid for each in handled)})
 
 
 def find_success(trigger: Trigger, wanted: OnSuccess, status: TriggerStatus, seen: Seen) -> Cause | None:
     """The oldest run that succeeded and was not handled, with what keeps it from starting one. None where there is none."""
-    name, pipeline, since = str(trigger.name), str(wanted.pipeline), status.since or seen.now
+    name, pipeline, since = str(trigger.name), str(wanted.pipeline), status.since or EPOCH
     runs = [each for each in seen.successes.get(name, ()) if each.ended >= since]
     waiting = [each for each in runs if each.uid not in status.handled]
     if not waiting and name not in seen.watched:
