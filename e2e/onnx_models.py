@@ -43,6 +43,35 @@ def columns(weights: dict[str, float]) -> bytes:
     return content
 
 
+def classifier(weights: dict[str, float], bias: float) -> bytes:
+    """Two classes: an input FP32 [-1, 1] for each column, outputs `label` INT64 [-1] and `probabilities` FP32 [-1, 2], of a logistic model."""
+    names = list(weights)
+    nodes = [
+        helper.make_node("Concat", names, ["x"], axis=1),
+        helper.make_node("Gemm", ["x", "w", "b"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    both = [each for weight in weights.values() for each in (0.0, weight)]
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 1]) for name in names],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["rows"]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", 2]),
+        ],
+        [
+            helper.make_tensor("w", TensorProto.FLOAT, [len(names), 2], both),
+            helper.make_tensor("b", TensorProto.FLOAT, [2], [0.0, bias]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
 def network(inputs: int = 32, hidden: int = 64) -> bytes:
     """Two products of matrices with a ReLU between them: input `x` FP32 [-1, inputs], output `score` FP32 [-1, 1]."""
     shapes = ((inputs, hidden), (hidden, 1))

@@ -43,14 +43,15 @@ Objects = Iterator[tuple[str, bytes]]
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests to replay: `rows` with the model's columns in the order of `times` (seconds since 1970), and what turned out to be true.
+    """Requests to replay: `rows` with the model's columns in the order of `times` (seconds since 1970), and what turned out to be true,
+    None where nobody has posted it yet.
 
     Rows of a minute come together in requests of at most MAX_LABELS rows. Their labels are posted `label_seconds` after that minute.
     """
 
     rows: pandas.DataFrame
     times: NDArray[numpy.float64]
-    labels: Sequence[Any]
+    labels: Sequence[Any] | None
     label_seconds: float = 0.0
 
     def minutes(self) -> Iterator[tuple[int, list[slice]]]:
@@ -95,9 +96,10 @@ class ReplayedServer:
                 request = self._make_request(inputs, response, float(traffic.times[place.start]))
                 message = self._rows.encode(self._rows.shape(request), [request])
                 rows.setdefault(_hour(start), []).append(message[LENGTH_BYTES:])
-                posted = start + MINUTE + traffic.label_seconds
-                head = self._label_head(request.id, traffic.labels[place], posted)
-                labels.setdefault(_hour(posted), []).append(head)
+                if traffic.labels is not None:
+                    posted = start + MINUTE + traffic.label_seconds
+                    head = self._label_head(request.id, traffic.labels[place], posted)
+                    labels.setdefault(_hour(posted), []).append(head)
                 requests.append(request)
             yield self._count(requests, start)
         for hour, messages in rows.items():
