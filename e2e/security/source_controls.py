@@ -450,4 +450,25 @@ SOURCE_CONTROLS = (
         "MAX_PENDING_BYTES_OF_PEER = MAX_PENDING_BYTES",
         ("tests/serving/prediction_log/test_labels.py::test_one_client_cannot_fill_the_room_of_the_others",),
     ),
+    SourceControl(
+        "clients do not know the random numbers of their rows",
+        "operator/flywheel/client/labels/label_sampling.py",
+        'f"{salt}\\n{row}\\n{id}"',
+        'f"{row}\\n{id}"',
+        ("tests/client/labels/test_label_sampling.py::test_random_numbers_are_uniform_and_the_same_every_time",),
+    ),
+    SourceControl(
+        "no logged text is a formula in a file of rows to label",
+        "operator/flywheel/client/labels/queue_file.py",
+        "text.startswith(FORMULAS)",
+        "False",
+        ("tests/cli/read/test_label_rows.py::test_a_text_that_a_spreadsheet_would_compute_is_a_text",),
+    ),
+    SourceControl(
+        "labels of drawn rows are tested by the probabilities of the draw",
+        "images/runtime/flywheel_runtime/monitoring/labels/join.py",
+        "        return self.sample.weights\n",
+        "        return None\n",
+        ("tests/runtime/monitoring/labels/test_performance.py::test_drawn_labels_are_tested_by_their_weights_so_that_no_biased_sample_alarms",),
+    ),
 )  # fmt: skip

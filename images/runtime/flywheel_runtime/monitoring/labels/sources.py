@@ -77,7 +77,7 @@ def read_logged_rows(
                 for name in group_columns
             ),
         ]
-        _insert(connection, f"INSERT INTO logged SELECT {', '.join(selected)}", alike, unreadable)
+        _insert(connection, f"INSERT INTO logged SELECT {', '.join(selected)}", alike, unreadable, _source)
 
 
 def _version_of_artifact(digests: Mapping[str, str] | None) -> str:
@@ -97,10 +97,9 @@ def read_posted_labels(
     Files of earlier releases have no `probability`: their labels are of rows that were not drawn.
     """
     _create_posted(connection)
-    for types, alike in _by_schema(connection, files, unreadable).items():
-        probability = "probability" if "probability" in dict(types) else "NULL"
-        selected = f"INSERT INTO posted SELECT id, row, key, label, epoch_us(time), {probability}"
-        _insert(connection, selected, alike, unreadable)
+    if files:
+        selected = "INSERT INTO posted SELECT id, row, key, label, epoch_us(time), probability"
+        _insert(connection, selected, files, unreadable, _label_source)
 
 
 def read_dataset_labels(connection: duckdb.DuckDBPyConnection, labels: DatasetLabels) -> None:
@@ -160,17 +159,21 @@ def _by_schema(
 
 
 def _insert(
-    connection: duckdb.DuckDBPyConnection, statement: str, files: Sequence[Path], unreadable: UnreadableFile
+    connection: duckdb.DuckDBPyConnection,
+    statement: str,
+    files: Sequence[Path],
+    unreadable: UnreadableFile,
+    source: Callable[[Sequence[Path]], str],
 ) -> None:
     """Inserts the rows of all files at once; where that fails, one file after the other, without those that cannot be read."""
     try:
-        connection.execute(f"{statement} FROM {_source(files)}")
+        connection.execute(f"{statement} FROM {source(files)}")
     except duckdb.Error as error:
         if len(files) == 1:
             _leave_out(files[0], error, unreadable)
             return
         for file in files:
-            _insert(connection, statement, [file], unreadable)
+            _insert(connection, statement, [file], unreadable, source)
 
 
 def _leave_out(file: Path, error: duckdb.Error, unreadable: UnreadableFile) -> None:
@@ -192,6 +195,15 @@ def _has_field(struct_type: str, name: str) -> bool:
     return any(f"{start}{quote_identifier(name)} " in struct_type for start in ("(", ", ")) or any(
         f"{start}{name} " in struct_type for start in ("(", ", ")
     )
+
+
+def _label_source(files: Iterable[Path]) -> str:
+    """SQL for the rows of all files by the names of their columns, with a probability, null where a file does not have the column.
+
+    To find the columns of each file first would take twice as long.
+    """
+    read = f"{_source(files)[:-1]}, union_by_name = true)"
+    return f"(SELECT NULL::DOUBLE AS probability WHERE false UNION ALL BY NAME SELECT * FROM {read})"
 
 
 def _source(files: Iterable[Path]) -> str:
