@@ -272,6 +272,20 @@ def test_posted_labels_are_written_beside_the_rows(logged_flights: Path, log_sto
 
 
 @pytest.mark.integration
+def test_labels_are_written_in_time_also_where_nothing_else_is_logged(
+    logged_flights: Path, log_store: LogStore
+) -> None:
+    with start_server(logged_flights, log_store.config_json(seconds=2.0)) as server:
+        for number in (1, 2):  # the second one comes while the writer has nothing to do
+            post(server, FEEDBACK, {"labels": [{"id": f"mine-{number}", "label": 1}]})
+            written = 'flywheel_log_labels_total{outcome="written"}'
+            wait_until(lambda: metric(server, written) == number, 15, f"label {number} is not written")  # noqa: B023
+        stop_server(server)
+
+    assert [row["id"] for row in log_store.labels()] == ["mine-1", "mine-2"]
+
+
+@pytest.mark.integration
 def test_labels_survive_the_death_of_the_writer(logged_flights: Path, log_store: LogStore) -> None:
     with start_server(logged_flights, log_store.config_json(seconds=3.0)) as server:
         for number in range(20):

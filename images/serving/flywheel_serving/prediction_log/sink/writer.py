@@ -106,7 +106,8 @@ class Writer:
         queue = self._queue
         while True:
             with self._queue_changed:
-                self._queue_changed.wait_for(self._is_due, timeout=self._seconds_until_due())
+                while not self._is_due():  # anew after each message: the first one of a batch decides when it is due
+                    self._queue_changed.wait(self._seconds_until_due())
                 counts = queue.counts[:]
                 due = [
                     (kind, batch.contents[:], batch.items)
