@@ -36,6 +36,8 @@ def manifest(spec: dict[str, Any]) -> str:
         pytest.param({"predictionDrift": {"disabled": True}, "suspend": True}, id="switched off"),
         pytest.param({"estimatedPerformance": {"metric": "roc_auc"}}, id="an estimate without labels"),
         pytest.param({"estimatedPerformance": {"metric": "rmse", "maxDrop": "2.5"}}, id="an estimate of a regression"),
+        pytest.param({"reference": {"seasonal": "HourOfWeek"}}, id="an hour of the week"),
+        pytest.param({"reference": {"seasonal": "HourOfWeek"}, "window": "15m"}, id="quarters of an hour of the week"),
         pytest.param({"method": "Fixed"}, id="classical tests"),
         pytest.param({"groundTruth": {}, "performance": {"metric": "roc_auc"}}, id="labels that are posted"),
         pytest.param(
@@ -75,6 +77,10 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param(
             {"estimatedPerformance": {"metric": "roc_auc", "maxDrop": "0"}}, "maxDrop must be above 0", id="no drop allowed"
         ),
+        pytest.param(
+            {"reference": {"seasonal": "HourOfWeek"}, "window": "90m"}, "whole number of windows", id="an hour and a half"
+        ),
+        pytest.param({"reference": {"seasonal": "Month"}}, "spec.reference.seasonal", id="another season"),
         pytest.param({"method": "Bayes"}, "spec.method", id="an unknown method"),
         pytest.param({"falseAlarms": {"count": 0}}, "spec.falseAlarms.count", id="no false alarm at all"),
         pytest.param({"falseAlarms": {"per": "1h"}}, "per must be at least one day", id="a budget by the hour"),

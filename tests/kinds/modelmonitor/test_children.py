@@ -165,3 +165,13 @@ def test_the_method_is_named_where_it_is_not_the_default() -> None:
 
     assert fixed.params(1)["method"] == "Fixed"
     assert "method" not in default.params(1)
+
+
+def test_a_seasonal_reference_is_asked_for() -> None:
+    seasonal, default = Monitor(reference={"seasonal": "HourOfWeek"}), Monitor()
+    for each in (seasonal, default):
+        each.add_tick("drift-1")
+        each.settle()
+
+    assert seasonal.params(1)["reference"] == {"seasonal": "HourOfWeek"}
+    assert "reference" not in default.params(1)

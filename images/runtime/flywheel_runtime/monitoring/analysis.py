@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from flywheel_runtime.monitoring.answers import find_problem
 from flywheel_runtime.monitoring.coverage import Coverage, measure_coverage
@@ -10,19 +9,17 @@ from flywheel_runtime.monitoring.documents import Series
 from flywheel_runtime.monitoring.estimates.looks import EstimatedPerformance
 from flywheel_runtime.monitoring.findings import Finding
 from flywheel_runtime.monitoring.layout import Layout
+from flywheel_runtime.monitoring.methods.look_observer import AlarmBudget, LookObserver, Method
 from flywheel_runtime.monitoring.reference import Reference, window_reference
-from flywheel_runtime.monitoring.signals import DRIFT_MEASURE, ESTIMATED_DROP, Look, Thresholds, find_looks
-from flywheel_runtime.monitoring.state import Alarm, MonitorState
-from flywheel_runtime.monitoring.statistics.false_alarm_budget import look_allowances
-from flywheel_runtime.monitoring.statistics.fixed_tests import fixed_level, holm_adjusted
-from flywheel_runtime.monitoring.statistics.monitored_stream import (
-    CountStream,
-    drift_stream,
-    observe_fixed,
-    observe_window,
-    share_stream,
-    window_p_value,
+from flywheel_runtime.monitoring.signals import (
+    DRIFT_MEASURE,
+    ESTIMATED_DROP,
+    Look,
+    Thresholds,
+    find_looks,
+    seasonal_threshold,
 )
+from flywheel_runtime.monitoring.state import Alarm, MonitorState
 from flywheel_runtime.monitoring.statistics.streams import decision
 from flywheel_runtime.monitoring.windows import SortedDocuments, Window
 
@@ -34,16 +31,6 @@ MIN_REFERENCE_COMPLETENESS = 0.9  # of a window that becomes the reference
 
 ReferenceReader = Callable[[Series, Layout], Reference | None]
 Outcome = decision.Finding
-Method = Literal["Sequential", "Fixed"]
-Observer = Callable[[Look, float, int], Outcome]
-
-
-@dataclass(frozen=True)
-class AlarmBudget:
-    """At most `count` false alarms are expected in `per_seconds`."""
-
-    count: float
-    per_seconds: float
 
 
 @dataclass(frozen=True)
@@ -58,6 +45,7 @@ class WindowResult:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by the name of the look's stream
     note: str = ""
     estimate: Mapping[str, float] = field(default_factory=dict)  # value and reference of the estimated metric
+    drift_reference: Reference | None = None  # that of the hour of the week, where there is one for each
 
 
 @dataclass
@@ -71,9 +59,10 @@ class Analysis:
     read_reference: ReferenceReader
     estimates: EstimatedPerformance | None = None
     method: Method = "Sequential"
+    is_seasonal: bool = False
     results: list[WindowResult] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)  # streams whose state did not fit
-    _streams: dict[str, CountStream] = field(default_factory=dict)
+    _observer: LookObserver | None = None
     _last_results: dict[Series, int] = field(default_factory=dict)  # places in `results`
 
     def run(self, documents: SortedDocuments) -> None:
@@ -87,6 +76,8 @@ class Analysis:
         for windows in by_start.values():
             self._decide(windows, coverages)
         self.state.rollups = documents.rollups
+        seen = frozenset(each.window.rollup.series.version for each in self.results)
+        self.state.hours_of_week.retain((self.versions | seen) if self.is_seasonal else frozenset())
         self._retire_streams()
 
     def _measure_coverages(self, documents: SortedDocuments) -> dict[tuple[int, Series], Coverage]:
@@ -117,37 +108,56 @@ class Analysis:
             is_first = all(each.served_before == 0 for each in window.rollup.sources.values())
             self.state.first_windows.setdefault(window.rollup.series, window.rollup.start if is_first else None)
         references = [self._find_reference(window, coverages) for window in windows]
-        looks = [
-            self._find_looks(window, reference) for window, (reference, _) in zip(windows, references, strict=True)
+        drifts = [
+            self._find_drift_reference(window, reference, coverages)
+            for window, (reference, _) in zip(windows, references, strict=True)
         ]
-        subjects: dict[str, list[str]] = {}
-        for look in (each for listed in looks for each in listed):
-            subjects.setdefault(look.signal, []).append(look.stream)
-        seconds = windows[0].rollup.seconds
-        allowances = look_allowances(subjects, self.budget.count, self.budget.per_seconds, seconds)
-        observe = self._fixed_observer(looks, seconds) if self.method == "Fixed" else self._observe_sequentially
+        looks = [
+            self._find_looks(window, reference, drift)
+            for window, (reference, _), (drift, _) in zip(windows, references, drifts, strict=True)
+        ]
+        observer = self._find_observer()
+        everything = [look for listed in looks for look in listed]
+        outcomes = observer.observe(everything, windows[0].rollup.start, windows[0].rollup.seconds)
         total = sum(each.rollup.rows for each in windows)
-        for window, (reference, note), listed in zip(windows, references, looks, strict=True):
+        for window, (reference, note), (drift, waits), listed in zip(windows, references, drifts, looks, strict=True):
             share = window.rollup.rows / total if total else 0.0
-            outcomes = {
-                look.stream: self._note_outcome(
-                    look,
-                    observe(look, allowances[look.signal, look.stream], window.rollup.start),
-                    window,
-                    share,
-                    reference,
-                )
-                for look in listed
-            }
+            found = {look.stream: outcomes[look.stream] for look in listed}
+            for look in listed:
+                self._note_outcome(look, found[look.stream], window, share, reference)
             coverage = coverages[window.rollup.start, window.rollup.series]
             estimate = next((each.details for each in listed if each.measure == ESTIMATED_DROP), {})
-            self._add_result(WindowResult(window, coverage, share, reference, listed, outcomes, note, estimate))
+            self._add_result(
+                WindowResult(window, coverage, share, reference, listed, found, note or waits, estimate, drift)
+            )
 
-    def _find_looks(self, window: Window, reference: Reference | None) -> list[Look]:
+    def _find_observer(self) -> LookObserver:
+        """What observes the looks of this run."""
+        if self._observer is None:
+            self._observer = LookObserver(self.state.streams, self.budget, self.thresholds.min_rows, self.method)
+        return self._observer
+
+    def _find_looks(self, window: Window, reference: Reference | None, drift: Reference | None) -> list[Look]:
         """All tests of a window."""
-        looks = find_looks(window, reference, self.thresholds) if reference is not None else []
+        looks = find_looks(window, reference, self.thresholds, drift) if reference is not None else []
         estimated = self.estimates.find_look(window, reference) if self.estimates is not None else None
         return looks if estimated is None else [*looks, estimated]
+
+    def _find_drift_reference(
+        self, window: Window, reference: Reference | None, coverages: Mapping[tuple[int, Series], Coverage]
+    ) -> tuple[Reference | None, str]:
+        """What drift is measured from, else why there is nothing: the reference, or the one of the hour of the week."""
+        tests_drift = self.thresholds.feature_drift is not None or self.thresholds.prediction_drift is not None
+        if reference is None or not self.is_seasonal or not tests_drift:
+            return reference, ""
+        is_whole = self._is_whole(window, coverages)
+        return self.state.hours_of_week.take_window(window.rollup, reference, is_whole=is_whole)
+
+    def _is_whole(self, window: Window, coverages: Mapping[tuple[int, Series], Coverage]) -> bool:
+        """Whether the window has enough rows to be a reference, and few of them were lost."""
+        completeness = coverages[window.rollup.start, window.rollup.series].completeness
+        is_counted = completeness is None or completeness >= MIN_REFERENCE_COMPLETENESS
+        return is_counted and window.rollup.rows >= self.thresholds.min_rows
 
     def _add_result(self, result: WindowResult) -> None:
         """Retains the numbers of each window, and what was tested only of the last one of a series: a run may have many windows."""
@@ -172,46 +182,15 @@ class Analysis:
         if rollup.series in self.state.references:
             facts = self.state.row_bins[rollup.series].facts if rollup.series in self.state.row_bins else {}
             return replace(self.state.references[rollup.series], facts=facts), ""
-        completeness = coverages[rollup.start, rollup.series].completeness
-        is_whole = completeness is None or completeness >= MIN_REFERENCE_COMPLETENESS
-        if rollup.rows < self.thresholds.min_rows or not is_whole:
+        if not self._is_whole(window, coverages):
             return None, "this version has no baseline, and waits for a window with enough rows"
         self.state.references[rollup.series] = window_reference(rollup)
         return None, "this version has no baseline of its training, so this window is its reference from now on"
 
-    def _observe_sequentially(self, look: Look, allowance: float, start: int) -> Outcome:
-        """One look of a test that goes on from window to window."""
-        stream, earlier = self._stream(look), self.state.streams.get(look.stream)
-        self.state.streams[look.stream], outcome = observe_window(
-            stream, earlier, look.blocks, allowance, start, self.thresholds.min_rows
-        )
-        return outcome
-
-    def _fixed_observer(self, looks: Sequence[Sequence[Look]], seconds: int) -> Observer:
-        """What observes each look of a window by its p-value, adjusted for all of them; they share the level of the window."""
-        min_rows, streams = self.thresholds.min_rows, self.state.streams
-        found = {
-            look.stream: window_p_value(self._stream(look), streams.get(look.stream), look.blocks, min_rows)
-            for listed in looks
-            for look in listed
-        }
-        tested = {name: value for name, value in found.items() if value is not None}
-        adjusted = dict(zip(tested, holm_adjusted([*tested.values()]).tolist(), strict=True))
-        level = fixed_level(self.budget.count, self.budget.per_seconds, seconds)
-
-        def observe(look: Look, _: float, start: int) -> Outcome:
-            stream, p_value = self._stream(look), adjusted.get(look.stream)
-            streams[look.stream], outcome = observe_fixed(
-                stream, streams.get(look.stream), look.blocks, p_value, level, start, min_rows
-            )
-            return outcome
-
-        return observe
-
     def _note_outcome(
         self, look: Look, outcome: Outcome, window: Window, share: float, reference: Reference | None
-    ) -> Outcome:
-        """Opens, updates and closes the finding of the look's stream. Returns the outcome."""
+    ) -> None:
+        """Opens, updates and closes the finding of the look's stream."""
         name = look.stream
         earlier = self.state.findings.get(name)
         if outcome.is_new:
@@ -236,7 +215,6 @@ class Analysis:
             self.state.closed.append(self.state.findings.pop(name))
         if outcome.is_restarted:
             self.restarted.append(name)
-        return outcome
 
     def _is_skew(self, reference: Reference, since: int) -> bool:
         """Whether a version has differed from its training since its first window, which the monitor has seen."""
@@ -258,23 +236,19 @@ class Analysis:
             version = series.partition("@")[0]
             if signal not in COUNTED_SIGNALS:
                 continue  # labels come late, also for versions that are served no more
+            if version in last and self._waits_for_its_hour(name):
+                continue
             if name not in tested and (version in last or version not in self.versions):
                 del self.state.streams[name]
                 if name in self.state.findings:
                     self.state.closed.append(self.state.findings.pop(name))
 
-    def _stream(self, look: Look) -> CountStream:
-        """The test of a look, which is made once in a run."""
-        if look.test is not None:
-            return look.test
-        if look.stream not in self._streams:
-            if look.measure == DRIFT_MEASURE:
-                ordered = len(look.reference) if look.column.kind == "Number" else 0
-                stream: CountStream = drift_stream(look.reference, look.threshold, ordered)
-            else:
-                stream = share_stream(int(look.reference[0]), int(look.reference.sum()), look.threshold)
-            self._streams[look.stream] = stream
-        return self._streams[look.stream]
+    def _waits_for_its_hour(self, name: str) -> bool:
+        """Whether a test is one that goes on once the reference of the hour of the week is learnt."""
+        _, signal, _, threshold, *_ = name.split("/")
+        asked = {"featureDrift": self.thresholds.feature_drift, "predictionDrift": self.thresholds.prediction_drift}
+        given = asked.get(signal)
+        return self.is_seasonal and given is not None and threshold == seasonal_threshold(given)
 
 
 def _trend_point(result: WindowResult) -> dict[str, object]:

@@ -35,7 +35,8 @@ class ColumnFacts:
 class Reference:
     """The counts to compare with, in the cells of `layout`. `window` is the start of the window that they are of, None for training.
 
-    `positives` (bins,) are the rows of the second of two classes among the predictions, None if the baseline does not have them.
+    `season` is the hour of the week that it is of, where it is learnt for each; `design_effects` then say, by the name of a column (empty
+    for the prediction), how much more its weeks differ than independent rows would. `positives` (bins,) are the rows of the second of two classes among the predictions, None if the baseline does not have them.
     """
 
     series: Series
@@ -45,6 +46,8 @@ class Reference:
     facts: Mapping[str, ColumnFacts] = field(default_factory=dict)
     window: int | None = None
     positives: Counts | None = None
+    season: str = ""
+    design_effects: Mapping[str, float] = field(default_factory=dict)
 
     def column_facts(self, column: Column) -> ColumnFacts:
         """What is known of a column."""

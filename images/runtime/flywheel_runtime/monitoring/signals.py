@@ -53,6 +53,8 @@ class Look:
     threshold: float
     details: Mapping[str, float] = field(default_factory=dict)
     test: EstimateStream | None = None
+    season: str = ""
+    reference_design_effect: float = 1.0
 
     @property
     def version(self) -> str:
@@ -63,32 +65,44 @@ class Look:
     def stream(self) -> str:
         """The name of the test's process, which goes on from window to window.
 
-        Another threshold is another test, and so is another artifact or baseline of the same version.
+        Another threshold is another test, and so is another artifact or baseline of the same version. All hours of the week are one test:
+        each pays by its own reference.
         """
-        return f"{self.series.identifier}/{self.signal}/{self.measure}/{self.threshold:g}/{self.subject}"
+        threshold = seasonal_threshold(self.threshold) if self.season else f"{self.threshold:g}"
+        return f"{self.series.identifier}/{self.signal}/{self.measure}/{threshold}/{self.subject}"
 
     def sum_blocks(self) -> "Look":
         """The look without its parts, for what is left to be said after the test."""
         return replace(self, blocks=self.blocks.sum(axis=0, keepdims=True))
 
 
-def find_looks(window: Window, reference: Reference, thresholds: Thresholds) -> list[Look]:
-    """All tests of a window, column by column."""
+def seasonal_threshold(threshold: float) -> str:
+    """The threshold in the name of a test whose reference is that of the hour of the week."""
+    return f"{threshold:g}~HourOfWeek"
+
+
+def find_looks(
+    window: Window, reference: Reference, thresholds: Thresholds, drift_reference: Reference | None
+) -> list[Look]:
+    """All tests of a window, column by column. Drift is measured from `drift_reference`, None where it is not tested."""
     window = replace(window, parts=window.parts.astype(np.int64))
     return [
         look
         for column in window.rollup.layout.columns
         if column.cells(reference.counts).any()  # the reference has rows of it
-        for look in _column_looks(column, window, reference, thresholds)
+        for look in _column_looks(column, window, reference, thresholds, drift_reference)
     ]
 
 
-def _column_looks(column: Column, window: Window, reference: Reference, thresholds: Thresholds) -> Iterator[Look]:
+def _column_looks(
+    column: Column, window: Window, reference: Reference, thresholds: Thresholds, drift_reference: Reference | None
+) -> Iterator[Look]:
     yield from _data_quality(column, window, reference, thresholds)
     threshold = thresholds.prediction_drift if column.is_prediction else thresholds.feature_drift
-    has_values = column.distribution(reference.counts).any()
-    if threshold is not None and has_values and not reference.column_facts(column).untested:
-        yield _drift(column, window, reference, threshold)
+    if threshold is None or drift_reference is None or reference.column_facts(column).untested:
+        return
+    if column.distribution(drift_reference.counts).any():
+        yield _drift(column, window, drift_reference, threshold)
 
 
 def _drift(column: Column, window: Window, reference: Reference, threshold: float) -> Look:
@@ -105,6 +119,8 @@ def _drift(column: Column, window: Window, reference: Reference, threshold: floa
         float(effects.population_stability_index(expected, current)),
         threshold,
         _distances(column, expected, current, reference.column_facts(column).edges),
+        season=reference.season,
+        reference_design_effect=reference.design_effects.get("" if column.is_prediction else column.name, 1.0),
     )
 
 

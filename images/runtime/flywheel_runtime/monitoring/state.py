@@ -14,6 +14,7 @@ from flywheel_runtime.monitoring.layout import Layout
 from flywheel_runtime.monitoring.logged_rows import RowBins
 from flywheel_runtime.monitoring.reference import Reference
 from flywheel_runtime.monitoring.rollup import Rollup, SourceKey
+from flywheel_runtime.monitoring.seasonal.hour_of_week import HoursOfWeek
 
 VERSION = 1
 TREND_SECONDS = 35 * 86_400
@@ -47,6 +48,7 @@ class MonitorState:
     progress: dict[SourceKey, Progress] = field(default_factory=dict)
     trend: list[dict[str, Any]] = field(default_factory=list)
     rollups: list[Rollup] = field(default_factory=list)
+    hours_of_week: HoursOfWeek = field(default_factory=HoursOfWeek)
     labelled_until: int = 0  # no window before is tested with labels (again); 0: labels were not awaited yet
     untested_windows: int = 0  # whose logged rows or labels could not be read in time
 
@@ -76,6 +78,7 @@ class MonitorState:
             "untestedWindows": self.untested_windows,
         }
         write_json(folder / "state.json", document)
+        self.hours_of_week.write(folder)
         layouts = {each.series: each.layout for each in self.rollups}
         write_json(
             folder / "rollups.json",
@@ -97,6 +100,7 @@ def read_state(folder: Path) -> MonitorState | None:
         state = _parse(json.loads((folder / "state.json").read_bytes()))
         if (folder / "rollups.json").is_file():
             state.rollups = _parse_rollups(json.loads((folder / "rollups.json").read_bytes()))
+        state.hours_of_week = HoursOfWeek.read(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     return state

@@ -259,6 +259,7 @@ class MonitorConfig(StepConfig):
     min_rows: int
     false_alarms: FalseAlarms
     method: Literal["Sequential", "Fixed"] = "Sequential"
+    reference: dict[Literal["seasonal"], Literal["HourOfWeek"]] | None = None
     signals: dict[
         Literal[
             "dataQuality",

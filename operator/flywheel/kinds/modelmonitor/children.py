@@ -145,6 +145,7 @@ def monitor_params(
         "skipped": run.skipped or 0,
         "falseAlarms": {"count": spec.false_alarms.count, "perSeconds": spec.false_alarms.per.seconds},
         **({"method": spec.method} if spec.method != "Sequential" else {}),
+        **({"reference": {"seasonal": spec.reference.seasonal}} if spec.reference is not None else {}),
         "signals": {
             "dataQuality": {"maxShare": str(spec.data_quality.max_share)},
             **{name: {"psi": str(drift.psi)} for name, drift in drifts.items() if not drift.disabled},

@@ -1,13 +1,14 @@
 """The configuration of a monitor's run, in params.json."""
 
 from datetime import UTC, datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from flywheel_runtime.monitoring.analysis import Method
 from flywheel_runtime.monitoring.fairness.measures import RATES, FairnessTarget
 from flywheel_runtime.monitoring.layout import LATENCY_BOUNDS_SECONDS
+from flywheel_runtime.monitoring.methods.look_observer import Method
+from flywheel_runtime.monitoring.seasonal.hour_of_week import HOUR_SECONDS
 from flywheel_runtime.monitoring.statistics.streams.estimate_stream import EstimatedMetric
 from flywheel_runtime.params import Params
 
@@ -89,6 +90,12 @@ class Fairness(Params):
         return FairnessTarget(self.measure, self.max_gap, self.positive or "")
 
 
+class SeasonalReference(Params):
+    """What drift is measured from in place of the training's data: the same hour of the week in a version's first four weeks."""
+
+    seasonal: Literal["HourOfWeek"]
+
+
 class GroundTruth(Params):
     """Where labels come from: a Dataset's `column`, by its column `key` (the log's key), else those that were posted.
 
@@ -138,6 +145,7 @@ class MonitorConfig(Params):
     state_expected: bool = False  # whether an earlier run has left a state
     false_alarms: FalseAlarms = FalseAlarms()
     method: Method = "Sequential"
+    reference: SeasonalReference | None = None
     signals: Signals = Signals()
     ground_truth: GroundTruth | None = None
     versions: tuple[MonitoredVersion, ...] = ()
@@ -156,6 +164,8 @@ class MonitorConfig(Params):
         seconds = (self.until - self.from_).total_seconds()
         if seconds <= 0 or seconds % self.window_seconds:
             raise ValueError(f"from and until are {seconds:g} s apart, which is no multiple of windowSeconds")
+        if self.reference is not None and HOUR_SECONDS % self.window_seconds:
+            raise ValueError("a reference for each hour of the week needs windows of which an hour has a whole number")
         return self
 
     @property

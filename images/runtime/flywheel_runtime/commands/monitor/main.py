@@ -18,12 +18,13 @@ from flywheel_runtime.commands.monitor.service_levels import add_service, analys
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
 from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted, list_unmeasured
 from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
-from flywheel_runtime.monitoring.analysis import AlarmBudget, Analysis, ReferenceReader
+from flywheel_runtime.monitoring.analysis import Analysis, ReferenceReader
 from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
 from flywheel_runtime.monitoring.fairness.fairness_analysis import FairnessAnalysis
 from flywheel_runtime.monitoring.labels.join import JoinedWindows
 from flywheel_runtime.monitoring.labels.labelled_windows import LabelledAnalysis
 from flywheel_runtime.monitoring.layout import Layout
+from flywheel_runtime.monitoring.methods.look_observer import AlarmBudget
 from flywheel_runtime.monitoring.reference import Reference, read_reference
 from flywheel_runtime.monitoring.report import document as documents_of_report
 from flywheel_runtime.monitoring.report.charts import Charts
@@ -54,8 +55,7 @@ def main(step: Step) -> None:
     sorter.add(count_uncounted(step, config, state, uncounted, problems, schedule.oldest_counted))
     found = sorter.finish()
     budget, allowances = _split_budget(config)
-    estimates, reader = estimate_performance(step, config, problems), _reference_reader(step)
-    analysis = Analysis(state, config.served_versions, _thresholds(config), budget, reader, estimates, config.method)
+    analysis = _make_analysis(step, config, state, budget, problems)
     analysis.run(found)
     service = analyse_service(config, state, found, allowances.get("service", 0.0))
     windows = read_windows(step, config, state, problems)
@@ -75,6 +75,21 @@ def main(step: Step) -> None:
     for signal in report["signals"].values():
         signal["message"] = f"{signal['message']} {report['note']}".strip()
     _write(step, report, state)
+
+
+def _make_analysis(
+    step: Step, config: MonitorConfig, state: MonitorState, budget: AlarmBudget, problems: DocumentProblems
+) -> Analysis:
+    return Analysis(
+        state,
+        config.served_versions,
+        _thresholds(config),
+        budget,
+        _reference_reader(step),
+        estimate_performance(step, config, problems),
+        config.method,
+        is_seasonal=config.reference is not None,
+    )
 
 
 def _read_state(folder: Path, config: MonitorConfig) -> tuple[MonitorState, str]:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from flywheel_runtime.monitoring.analysis import Outcome, WindowResult
+from flywheel_runtime.monitoring.reference import Reference
 from flywheel_runtime.monitoring.report.sentences import format_share, summarize_findings
 from flywheel_runtime.monitoring.signals import Look
 
@@ -43,7 +44,8 @@ def describe_signals(
             described[name] = {"state": "False", "message": summarize_findings(found)}
             continue
         tested = [each for result in last.values() for each in _outcomes(result, GROUPS[name])]
-        problem = _find_problem(list(last.values()), [outcome for _, outcome in tested])
+        skipped = [each for each in last.values() if _compared_with(each, name) is None]
+        problem = _find_problem(list(last.values()), skipped, [outcome for _, outcome in tested])
         if uncounted:
             problem = f"{problem} {UNCOUNTED.format(name=min(uncounted))}".strip()
         state = "Unknown" if problem else "True"
@@ -60,14 +62,18 @@ def _outcomes(result: WindowResult, signals: Sequence[str]) -> Iterator[tuple[Lo
     return ((look, result.outcomes[look.stream]) for look in result.looks if look.signal in signals)
 
 
-def _find_problem(last: Sequence[WindowResult], outcomes: Sequence[Outcome]) -> str:
+def _compared_with(result: WindowResult, name: str) -> Reference | None:
+    return result.drift_reference if name == "drift" else result.reference
+
+
+def _find_problem(last: Sequence[WindowResult], skipped: Sequence[WindowResult], outcomes: Sequence[Outcome]) -> str:
     """Why the last windows do not tell that all is well; empty if they do."""
     if not last:
         return "There was no traffic that is counted."
     if not outcomes:
         notes = [each.note for each in last if each.note]
         return f"Nothing could be compared: {notes[0]}." if notes else "No column is tested."
-    if skipped := [each for each in last if each.reference is None]:
+    if skipped:
         return f"Version {skipped[0].window.rollup.series.version} was not compared: {skipped[0].note}."
     reasons = Counter(each.reason for each in outcomes if each.status == "Unknown")
     if not reasons:

@@ -14,6 +14,7 @@ from flywheel_runtime.monitoring.findings import Finding
 from flywheel_runtime.monitoring.layout import Column, Counts
 from flywheel_runtime.monitoring.reference import ColumnFacts, Reference
 from flywheel_runtime.monitoring.report.sentences import describe_finding, format_time
+from flywheel_runtime.monitoring.seasonal.hour_of_week import WEEKS
 from flywheel_runtime.monitoring.signals import DRIFT_MEASURE, PREDICTION
 from flywheel_runtime.monitoring.statistics.effects import exact_shares
 from flywheel_runtime.monitoring.statistics.estimation import calibrate_bins, estimate_roc_auc
@@ -30,6 +31,9 @@ def _describe_window(result: WindowResult) -> dict[str, Any]:
     if reference is not None:
         window = None if reference.window is None else format_time(reference.window)
         compared = {"rows": reference.rows, "window": window}
+    if result.drift_reference is not None and result.drift_reference.season:
+        drift = result.drift_reference
+        compared = {"rows": drift.rows, "window": None, "season": drift.season, "weeks": WEEKS}
     return {
         "start": format_time(rollup.start),
         "end": format_time(rollup.end),
@@ -75,7 +79,7 @@ def describe_columns(results: Sequence[WindowResult]) -> list[dict[str, Any]]:
     """Each column in the last window of each version that was compared: reference and now, the largest PSI first."""
     last = {each.window.rollup.series: each for each in results if each.reference is not None}
     columns = [
-        _describe_column(column, result, result.reference)
+        _describe_column(column, result, result.drift_reference or result.reference)
         for result in last.values()
         for column in result.window.rollup.layout.columns
         if result.reference is not None

@@ -147,6 +147,8 @@ def _reference(window: Mapping[str, Any]) -> str:
     reference = window["reference"]
     if reference is None:
         return str(window["note"])
+    if reference.get("season"):
+        return f"{reference['rows']:,} rows of {reference['season']} in {reference['weeks']} weeks"
     if reference["window"] is None:
         return f"{reference['rows']:,} rows of the training"
     return f"{reference['rows']:,} rows of the window {reference['window']}"

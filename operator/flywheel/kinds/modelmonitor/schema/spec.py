@@ -10,6 +10,7 @@ from flywheel.core.resource.values import Duration, Number, ObjectName, PatternS
 from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.fairness import WITHOUT_LABELS, Fairness
 from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth, Performance
+from flywheel.kinds.modelmonitor.schema.seasonal import MonitorReference
 from flywheel.kinds.modelmonitor.schema.service_levels import ServiceLevels
 
 MIN_WINDOW_SECONDS = 60
@@ -37,6 +38,10 @@ _WINDOW = rule(
         f"{_seconds('window')} % 60 == 0",
     ),
     "window must be from 1m to 7d, in whole minutes, since servers count by the minute",
+)
+_SEASON = rule(
+    f"!has(self.reference) || {_holds('window', Duration, '3600 % (' + _seconds('window') + ') == 0')}",
+    "with reference.seasonal: HourOfWeek, an hour must have a whole number of windows; set window to 1h, 30m, 20m, 15m, 10m or less",
 )
 _FAIRNESS_NEEDS_LABELS = f"has(self.fairness) && self.fairness.measure != '{WITHOUT_LABELS}'"
 _PERFORMANCE_LABELS = rule(
@@ -102,7 +107,7 @@ class Drift(Schema):
 class ModelMonitorSpec(Schema):
     """A ModelMonitor compares the traffic of a served model with the data that the model was trained on, and reports what changed."""
 
-    model_config = model_rules(_WINDOW, _PERFORMANCE_LABELS, _FAIRNESS_LABELS, _USED_LABELS)
+    model_config = model_rules(_WINDOW, _SEASON, _PERFORMANCE_LABELS, _FAIRNESS_LABELS, _USED_LABELS)
 
     inference_service: ObjectName = Field(
         description="The InferenceService to monitor, in the same namespace. It needs spec.logging: its servers then count all traffic."
@@ -129,6 +134,10 @@ class ModelMonitorSpec(Schema):
         "Sequential",
         description="How the counts of traffic are tested. Sequential adds evidence from window to window, so that the budget of false "
         "alarms holds however often is looked. Fixed tests each window by itself, with classical p-values and Holm's correction.",
+    )
+    reference: MonitorReference | None = Field(
+        None,
+        description="What drift is measured from in place of the data that the version was trained on. Absent, it is that data.",
     )
     data_quality: DataQuality = Field(
         DataQuality(), description="Missing, invalid, unseen and out-of-range values. It is always tested."
