@@ -108,13 +108,15 @@ def parse(page: str) -> Elements:
     return elements
 
 
-@pytest.mark.parametrize("name", ["distribution", "categories", "trend"])
+@pytest.mark.parametrize("name", ["distribution", "categories", "trend", "bars", "curve"])
 def test_charts_are_the_golden_ones(name: str) -> None:
     charts = Charts()
     drawn = {
         "distribution": lambda: charts.distribution(["< 4", "4 to 7", "≥ 7"], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [4.0, 7.0]),
         "categories": lambda: charts.distribution(["UA", "DL", "other"], [0.6, 0.3, 0.1], [0.5, 0.1, 0.4]),
         "trend": lambda: charts.trend([1_769_878_800, 1_769_882_400], {"month": [0.1, None], "carrier": [0.0, 0.2]}, 0.1, "PSI"),
+        "bars": lambda: charts.bars(["north", "south"], [0.4, 0.2], [0.02, 0.04], "selection rate"),
+        "curve": lambda: charts.curve({"now": ([0.0, 0.5, 1.0], [0.0, 0.8, 1.0]), "test rows": ([0.0, 1.0], [0.0, 1.0])}, "false positive rate", "true positive rate", diagonal=True),
     }[name]()  # fmt: skip
 
     assert same_text(GOLDEN / f"{name}.svg", drawn)

@@ -63,6 +63,20 @@ def test_a_group_that_is_called_positive_less_often_is_found(grouped: Labelled) 
     assert "south" not in facts
 
 
+def test_labelled_rows_have_curves_and_slices(grouped: Labelled) -> None:
+    grouped.params["signals"] = {**ODDS, "performance": {"metric": "roc_auc", "maxDrop": "0.05"}}
+    report = [grouped.run_hour(south=strict) for _ in range(2)][-1]
+
+    [curves] = report["labelledRows"]["curves"]
+    assert (curves["rows"], curves["roc"]["area"] > 0.75, curves["calibrationError"] < 0.2) == (1_800, True, True)
+    slices = {each["group"]: each for each in report["labelledRows"]["slices"]}
+    assert slices["north"]["value"] == pytest.approx(0.833, abs=0.06)
+    assert slices["south"]["rows"] == 900
+    page = grouped.monitored.page
+    assert "Calibration and curves of labelled rows" in page
+    assert "Slices" in page
+
+
 def test_without_labels_the_rates_of_positive_predictions_are_compared_at_once(labelled: Labelled) -> None:
     without_labels(labelled).params["minRows"] = 300
     reports = [labelled.run_hour() for _ in range(2)]

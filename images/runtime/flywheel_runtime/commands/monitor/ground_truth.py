@@ -21,6 +21,7 @@ from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIE
 from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.fairness.quartiles import find_quartiles
 from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, join_labels
+from flywheel_runtime.monitoring.labels.labelled_curves import describe_curves, describe_slices
 from flywheel_runtime.monitoring.labels.labelled_windows import (
     SIGNAL,
     LabelledAnalysis,
@@ -126,6 +127,21 @@ def analyse_performance(
     return analysis
 
 
+def describe_labelled_rows(step: Step, config: MonitorConfig, windows: LoggedWindows) -> dict[str, Any]:
+    """Curves of each version with labels, and the metric of each group of the columns of fairness; empty without labelled rows."""
+    labelled = [each for each in windows.joined.windows if len(each.scored)]
+    if not labelled:
+        return {}
+    performance, fairness = config.signals.performance, config.signals.fairness
+    default = "accuracy" if labelled[0].scored.is_classification else "mae"
+    metric = performance.metric if performance is not None else default
+    curves = describe_curves(labelled)
+    for each in curves:
+        each["testRoc"] = read_json(step, each["version"], "evaluation.json").get("roc")
+    slices = describe_slices(labelled, metric, fairness.by if fairness is not None else (), config.min_rows)
+    return {"metric": metric, "curves": curves, "slices": slices}
+
+
 def describe_source(truth: GroundTruth | None) -> str:
     """Where labels come from, as the report says it."""
     return f"of column '{truth.column}' by key '{truth.key}'" if truth and truth.column else "were posted"
@@ -197,7 +213,7 @@ def _join(
     else:
         read_posted_labels(connection, sorted(_files(step, LABELS)), unreadable)
     delay = Delay(truth.min_delay_seconds, truth.max_delay_seconds)
-    columns = fairness.by if fairness is not None and fairness.target.needs_labels else ()
+    columns = fairness.by if fairness is not None else ()
     return join_labels(connection, versions, schedule.starts, schedule.window_seconds, delay, columns)
 
 

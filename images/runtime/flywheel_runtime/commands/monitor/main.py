@@ -10,6 +10,7 @@ from flywheel_runtime.commands.monitor.estimated_performance import add_estimate
 from flywheel_runtime.commands.monitor.ground_truth import (
     LoggedWindows,
     analyse_performance,
+    describe_labelled_rows,
     describe_labels,
     describe_source,
     read_windows,
@@ -67,7 +68,7 @@ def main(step: Step) -> None:
     add_estimates(report, analysis, config.served_versions)
     report["columns"] = rank_columns(report["columns"], _read_importances(step, config))
     if windows is not None:
-        _add_logged_windows(report, config, state, windows, labelled, fairness)
+        _add_logged_windows(report, step, config, state, windows, labelled, fairness)
     add_service(report, config, service)
     for each in (service, labelled, fairness):
         analysis.restarted += each.restarted if each is not None else []
@@ -209,6 +210,7 @@ def _describe(
 
 def _add_logged_windows(
     report: dict[str, Any],
+    step: Step,
     config: MonitorConfig,
     state: MonitorState,
     windows: LoggedWindows,
@@ -217,6 +219,7 @@ def _add_logged_windows(
 ) -> None:
     """Adds what the logged rows say, and which of their windows could not be tested."""
     report["labels"] = describe_labels(config, state, windows)
+    report["labelledRows"] = describe_labelled_rows(step, config, windows)
     if labelled is not None:
         _add_performance(report, labelled, windows.joined, describe_source(config.ground_truth))
     if fairness is not None:

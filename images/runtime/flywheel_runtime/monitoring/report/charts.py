@@ -14,6 +14,7 @@ REFERENCE_COLOR, CURRENT_COLOR, THRESHOLD_COLOR = "#9aa5b1", "#1f6feb", "#c93c37
 LINE_COLORS = ("#1f6feb", "#bf8700", "#1a7f37", "#8250df", "#bc4c00")
 MAX_LABELS = 12  # of bins; beyond, every second or third has one
 MAX_LABEL_CHARACTERS = 18
+MAX_MARKED_POINTS = 20  # of a curve
 AXES = (0.09, 0.24, 0.89, 0.66)  # left, bottom, width and height, of the figure
 LEGEND: dict[str, Any] = {
     "frameon": False,
@@ -74,6 +75,30 @@ class Charts:
                 axes.legend(**LEGEND)
 
         return self._draw(["trend", times, dict(lines), threshold, unit], (6.4, 2.6), draw)
+
+    def curve(
+        self,
+        lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+        x_label: str,
+        y_label: str,
+        *,
+        diagonal: bool,
+    ) -> str:
+        """Lines of shares over shares, 0 to 1, with the diagonal where it means something."""
+
+        def draw(axes: Any) -> None:
+            if diagonal:
+                axes.plot([0, 1], [0, 1], color=REFERENCE_COLOR, linewidth=1, linestyle=":")
+            for color, (name, (xs, ys)) in zip(LINE_COLORS, lines.items(), strict=False):
+                axes.plot(
+                    xs, ys, color=color, marker="." if len(xs) < MAX_MARKED_POINTS else "", linewidth=1.4, label=name
+                )
+            axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=x_label, ylabel=y_label)
+            if len(lines) > 1:
+                axes.legend(**LEGEND)
+
+        content = {name: [list(xs), list(ys)] for name, (xs, ys) in lines.items()}
+        return self._draw(["curve", content, x_label, y_label, diagonal], (3.6, 3.0), draw)
 
     def bars(self, labels: Sequence[str], values: Sequence[float], errors: Sequence[float], unit: str) -> str:
         """One bar for each label, with the half width of its interval."""

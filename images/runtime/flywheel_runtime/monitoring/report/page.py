@@ -10,6 +10,7 @@ from typing import Any
 from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.fairness_page import render_fairness
 from flywheel_runtime.monitoring.report.html import Html, Number, format_number, render_section, render_table
+from flywheel_runtime.monitoring.report.labelled_page import render_labelled_rows
 from flywheel_runtime.monitoring.report.sentences import ANOMALIES, describe_finding, format_share
 from flywheel_runtime.monitoring.report.service_section import render_service
 
@@ -65,6 +66,7 @@ def render_page(report: Mapping[str, Any], charts: Charts) -> str:
         _versions(report),
         _estimated(report),
         _performance(report),
+        render_labelled_rows(report, charts),
         render_fairness(report, charts),
         render_service(report),
         _trend(report, charts),
