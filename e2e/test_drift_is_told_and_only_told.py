@@ -26,6 +26,10 @@ from tests.reader.http_get import get
 pytestmark = pytest.mark.long
 
 LOGGING = '{sample: "0%"}'
+# What the monitor also watches, and a webhook whose host the installation does not allow.
+WATCHED = """  service: {maxErrorShare: "0.01", latency: {max: 1s}}
+  notify: {url: "https://hooks.example.org/T0"}
+"""
 WEIGHTS = {"distance": 0.2, "month": 1.0, "hour": 1.0}  # of columns that are uniform from 0 to 100
 ROWS_OF_TRAINING, ROWS_OF_A_MINUTE, QUIET_MINUTES = 20_000, 1_000, 12
 SETTLING_SECONDS = 90  # kinds/modelmonitor/progress.py
@@ -158,7 +162,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     )
     give_reader_a_key()
     bind(namespace, "analyst", "flywheel-data-reader")
-    namespace.apply(LOGGED_SERVICE % {"digest": digest, "logging": LOGGING} + MONITOR)
+    namespace.apply(LOGGED_SERVICE % {"digest": digest, "logging": LOGGING} + MONITOR + WATCHED)
     namespace.wait("fwsvc", "delay")
     with kube.port_forward("service/delay", 8080, namespace.name) as port:
         yield namespace, port
@@ -184,6 +188,18 @@ def test_drift_is_told_and_only_told(served: tuple[Namespace, int]) -> None:
     assert {subject for kind, subject in found if kind == "featureDrift"} == {"distance"}
     assert "distance" in next(each["message"] for each in drifted["conditions"] if each["type"] == "NoDrift")
     assert before == servers(namespace), "a monitor touches no server"
+    assert signal(drifted, "ServiceHealthy") in ("True", "Unknown"), "windows of a minute say little of dependence"
+
+
+def test_a_notification_is_made_once_and_goes_to_no_host_that_is_not_allowed(served: tuple[Namespace, int]) -> None:
+    namespace, _port = served
+
+    def given_up() -> list[dict[str, Any]]:
+        notifications = (namespace.get("fwmon", "delay") or {})["status"].get("notifications", [])
+        return [each for each in notifications if each["result"] == "Failed"]
+
+    [notification] = wait_until(given_up, 60, lambda: str((namespace.get("fwmon", "delay") or {})["status"]))
+    assert (notification["conditions"], notification["reason"]) == (["NoDrift"], "HostNotAllowed")
 
 
 def test_the_report_is_read_through_the_reader(served: tuple[Namespace, int]) -> None:
@@ -200,6 +216,9 @@ def test_the_report_is_read_through_the_reader(served: tuple[Namespace, int]) ->
     assert b"distance" in page.body
     assert b"<script" not in page.body
     assert {each["subject"] for each in numbers["findings"] if each["signal"] == "featureDrift"} == {"distance"}
+    windows = numbers["serviceHealth"]["windows"]
+    assert sum(each["successes"] for each in windows) == 5 * ROWS_OF_A_MINUTE // 50, "the requests after the first run"
+    assert {count for each in windows for count in each["errors"].values()} == {0}
 
 
 def test_a_suspended_monitor_does_nothing(served: tuple[Namespace, int]) -> None:

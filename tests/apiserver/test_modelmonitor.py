@@ -13,6 +13,7 @@ GOOD: dict[str, Any] = {"inferenceService": "flight-delay"}
 TESTED: dict[str, Any] = {"performance": {"metric": "roc_auc", "maxDrop": "0.05"}}
 PARITY: dict[str, Any] = {"by": ["sex"], "measure": "demographic_parity_difference"}
 ODDS: dict[str, Any] = {"by": ["sex", "region"], "measure": "equalized_odds_difference", "maxGap": "0.05"}
+BATCH: dict[str, Any] = {"inferenceService": None, "batchInference": "tomorrow"}
 DATASET = {"dataset": "arrivals", "key": "flight", "column": "late"}
 
 
@@ -56,6 +57,7 @@ def manifest(spec: dict[str, Any]) -> str:
         pytest.param({**TESTED, "groundTruth": {**DATASET, "probability": "probability"}}, id="labels of drawn rows"),
         pytest.param({"service": {"maxErrorShare": "0.001"}}, id="errors"),
         pytest.param({"service": {"latency": {"max": "2.5s"}}}, id="latencies at the default quantile"),
+        pytest.param({**BATCH, "estimatedPerformance": {"metric": "roc_auc"}}, id="the outputs of a BatchInference"),
         pytest.param({"notify": {"secret": {"name": "chat", "key": "url"}}}, id="a webhook in a Secret"),
     ],
 )
@@ -90,8 +92,11 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param({"dataQuality": {"maxShare": "1.5"}}, "above 0 and below 1", id="a share of more than all"),
         pytest.param({"dataQuality": {"disabled": True}}, 'unknown field "spec.dataQuality.disabled"', id="data quality is always on"),
         pytest.param({"schedule": {"cron": "0 0 31 2 *"}}, "so it would never fire", id="a tick that never comes"),
-        pytest.param({"batchInference": "x"}, 'unknown field "spec.batchInference"', id="batches are not counted"),
-        pytest.param({"inferenceService": None}, "spec.inferenceService", id="no service"),
+        pytest.param({"batchInference": "x"}, "give exactly one of inferenceService and batchInference", id="two targets"),
+        pytest.param({"inferenceService": None}, "give exactly one of inferenceService and batchInference", id="no target"),
+        pytest.param({**BATCH, "groundTruth": {}, "performance": {"metric": "mae"}}, "since a BatchInference logs no requests", id="labels of a batch"),
+        pytest.param({**BATCH, "service": {"maxErrorShare": "0.01"}}, "since a BatchInference logs no requests", id="errors of a batch"),
+        pytest.param({**BATCH, "estimatedPerformance": {"metric": "mae"}}, "since a BatchInference logs no requests", id="an estimate of a batch by rows"),
         pytest.param(TESTED, "groundTruth and performance belong together", id="a metric without labels"),
         pytest.param({"groundTruth": {}}, "groundTruth and performance belong together", id="labels without a metric"),
         pytest.param({**TESTED, "groundTruth": {"dataset": "arrivals"}}, "dataset, key and column belong together", id="a Dataset without its columns"),

@@ -49,6 +49,7 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
         ("compare", CompareConfig),
         ("gates", GatesConfig),
         ("monitor", MonitorConfig),
+        ("monitor_batch", MonitorConfig),
     ],
 )
 def test_the_golden_document_is_written_as_it_was_read(name: str, kind: type[StepConfig]) -> None:

@@ -310,12 +310,6 @@ def test_a_run_that_failed_says_so_until_the_next_one_succeeds() -> None:
         pytest.param(
             (service(logging=None), version()), "TrafficNotCounted", "set spec.logging: {} there", id="no logging"
         ),
-        pytest.param(
-            (service(logging=None, runtime={"triton": {"image": "triton"}}), version()),
-            "TrafficNotCounted",
-            "with Flywheel's own server",
-            id="another server",
-        ),
     ],
 )
 def test_what_is_not_counted_is_not_monitored(objects: tuple[Any, ...], reason: str, sentence: str) -> None:

@@ -108,6 +108,7 @@ def test_the_golden_document_of_watch() -> None:
         ("compare", CompareConfig),
         ("gates", GatesConfig),
         ("monitor", MonitorConfig),
+        ("monitor_batch", MonitorConfig),
     ],
 )
 def test_the_golden_documents_of_other_commands_are_read_whole(name: str, model: type[Params]) -> None:

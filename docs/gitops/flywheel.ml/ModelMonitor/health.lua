@@ -1,6 +1,6 @@
 -- Written by 'make generate' from the code; do not edit.
 -- Health of ModelMonitor for Argo CD.
-local health = {ServiceNotFound = "Healthy", TrafficNotCounted = "Healthy"}
+local health = {BatchInferenceNotFound = "Healthy", ServiceNotFound = "Healthy", TrafficNotCounted = "Healthy"}
 local result = {status = "Progressing", message = "Waiting for the operator"}
 if obj.status == nil or obj.status.conditions == nil then
   return result

@@ -106,6 +106,7 @@ class Analysis:
         """Decides the windows of all versions at one time, which share what one window may cost of the budget."""
         for window in windows:
             is_first = all(each.served_before == 0 for each in window.rollup.sources.values())
+            is_first = is_first and not window.rollup.series.counts_rows
             self.state.first_windows.setdefault(window.rollup.series, window.rollup.start if is_first else None)
         references = [self._find_reference(window, coverages) for window in windows]
         drifts = [

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flywheel_runtime.monitoring.documents import ROWS_BASELINE
 from flywheel_runtime.monitoring.rollup import Rollup, SourceKey
 
 MAX_SOURCES = 2_000  # of which the last count is retained
@@ -50,7 +49,7 @@ def measure_coverage(
     coverages = []
     for rollup in rollups:
         served = 0
-        if rollup.series.baseline == ROWS_BASELINE:
+        if rollup.series.counts_rows:
             coverages.append(Coverage(0, rollup.rows))
             continue
         for key, source in rollup.sources.items():

@@ -20,7 +20,7 @@ MAX_COUNT = 2**48  # so that no sum of documents is beyond 64 bits
 # A server counts for a minute. One of an earlier release that had no traffic meanwhile wrote a document with an old `from`.
 LONGEST_WINDOW_SECONDS = 300.0
 MAX_EXAMPLES = 5
-ROWS_BASELINE = "rows"  # in place of a baseline's digest: counts of logged rows
+ROWS_BASELINE = "rows"  # begins what stands in place of a baseline's digest: counts of stored rows
 
 
 @dataclass(frozen=True, order=True)
@@ -30,6 +30,11 @@ class Series:
     version: str
     digest: str
     baseline: str
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether stored rows are counted, of which it is not known how many were answered."""
+        return self.baseline.startswith(ROWS_BASELINE)
 
     @property
     def identifier(self) -> str:

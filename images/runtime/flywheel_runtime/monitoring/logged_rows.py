@@ -66,22 +66,32 @@ class RowTable:
         )
 
 
-def read_rows(files: Iterable[Path], versions: frozenset[str], problems: DocumentProblems) -> Iterator[RowTable]:
-    """The rows of these versions that they answered themselves, file by file; one that cannot be read is counted."""
+def read_rows(
+    files: Iterable[Path],
+    versions: frozenset[str],
+    problems: DocumentProblems,
+    digests: Mapping[str, str] | None = None,
+) -> Iterator[RowTable]:
+    """The rows of these versions that they answered themselves, file by file; one that cannot be read is counted.
+
+    `digests` are those of versions whose rows have none, as another server writes them.
+    """
     listed = sorted(files)
     if not listed:
         return  # most runs have none, and a database takes longer than all the rest here
     with duckdb.connect(config={"memory_limit": DATABASE_MEMORY, "threads": 1}) as connection:
         for file in listed:
             try:
-                tables = _read_file(connection, file, versions)
+                tables = _read_file(connection, file, versions, digests or {})
             except (duckdb.Error, ValueError, KeyError, TypeError) as error:
                 problems.add("unreadable", f"{file.name}: {type(error).__name__}: {' '.join(str(error).split())}")
                 continue
             yield from tables
 
 
-def _read_file(connection: duckdb.DuckDBPyConnection, file: Path, versions: frozenset[str]) -> list[RowTable]:
+def _read_file(
+    connection: duckdb.DuckDBPyConnection, file: Path, versions: frozenset[str], digests: Mapping[str, str]
+) -> list[RowTable]:
     rows = connection.read_parquet(str(file), hive_partitioning=False)
     types = dict(zip(rows.columns, rows.types, strict=True))
     features = _fields(types, "features")
@@ -90,30 +100,31 @@ def _read_file(connection: duckdb.DuckDBPyConnection, file: Path, versions: froz
     score, probabilities = _score(_fields(types, "outputs")), _probabilities(_fields(types, "outputs"))
     selected = [
         "version",
-        "coalesce(digest, '') AS digest",
+        "coalesce(digest, '') AS digest" if "digest" in types else "'' AS digest",
         "epoch(time) AS time",
-        '"row" = 0 AS is_first',
+        '"row" = 0 AS is_first' if "row" in types else "true AS is_first",
         *(f"features[{quote_literal(name)}]::FLOAT AS n{index}" for index, name in enumerate(numbers)),
         *(f"features[{quote_literal(name)}]::VARCHAR AS t{index}" for index, name in enumerate(texts)),
         *([f"({score})::FLOAT AS score"] if score else []),
         *([f"list_max({probabilities})::FLOAT AS confidence"] if probabilities else []),
     ]
-    found = rows.filter("route != 'Forwarded'").project(", ".join(selected)).fetchnumpy()
+    rows = rows.filter("route != 'Forwarded'") if "route" in types else rows
+    found = rows.project(", ".join(selected)).fetchnumpy()
     tables = []
     for version in sorted(versions & set(found["version"].tolist())):
         chosen = np.asarray(found["version"] == version)
-        digests = sorted(set(found["digest"][chosen].tolist()) - {""})
+        known = sorted(set(found["digest"][chosen].tolist()) - {""})
         tables.append(
             RowTable(
                 file.name,
                 version,
-                digests[0] if digests else "",
+                known[0] if known else digests.get(version, ""),
                 np.asarray(found["time"][chosen], np.float64),
                 np.asarray(found["is_first"][chosen], bool),
-                {name: _numbers(found[f"n{index}"][chosen]) for index, name in enumerate(numbers)},
-                {name: _texts(found[f"t{index}"][chosen]) for index, name in enumerate(texts)},
-                _numbers(found["score"][chosen]) if score else None,
-                _numbers(found["confidence"][chosen]) if probabilities else None,
+                {name: read_number_array(found[f"n{index}"][chosen]) for index, name in enumerate(numbers)},
+                {name: read_text_array(found[f"t{index}"][chosen]) for index, name in enumerate(texts)},
+                read_number_array(found["score"][chosen]) if score else None,
+                read_number_array(found["confidence"][chosen]) if probabilities else None,
             )
         )
     return tables
@@ -141,13 +152,14 @@ def _probabilities(outputs: Mapping[str, str]) -> str:
     return next((f"outputs[{quote_literal(name)}]" for name in names), "")
 
 
-def _numbers(values: Any) -> Array:
+def read_number_array(values: Any) -> Array:
+    """Numbers of DuckDB as 32-bit floats, NaN where they are missing."""
     narrow: Array = np.ma.filled(np.ma.asarray(values, np.float32), np.nan)
     return narrow
 
 
-def _texts(values: Any) -> Array:
-    """Texts, empty where they are missing."""
+def read_text_array(values: Any) -> Array:
+    """Texts of DuckDB, empty where they are missing."""
     filled: Array = np.ma.filled(np.ma.asarray(values, object), "")
     return filled.astype(str)
 
@@ -231,8 +243,9 @@ def _prediction_edges(tables: Sequence[RowTable]) -> tuple[float, ...]:
     return tuple(float(each) for each in np.linspace(low, high if high > low else low + 1, PREDICTION_BINS + 1))
 
 
-def count_table(table: RowTable, bins: RowBins) -> list[CountDocument]:
-    """One document for each minute of a file; a column that the file does not have is missing in every row."""
+def count_table(table: RowTable, bins: RowBins, series: Series | None = None) -> list[CountDocument]:
+    """One document for each minute of a file, of the table's series unless another is given; a column that the file does not have is
+    missing in every row."""
     minutes, inverse = np.unique((table.times // SECONDS).astype(np.int64), return_inverse=True)
     rows = len(table.times)
     nothing, empty = np.full(rows, np.nan, np.float32), np.full(rows, "")
@@ -254,7 +267,7 @@ def count_table(table: RowTable, bins: RowBins) -> list[CountDocument]:
     layout = bins.layout
     return [
         CountDocument(
-            table.series,
+            series or table.series,
             DocumentKey("rows", table.file, int(minute)),
             float(minute) * SECONDS,
             requests[index],

@@ -77,12 +77,13 @@ def read_reference(path: Path, series: Series, layout: Layout) -> Reference | No
         content = path.read_bytes()
         if "sha256:" + hashlib.sha256(content).hexdigest() != series.baseline:
             return None
-        return _parse(json.loads(content), series, layout)
+        return parse_reference(json.loads(content), series, layout)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _parse(document: Mapping[str, Any], series: Series, layout: Layout) -> Reference:
+def parse_reference(document: Mapping[str, Any], series: Series, layout: Layout) -> Reference:
+    """The counts of the layout's columns in a baseline. Raises KeyError, TypeError, ValueError, AttributeError."""
     counts = np.zeros(layout.size, np.int64)
     facts: dict[str, ColumnFacts] = {}
     for column in layout.columns:

@@ -167,10 +167,11 @@ def service_edges(service: Manifest) -> Found:
 
 
 def monitor_edges(monitor: Manifest) -> Found:
-    """Yields the service that it monitors."""
+    """Yields the service, or the BatchInference, that it monitors."""
     here = Node("ModelMonitor", monitor["metadata"]["name"], detail=str(get_field(monitor, "status", "summary") or ""))
     yield here
     yield from _caused_by("InferenceService", get_field(monitor, "spec", "inferenceService"), here, how="monitors it")
+    yield from _caused_by("BatchInference", get_field(monitor, "spec", "batchInference"), here, how="monitors it")
 
 
 def batch_edges(batch: Manifest) -> Found:

@@ -150,7 +150,9 @@ def _parent(key: Key, objects: Objects) -> Key | None:
                 api.MODEL_VERSION.kind, get_field(manifest, "spec", "version")
             )
         case api.MODEL_MONITOR.kind:
-            return _first_key(api.INFERENCE_SERVICE.kind, get_field(manifest, "spec", "inferenceService"))
+            return _first_key(
+                api.INFERENCE_SERVICE.kind, get_field(manifest, "spec", "inferenceService")
+            ) or _first_key(api.BATCH_INFERENCE.kind, get_field(manifest, "spec", "batchInference"))
         case api.TRAINING_RUN.kind:
             return _first_key(api.TRAINING_PIPELINE.kind, get_field(manifest, "spec", "pipeline"))
         case api.EXPERIMENT.kind:

@@ -95,6 +95,7 @@ def _service(service: Manifest, _objects: Objects) -> Iterator[Key]:
 
 def _monitor(monitor: Manifest, _objects: Objects) -> Iterator[Key]:
     yield from key_for(api.INFERENCE_SERVICE, get_field(monitor, "spec", "inferenceService"))
+    yield from key_for(api.BATCH_INFERENCE, get_field(monitor, "spec", "batchInference"))
 
 
 def _model(model: Manifest, objects: Objects) -> Iterator[Key]:

@@ -24,7 +24,7 @@ class Input:
     """What `fetch` downloads to `/flywheel/inputs/<name>/`: exactly one of artifact, s3, http, volume, folder.
 
     `folder` is a folder of the namespace in the installation's store; of its `parts` some may have no objects. `optional`: an artifact
-    that the store has lost is no failure. `files` are the only files of an artifact that are downloaded; without them all are. `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
+    or objects that the store has lost are no failure. `files` are the only files of an artifact that are downloaded; without them all are. `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
     """
 
     name: str

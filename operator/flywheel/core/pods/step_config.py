@@ -248,6 +248,22 @@ class MonitorGroundTruth(StepConfig):
     retry_seconds: int = 0
 
 
+class MonitorBatchRun(StepConfig):
+    """The output of a run of a BatchInference, which is the input of that name."""
+
+    input: str
+    version: str
+    digest: str
+    finished_at: str
+
+
+class MonitorStoredRows(StepConfig):
+    """Rows of the store that are counted in place of count documents."""
+
+    source: Literal["Log", "Batch"]
+    runs: tuple[MonitorBatchRun, ...] = ()
+
+
 class MonitorConfig(StepConfig):
     """`params.json` of monitor; `from` and `until` are multiples of the window's length since 1970."""
 
@@ -273,6 +289,7 @@ class MonitorConfig(StepConfig):
         dict[str, Any],
     ]
     ground_truth: MonitorGroundTruth | None = None
+    stored_rows: MonitorStoredRows | None = None
     versions: tuple[MonitoredVersion, ...]
     skipped: int
     state_expected: bool = False

@@ -1,7 +1,7 @@
 """The children of a ModelMonitor: a Job for each run. The CronJob of its schedule is core's."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from flywheel.kinds.modelmonitor.schema.ground_truth import Performance
 from flywheel.kinds.modelmonitor.schema.service_levels import seconds_of
 from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
 from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
+from flywheel.kinds.modelmonitor.targets.batch_runs import BatchRun, runs_between
 
 ModelMonitor = Resource[ModelMonitorSpec, ModelMonitorStatus]
 
@@ -55,29 +56,28 @@ def monitor_job(
     *,
     counts_rows: bool = False,
     labels_only: Collection[str] = (),
+    stored_rows: str = "",
+    batch_runs: Sequence[BatchRun] = (),
 ) -> Child:
     """The Job of one run. `versions` are those whose traffic it compares, with their artifacts; `labels` is that of a Dataset.
 
     `counts_rows`: a server counts nothing, since its model was brought without a baseline, so that the logged rows are counted.
-    `labels_only`: versions without traffic, for which labels may still come.
+    `labels_only`: versions without traffic, for which labels may still come. `stored_rows`: rows of the store are counted, as observed.
     """
-    spec, state = monitor.spec, monitor.status.state
-    inputs = [Input("counts", folder={"path": f"predictions/{spec.inference_service}/counts/", "parts": hours(run)})]
-    if state is not None:
-        inputs.append(Input("state", artifact=str(state.digest), optional=True))
-    for name, digest in sorted(versions.items()):
-        inputs.append(Input(f"version-{name}", artifact=str(digest), files=VERSION_FILES, optional=True))
+    spec, runs = monitor.spec, dict(runs_between(batch_runs, run.from_, run.until))
+    inputs = [*(each.input(name) for name, each in runs.items()), *_stored_inputs(monitor, versions)]
+    if not stored_rows:
+        inputs.append(Input("counts", folder={"path": f"predictions/{spec.target}/counts/", "parts": hours(run)}))
     inputs += _label_inputs(monitor, run, labels)
-    if (counts_rows or _estimates_by_rows(spec)) and spec.ground_truth is None and spec.fairness is None:
-        rows = {"path": f"predictions/{spec.inference_service}/rows/", "parts": hours(run)}
-        inputs.append(Input("rows", folder=rows))
+    if stored_rows != "Batch" and _reads_rows(spec, counts_rows=counts_rows or stored_rows == "Log"):
+        inputs.append(Input("rows", folder={"path": f"predictions/{spec.target}/rows/", "parts": hours(run)}))
     recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
     step = Step(
         name=MONITOR,
         attempt=run.number,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", MONITOR),
-        params=monitor_params(monitor, run, versions, labels_only),
+        params=monitor_params(monitor, run, versions, labels_only, stored_rows_config(stored_rows, runs)),
         inputs=tuple(inputs),
         outputs=OUTPUTS,
         timeout=bound_time(spec.timeout, settings.check_timeout),
@@ -88,6 +88,20 @@ def monitor_job(
     return step_job(monitor, step, settings)
 
 
+def _stored_inputs(monitor: ModelMonitor, versions: Mapping[str, Digest]) -> Iterator[Input]:
+    """The state of the run before, and the files of the versions."""
+    state = monitor.status.state
+    if state is not None:
+        yield Input("state", artifact=str(state.digest), optional=True)
+    for name, digest in sorted(versions.items()):
+        yield Input(f"version-{name}", artifact=str(digest), files=VERSION_FILES, optional=True)
+
+
+def _reads_rows(spec: ModelMonitorSpec, *, counts_rows: bool) -> bool:
+    """Whether the logged rows of the windows are read, unless those are for labels or groups anyway."""
+    return (counts_rows or _estimates_by_rows(spec)) and spec.ground_truth is None and spec.fairness is None
+
+
 def _estimates_by_rows(spec: ModelMonitorSpec) -> bool:
     estimated = spec.estimated_performance
     return estimated is not None and estimated.metric in METRICS_OF_ROWS
@@ -96,7 +110,7 @@ def _estimates_by_rows(spec: ModelMonitorSpec) -> bool:
 def _label_inputs(monitor: ModelMonitor, run: Run, labels: Digest | None) -> Iterator[Input]:
     """The logged rows of all windows that are open, frozen now or not tested yet, and the labels for them; without labels those of the run's windows."""
     spec, truth = monitor.spec, monitor.spec.ground_truth
-    folder = f"predictions/{spec.inference_service}"
+    folder = f"predictions/{spec.target}"
     if truth is None:
         if spec.fairness is not None:
             yield Input("rows", folder={"path": f"{folder}/rows/", "parts": hours(run)})
@@ -129,14 +143,29 @@ def hours(run: Run, lateness: timedelta = LATENESS) -> list[str]:
     return found
 
 
+def stored_rows_config(source: str, runs: Mapping[str, BatchRun]) -> dict[str, Any]:
+    """What params.json says of the rows that are counted; empty where count documents are read."""
+    if not source:
+        return {}
+    described = [
+        {"input": name, "version": each.version, "digest": str(each.digest), "finishedAt": _stamp(each.finished_at)}
+        for name, each in runs.items()
+    ]
+    return {"storedRows": {"source": source, **({"runs": described} if described else {})}}
+
+
 def monitor_params(
-    monitor: ModelMonitor, run: Run, versions: dict[str, Digest], labels_only: Collection[str] = ()
+    monitor: ModelMonitor,
+    run: Run,
+    versions: dict[str, Digest],
+    labels_only: Collection[str] = (),
+    stored_rows: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """`params.json` of the step monitor (images/README.md)."""
     spec = monitor.spec
     drifts = {"featureDrift": spec.feature_drift, "predictionDrift": spec.prediction_drift}
     config = {
-        "service": str(spec.inference_service),
+        "service": spec.target,
         "namespace": monitor.namespace,
         "from": _stamp(run.from_),
         "until": _stamp(run.until),
@@ -159,6 +188,7 @@ def monitor_params(
             {"name": name, "digest": str(digest), **({"labelsOnly": True} if name in labels_only else {})}
             for name, digest in sorted(versions.items())
         ],
+        **(stored_rows or {}),
         **({"stateExpected": True} if monitor.status.state is not None else {}),
     }
     return MonitorConfig.model_validate(config).document()

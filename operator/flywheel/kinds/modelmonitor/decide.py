@@ -108,6 +108,8 @@ def run_runs(monitor: ModelMonitor, seen: Seen, progress: Progress) -> Decision 
             service.labels,
             counts_rows=service.has_brought_version,
             labels_only=service.labels_only,
+            stored_rows=service.stored_rows,
+            batch_runs=service.batch_runs,
         )
     diagnosis = progress.job.diagnosis if progress.job else None
     reason, message = "Running", messages.run_runs(monitor, run, job.name)
@@ -154,12 +156,14 @@ def service_is_missing(monitor: ModelMonitor, seen: Seen, progress: Progress) ->
     service = seen.service
     return Decision(
         ready=False,
-        reason="ServiceNotFound" if service is None else "TrafficNotCounted",
-        message=messages.service_is_missing(monitor)
-        if service is None
-        else messages.traffic_is_not_counted(monitor, service),
+        reason=_not_found(monitor) if service is None else "TrafficNotCounted",
+        message=messages.service_is_missing(monitor) if service is None else messages.traffic_is_not_counted(monitor),
         children=existing_job(progress.job),
     )
+
+
+def _not_found(monitor: ModelMonitor) -> str:
+    return "BatchInferenceNotFound" if monitor.spec.batch_inference else "ServiceNotFound"
 
 
 def run_failed(monitor: ModelMonitor, progress: Progress) -> Decision | None:
@@ -207,7 +211,7 @@ def _finding(monitor: ModelMonitor, progress: Progress) -> tuple[str, str]:
     status = progress.status
     if status.window is None or not status.window.requests:
         return "WaitingForTraffic", messages.no_traffic(monitor, status)
-    return "Monitoring", messages.windows_are_tested(status)
+    return "Monitoring", messages.windows_are_tested(monitor, status)
 
 
 def _conditions(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from flywheel.core.resource.api import (
+    BATCH_INFERENCE,
     CRON_JOB,
     DATASET,
     INFERENCE_SERVICE,
@@ -22,8 +23,9 @@ from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus
 
 
 def references(monitor: ModelMonitor) -> Iterable[Reference]:
-    """The service whose traffic it compares, the Dataset with labels, and the versions about which it may find something."""
-    yield Reference(INFERENCE_SERVICE, monitor.namespace, monitor.spec.inference_service)
+    """The service or the batches that it compares, the Dataset with labels, and the versions about which it may find something."""
+    kind = BATCH_INFERENCE if monitor.spec.batch_inference else INFERENCE_SERVICE
+    yield Reference(kind, monitor.namespace, monitor.spec.target)
     truth = monitor.spec.ground_truth
     if truth is not None and truth.dataset is not None:
         yield Reference(DATASET, monitor.namespace, truth.dataset)
@@ -42,7 +44,7 @@ KIND: Kind[ModelMonitorSpec, ModelMonitorStatus, Seen] = Kind(
     owns=(CRON_JOB, JOB),
     references=references,
     normal_reasons=frozenset(("Monitoring", "Running", "Scheduled", "WaitingForTraffic")),
-    health=HealthByReason(healthy=("ServiceNotFound", "TrafficNotCounted")),
+    health=HealthByReason(healthy=("BatchInferenceNotFound", "ServiceNotFound", "TrafficNotCounted")),
     gauges=GAUGES,
     preview=preview,
 )

@@ -19,10 +19,13 @@ def find_label_problem(monitor: ModelMonitor, seen: Seen) -> LabelProblem | None
     truth, service = monitor.spec.ground_truth, seen.service
     if truth is None or service is None:
         return None
-    name = monitor.spec.inference_service
+    name = monitor.spec.target
     if not service.rows:
         finding = f"InferenceService '{name}' logs no rows (spec.logging.sample is 0%), so labels belong to none"
         return LabelProblem("RowsNotLogged", f"{finding}; set a share above 0%.")
+    if truth.dataset is None and service.stored_rows:
+        finding = f"The server of InferenceService '{name}' is that of spec.runtime, to which no labels can be posted"
+        return LabelProblem("FeedbackNotServed", f"{finding}; set spec.groundTruth.dataset, key and column.")
     if truth.dataset is None:
         return None
     if not service.key:
@@ -41,7 +44,7 @@ def find_fairness_problem(monitor: ModelMonitor, seen: Seen) -> LabelProblem | N
     fairness, service = monitor.spec.fairness, seen.service
     if fairness is None or service is None:
         return None
-    name = monitor.spec.inference_service
+    name = monitor.spec.target
     if not service.rows:
         finding = f"InferenceService '{name}' logs no rows (spec.logging.sample is 0%), so that there are no groups"
         return LabelProblem("RowsNotLogged", f"{finding}; set a share above 0%.")

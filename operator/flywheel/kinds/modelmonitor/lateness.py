@@ -18,9 +18,10 @@ FIRST_DAY, DAYS = date(2024, 1, 1), 9 * 366  # so many days have two leap days a
 
 
 def next_test_is_due(monitor: ModelMonitor) -> datetime | None:
-    """The time after which the next window has ended and a tick of the schedule has come. None before the first run."""
+    """The time after which the next window has ended and a tick of the schedule has come. None before the first run, and of a
+    BatchInference, whose runs decide it."""
     tested = monitor.status.processed_until
-    if tested is None:
+    if tested is None or monitor.spec.batch_inference:
         return None
     return tested + monitor.spec.window.timedelta + longest_interval(monitor.spec.schedule.cron)
 

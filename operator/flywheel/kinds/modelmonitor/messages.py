@@ -4,7 +4,6 @@ from datetime import datetime
 
 from flywheel.core.diagnosis.internal_error import last_failure
 from flywheel.kinds.modelmonitor.children import REQUEST_ANNOTATION, ModelMonitor
-from flywheel.kinds.modelmonitor.observe import Service
 from flywheel.kinds.modelmonitor.schema.status import Finding, ModelMonitorStatus, Run
 
 MAX_NAMED_FINDINGS = 3
@@ -13,7 +12,7 @@ MAX_NAMED_FINDINGS = 3
 def run_runs(monitor: ModelMonitor, run: Run, job: str) -> str:
     """The first run, or one after a failure."""
     compares = (
-        f"Job '{job}' compares the traffic of InferenceService '{monitor.spec.inference_service}' "
+        f"Job '{job}' compares the traffic of {describe_target(monitor)} "
         f"from {_time(run.from_)} to {_time(run.until)} UTC with the reference."
     )
     return compares + last_failure(run.retries, run.reason, run.message)
@@ -21,23 +20,23 @@ def run_runs(monitor: ModelMonitor, run: Run, job: str) -> str:
 
 def service_is_missing(monitor: ModelMonitor) -> str:
     """There is nothing to monitor."""
-    name = monitor.spec.inference_service
+    field = "batchInference" if monitor.spec.batch_inference else "inferenceService"
     return (
-        f"InferenceService '{name}' does not exist in namespace '{monitor.namespace}'; "
-        "create it or correct spec.inferenceService."
+        f"{describe_target(monitor)} does not exist in namespace '{monitor.namespace}'; "
+        f"create it or correct spec.{field}."
     )
 
 
-def traffic_is_not_counted(monitor: ModelMonitor, service: Service) -> str:
+def describe_target(monitor: ModelMonitor) -> str:
+    """What is monitored: `InferenceService 'fraud'`."""
+    kind = "BatchInference" if monitor.spec.batch_inference else "InferenceService"
+    return f"{kind} '{monitor.spec.target}'"
+
+
+def traffic_is_not_counted(monitor: ModelMonitor) -> str:
     """The servers count no requests."""
-    name = monitor.spec.inference_service
-    if not service.runs_own_server:
-        return (
-            f"The servers of InferenceService '{name}' are those of spec.runtime, which count no requests, so there is "
-            "nothing to compare; serve the model with Flywheel's own server."
-        )
     return (
-        f"InferenceService '{name}' has no spec.logging, so its servers count no requests; "
+        f"{describe_target(monitor)} has no spec.logging, so its servers count no requests; "
         "set spec.logging: {} there, or with sample: 0% where no rows may be stored."
     )
 
@@ -65,13 +64,14 @@ def run_failed(monitor: ModelMonitor, run: Run, windows: int | None) -> str:
     return f"{run.message} The next run comes at the next tick of '{schedule.cron}' ({schedule.time_zone}){fewer}."
 
 
-def windows_are_tested(status: ModelMonitorStatus) -> str:
+def windows_are_tested(monitor: ModelMonitor, status: ModelMonitorStatus) -> str:
     """What the last run found, and from what."""
     window = status.window
     if window is None:
         return "The windows are tested."
     complete = f", {float(window.completeness):.1%} of those served" if window.completeness else ""
-    traffic = f"{window.rows:,} rows of {window.requests:,} requests{complete}"
+    unit = "runs" if monitor.spec.batch_inference else "requests"
+    traffic = f"{window.rows:,} rows of {window.requests:,} {unit}{complete}"
     skipped = (
         f" {status.skipped_windows:,} windows were never tested, since they were more than a week ago when a run started."
         if status.skipped_windows
@@ -83,9 +83,11 @@ def windows_are_tested(status: ModelMonitorStatus) -> str:
 def no_traffic(monitor: ModelMonitor, status: ModelMonitorStatus) -> str:
     """The last run had nothing to test."""
     until = f" until {_time(status.processed_until)} UTC" if status.processed_until else ""
+    if monitor.spec.batch_inference:
+        return f"The outputs of {describe_target(monitor)}{until} have no row; see whether they were removed."
     return (
-        f"No request of InferenceService '{monitor.spec.inference_service}' was counted in the windows{until}; "
-        "if it has traffic, see the log of container log-sink of its servers."
+        f"No request of {describe_target(monitor)} was counted in the windows{until}; "
+        "if it has traffic, see the log of container log-sink of its servers, or, with another spec.runtime, whether it leaves rows in the store."
     )
 
 

@@ -4,6 +4,7 @@ Status is written after a Job is made, so it may be one step behind: a Job with 
 annotation. A Job is deleted only after status knows how it ended, so it cannot be one step ahead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -124,7 +125,7 @@ def next_run(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None
     is_behind = last is not None and last.result == "Succeeded" and bool(last.backlog)
     if not (ticked or requested or retried or is_behind):
         return None
-    period = due_period(monitor, status, last, seen.now)
+    period = due_period(monitor, status, last, seen.now, batch_times(seen))
     if period is None:
         return None
     run = Run.model_validate(
@@ -144,10 +145,26 @@ def next_run(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None
     return _as_retry_of(last, run)
 
 
-def due_period(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None, now: datetime) -> Period | None:
-    """The oldest windows that have ended and are not tested, as many as one run takes; None where none has ended."""
+def batch_times(seen: Seen) -> list[datetime]:
+    """When the runs of a BatchInference finished, oldest first."""
+    return [each.finished_at for each in seen.service.batch_runs] if seen.service is not None else []
+
+
+def due_period(
+    monitor: ModelMonitor,
+    status: ModelMonitorStatus,
+    last: Run | None,
+    now: datetime,
+    finished: Sequence[datetime] = (),
+) -> Period | None:
+    """The oldest windows that have ended and are not tested, as many as one run takes; None where none has ended.
+
+    Of a BatchInference those count in which a run of it `finished`: a monitor's run begins with the first of them.
+    """
     window = monitor.spec.window.timedelta
     end, limit = _floor(now - SETTLING_TIME, window), max(1, min(RUN_PERIOD // window, MAX_WINDOWS))
+    if monitor.spec.batch_inference:
+        return _batch_period(monitor, status, last, finished, end)
     if status.processed_until is None:
         known = end - window * max(1, min(FIRST_PERIOD // window, MAX_WINDOWS))
     else:
@@ -157,6 +174,24 @@ def due_period(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | No
     start = max(known, end - window * (MAX_AGE // window))
     until = min(end, start + window * min(limit, reduced_windows(monitor, last) or limit))
     return Period(start, until, (start - known) // window, (end - until) // window)
+
+
+def _batch_period(
+    monitor: ModelMonitor,
+    status: ModelMonitorStatus,
+    last: Run | None,
+    finished: Sequence[datetime],
+    end: datetime,
+) -> Period | None:
+    window, known = monitor.spec.window.timedelta, status.processed_until
+    oldest = max(end - window * max(1, MAX_AGE // window), _ceil(known, window) if known else EPOCH)
+    starts = sorted({_floor(each, window) for each in finished if oldest <= each < end})
+    if not starts:
+        return None
+    limit = reduced_windows(monitor, last) or max(1, min(RUN_PERIOD // window, MAX_WINDOWS))
+    until = min(end, starts[0] + window * limit)
+    later = sum(start >= until for start in starts)
+    return Period(starts[0], until, backlog=later)
 
 
 def reduced_windows(monitor: ModelMonitor, last: Run | None) -> int | None:
@@ -191,7 +226,9 @@ def _answered_tick(monitor: ModelMonitor, status: ModelMonitorStatus, run: Run |
         return None
     is_running = run is not None and run.result == "Running"
     if not is_running and (
-        monitor.spec.suspend or not is_served(seen) or due_period(monitor, status, run, seen.now) is None
+        monitor.spec.suspend
+        or not is_served(seen)
+        or due_period(monitor, status, run, seen.now, batch_times(seen)) is None
     ):
         return seen.ticks[-1].created
     has_ended = run is not None and (run.result == "Failed" or (run.result == "Succeeded" and not run.backlog))
@@ -199,8 +236,9 @@ def _answered_tick(monitor: ModelMonitor, status: ModelMonitorStatus, run: Run |
 
 
 def is_served(seen: Seen) -> bool:
-    """Whether there is a service whose traffic is counted."""
-    return seen.service is not None and seen.service.logs and seen.service.runs_own_server
+    """Whether there is a service whose traffic is counted, here or by its servers."""
+    service = seen.service
+    return service is not None and (bool(service.stored_rows) or (service.logs and service.runs_own_server))
 
 
 def is_requested(monitor: ModelMonitor, last: Run | None) -> bool:

@@ -81,7 +81,10 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
     if entry.s3 is not None:
         from flywheel_runtime.commands.fetch import from_store
 
-        return from_store.object_items(entry.s3, entry.sha256, folder, retry, env)
+        try:
+            return from_store.object_items(entry.s3, entry.sha256, folder, retry, env)
+        except Failure as failure:
+            return _without_optional(entry, failure, ("SourceMissing", "EmptySource"))
     if entry.artifact is not None:
         from flywheel_runtime.commands.fetch import from_store
         from flywheel_runtime.store.installation import open_store
@@ -90,10 +93,7 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
         try:
             return from_store.artifact_items(entry.name, entry.artifact, folder, store, env, entry.files)
         except Failure as failure:
-            if not entry.optional or failure.reason != "ArtifactMissing":
-                raise
-            sys.stderr.write(f"{failure.message}; main goes on without it\n")
-            return []
+            return _without_optional(entry, failure, ("ArtifactMissing",))
     if entry.folder is not None:
         from flywheel_runtime.commands.fetch import from_store
 
@@ -102,6 +102,14 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
 
     assert entry.volume is not None, "one of five"
     return from_volume.items(entry.name, entry.volume, entry.sha256, folder, paths.volumes / entry.name)
+
+
+def _without_optional(entry: Input, failure: Failure, reasons: tuple[str, ...]) -> list[Item]:
+    """No files of an optional input that is not there. Raises the failure of every other."""
+    if not entry.optional or failure.reason not in reasons:
+        raise failure
+    sys.stderr.write(f"{failure.message}; main goes on without it\n")
+    return []
 
 
 def fetch_checkpoint(env: Mapping[str, str], paths: Paths, retry: Retry, pool: ThreadPoolExecutor) -> None:

@@ -132,6 +132,22 @@ class MonitoredVersion(Params):
     labels_only: bool = False
 
 
+class BatchRun(Params):
+    """The output of a run of a BatchInference, in the input of that name."""
+
+    input: str
+    version: str
+    digest: str
+    finished_at: datetime
+
+
+class StoredRows(Params):
+    """Rows in the store in place of count documents: a log in the inputs `rows…`, or outputs of batch runs."""
+
+    source: Literal["Log", "Batch"]
+    runs: tuple[BatchRun, ...] = ()
+
+
 class MonitorConfig(Params):
     """The windows from `from` until `until`, each of `window_seconds`; `skipped` windows before them were too old."""
 
@@ -148,6 +164,7 @@ class MonitorConfig(Params):
     reference: SeasonalReference | None = None
     signals: Signals = Signals()
     ground_truth: GroundTruth | None = None
+    stored_rows: StoredRows | None = None
     versions: tuple[MonitoredVersion, ...] = ()
 
     @field_validator("from_", "until")

@@ -1,6 +1,6 @@
 """`python3 -m flywheel_runtime monitor`: merges the windows' count documents, tests them and reports (images/README.md, "monitor")."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from flywheel_runtime.commands.monitor.ground_truth import (
 )
 from flywheel_runtime.commands.monitor.service_levels import add_service, analyse_service
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
+from flywheel_runtime.commands.monitor.stored_rows import StoredRows
 from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted, list_unmeasured
 from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
 from flywheel_runtime.monitoring.analysis import Analysis, ReferenceReader
@@ -52,11 +53,13 @@ def main(step: Step) -> None:
     problems = DocumentProblems()
     sorter = DocumentSorter(schedule, state.rollups, problems)
     sorter.add(DocumentReader(config.namespace, config.service, problems).read(_inputs(step, "counts")))
+    rows = StoredRows(step, config, schedule)
+    sorter.add(rows.count(problems, schedule.oldest_counted))
     uncounted = list_uncounted(step, config, sorter.versions)
-    sorter.add(count_uncounted(step, config, state, uncounted, problems, schedule.oldest_counted))
+    sorter.add(count_uncounted(step, config, state, uncounted, rows.read, problems, schedule.oldest_counted))
     found = sorter.finish()
     budget, allowances = _split_budget(config)
-    analysis = _make_analysis(step, config, state, budget, problems)
+    analysis = _make_analysis(step, config, state, budget, problems, rows)
     analysis.run(found)
     service = analyse_service(config, state, found, allowances.get("service", 0.0))
     windows = read_windows(step, config, state, problems)
@@ -72,21 +75,26 @@ def main(step: Step) -> None:
     add_service(report, config, service)
     for each in (service, labelled, fairness):
         analysis.restarted += each.restarted if each is not None else []
-    report["note"] = _note_restarts(note, analysis.restarted)
+    report["note"] = f"{_note_restarts(note, analysis.restarted)} {rows.describe()}".strip()
     for signal in report["signals"].values():
         signal["message"] = f"{signal['message']} {report['note']}".strip()
     _write(step, report, state)
 
 
 def _make_analysis(
-    step: Step, config: MonitorConfig, state: MonitorState, budget: AlarmBudget, problems: DocumentProblems
+    step: Step,
+    config: MonitorConfig,
+    state: MonitorState,
+    budget: AlarmBudget,
+    problems: DocumentProblems,
+    rows: StoredRows,
 ) -> Analysis:
     return Analysis(
         state,
         config.served_versions,
         _thresholds(config),
         budget,
-        _reference_reader(step),
+        _reference_reader(step, rows.references),
         estimate_performance(step, config, problems),
         config.method,
         is_seasonal=config.reference is not None,
@@ -121,8 +129,8 @@ def _inputs(step: Step, prefix: str) -> Iterator[Path]:
     return (each for each in sorted(folder.iterdir()) if each.name.startswith(prefix)) if folder.is_dir() else iter(())
 
 
-def _reference_reader(step: Step) -> ReferenceReader:
-    known: dict[Series, Reference | None] = {}
+def _reference_reader(step: Step, references: Mapping[Series, Reference]) -> ReferenceReader:
+    known: dict[Series, Reference | None] = {**references}
 
     def read(series: Series, layout: Layout) -> Reference | None:
         if series not in known:

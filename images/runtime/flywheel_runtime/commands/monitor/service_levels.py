@@ -3,7 +3,7 @@
 from typing import Any
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
-from flywheel_runtime.monitoring.report.service_section import describe_service, service_state
+from flywheel_runtime.monitoring.report.service_section import NOT_COUNTED, STORED_ROWS, describe_service, service_state
 from flywheel_runtime.monitoring.service.service_windows import SIGNAL, LatencyTarget, ServiceAnalysis, ServiceTarget
 from flywheel_runtime.monitoring.state import MonitorState
 from flywheel_runtime.monitoring.windows import SortedDocuments
@@ -29,4 +29,6 @@ def add_service(report: dict[str, Any], config: MonitorConfig, analysis: Service
     report["serviceHealth"] = describe_service(analysis)
     if config.signals.service is not None:
         findings = [each for each in report["findings"] if each["signal"] == SIGNAL]
-        report["signals"][SIGNAL] = service_state(analysis, findings)
+        report["signals"][SIGNAL] = service_state(
+            analysis, findings, STORED_ROWS if config.stored_rows else NOT_COUNTED
+        )

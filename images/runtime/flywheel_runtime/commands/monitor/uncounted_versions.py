@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
+from flywheel_runtime.commands.monitor.stored_rows import RowReader, find_row_files
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.monitoring.documents import CountDocument, DocumentProblems, Series
-from flywheel_runtime.monitoring.logged_rows import count_table, freeze_bins, read_rows
+from flywheel_runtime.monitoring.logged_rows import count_table, freeze_bins
 from flywheel_runtime.monitoring.state import MonitorState
 
 
@@ -17,6 +18,7 @@ def count_uncounted(
     config: MonitorConfig,
     state: MonitorState,
     versions: Collection[str],
+    read: RowReader,
     problems: DocumentProblems,
     oldest: int,
 ) -> Iterator[CountDocument]:
@@ -25,48 +27,48 @@ def count_uncounted(
     Rows before `oldest` (seconds since 1970) are of windows that no longer change. One file at a time is in memory, and one window where
     bins are to be found.
     """
-    end, files = config.until.timestamp(), list(_find_row_files(step)) if versions else []
+    if not versions:
+        return
+    end = config.until.timestamp()
     names = frozenset(versions)
     known = {(each.version, each.digest) for each in state.row_bins}
     new = names - {each.name for each in config.versions if (each.name, each.digest) in known}
-    for series, start in _find_first_windows(files, new, config).items():
+    for series, start in _find_first_windows(read, new, config).items():
         if series not in state.row_bins:
             selected = (
                 each.select(start, start + config.window_seconds)
-                for each in read_rows(files, frozenset({series.version}), DocumentProblems())
+                for each in read(frozenset({series.version}), DocumentProblems())
                 if each.series == series
             )
             state.row_bins[series] = freeze_bins(list(selected), _timestamps(_folder(step, series.version)))
-    for table in read_rows(files, names, problems):
+    for table in read(names, problems):
         if table.series in state.row_bins:
             yield from count_table(table.select(oldest, end), state.row_bins[table.series])
 
 
 def list_uncounted(step: Step, config: MonitorConfig, counted: Collection[str]) -> set[str]:
-    """The versions without a baseline that are not among those that are `counted`."""
-    names = {name for name in config.served_versions if not (_folder(step, name) / "baseline.json").is_file()}
+    """The versions without a baseline that are not among those that are `counted`; of stored rows all that are not."""
+    names = set(config.served_versions)
+    if config.stored_rows is None:
+        names = {name for name in names if not (_folder(step, name) / "baseline.json").is_file()}
     return names - set(counted)
 
 
 def list_unmeasured(step: Step, uncounted: set[str], found: Collection[str]) -> set[str]:
     """The versions that are not among those that were `found`, where no rows are logged. Where rows are, these had no traffic."""
-    return uncounted - set(found) if next(_find_row_files(step), None) is None else set()
-
-
-def _find_row_files(step: Step) -> Iterator[Path]:
-    folders = sorted((step.root / "inputs").glob("rows*"))
-    return (file for folder in folders for file in folder.rglob("*.parquet"))
+    if step.params.get("storedRows"):
+        return set()
+    return uncounted - set(found) if next(find_row_files(step), None) is None else set()
 
 
 def _folder(step: Step, version: str) -> Path:
     return step.input(f"version-{version}")
 
 
-def _find_first_windows(files: Sequence[Path], versions: frozenset[str], config: MonitorConfig) -> dict[Series, int]:
+def _find_first_windows(read: RowReader, versions: frozenset[str], config: MonitorConfig) -> dict[Series, int]:
     """The start of the first window of each series that has enough rows for its bins."""
     rows: dict[Series, Counter[int]] = {}
-    files = files if versions else ()
-    for table in read_rows(files, versions, DocumentProblems()):
+    for table in read(versions, DocumentProblems()) if versions else ():
         places = (table.times - config.starts[0]) // config.window_seconds
         rows.setdefault(table.series, Counter()).update(places.astype(int).tolist())
     found: dict[Series, int] = {}

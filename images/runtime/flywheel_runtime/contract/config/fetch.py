@@ -68,7 +68,7 @@ class Input:
     """One input, with exactly one source: the digest of an artifact, or s3, http, volume or folder.
 
     `files`: of an artifact, only the files of these paths are downloaded; empty: all of them.
-    `optional`: an artifact that the store does not have is no failure; the input is absent then.
+    `optional`: an artifact, or objects, that the store does not have are no failure; the input is absent then.
     """
 
     name: str

@@ -24,6 +24,9 @@ NOT_COUNTED = (
 )
 
 
+STORED_ROWS = "The server is not Flywheel's, and counts no errors and latencies; see its own metrics."
+
+
 def describe_service(analysis: ServiceAnalysis) -> dict[str, Any]:
     """What report.json says: what is asked for, and each window, oldest first."""
     return {
@@ -56,13 +59,18 @@ def _error_share(result: ServiceResult) -> float | None:
     return round(failures / (failures + successes), 6) if failures + successes else None
 
 
-def service_state(analysis: ServiceAnalysis, findings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """State and message of the signal: False with an open finding, True if every test of the last window was done, else Unknown."""
+def service_state(
+    analysis: ServiceAnalysis, findings: Sequence[Mapping[str, Any]], not_counted: str = NOT_COUNTED
+) -> dict[str, str]:
+    """State and message of the signal: False with an open finding, True if every test of the last window was done, else Unknown.
+
+    `not_counted` is said where there are no counts.
+    """
     if findings:
         return {"state": "False", "message": summarize_findings(findings)}
     last = [*{each.series: each for each in analysis.results}.values()]
     if not last:
-        return {"state": "Unknown", "message": NOT_COUNTED}
+        return {"state": "Unknown", "message": not_counted}
     if problem := next((found for each in last if (found := _find_problem(each))), ""):
         return {"state": "Unknown", "message": problem}
     return {"state": "True", "message": " ".join(_describe_health(each, analysis.target) for each in last)}

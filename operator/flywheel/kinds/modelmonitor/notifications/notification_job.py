@@ -56,7 +56,7 @@ def notification_document(
     document: dict[str, Any] = {
         "monitor": monitor.name,
         "namespace": monitor.namespace,
-        "inferenceService": str(monitor.spec.inference_service),
+        ("batchInference" if monitor.spec.batch_inference else "inferenceService"): monitor.spec.target,
         "text": f"ModelMonitor '{monitor.name}' in namespace '{monitor.namespace}': {said}",
         "conditions": [
             {"type": type_, "reason": reason, "message": message} for type_, (reason, message) in conditions.items()

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from flywheel.core.pods.cron_job import Schedule
-from flywheel.core.resource.schema import Placement, Resources, Schema, Webhook, model_rules, rule
+from flywheel.core.resource.schema import Placement, Resources, Schema, Webhook, exactly_one_of, model_rules, rule
 from flywheel.core.resource.values import Duration, Number, ObjectName, PatternString
 from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.fairness import WITHOUT_LABELS, Fairness
@@ -69,6 +69,14 @@ _SHARE = rule(
 )
 
 
+_TARGET = exactly_one_of("inferenceService", "batchInference")
+_BATCH = rule(
+    "!has(self.batchInference) || !(has(self.groundTruth) || has(self.fairness) || has(self.service) || "
+    "(has(self.estimatedPerformance) && self.estimatedPerformance.metric != 'roc_auc'))",
+    "groundTruth, performance, fairness, service, and estimatedPerformance of another metric than roc_auc, need inferenceService, since a BatchInference logs no requests",
+)
+
+
 class FalseAlarms(Schema):
     """The budget of false alarms, over all signals, features and windows of the monitor together."""
 
@@ -107,10 +115,15 @@ class Drift(Schema):
 class ModelMonitorSpec(Schema):
     """A ModelMonitor compares the traffic of a served model with the data that the model was trained on, and reports what changed."""
 
-    model_config = model_rules(_WINDOW, _SEASON, _PERFORMANCE_LABELS, _FAIRNESS_LABELS, _USED_LABELS)
+    model_config = model_rules(_TARGET, _BATCH, _WINDOW, _SEASON, _PERFORMANCE_LABELS, _FAIRNESS_LABELS, _USED_LABELS)
 
-    inference_service: ObjectName = Field(
-        description="The InferenceService to monitor, in the same namespace. It needs spec.logging: its servers then count all traffic."
+    inference_service: ObjectName | None = Field(
+        None,
+        description="The InferenceService to monitor, in the same namespace. It needs spec.logging: its servers then count all traffic. The servers of another spec.runtime count nothing: rows that they leave in the store are counted.",
+    )
+    batch_inference: ObjectName | None = Field(
+        None,
+        description="The BatchInference to monitor, in the same namespace: the outputs of its runs, each in the window in which it finished. Features are compared that spec.output.include has.",
     )
     schedule: Schedule = Field(
         Schedule(cron="7 * * * *"),
@@ -174,3 +187,8 @@ class ModelMonitorSpec(Schema):
     )
     placement: Placement = Field(Placement(), description="Scheduling constraints of the pod.")
     suspend: bool = Field(False, description="If true, no new run starts. A running one continues.")
+
+    @property
+    def target(self) -> str:
+        """The name of what it monitors."""
+        return str(self.inference_service or self.batch_inference)

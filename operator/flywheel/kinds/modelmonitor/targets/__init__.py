@@ -1,0 +1,1 @@
+"""What a ModelMonitor monitors: an InferenceService, or the runs of a BatchInference."""
