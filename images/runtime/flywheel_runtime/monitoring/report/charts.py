@@ -16,6 +16,7 @@ MAX_LABELS = 12  # of bins; beyond, every second or third has one
 MAX_LABEL_CHARACTERS = 18
 MAX_MARKED_POINTS = 20  # of a curve
 AXES = (0.09, 0.24, 0.89, 0.66)  # left, bottom, width and height, of the figure
+CURVE_AXES = (0.15, 0.15, 0.81, 0.75)
 LEGEND: dict[str, Any] = {
     "frameon": False,
     "ncols": 6,
@@ -25,6 +26,7 @@ LEGEND: dict[str, Any] = {
 }
 
 Draw = Callable[[Any], None]
+Place = tuple[float, float, float, float]
 
 
 class Charts:
@@ -98,7 +100,7 @@ class Charts:
                 axes.legend(**LEGEND)
 
         content = {name: [list(xs), list(ys)] for name, (xs, ys) in lines.items()}
-        return self._draw(["curve", content, x_label, y_label, diagonal], (3.6, 3.0), draw)
+        return self._draw(["curve", content, x_label, y_label, diagonal], (3.6, 3.0), draw, CURVE_AXES)
 
     def bars(self, labels: Sequence[str], values: Sequence[float], errors: Sequence[float], unit: str) -> str:
         """One bar for each label, with the half width of its interval."""
@@ -113,14 +115,14 @@ class Charts:
 
         return self._draw(["bars", labels, values, errors, unit], (6.4, 2.4), draw)
 
-    def _draw(self, content: Any, size: tuple[float, float], draw: Draw) -> str:
+    def _draw(self, content: Any, size: tuple[float, float], draw: Draw, place: Place = AXES) -> str:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if digest not in self._drawn:
-            self._drawn[digest] = _render(digest, size, draw)
+            self._drawn[digest] = _render(digest, size, draw, place)
         return self._drawn[digest]
 
 
-def _render(salt: str, size: tuple[float, float], draw: Draw) -> str:
+def _render(salt: str, size: tuple[float, float], draw: Draw, place: Place) -> str:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -137,7 +139,7 @@ def _render(salt: str, size: tuple[float, float], draw: Draw) -> str:
     with matplotlib.rc_context(style):
         figure = Figure(figsize=size)
         FigureCanvasSVG(figure)
-        draw(figure.add_axes(AXES))  # a place of its own: a layout that fits texts takes nearly as long as the drawing
+        draw(figure.add_axes(place))  # a place of its own: a layout that fits texts takes nearly as long as the drawing
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = file.getvalue()

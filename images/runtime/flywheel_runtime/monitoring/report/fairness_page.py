@@ -21,7 +21,9 @@ def render_fairness(report: Mapping[str, Any], charts: Charts) -> str:
     newest = [each for each in windows if each["start"] == windows[-1]["start"]] if windows else []
     said = f"{found['measure']} by {', '.join(found['by'])}; at most {found['maxGap']:g} is allowed. Groups with fewer than {found['minRows']:,} rows are not compared."
     groups = "".join(_render_groups(each, charts) for each in newest[:MAX_TABLES] if each["groups"])
-    return render_section("Fairness", f'<p class="note">{escape(said)}</p>{groups}{_render_gaps(windows)}')
+    return render_section(
+        "Fairness", f'<p class="note">{escape(said)}</p>{groups}<h3>All windows</h3>{_render_gaps(windows)}'
+    )
 
 
 def _render_groups(window: Mapping[str, Any], charts: Charts) -> str:
@@ -56,7 +58,7 @@ def _render_gaps(windows: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
             each["start"], each["version"], each["column"], Number(format_number(each["gap"])), Number(format_number(each["effect"])),
-            each.get("problem") or ("tested" if each["effect"] is not None else "not tested"),
+            each.get("problem") or ("tested" if each["effect"] is not None else "not tested" if each["frozen"] else "open"),
         )
         for each in reversed(windows[-MAX_WINDOWS:])
     ]  # fmt: skip
