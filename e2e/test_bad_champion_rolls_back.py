@@ -167,7 +167,7 @@ def test_a_bad_champion_goes_and_the_one_before_answers_again(served: tuple[Name
     wait_until(lambda: predict(port) == GOOD, 15, "the good version does not answer")
     problem = status_of(namespace, "fwver", BAD)["problem"]
     assert (problem["kind"], problem["rolledBack"], problem["monitor"]) == ("ConstantOutput", True, "delay")
-    assert "The answers are nearly the same for all rows." in problem["message"]
+    assert "predictionDrift (psi) of 'prediction' is" in problem["message"]
 
 
 def test_the_model_says_why_and_the_audit_chain_has_it(served: tuple[Namespace, int]) -> None:

@@ -43,8 +43,8 @@ def _decide(
     reason, why = _reason_against(version, now, champion, found, cleared)
     says = f"ModelMonitor '{found.monitor}' found {_PHRASES[found.kind]} since {found.since:%Y-%m-%d %H:%M} UTC"
     done = f"Champion '{version.name}' is not taken back, since {why}" if why else "It is taken back."
-    finding = f": {found.message}" if found.message else "."
-    room = MAX_MESSAGE_CHARACTERS - len(f"{says} {done}")
+    finding = f": {found.message}"
+    room = MAX_MESSAGE_CHARACTERS - len(f"{says}. {done}")
     return MonitoredProblem(
         monitor=found.monitor,
         kind=found.kind,
@@ -52,7 +52,7 @@ def _decide(
         at=now,
         rolled_back=not why,
         reason=reason,
-        message=f"{says}{finding[:room]} {done}",
+        message=f"{says}{finding[:room]}. {done}",
     )
 
 

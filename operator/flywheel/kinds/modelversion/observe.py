@@ -23,7 +23,7 @@ from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import ModelStatus, Promotion
-from flywheel.kinds.modelmonitor.schema.problems import ProblemKind, problem_kind
+from flywheel.kinds.modelmonitor.schema.problems import ProblemKind, problem_kind, summarize_finding
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, VERIFY, VERIFY_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.gates.gates_job import Measurement, MeasurementRequest, gates_step
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
@@ -137,9 +137,9 @@ def _problems(version: ModelVersion, cluster: Cluster) -> Iterator[FoundProblem]
         for found in (monitor.get("status") or {}).get("findings") or ():
             kind = problem_kind(found) if found.get("version") == version.name and found.get("since") else None
             if kind is not None:
-                since, message = datetime.fromisoformat(found["since"]), str(found.get("message") or "")
+                since = datetime.fromisoformat(found["since"])
                 service = str(monitor["spec"].get("inferenceService") or "")
-                yield FoundProblem(monitor["metadata"]["name"], service, kind, since, message)
+                yield FoundProblem(monitor["metadata"]["name"], service, kind, since, summarize_finding(found))
 
 
 def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:

@@ -1,4 +1,4 @@
-"""Findings of a ModelMonitor that are reasons to take a version back, as a Model names them in spec.rollback."""
+"""What other kinds read of a ModelMonitor's findings: which are reasons to take a version back, as a Model names them, and their text."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -19,3 +19,14 @@ _KINDS: dict[ProblemKind, Callable[[Manifest], Any]] = {
 def problem_kind(found: Manifest) -> ProblemKind | None:
     """Which of them a finding of a monitor's status is."""
     return next((kind for kind, matches in _KINDS.items() if matches(found)), None)
+
+
+def summarize_finding(found: Manifest) -> str:
+    """A finding of a monitor's status in one clause: the run's own sentence, else what it measured, for readers of other kinds."""
+    if found.get("message"):
+        return str(found["message"]).rstrip(".")
+    signal, measure = str(found.get("signal")), found.get("measure")
+    what = signal if measure in (None, signal) else f"{signal} ({measure})"
+    size = f" is {found['effect']}" if found.get("effect") else ""
+    limit = f" (threshold {found['threshold']})" if found.get("threshold") else ""
+    return f"{what} of '{found.get('subject')}'{size}{limit}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
+from flywheel.kinds.modelmonitor.schema.problems import summarize_finding
 from flywheel.kinds.trainingpipeline.observe import Seen
 from flywheel.kinds.trainingpipeline.schema.triggers import FindingKind, OnFinding, Trigger, TriggerStatus
 from flywheel.kinds.trainingpipeline.triggers.causes import Cause, Obstacle
@@ -42,7 +43,7 @@ def find_finding(
     causes = [
         Cause(
             key,
-            f"ModelMonitor '{wanted.name}' has found: {_sentence(wanted, each)}",
+            f"ModelMonitor '{wanted.name}' has found: {summarize_finding(each)}",
             obstacle=_obstacle(wanted, each, every, seen.answering.get(name), seen),
             facts=_facts(wanted, each),
             handled=handled,
@@ -78,11 +79,6 @@ def _key(monitor: Manifest, found: Manifest) -> str:
     """The finding's key: a monitor of the same name that was created anew finds anew."""
     digest = names.digest([monitor["metadata"]["uid"], str(found["name"])])[:16]
     return f"{found['signal']}@{found['since']} {digest}"
-
-
-def _sentence(wanted: OnFinding, found: Manifest) -> str:
-    sentence = found.get("message") or f"{wanted.when} of {found.get('subject')} since {found['since']}"
-    return str(sentence).rstrip(".")
 
 
 def _facts(wanted: OnFinding, found: Manifest) -> dict[str, str]:
