@@ -94,6 +94,16 @@ def test_what_is_known_of_a_datasets_rows_is_not_said_of_what_a_run_prepared_fro
     assert TRAINED["dataset"] | PLAIN == TRAINED["dataset"]
 
 
+def test_data_that_a_run_of_another_pipeline_left_names_that_run() -> None:
+    spec = sample_namespace.LATER["spec"]
+    prepared = {"step": "window", "run": "features-1"}
+    version = {**sample_namespace.LATER, "spec": {**spec, "lineage": {**spec["lineage"], "prepared": prepared}}}
+    facts = model_facts(version, model=sample_namespace.GATED, dataset=sample_namespace.FLIGHTS)
+
+    assert "Prepared by: step `window` of run `features-1`" in render("card", facts)
+    assert "step 'window' of run 'features-1' of another pipeline" in render("bom", facts)
+
+
 def test_a_card_can_be_read_as_hugging_face_reads_it() -> None:
     head = next(yaml.safe_load_all(render("card", TRAINED).removeprefix("---\n").partition("\n---\n")[0]))
 
