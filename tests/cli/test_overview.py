@@ -96,6 +96,25 @@ def test_what_is_named_and_does_not_exist_is_a_line() -> None:
     ]
 
 
+def pipeline_after(name: str, *others: str) -> dict[str, Any]:
+    """A pipeline that takes outputs of others."""
+    inputs = [{"name": f"of-{each}", "run": {"pipeline": each, "step": "window"}} for each in others]
+    return thing(TRAINING_PIPELINE, name, "True", "Live", "", {"inputs": inputs, "steps": []})
+
+
+def test_a_pipeline_is_below_the_one_whose_outputs_it_takes() -> None:
+    lines = build_lines(namespace(pipeline_after("features"), pipeline_after("train", "features")))
+
+    assert [(line.branch, line.key.name) for line in lines] == [("", "features"), ("└─ ", "train")]
+
+
+def test_pipelines_that_take_one_anothers_outputs_are_each_shown_once() -> None:
+    found = (pipeline_after("one", "two"), pipeline_after("two", "one"), pipeline_after("after", "one"))
+    lines = build_lines(namespace(*found))
+
+    assert sorted(line.key.name for line in lines) == ["after", "one", "two"]
+
+
 def test_old_versions_and_runs_are_counted() -> None:
     runs = [thing(TRAINING_RUN, f"r-{number}", "True", "Succeeded", "", {"pipeline": "monthly"}) for number in range(9)]
     text = "\n".join(printed({**SERVING, **namespace(*runs)}))

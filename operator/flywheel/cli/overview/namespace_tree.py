@@ -161,9 +161,25 @@ def _parent(key: Key, objects: Objects) -> Key | None:
                 api.DATASET.kind, get_field(manifest, "spec", "dataset")
             )
         case api.TRAINING_PIPELINE.kind:
-            return next(iter(find_upstream(manifest, objects)), None)
+            return _origin_of_pipeline(key, objects)
         case _:
             return None
+
+
+def _origin_of_pipeline(key: Key, objects: Objects) -> Key | None:
+    """Its first data, or the pipeline whose outputs it takes. None where pipelines take one another's, which would be below one another."""
+    first = _first_upstream(key, objects)
+    above, known = first, {key}
+    while above is not None and above.kind == api.TRAINING_PIPELINE.kind:
+        if above in known:
+            return None
+        known.add(above)
+        above = _first_upstream(above, objects)
+    return first
+
+
+def _first_upstream(key: Key, objects: Objects) -> Key | None:
+    return next(iter(find_upstream(objects[key], objects)), None) if key in objects else None
 
 
 def _origin_of_model(key: Key, objects: Objects) -> Key | None:

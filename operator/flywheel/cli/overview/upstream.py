@@ -15,7 +15,7 @@ DEGRADED_REASONS = frozenset(("BreakerOpen", "CheckFailed", "EnvNotAllowed", "Ro
 # Reasons of work in progress, as each kind's `normal_reasons`; every other reason of an object that is not Ready is a failure.
 PROGRESS_REASONS = frozenset(
     (
-        "CanaryJudged", "ChallengerStarting", "Checking", "DatasetNotReady", "Finishing", "Measuring", "NoChampion", "NoReplicas",
+        "CanaryJudged", "ChallengerStarting", "Checking", "DatasetNotReady", "Finishing", "Measuring", "NoChampion", "NoReplicas", "NoSuccessfulRun",
         "NoVersion", "NotBetter", "PipelineNotReady", "Planning", "Promoting", "Registering", "RollingOut", "Running", "Scaling",
         "Scoring", "Searching", "ShadowJudged", "Starting", "Testing", "Verifying", "VersionNotReady", "WaitingForVersion",
     )
