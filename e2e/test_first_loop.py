@@ -53,6 +53,17 @@ def test_the_version_knows_where_it_comes_from(served: Namespace) -> None:
     assert version["status"]["digest"] == version["spec"]["source"]["artifact"]["digest"]
 
 
+def test_the_version_says_what_its_model_relies_on(served: Namespace) -> None:
+    [version] = kube.list_objects("fwver", served.name)
+    features = version["status"]["featureImportance"]["features"]
+
+    assert len(features) == 10
+    assert set(read_patients().columns) >= {each["name"] for each in features}
+    importances = [float(each["importance"]) for each in features]
+    assert importances == sorted(importances, reverse=True)
+    assert importances[0] > 0
+
+
 def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Namespace) -> None:
     row = read_patients().drop(columns="malignant").iloc[[0]]
 
