@@ -37,7 +37,7 @@ LOCKED = {
     "dev": (*PROJECT, "--extra", "client", "--extra", "operator", "--group", "dev"),
     **{
         name: ("--group", name)
-        for name in ("reader", "runtime", "serving", "mutants", "mlflow", "flaml", "autogluon", "evidently")
+        for name in ("reader", "runtime", "serving", "mutants", "mlflow", "flaml", "autogluon", "evidently", "shap")
     },
     "notebooks": (*PROJECT, "--extra", "client", "--group", "notebooks"),
     "tables": ("--group", "tables", "--no-deps"),
@@ -96,6 +96,11 @@ def peers() -> None:
 def evidently() -> None:
     """Make .venv/evidently, the peer of `make bench-monitoring`."""
     install(ENVIRONMENT / "evidently", "evidently", "Evidently")
+
+
+def shap() -> None:
+    """Make .venv/shap, the peer of `make bench-explanation`."""
+    install(ENVIRONMENT / "shap", "shap", "shap")
 
 
 def install(environment: Path, requirements: str, title: str, *options: str) -> None:
@@ -181,6 +186,7 @@ VERBS = {
     "tables": tables,
     "peers": peers,
     "evidently": evidently,
+    "shap": shap,
     "programs": programs,
     "store": store,
     "clients": clients,
