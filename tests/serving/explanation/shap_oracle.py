@@ -1,8 +1,8 @@
-"""Writes the golden models and what shap's TreeExplainer says of them, in an environment with shap 0.51, scikit-learn and skl2onnx.
+"""Writes the golden models and what shap's TreeExplainer says of them, in the environment of `python3 -m e2e.setup shap`.
 
-    PYTHONPATH=images/runtime:. python tests/serving/explanation/shap_oracle.py
+    PYTHONPATH=images/runtime:. .venv/shap/bin/python tests/serving/explanation/shap_oracle.py
 
-shap is not in the lock file: numba and llvmlite are larger than all that they are compared with.
+shap is not in the environment of tests: numba and llvmlite are larger than all that they are compared with.
 """
 
 import json

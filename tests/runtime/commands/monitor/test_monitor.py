@@ -446,5 +446,6 @@ def test_the_report_sorts_columns_by_what_their_shift_means_to_the_model(monitor
     assert psi["x0"] > psi["x1"]
     assert next(each["name"] for each in report["columns"] if not each["isPrediction"]) == "x1"
     assert report["columns"][0]["importance"] == {"metric": "roc_auc", "value": 0.2, "shareOfLargest": 1.0}
-    assert "0.2 (roc_auc)" in monitored.page
+    assert '<td class="n">0.2</td>' in monitored.page
+    assert "Importance is in roc_auc of the test rows." in monitored.page
     assert "Columns, by importance times effect" in monitored.page

@@ -3,7 +3,7 @@
 Names and values come from requests, so every text is escaped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -36,7 +36,7 @@ STATES = {"True": ("good", "as in the reference"), "False": ("bad", "finding"), 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #d1d9e0}h3{font-size:1rem;margin-bottom:0}
-table{border-collapse:collapse;width:100%;font-size:13px}td,th{padding:.25rem .6rem;border-bottom:1px solid #d1d9e0;text-align:left;vertical-align:top;overflow-wrap:break-word;max-width:24rem}th{white-space:nowrap}
+table{border-collapse:collapse;width:100%;font-size:13px}td,th{padding:.25rem .6rem;border-bottom:1px solid #d1d9e0;text-align:left;vertical-align:top;overflow-wrap:break-word;max-width:24rem}th{vertical-align:bottom}
 td.n,th.n{text-align:right;white-space:nowrap}.good{color:#1a7f37}.bad{color:#c93c37;font-weight:600}.open{color:#9a6700}
 .note{color:#59636e;font-size:13px}svg{max-width:100%;height:auto}section{break-inside:avoid}
 """
@@ -244,16 +244,21 @@ def _columns(report: Mapping[str, Any], charts: Charts) -> str:
         else ""
     )
     title = "Columns, by importance times effect" if has_importance else "Columns, the largest effect first"
-    return render_section(title, render_table(header, rows)) + "".join(drawn) + note
+    return render_section(title, render_table(header, rows) + _importance_note(columns)) + "".join(drawn) + note
 
 
 ANOMALY_TITLES = ("Missing", "Infinite", "Out of range", "Unseen")
 
 
 def _importance(column: Mapping[str, Any]) -> str:
-    """How much worse the metric of the test rows is without the column, such as `0.031 (roc_auc)`; empty where that is not known."""
+    """How much worse the metric of the test rows is without the column; empty where that is not known."""
     found = column.get("importance")
-    return "" if found is None or found["value"] is None else f"{found['value']:.3g} ({found['metric']})"
+    return format_number(None if found is None else found["value"])
+
+
+def _importance_note(columns: Sequence[Mapping[str, Any]]) -> str:
+    metrics = sorted({column["importance"]["metric"] for column in columns if "importance" in column})
+    return f'<p class="note">Importance is in {escape(" and ".join(metrics))} of the test rows.</p>' if metrics else ""
 
 
 def _caption(column: Mapping[str, Any]) -> str:
