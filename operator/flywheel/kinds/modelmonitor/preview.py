@@ -16,5 +16,6 @@ def preview(monitor: ModelMonitor, settings: Settings) -> Iterable[Child]:
     until = monitor.created.astimezone(UTC)
     start = until - monitor.spec.window.timedelta
     run = Run.model_validate({"number": 1, "from": start, "until": until, "result": "Running", "retries": 0})
+    source = "Batch" if monitor.spec.batch_inference else ""
     ticks = cron_jobs(monitor, monitor.spec.schedule, suspend=monitor.spec.suspend)
-    return (*ticks, children.monitor_job(monitor, run, {}, settings))
+    return (*ticks, children.monitor_job(monitor, run, {}, settings, stored_rows=source))

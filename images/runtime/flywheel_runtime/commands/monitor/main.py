@@ -72,7 +72,7 @@ def main(step: Step) -> None:
     report["columns"] = rank_columns(report["columns"], _read_importances(step, config))
     if windows is not None:
         _add_logged_windows(report, step, config, state, windows, labelled, fairness)
-    add_service(report, config, service)
+    add_service(report, config, service, found.rollups)
     for each in (service, labelled, fairness):
         analysis.restarted += each.restarted if each is not None else []
     report["note"] = f"{_note_restarts(note, analysis.restarted)} {rows.describe()}".strip()

@@ -1,9 +1,17 @@
 """Errors and latencies of the service in a run of the monitor. The report has them also where they are not tested."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
-from flywheel_runtime.monitoring.report.service_section import NOT_COUNTED, STORED_ROWS, describe_service, service_state
+from flywheel_runtime.monitoring.report.service_section import (
+    NOT_COUNTED,
+    STORED_ROWS,
+    describe_service,
+    describe_service_trend,
+    service_state,
+)
+from flywheel_runtime.monitoring.rollup import Rollup
 from flywheel_runtime.monitoring.service.service_windows import SIGNAL, LatencyTarget, ServiceAnalysis, ServiceTarget
 from flywheel_runtime.monitoring.state import MonitorState
 from flywheel_runtime.monitoring.windows import SortedDocuments
@@ -24,9 +32,11 @@ def analyse_service(
     return analysis
 
 
-def add_service(report: dict[str, Any], config: MonitorConfig, analysis: ServiceAnalysis) -> None:
-    """Adds what was counted, and the signal where it is asked for."""
-    report["serviceHealth"] = describe_service(analysis)
+def add_service(
+    report: dict[str, Any], config: MonitorConfig, analysis: ServiceAnalysis, rollups: Sequence[Rollup]
+) -> None:
+    """Adds what was counted, with the trend of the retained windows, and the signal where it is asked for."""
+    report["serviceHealth"] = describe_service(analysis) | {"trend": describe_service_trend(rollups)}
     if config.signals.service is not None:
         findings = [each for each in report["findings"] if each["signal"] == SIGNAL]
         report["signals"][SIGNAL] = service_state(

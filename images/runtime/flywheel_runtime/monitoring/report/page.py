@@ -68,7 +68,7 @@ def render_page(report: Mapping[str, Any], charts: Charts) -> str:
         _performance(report),
         render_labelled_rows(report, charts),
         render_fairness(report, charts),
-        render_service(report),
+        render_service(report, charts),
         _trend(report, charts),
         _columns(report, charts),
         _documents(report),

@@ -1,10 +1,13 @@
 """Errors and latencies of the service in report.json and report.html, and in the message of its condition."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
+from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.html import Number, render_section, render_table
 from flywheel_runtime.monitoring.report.sentences import format_share, format_time, summarize_findings
+from flywheel_runtime.monitoring.rollup import Rollup
 from flywheel_runtime.monitoring.service.service_windows import (
     ServiceAnalysis,
     ServiceResult,
@@ -59,6 +62,18 @@ def _error_share(result: ServiceResult) -> float | None:
     return round(failures / (failures + successes), 6) if failures + successes else None
 
 
+def describe_service_trend(rollups: Sequence[Rollup]) -> list[dict[str, Any]]:
+    """The share of failed requests in each retained window of a version, oldest first."""
+    points = []
+    for rollup in rollups:
+        counts = rollup.layout.service(rollup.counts)
+        failures, total = int(counts.failures), int(counts.failures + counts.successes)
+        if total:
+            share = round(failures / total, 6)
+            points.append({"time": rollup.start, "version": rollup.series.version, "errorShare": share})
+    return points
+
+
 def service_state(
     analysis: ServiceAnalysis, findings: Sequence[Mapping[str, Any]], not_counted: str = NOT_COUNTED
 ) -> dict[str, str]:
@@ -104,7 +119,20 @@ def _latency(bound: float | None) -> str:
     return "longer than the last bucket" if bound is None else f"at most {format_duration(bound)}"
 
 
-def render_service(report: Mapping[str, Any]) -> str:
+def _render_trend(found: Mapping[str, Any], charts: Charts) -> str:
+    """A chart for each version with several retained windows."""
+    drawn = []
+    limit, points = found["target"]["maxErrorShare"], found.get("trend", ())
+    for version in dict.fromkeys(each["version"] for each in points):
+        times = [each["time"] for each in points if each["version"] == version]
+        shares = [each["errorShare"] for each in points if each["version"] == version]
+        if len(times) > 1:
+            chart = charts.trend(times, {"errors": shares}, limit, "share of requests that failed")
+            drawn.append(f"<h3>{escape(version)}</h3>{chart}")
+    return "".join(drawn)
+
+
+def render_service(report: Mapping[str, Any], charts: Charts) -> str:
     """The section of the page, newest window first; empty if the servers counted neither errors nor latencies."""
     found = report.get("serviceHealth")
     if not found or not found["windows"]:
@@ -131,4 +159,5 @@ def render_service(report: Mapping[str, Any]) -> str:
         *quantiles,
     )
     note = "Invalid requests are the clients' errors, and not in the error share. A latency is the bound of the bucket that the quantile is in."
-    return render_section("Service", f'{render_table(header, rows)}<p class="note">{note}</p>')
+    table = f'{render_table(header, rows)}<p class="note">{note}</p>'
+    return render_section("Service", table + _render_trend(found, charts))
