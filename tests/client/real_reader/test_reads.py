@@ -1,8 +1,9 @@
 """The client and the commands against the reader itself and a real store."""
 
+import csv
 import gzip
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from flywheel.cluster.client import Client
 from tests.reader.routes import parquet_bytes
 from tests.reader.running_reader import TOKEN, RunningReader
 from tests.reader.seeds import new_record
+from tests.runtime.monitoring.labels.log_files import LoggedRow, write_rows
 
 pytestmark = pytest.mark.integration
 LOG = b"epoch 1\nepoch 2\n"
@@ -120,9 +122,9 @@ def test_a_token_that_is_not_accepted_is_said_so(reader: RunningReader) -> None:
     assert (caught.value.status, caught.value.reason) == (401, "Unauthorized")
 
 
-def test_the_commands_read_the_same(
-    reader: RunningReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def kubeconfig(reader: RunningReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands reach the reader and the API server's double."""
     config = tmp_path / "kubeconfig"
     cluster = {"name": "local", "cluster": {"server": reader.cluster.url}}
     context = {"name": "main", "context": {"cluster": "local", "user": "alice", "namespace": "shop"}}
@@ -137,7 +139,33 @@ def test_the_commands_read_the_same(
     monkeypatch.setenv("KUBECONFIG", str(config))
     monkeypatch.setenv("FLYWHEEL_READER_URL", f"http://127.0.0.1:{reader.port}")
 
+
+@pytest.mark.usefixtures("kubeconfig")
+def test_the_commands_read_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trials", "--experiment", "delay", "--order-by", "metrics.roc_auc DESC", "--limit", "2"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["TRIAL", "delay/1299", "delay/1298"]
     assert main(["compare", "delay/7", "delay/9", "--differences", "-o", "json"]) == 0
     assert [each["field"] for each in json.loads(capsys.readouterr().out)["fields"]] == ["C", "roc_auc"]
+
+
+@pytest.mark.usefixtures("kubeconfig")
+def test_rows_to_label_are_drawn_from_the_files_of_the_log(reader: RunningReader, tmp_path: Path) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    rows = [LoggedRow(f"r-{at}", int(hour.timestamp()) + at, probability=(at + 0.5) / 2_000) for at in range(2_000)]
+    content = write_rows(tmp_path / "rows.parquet", rows).read_bytes()
+    reader.seeds.put(f"predictions/labelled/rows/{hour:dt=%Y-%m-%d/hour=%H}/pod=a/a-0-1.parquet", content)
+    service = {"spec": {"logging": {"sample": "100%"}}, "status": {"version": "v1"}}
+    monitor = {"spec": {"inferenceService": "labelled"}}
+    for resource, name, manifest in (("inferenceservices", "labelled", service), ("modelmonitors", "watch", monitor)):
+        metadata = {"name": name, "namespace": "shop", "uid": "uid-9"}
+        reader.cluster.objects[resource, "shop", name] = {**manifest, "metadata": metadata}
+    queue = tmp_path / "queue.csv"
+
+    assert main(["label", "watch", "--rows", "200", "--output", str(queue)]) == 0
+
+    with queue.open(newline="") as file:
+        drawn = [*csv.DictReader(file)]
+    doubtful = [each for each in drawn if 0.25 < json.loads(each["outputs.probabilities"])[1] < 0.75]
+    assert 150 < len(drawn) < 250
+    assert {each["features.region"] for each in drawn} == {"north"}
+    assert len(doubtful) > 0.55 * len(drawn)
