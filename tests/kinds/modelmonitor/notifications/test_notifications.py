@@ -97,6 +97,20 @@ def test_a_host_that_is_not_allowed_is_not_tried_again() -> None:
     assert (monitor.results, monitor.notifying) == ([(2, 1, "Failed")], [])
 
 
+def test_an_operator_that_dies_before_it_writes_the_status_makes_no_second_job() -> None:
+    monitor = Monitor(notify=SECRET)
+    monitor.add_tick("drift-1")
+    monitor.settle()
+    monitor.end(1, DRIFT)
+    monitor.reconcile_and_lose_status()
+    made = [each["metadata"]["uid"] for each in monitor.jobs()]
+    monitor.settle()
+
+    jobs = {each["metadata"]["labels"].get(names.STEP_LABEL): each["metadata"]["uid"] for each in monitor.jobs()}
+    assert jobs["notify-1"] in made
+    assert [(each.run, each.result) for each in monitor.status.notifications] == [(1, "Running")]
+
+
 def test_a_job_that_is_deleted_is_made_again() -> None:
     monitor = Notified()
     monitor.cluster.remove(Reference(JOB, "default", monitor.name(1)))
