@@ -112,6 +112,7 @@ bench-monitoring: setup ## What a monitor's run costs, its false alarms, and how
 	@python3 -m e2e.setup evidently
 	@$(BIN)/python -m e2e.bench.monitoring
 	@$(BIN)/python -m e2e.bench.monitoring.power
+	@$(BIN)/python -m e2e.bench.monitoring.estimated_power
 
 bench-pipeline: setup up images deploy ## Time between steps, a run from the cache, memory with 1,000 runs; into e2e/bench/results.
 	@$(BIN)/python -m e2e.bench.pipeline

@@ -85,12 +85,17 @@ class EstimateStream:
         with at most 2 (D - 1) others, so that the logarithm is divided by 2 D - 1.
         """
         counts = blocks.sum(axis=0)
-        bets = np.asarray(BETS) / -float(self._excess.min())
-        payoffs = np.log1p(bets[:, None] * self._excess.reshape(1, -1))
         if self.metric != "roc_auc":
-            return payoffs @ counts / design_effect, learned
+            return self.log_payoffs @ counts / design_effect, learned
         pairs = pair_rows(counts, window_start)
-        return payoffs @ pairs.reshape(-1) / (2 * design_effect - 1), learned
+        return self.log_payoffs @ pairs.reshape(-1) / (2 * design_effect - 1), learned
+
+    @cached_property
+    def log_payoffs(self) -> Array:
+        """What a row of each bin, or a pair of rows, pays: logarithms (components, bins), or (components, bins * bins)."""
+        bets = np.asarray(BETS) / -float(self._excess.min())
+        payoffs: Array = np.log1p(bets[:, None] * self._excess.reshape(1, -1))
+        return payoffs
 
     def p_value(self, counts: Array, design_effect: float) -> float:
         """The p-value of the same null for one window with counts (bins,), by the normal approximation of both samples' errors."""
