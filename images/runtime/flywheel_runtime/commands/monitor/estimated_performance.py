@@ -5,9 +5,9 @@ from typing import Any
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
 from flywheel_runtime.commands.monitor.row_scores import count_row_scores
+from flywheel_runtime.commands.monitor.stored_rows import RowReader
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.monitoring.analysis import Analysis, WindowResult
-from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.estimates.estimate_target import EstimateTarget
 from flywheel_runtime.monitoring.estimates.looks import SIGNAL, EstimatedPerformance
 from flywheel_runtime.monitoring.report.sentences import format_time, summarize_findings
@@ -19,13 +19,13 @@ REASONS = {
 }
 
 
-def estimate_performance(step: Step, config: MonitorConfig, problems: DocumentProblems) -> EstimatedPerformance | None:
+def estimate_performance(step: Step, config: MonitorConfig, read: RowReader) -> EstimatedPerformance | None:
     """What finds the looks at estimated performance; None if it is not asked for."""
     asked = config.signals.estimated_performance
     if asked is None:
         return None
     target = EstimateTarget(asked.metric, asked.max_drop)
-    return EstimatedPerformance(target, count_row_scores(step, config, target, problems))
+    return EstimatedPerformance(target, count_row_scores(step, config, target, read))
 
 
 def add_estimates(report: dict[str, Any], analysis: Analysis, served: Collection[str]) -> None:

@@ -59,7 +59,7 @@ def main(step: Step) -> None:
     sorter.add(count_uncounted(step, config, state, uncounted, rows.read, problems, schedule.oldest_counted))
     found = sorter.finish()
     budget, allowances = _split_budget(config)
-    analysis = _make_analysis(step, config, state, budget, problems, rows)
+    analysis = _make_analysis(step, config, state, budget, rows)
     analysis.run(found)
     service = analyse_service(config, state, found, allowances.get("service", 0.0))
     windows = read_windows(step, config, state, problems)
@@ -86,7 +86,6 @@ def _make_analysis(
     config: MonitorConfig,
     state: MonitorState,
     budget: AlarmBudget,
-    problems: DocumentProblems,
     rows: StoredRows,
 ) -> Analysis:
     return Analysis(
@@ -95,7 +94,7 @@ def _make_analysis(
         _thresholds(config),
         budget,
         _reference_reader(step, rows.references),
-        estimate_performance(step, config, problems),
+        estimate_performance(step, config, rows.read),
         config.method,
         is_seasonal=config.reference is not None,
     )

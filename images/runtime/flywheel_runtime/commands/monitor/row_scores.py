@@ -2,13 +2,14 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
+from flywheel_runtime.commands.monitor.stored_rows import RowReader, find_row_files
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.models.golden_rows import dtype_of, load_session, run_session
@@ -23,28 +24,33 @@ from flywheel_runtime.monitoring.estimates.estimate_target import (
 )
 from flywheel_runtime.monitoring.estimates.looks import RowCounts
 from flywheel_runtime.monitoring.layout import Counts
-from flywheel_runtime.monitoring.logged_rows import Array, RowTable, read_rows
+from flywheel_runtime.monitoring.logged_rows import Array, RowTable
 from flywheel_runtime.monitoring.windows import MAX_PARTS
 
 ROWS_NOT_LOGGED = EstimateProblem(
     "RowsNotLogged", "its estimate needs logged rows, and there are none; set spec.logging.sample above 0%"
+)
+NO_PROBABILITIES = EstimateProblem(
+    "ColumnNotLogged", "the rows do not have the probabilities of its classes, which the estimate needs"
 )
 LOSS_MODEL = "loss_model.onnx"
 FLAGS = {"true": 1.0, "false": 0.0}
 
 
 def count_row_scores(
-    step: Step, config: MonitorConfig, target: EstimateTarget, problems: DocumentProblems
+    step: Step, config: MonitorConfig, target: EstimateTarget, read: RowReader
 ) -> dict[str, RowCounts | EstimateProblem]:
     """The counts of the versions whose scores are computed of logged rows, by name, or why there are none."""
     found: dict[str, RowCounts | EstimateProblem] = {}
     tests = {name: _find_test(step.input(f"version-{name}"), target) for name in sorted(config.served_versions)}
-    files = sorted((step.root / "inputs").glob("rows*/**/*.parquet"))
+    has_rows = config.stored_rows is not None or next(find_row_files(step), None) is not None
     for name, test in tests.items():
         if isinstance(test, EstimateProblem):
             found[name] = test
+        elif test is not None and not has_rows:
+            found[name] = ROWS_NOT_LOGGED
         elif test is not None:
-            found[name] = _count_version(step.input(f"version-{name}"), name, test, files, config, problems)
+            found[name] = _count_version(step.input(f"version-{name}"), name, test, read, config)
     return found
 
 
@@ -68,25 +74,23 @@ def _count_version(
     folder: Path,
     name: str,
     test: RowScores,
-    files: Sequence[Path],
+    read: RowReader,
     config: MonitorConfig,
-    problems: DocumentProblems,
 ) -> RowCounts | EstimateProblem:
-    if not files:
-        return ROWS_NOT_LOGGED
     parts = max(1, min(MAX_PARTS, config.window_seconds // 60))
     windows: dict[int, Counts] = defaultdict(lambda: np.zeros((parts, len(test.stream.rates)), np.int64))
     session = None
     try:
         if test.stream.metric != "accuracy":
             session = load_session((folder / LOSS_MODEL).read_bytes(), threads=1)
-        for table in read_rows(files, frozenset({name}), problems):
+        for table in read(
+            frozenset({name}), DocumentProblems()
+        ):  # what cannot be read is counted where rows are counted or joined
             inside = table.select(config.starts[0], config.until.timestamp())
-            scores = inside.confidence if session is None else _expect_losses(session, inside)
+            scores = _find_confidence(inside) if session is None else _expect_losses(session, inside)
             if isinstance(scores, EstimateProblem):
                 return scores
-            if scores is not None:
-                _add(windows, inside.times, scores, test, config, parts)
+            _add(windows, inside.times, scores, test, config, parts)
     except (OSError, Failure) as error:
         return EstimateProblem("LossModelMissing", f"its {LOSS_MODEL} cannot be run: {error}")
     return RowCounts(test.stream, windows)
@@ -105,13 +109,20 @@ def _add(
         windows[config.starts[place]] += test.count(scores[finite][chosen], of_window[chosen], parts)
 
 
+def _find_confidence(table: RowTable) -> Array | EstimateProblem:
+    return NO_PROBABILITIES if table.confidence is None else table.confidence
+
+
 def _expect_losses(session: Any, table: RowTable) -> Array | EstimateProblem:
     """The modelled losses (rows,) of the rows, whose features are as the log has them."""
     inputs: dict[str, Array] = {}
     for declared in session.get_inputs():
         column = declared.name
         if column not in table.numbers and column not in table.texts:
-            message = f"the log does not have the column '{column}', which its estimate needs; see spec.logging.columns"
+            message = (
+                f"the rows do not have the column '{column}', which its estimate needs; see spec.logging.columns of the "
+                "InferenceService, or spec.output.include of the BatchInference"
+            )
             return EstimateProblem("ColumnNotLogged", message)
         inputs[column] = _as_declared(table, column, dtype_of(declared.type))
     if not len(table.times):
