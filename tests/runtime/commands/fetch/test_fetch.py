@@ -115,6 +115,15 @@ def test_an_artifact_that_may_be_missing_is_left_out(pod: Pod, artifact: str) ->
     assert len(pod.files("data")) == 2
 
 
+@pytest.mark.parametrize("place", ["gone/", "gone.csv"])
+def test_objects_that_may_be_missing_are_left_out_and_others_are_not(pod: Pod, store: Store, place: str) -> None:
+    gone = s3(f"s3://{store.bucket.access.bucket}/{place}")
+
+    assert pod.fetch({**gone, "optional": True}) == 0
+    assert pod.files("source") == {}
+    assert pod.fetch(gone) != 0
+
+
 def test_one_object_keeps_its_name_and_is_checked(pod: Pod, store: Store) -> None:
     store.bucket.put("models/fraud.onnx", b"weights")
     entry = s3(f"s3://{store.bucket.access.bucket}/models/fraud.onnx")
