@@ -1,4 +1,4 @@
-"""Story: quiet traffic raises no alarm; when one feature shifts, the monitor names that feature and no other, and touches no server."""
+"""Story: a week of quiet traffic raises no alarm; when one feature shifts, the monitor names that feature and no other, and touches no server."""
 
 import hashlib
 import json
@@ -9,14 +9,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from e2e import kube
 from e2e.manifests import LOGGED_SERVICE, MONITOR
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
+from e2e.quiet_traffic import (
+    DAY_MINUTES,
+    ROWS_OF_A_MINUTE,
+    WEEK_DAYS,
+    WEIGHTS,
+    Columns,
+    draw,
+    make_baseline,
+    request_body,
+    write_quiet_week,
+)
 from e2e.reader_access import MOUNT_SECONDS, bind, give_reader_a_key
 from e2e.waiting import wait_until
 from flywheel_runtime.store.artifacts import Store
@@ -30,71 +39,7 @@ LOGGING = '{sample: "0%"}'
 WATCHED = """  service: {maxErrorShare: "0.01", latency: {max: 1s}}
   notify: {url: "https://hooks.example.org/T0"}
 """
-WEIGHTS = {"distance": 0.2, "month": 1.0, "hour": 1.0}  # of columns that are uniform from 0 to 100
-ROWS_OF_TRAINING, ROWS_OF_A_MINUTE, QUIET_MINUTES = 20_000, 1_000, 12
 SETTLING_SECONDS = 90  # kinds/modelmonitor/progress.py
-Columns = dict[str, NDArray[np.float32]]
-random = np.random.default_rng(17)
-
-
-def draw(rows: int, shifted: str = "") -> Columns:
-    """Rows like those of training. A shifted column has only the larger values."""
-    low = {name: 55.0 if name == shifted else 0.0 for name in WEIGHTS}
-    return {name: random.uniform(low[name], 100.0, rows).astype(np.float32) for name in WEIGHTS}
-
-
-def predict(rows: Columns) -> NDArray[Any]:
-    """What the model gives."""
-    return np.asarray(sum(weight * rows[name].astype(float) for name, weight in WEIGHTS.items()))
-
-
-EDGES = {name: np.linspace(0, 100, 21).tolist() for name in WEIGHTS}
-PREDICTION_EDGES = np.linspace(0, 100 * sum(WEIGHTS.values()), 51).tolist()
-
-
-def feature_counts(rows: Columns) -> dict[str, Any]:
-    """Counts of each column in the bins of training."""
-    bins = {name: np.histogram(values, EDGES[name])[0].tolist() for name, values in rows.items()}
-    return {name: {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": each} for name, each in bins.items()}
-
-
-def prediction_bins(rows: Columns) -> list[int]:
-    """Counts of the predictions in the bins of training."""
-    found: list[int] = np.histogram(predict(rows), PREDICTION_EDGES)[0].tolist()
-    return found
-
-
-def make_baseline() -> bytes:
-    """baseline.json, as training writes it."""
-    rows = draw(ROWS_OF_TRAINING)
-    counts = feature_counts(rows)
-    features = {name: {"type": "Float", "edges": EDGES[name], "counts": counts[name]} for name in WEIGHTS}
-    predictions = {"edges": PREDICTION_EDGES, "counts": {"test": prediction_bins(rows)}}
-    return json.dumps({"v": 1, "rows": ROWS_OF_TRAINING, "features": features, "predictions": predictions}).encode()
-
-
-def write_quiet_minutes(namespace: Namespace, digest: str, baseline: str, until: datetime) -> None:
-    """Count documents of a server that ended before, one for each minute (images/README.md, "Logged predictions")."""
-    served = 0
-    for number in range(QUIET_MINUTES):
-        start = until - timedelta(minutes=QUIET_MINUTES - number)
-        rows = draw(ROWS_OF_A_MINUTE)
-        served += ROWS_OF_A_MINUTE
-        totals = {"requests": ROWS_OF_A_MINUTE, "rows": ROWS_OF_A_MINUTE}
-        document = {
-            "v": 1, "service": "delay", "namespace": namespace.name, "pod": "delay-before", "boot": "0123456789ab",
-            "window": number, "from": stamp(start + timedelta(milliseconds=4)), "to": stamp(start + timedelta(seconds=59)),
-            "version": "delay-1", "digest": digest, "baseline": baseline, **totals,
-            "sinceBoot": {"requests": served, "rows": served}, "features": feature_counts(rows),
-            "predictions": {"rows": ROWS_OF_A_MINUTE, "missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": prediction_bins(rows)},
-        }  # fmt: skip
-        name = f"delay-before-0123456789ab-{number:06}.json"
-        key = f"{namespace.name}/predictions/delay/counts/{start:dt=%Y-%m-%d/hour=%H}/{name}"
-        kube.store().put_object(Bucket=kube.bucket(), Key=key, Body=json.dumps(document, sort_keys=True).encode())
-
-
-def stamp(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
 
 
 def counted(namespace: Namespace) -> tuple[int, datetime]:
@@ -112,12 +57,7 @@ def send(port: int, rows: Columns) -> None:
     """Requests of 50 rows."""
     count = len(next(iter(rows.values())))
     for start in range(0, count, 50):
-        part = {name: values[start : start + 50].tolist() for name, values in rows.items()}
-        inputs = [
-            {"name": name, "datatype": "FP32", "shape": [len(values), 1], "data": values}
-            for name, values in part.items()
-        ]
-        body = json.dumps({"inputs": inputs}).encode()
+        body = request_body({name: values[start : start + 50] for name, values in rows.items()})
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v2/models/delay/infer", body)
         with urllib.request.urlopen(request, timeout=30) as response:
             assert response.status == 200
@@ -157,7 +97,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     store = Store.from_env(kube.store_environment(), namespace.name, Retry())
     digest = store.put((file.name, file) for file in folder.iterdir()).digest
     this_minute = datetime.now(UTC).replace(second=0, microsecond=0)
-    write_quiet_minutes(
+    write_quiet_week(
         namespace, digest, f"sha256:{hashlib.sha256(baseline).hexdigest()}", this_minute - timedelta(minutes=2)
     )
     give_reader_a_key()
@@ -168,16 +108,23 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
         yield namespace, port
 
 
+def test_null_week_is_silent(served: tuple[Namespace, int]) -> None:
+    """A week of the accelerated clock: 168 windows in one run, with daily cycles and a slow movement within the threshold."""
+    namespace, _port = served
+    until = datetime.now(UTC) - timedelta(minutes=4)
+
+    status = run_monitor(namespace, until)
+
+    assert status.get("findings", []) == []
+    assert status["budget"]["alarms"] == 0
+    assert status["window"]["rows"] >= (DAY_MINUTES * WEEK_DAYS - 3) * ROWS_OF_A_MINUTE
+    assert (signal(status, "NoDrift"), signal(status, "DataHealthy")) == ("True", "True")
+
+
 def test_drift_is_told_and_only_told(served: tuple[Namespace, int]) -> None:
     namespace, port = served
     before = servers(namespace)
     send(port, draw(2 * ROWS_OF_A_MINUTE))
-    quiet = run_monitor(namespace, datetime.now(UTC) - timedelta(minutes=3))
-    assert quiet.get("findings", []) == []
-    assert signal(quiet, "NoDrift") in ("True", "Unknown")
-    assert signal(quiet, "DataHealthy") in ("True", "Unknown")
-    wait_until(lambda: counted(namespace)[0] == 2 * ROWS_OF_A_MINUTE, 90, "the quiet traffic is not counted")
-
     send(port, draw(3 * ROWS_OF_A_MINUTE, shifted="distance"))
     wait_until(lambda: counted(namespace)[0] == 5 * ROWS_OF_A_MINUTE, 90, "the shifted traffic is not counted")
     drifted = run_monitor(namespace, counted(namespace)[1])

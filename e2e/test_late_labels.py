@@ -23,13 +23,13 @@ from flywheel_runtime.store.retry import Retry
 pytestmark = pytest.mark.long
 
 LOGGING = '{sample: "100%"}'
-GROUND_TRUTH = """  groundTruth: {delay: {max: 2m}}
+GROUND_TRUTH = """  groundTruth: {delay: {max: 1m}}
   performance: {metric: mae, maxDrop: "0.5"}
 """
 WEIGHTS = {"distance": 0.2, "month": 1.0}
 EVALUATION = {"v": 1, "test": {"digest": None, "rows": 5_000, "metrics": {"mae": 0.8, "rmse": 1.0}}}
 ROWS, REQUEST_ROWS = 600, 50
-DELAY_SECONDS, SETTLING_SECONDS = 120, 90
+DELAY_SECONDS, SETTLING_SECONDS = 60, 90
 random = np.random.default_rng(23)
 Label = dict[str, Any]
 
@@ -53,9 +53,10 @@ def predict_and_label(port: int, error: float) -> list[Label]:
     return labels
 
 
-def wait_for_minute() -> datetime:
-    """The start of a minute that has just begun, so that all requests fall into its window."""
-    time.sleep(60 - datetime.now(UTC).second % 60 + 1)
+def wait_for_minute(earliest: int, latest: int) -> datetime:
+    """The start of the minute in which it is between these seconds, so that all requests fall into its window."""
+    while not earliest <= datetime.now(UTC).second <= latest:
+        time.sleep(0.5)
     return datetime.now(UTC).replace(second=0, microsecond=0)
 
 
@@ -94,10 +95,10 @@ def report_of(namespace: Namespace, status: dict[str, Any]) -> dict[str, Any]:
 
 def test_late_labels_say_when_the_model_became_worse(served: tuple[Namespace, int]) -> None:
     namespace, port = served
-    good_minute = wait_for_minute()
+    good_minute = wait_for_minute(30, 45)  # late in it, so that its last labels are in time in the next one
     good = predict_and_label(port, error=0.0)
     assert post(port, "feedback", {"labels": good[:400]}) == {"accepted": 400}
-    bad_minute = wait_for_minute()
+    bad_minute = wait_for_minute(0, 10)
     bad = predict_and_label(port, error=5.0)
     # The rest of the first labels, one of them twice, one with two values, and one of a prediction that nobody made.
     odd = [good[0], {**good[1], "label": 1e6}, {"id": "made-up", "row": 0, "label": 1}]
