@@ -283,7 +283,9 @@ def count_table(table: RowTable, bins: RowBins, series: Series | None = None) ->
 def _count_numbers(values: Array, edges: tuple[float, ...], minutes: Array, length: int) -> Counts:
     """Cells [minutes, cells] as the server counts them: a bin includes its lower edge, and the last bin both."""
     bounds, size = np.asarray(edges, np.float32), len(edges) + 3
-    cells = np.searchsorted(bounds, values, side="right")
+    cells, is_reached = np.zeros(len(values), np.int16), np.empty(len(values), bool)
+    for bound in bounds:  # for some tens of edges several times as fast as a search
+        cells += np.greater_equal(values, bound, out=is_reached)
     cells -= values == bounds[-1]
     cells[np.isnan(values)] = size - 2
     cells[np.isinf(values)] = size - 1

@@ -21,7 +21,7 @@ from flywheel_serving.prediction_log.batches import join_arrays, value_getter
 
 log = logging.getLogger(__name__)
 
-CHUNK_VALUES = 16_384  # compared at once
+CHUNK_VALUES = 9_216  # compared at once, so that they stay in the processor's cache
 
 Feeds = dict[str, Array]
 RawNumbers = Any  # bytes, or a contiguous array
@@ -192,12 +192,15 @@ class _BinCounts:
         self._first = np.arange(len(edges))[:, np.newaxis] * self._cells
         self._dtype = dtype
         self._counts = np.zeros(len(edges) * self._cells, np.int64)
-        self._step = max(1, CHUNK_VALUES // max(1, len(edges)))  # rows of a chunk
+        self._max_rows = max(1, CHUNK_VALUES // max(1, len(edges)))  # of a chunk
 
     def add(self, values: Array) -> None:
         """Counts `values` [columns, rows]."""
-        for start in range(0, values.shape[1], self._step):
-            self._add(values[:, start : start + self._step])
+        rows = values.shape[1]
+        chunks = -(-rows // self._max_rows) or 1
+        step = -(-rows // chunks) or 1
+        for start in range(0, rows, step):
+            self._add(values[:, start : start + step])
 
     def _add(self, values: Array) -> None:
         with np.errstate(over="ignore"):
