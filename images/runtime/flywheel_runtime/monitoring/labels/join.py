@@ -141,13 +141,17 @@ def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
         "CREATE OR REPLACE TEMP TABLE truths (number BIGINT, labels BIGINT, too_late BIGINT, lowest VARCHAR, highest VARCHAR, "
         "probability DOUBLE, undrawn BIGINT)"
     )
-    _match_by(connection, ("id", "row"), "id IS NOT NULL", delay)
-    _match_by(connection, ("key",), "id IS NULL", delay)
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE truths AS SELECT number, sum(labels) AS labels, sum(too_late) AS too_late, "
-        "max(probability) AS probability, sum(undrawn) AS undrawn, "
-        "min(lowest) AS lowest, max(highest) AS highest FROM truths GROUP BY number"
-    )
+    by_id, by_key = connection.execute("SELECT count(id), count(*) - count(id) FROM posted").fetchall()[0]
+    if by_id:
+        _match_by(connection, ("id", "row"), "id IS NOT NULL", delay)
+    if by_key:
+        _match_by(connection, ("key",), "id IS NULL", delay)
+    if by_id and by_key:  # else each row is there once
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE truths AS SELECT number, sum(labels) AS labels, sum(too_late) AS too_late, "
+            "max(probability) AS probability, sum(undrawn) AS undrawn, "
+            "min(lowest) AS lowest, max(highest) AS highest FROM truths GROUP BY number"
+        )
     # A client that sends one id with several requests makes labels by that id say nothing.
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE ambiguous AS SELECT logged.rowid AS number FROM logged SEMI JOIN posted USING (id, row) "
