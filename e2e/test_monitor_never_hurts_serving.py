@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,15 @@ class Caller:
         return seconds
 
 
+def is_reached(port: int) -> bool:
+    """Whether a server responds: the node learns of a new Service after its pods are ready."""
+    try:
+        Caller(port).call()
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
+
+
 def p99_ratio(healthy: Caller, broken: Caller) -> float:
     """The p99 of the server whose sink is broken by that of the other, of calls that alternate; each comes first in turn."""
     seconds: dict[Caller, list[float]] = {healthy: [], broken: []}
@@ -135,7 +145,9 @@ def callers(
         for name in (HEALTHY, BROKEN):
             namespace.wait("fwsvc", name)
             address = (namespace.get("service", name) or {})["spec"]["clusterIP"]
-            found.append(Caller(stack.enter_context(loopback.service(address, 8080))))
+            port = stack.enter_context(loopback.service(address, 8080))
+            wait_until(partial(is_reached, port), 60, f"the Service {name} leads to no server")
+            found.append(Caller(port))
         for _ in range(WARM_UP_REQUESTS):
             for caller in found:
                 caller.call()
