@@ -12,6 +12,7 @@ from flywheel_runtime.contract.step import MAX_FACTS_BYTES, canonical_json
 from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.facts import shorten_report
 from flywheel_runtime.monitoring.report.page import render_page
+from flywheel_runtime.monitoring.report.sentences import describe_finding
 from tests.golden_files import same_text
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -202,3 +203,45 @@ def test_facts_have_room_for_any_report(name: str) -> None:
     assert len(canonical_json(facts).encode()) < MAX_FACTS_BYTES
     assert facts["findingCount"] == 40
     json.dumps(facts)
+
+
+def test_the_largest_finding_of_each_signal_is_among_the_facts() -> None:
+    """A pipeline starts runs for findings of performance, which many columns that drift must not hide."""
+    report = make_report(count=12)
+    [drift, *_] = report["findings"]
+    missing = {**drift, "signal": "dataQuality", "measure": "missing", "effect": 0.03, "threshold": 0.01}
+    report["findings"] += [
+        missing,
+        {**missing, "subject": "predictions", "measure": "invalid", "effect": 0.02, "problem": "NotFinite"},
+        {**missing, "version": "delay-2"},
+        {**drift, "signal": "performance", "subject": "brier", "measure": "drop", "effect": 0.02, "threshold": 0.02},
+    ]
+
+    found = [(each["signal"], each["version"], each["measure"]) for each in shorten_report(report)["findings"]]
+
+    assert found == [
+        ("dataQuality", "delay-1", "invalid"),
+        ("performance", "delay-1", "drop"),
+        ("dataQuality", "delay-1", "missing"),
+        ("dataQuality", "delay-2", "missing"),
+        ("featureDrift", "delay-1", "psi"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("signal", "measure", "effect", "threshold", "expected"),
+    [
+        ("performance", "drop", 0.05, 0.02, "brier of labelled predictions is 0.05 worse than on the test rows, above 0.02;"),
+        ("performance", "drop", -0.01, 0.02, "brier of labelled predictions is 0.01 better than on the test rows in its last window, after windows above 0.02;"),
+        ("featureDrift", "psi", 0.04, 0.1, "The distribution of 'brier' has drifted: PSI 0.04 in its last window, after windows above 0.1;"),
+        ("dataQuality", "missing", 0.3, 0.01, "Values of 'brier' are missing: 30 % more than in the reference, above 1 %;"),
+        ("dataQuality", "missing", 0.0, 0.01, "Values of 'brier' are missing: 0 % more than in the reference in its last window, after windows above 1 %;"),
+    ],
+)  # fmt: skip
+def test_a_finding_says_whether_its_last_window_still_exceeds_the_threshold(
+    signal: str, measure: str, effect: float, threshold: float, expected: str
+) -> None:
+    [finding] = make_report("brier")["findings"]
+    changed = {"signal": signal, "measure": measure, "effect": effect, "threshold": threshold}
+
+    assert describe_finding({**finding, **changed}).startswith(expected)

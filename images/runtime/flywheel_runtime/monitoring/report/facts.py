@@ -1,14 +1,16 @@
 """What the operator gets of a run: the state of each signal and the largest findings, in at most 2,000 bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flywheel_runtime.contract.step import is_room_for
 
 MAX_FINDINGS, MAX_FEATURES = 5, 10
 # Messages, findings and features are cut in these steps until the facts have room; the report has all of them.
-LIMITS = ((400, 5, 10), (250, 5, 10), (160, 4, 8), (120, 3, 5), (80, 2, 3), (60, 1, 0), (40, 0, 0))
+LIMITS = ((400, 5, 10), (250, 5, 10), (160, 5, 8), (120, 5, 5), (80, 4, 3), (60, 2, 0), (40, 1, 0), (40, 0, 0))
 MAX_NAME_CHARACTERS = 60
+# The largest finding of each signal comes first, in this order: pipelines and Models act on them. Nothing acts on drift of features.
+FIRST_SIGNALS = ("performance", "service", "estimatedPerformance", "dataQuality", "predictionDrift")
 FINDING_FIELDS = ("signal", "subject", "version", "measure", "effect", "threshold", "since", "evidence", "share")
 
 
@@ -23,7 +25,7 @@ def shorten_report(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _facts(report: Mapping[str, Any], characters: int, findings: int, features: int) -> dict[str, Any]:
-    ranked = sorted(report["findings"], key=lambda each: -each["effect"] / each["threshold"])
+    ranked = _rank(report["findings"])
     psi: dict[str, float] = {}
     for column in report["columns"]:
         if column.get("psi") is not None and not column["isPrediction"]:
@@ -53,6 +55,21 @@ def _facts(report: Mapping[str, Any], characters: int, findings: int, features: 
         **({"labels": labels} if any(labels.values()) else {}),
         "features": [[_cut(name, MAX_NAME_CHARACTERS), round(value, 4)] for name, value in largest],
     }
+
+
+def _rank(findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The largest effect for its threshold first, but before all others that of each problem, signal and version."""
+    ranked = sorted(findings, key=lambda each: -each["effect"] / each["threshold"])
+    places = {signal: place for place, signal in enumerate(FIRST_SIGNALS)}
+    seen: set[tuple[str, str, str]] = set()
+    firsts: list[Mapping[str, Any]] = []
+    others: list[Mapping[str, Any]] = []
+    for each in ranked:
+        key = (each["signal"], each["version"], each.get("problem") or "")
+        (others if key in seen else firsts).append(each)
+        seen.add(key)
+    firsts.sort(key=lambda each: (not each.get("problem"), places.get(each["signal"], len(places))))
+    return [*firsts, *others]
 
 
 def _finding(finding: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Findings and signals in text, for conditions, mails and the report. They quote names of columns, and no values of the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,24 +35,37 @@ def describe_finding(finding: Mapping[str, Any]) -> str:
     where = f"version {finding['version']} ({format_share(finding['share'])} of traffic), {since}"
     if finding["signal"] == "service":
         what = "failed" if finding["subject"] == "errors" else f"had a {finding['subject']}"
-        size = f"{format_share(finding['effect'])} of requests {what}, above {format_share(finding['threshold'])}"
+        size = f"{format_share(finding['effect'])} of requests {what}{_compare(finding, format_share)}"
         return f"{size}; {where}."
     if finding["measure"] == "drop":
-        size = f"{finding['effect']:.3g} worse than on the test rows, more than {finding['threshold']:g}"
+        size = f"{_describe_change(finding)} than on the test rows{_compare(finding)}"
         return f"{finding['subject']} of labelled predictions is {size}; {where}."
     if finding["measure"] == "estimatedDrop":
-        size = f"{finding['effect']:.3g} worse than on the reference's rows, more than {finding['threshold']:g}"
+        size = f"{_describe_change(finding)} than on the reference's rows{_compare(finding)}"
         return f"{finding['subject']}, as estimated without labels, is {size}; {where}."
     if finding["signal"] == "fairness":
-        return f"{finding['measure']} by {subject} is {finding['effect']:.3g}, above {finding['threshold']:g}; {where}."
+        return f"{finding['measure']} by {subject} is {finding['effect']:.3g}{_compare(finding)}; {where}."
     if finding["measure"] == "psi":
-        size = f"PSI {finding['effect']:.3g}, above {finding['threshold']:g}"
+        size = f"PSI {finding['effect']:.3g}{_compare(finding)}"
         constant = (
             " The answers are nearly the same for all rows." if finding.get("problem") == "ConstantOutput" else ""
         )
         return f"The distribution of {subject} has drifted: {size}; {where}.{constant}"
-    size = f"{format_share(finding['effect'])} more than in the reference, above {format_share(finding['threshold'])}"
+    size = f"{format_share(finding['effect'])} more than in the reference{_compare(finding, format_share)}"
     return f"Values of {subject} {ANOMALIES.get(finding['measure'], finding['measure'])}: {size}; {where}."
+
+
+def _describe_change(finding: Mapping[str, Any]) -> str:
+    effect = finding["effect"]
+    return f"{abs(effect):.3g} {'better' if effect < 0 else 'worse'}"
+
+
+def _compare(finding: Mapping[str, Any], format_value: Callable[[float], str] = "{:g}".format) -> str:
+    """The effect against the threshold. A finding stays open in its first windows within the threshold."""
+    threshold = format_value(finding["threshold"])
+    if finding["effect"] > finding["threshold"]:
+        return f", above {threshold}"
+    return f" in its last window, after windows above {threshold}"
 
 
 def summarize_findings(findings: Sequence[Mapping[str, Any]]) -> str:
