@@ -171,16 +171,32 @@ def test_requests_are_printed_where_no_route_leads_to_the_service(
     assert {each["label"] for each in json.loads(line)["labels"]} == {"1"}
 
 
-def test_a_missing_right_to_post_is_named(
-    logged: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        pytest.param(
+            Reply({"error": "jane may not label"}, 403),
+            "posting labels needs the verb 'label' (ClusterRole flywheel-labeler)",
+            id="a missing right",
+        ),
+        pytest.param(
+            Reply({"error": "labels[0]: unknown 'probability'; wanted id, row, key and label"}, 400),
+            "its servers are of an earlier release, which an upgrade does not replace",
+            id="a server of the build before",
+        ),
+        pytest.param(Reply({"error": "logs no predictions"}, 404), "logs no predictions", id="another refusal"),
+    ],
+)
+def test_a_refusal_of_labels_names_the_next_step(
+    logged: LocalCluster, reply: Reply, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     queue = tmp_path / "queue.csv"
     main(["label", "watch", "--output", str(queue)])
     fill_in(queue, {row["id"]: "1" for row in cells_of(queue)})
-    logged.servers[FEEDBACK] = Reply({"error": "jane may not label"}, 403)
+    logged.servers[FEEDBACK] = reply
 
     assert main(["label", "watch", "--submit", str(queue)]) == 1
-    assert "posting labels needs the verb 'label' (ClusterRole flywheel-labeler)" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
 
 
 def test_a_text_that_a_spreadsheet_would_compute_is_a_text(logged: LocalCluster, tmp_path: Path) -> None:

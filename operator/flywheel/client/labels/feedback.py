@@ -15,6 +15,7 @@ from flywheel.client.transport.request_retries import open_response
 
 MAX_LABELS = 1_000  # of one request, as the server has it
 MAX_REQUEST_BYTES = 200_000
+EARLIER_RELEASE = "unknown 'probability'"  # in the refusal of a server that does not know drawn labels
 
 
 def feedback_path(service: str) -> str:
@@ -56,7 +57,8 @@ def post_labels(
         )
         with open_response(predictor.endpoint, request, predictor.renew, sleep) as response:
             if response.status != HTTPStatus.ACCEPTED:
-                raise _refusal(response_error(response, f"InferenceService '{predictor.service}'"))
+                error = response_error(response, f"InferenceService '{predictor.service}'")
+                raise error if lacks_route(error) else _add_next_step(error, predictor.service)
 
 
 def lacks_route(error: FlywheelError) -> bool:
@@ -64,11 +66,11 @@ def lacks_route(error: FlywheelError) -> bool:
     return error.reason == "Unreachable" or error.details.get("server") == API_SERVER
 
 
-def _refusal(error: FlywheelError) -> FlywheelError:
-    if error.status != HTTPStatus.FORBIDDEN or lacks_route(error):
+def _add_next_step(error: FlywheelError, service: str) -> FlywheelError:
+    if error.status == HTTPStatus.FORBIDDEN:
+        step = "posting labels needs the verb 'label' (ClusterRole flywheel-labeler), or the claims of spec.auth.jwt.labelClaims"
+    elif error.status == HTTPStatus.BAD_REQUEST and EARLIER_RELEASE in error.message:
+        step = f"its servers are of an earlier release, which an upgrade does not replace: 'kubectl rollout restart deployment' for those of '{service}'"
+    else:
         return error
-    return FlywheelError(
-        f"{error.message}; posting labels needs the verb 'label' (ClusterRole flywheel-labeler), or the claims of spec.auth.jwt.labelClaims",
-        reason=error.reason,
-        status=error.status,
-    )
+    return FlywheelError(f"{error.message}; {step}", reason=error.reason, status=error.status)
