@@ -13,6 +13,7 @@ import pytest
 
 from e2e import kube
 from e2e.manifests import LOGGED_SERVICE, MONITOR
+from e2e.monitors import run_monitor
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
 from e2e.quiet_traffic import (
@@ -39,7 +40,6 @@ LOGGING = '{sample: "0%"}'
 WATCHED = """  service: {maxErrorShare: "0.01", latency: {max: 1s}}
   notify: {url: "https://hooks.example.org/T0"}
 """
-SETTLING_SECONDS = 90  # kinds/modelmonitor/progress.py
 
 
 def counted(namespace: Namespace) -> tuple[int, datetime]:
@@ -63,18 +63,9 @@ def send(port: int, rows: Columns) -> None:
             assert response.status == 200
 
 
-def run_monitor(namespace: Namespace, until: datetime) -> dict[str, Any]:
-    """Request a run once the window that has this time is due, and return the status after it."""
-    due = until.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds() + SETTLING_SECONDS + 1))
-    namespace.kubectl("annotate", "fwmon", "delay", "--overwrite", f"flywheel.ml/run-requested={time.time()}")
-
-    def is_tested() -> dict[str, Any] | None:
-        status: dict[str, Any] = (namespace.get("fwmon", "delay") or {}).get("status", {})
-        tested = status.get("processedUntil")
-        return status if tested and datetime.fromisoformat(tested) >= due else None
-
-    return wait_until(is_tested, 120, lambda: str((namespace.get("fwmon", "delay") or {}).get("status")))
+def end_of_window(time: datetime) -> datetime:
+    """The end of the window that has this time."""
+    return time.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def signal(status: dict[str, Any], type_: str) -> str:
@@ -113,7 +104,7 @@ def test_null_week_is_silent(served: tuple[Namespace, int]) -> None:
     namespace, _port = served
     until = datetime.now(UTC) - timedelta(minutes=4)
 
-    status = run_monitor(namespace, until)
+    status = run_monitor(namespace, "delay", end_of_window(until))
 
     assert status.get("findings", []) == []
     assert status["budget"]["alarms"] == 0
@@ -126,7 +117,7 @@ def test_drift_is_told_and_only_told(served: tuple[Namespace, int]) -> None:
     before = servers(namespace)
     send(port, draw(3 * ROWS_OF_A_MINUTE, shifted="distance"))
     wait_until(lambda: counted(namespace)[0] == 3 * ROWS_OF_A_MINUTE, 90, "the shifted traffic is not counted")
-    drifted = run_monitor(namespace, counted(namespace)[1])
+    drifted = run_monitor(namespace, "delay", end_of_window(counted(namespace)[1]))
 
     assert signal(drifted, "NoDrift") == "False"
     assert signal(drifted, "Ready") == "True"

@@ -14,9 +14,9 @@ import pytest
 
 from e2e import kube
 from e2e.manifests import LOGGED_SERVICE, MONITOR
+from e2e.monitors import read_report, run_monitor
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
-from e2e.waiting import wait_until
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
 
@@ -29,7 +29,7 @@ GROUND_TRUTH = """  groundTruth: {delay: {max: 1m}}
 WEIGHTS = {"distance": 0.2, "month": 1.0}
 EVALUATION = {"v": 1, "test": {"digest": None, "rows": 5_000, "metrics": {"mae": 0.8, "rmse": 1.0}}}
 ROWS, REQUEST_ROWS = 600, 50
-DELAY_SECONDS, SETTLING_SECONDS = 60, 90
+DELAY_SECONDS = 60
 random = np.random.default_rng(23)
 Label = dict[str, Any]
 
@@ -73,26 +73,6 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
         yield namespace, port
 
 
-def monitored(namespace: Namespace, due: datetime) -> dict[str, Any]:
-    """The status after the run in which the windows until `due` are tested."""
-    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds() + SETTLING_SECONDS + 1))
-    namespace.kubectl("annotate", "fwmon", "delay", "--overwrite", f"flywheel.ml/run-requested={time.time()}")
-
-    def is_tested() -> dict[str, Any] | None:
-        status: dict[str, Any] = (namespace.get("fwmon", "delay") or {}).get("status", {})
-        tested = status.get("processedUntil")
-        return status if tested and datetime.fromisoformat(tested) >= due else None
-
-    return wait_until(is_tested, 120, lambda: str((namespace.get("fwmon", "delay") or {}).get("status")))
-
-
-def report_of(namespace: Namespace, status: dict[str, Any]) -> dict[str, Any]:
-    """report.json of the last run, from the store."""
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    [file] = [each for each in store.manifest(status["report"]["digest"]).files if each.path == "report.json"]
-    return dict(json.loads(store.read_file(file)))
-
-
 def test_late_labels_say_when_the_model_became_worse(served: tuple[Namespace, int]) -> None:
     namespace, port = served
     good_minute = wait_for_minute(30, 45)  # late in it, so that its last labels are in time in the next one
@@ -105,11 +85,11 @@ def test_late_labels_say_when_the_model_became_worse(served: tuple[Namespace, in
     post(port, "feedback", {"labels": good[400:] + odd})
     post(port, "feedback", {"labels": bad})
 
-    status = monitored(namespace, bad_minute + timedelta(minutes=1, seconds=DELAY_SECONDS))
+    status = run_monitor(namespace, "delay", bad_minute + timedelta(minutes=1, seconds=DELAY_SECONDS))
 
     condition = next(each for each in status["conditions"] if each["type"] == "Performing")
     assert (condition["status"], "mae of labelled predictions" in condition["message"]) == ("False", True), condition
-    found = report_of(namespace, status)["performance"]
+    found = read_report(namespace, status)["performance"]
     windows = {each["start"]: each for each in found["windows"]}
     first, second = windows[f"{good_minute:%Y-%m-%dT%H:%M:%SZ}"], windows[f"{bad_minute:%Y-%m-%dT%H:%M:%SZ}"]
     assert abs(first["value"] - 0.8) < 0.15
