@@ -26,7 +26,7 @@ from flywheel.kinds.trainingpipeline.schema.successes import find_successes
 
 _WATCHED_KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE)}
 
-MAX_CHAIN = 8  # pipelines of which each starts the next
+MAX_CHAINED = 64  # pipelines that are followed from one that starts runs here
 
 
 @dataclass(frozen=True)
@@ -140,23 +140,27 @@ def _loops(pipeline: TrainingPipeline, cluster: Cluster) -> Iterable[tuple[str, 
     """Triggers by which a run would start another run of this pipeline for ever."""
     for trigger in pipeline.spec.triggers:
         if trigger.run is not None:
-            path = _path_back(pipeline, (str(trigger.run.pipeline),), cluster)
-            if path is not None:
+            path = _path_back(pipeline, str(trigger.run.pipeline), cluster)
+            if path:
                 yield str(trigger.name), path
 
 
-def _path_back(pipeline: TrainingPipeline, path: tuple[str, ...], cluster: Cluster) -> tuple[str, ...] | None:
-    """The pipelines from the last one of the path back to this one, by the runs that start runs of them."""
-    if path[-1] == pipeline.name:
-        return path
-    found = cluster.get(Reference(TRAINING_PIPELINE, pipeline.namespace, path[-1])) or {"spec": {}}
-    for trigger in found["spec"].get("triggers") or ():
-        before = (trigger.get("run") or {}).get("pipeline")
-        if before is not None and before not in path and len(path) < MAX_CHAIN:
-            back = _path_back(pipeline, (*path, before), cluster)
-            if back is not None:
-                return back
-    return None
+def _path_back(pipeline: TrainingPipeline, start: str, cluster: Cluster) -> tuple[str, ...]:
+    """The shortest way from that pipeline back to this one, by the runs that start runs of each; empty if there is none.
+
+    Each pipeline is visited once, and no more than MAX_CHAINED.
+    """
+    paths, waiting = {start: (start,)}, [start]
+    while waiting and len(paths) <= MAX_CHAINED:
+        name = waiting.pop(0)
+        if name == pipeline.name:
+            return paths[name]
+        found = cluster.get(Reference(TRAINING_PIPELINE, pipeline.namespace, name)) or {"spec": {}}
+        before = [(each.get("run") or {}).get("pipeline") for each in found["spec"].get("triggers") or ()]
+        new = [each for each in dict.fromkeys(before) if each is not None and each not in paths]
+        paths |= {each: (*paths[name], each) for each in new}
+        waiting += new
+    return ()
 
 
 def _answering(watched: Mapping[str, Manifest], cluster: Cluster) -> Iterable[tuple[str, frozenset[str]]]:
