@@ -53,7 +53,7 @@ class RowScores:
 
 NO_CALIBRATION = EstimateProblem(
     "CalibrationMissing",
-    "its baseline.json has no calibration, since an earlier release trained it or it was brought; train it again",
+    "its baseline.json has no calibration, which trainer sklearn writes for classes since this release; train it again with that",
 )
 
 
@@ -107,7 +107,8 @@ def modelled_losses(target: EstimateTarget, document: Mapping[str, Any]) -> RowS
     if not document:
         return EstimateProblem(
             "LossModelMissing",
-            "it has no loss_model.json, since an earlier release trained it, it was brought, or it had too few rows; train it again",
+            "it has no loss_model.json, which trainer sklearn writes since this release where the Dataset has enough rows for validation "
+            "and test; train it again with that",
         )
     sums = document["absoluteErrors" if target.metric == "mae" else "squaredErrors"]
     rates, rows = calibrate_losses(sums, document["rows"]), np.asarray(document["rows"], np.float64)
