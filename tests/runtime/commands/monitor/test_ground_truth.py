@@ -253,6 +253,23 @@ def test_windows_whose_labels_cannot_be_read_in_time_are_counted(labelled: Label
     )
 
 
+def test_a_state_of_the_build_before_goes_on_without_a_second_test(labelled: Labelled) -> None:
+    for _ in range(4):
+        labelled.run_hour()
+    path = labelled.inputs / "state" / "state.json"
+    state = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({name: each for name, each in state.items() if name not in ("untestedWindows", "labelledUntil")})
+    )
+
+    report = labelled.run_hour()
+
+    assert [each["frozen"] for each in report["performance"]["windows"]] == [True, False, False]
+    assert (report["note"], report["labels"]) == ("", {"waiting": 0, "untested": 0})
+    [stream] = [each for name, each in json.loads(path.read_text())["streams"].items() if "/performance/" in name]
+    assert stream["looks"] == 3
+
+
 def test_rows_that_another_artifact_of_the_same_name_answered_are_not_compared(labelled: Labelled) -> None:
     labelled.run_hour()
     labelled.params["versions"][0]["digest"] = "sha256:" + "3" * 64

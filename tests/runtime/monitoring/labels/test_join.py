@@ -21,7 +21,7 @@ from flywheel_runtime.monitoring.labels.sources import (
     read_logged_rows,
     read_posted_labels,
 )
-from flywheel_runtime.monitoring.labels.window_rows import LoggedVersion, find_class
+from flywheel_runtime.monitoring.labels.window_rows import LoggedVersion, find_class, read_answered_rows
 from tests.examples import examples
 from tests.runtime.monitoring.labels.log_files import LoggedRow, PostedLabel, write_labels, write_rows
 
@@ -150,6 +150,38 @@ def test_versions_with_other_outputs_are_read_from_the_same_folder(tmp_path: Pat
     first, second = joined.windows
     assert (first.version, first.scored.is_binary) == ("v1", True)
     assert (second.version, second.scored.y_true.tolist(), second.scored.predicted.tolist()) == ("v2", [8.0], [7.5])
+
+
+def test_rows_that_another_artifact_answered_are_of_no_version_and_their_labels_are_known(tmp_path: Path) -> None:
+    rows = [
+        LoggedRow("a", START, digest="sha256:1"),
+        LoggedRow("b", START, digest="sha256:2"),
+        LoggedRow("c", START, digest=""),
+    ]
+    row_file = write_rows(tmp_path / "rows.parquet", rows)
+    label_file = write_labels(tmp_path / "labels.parquet", [PostedLabel("1", START, id=each) for each in "abc"])
+
+    with connect() as connection:
+        read_logged_rows(connection, [row_file], OutputNames(), digests={"v1": "sha256:1", "v2": "sha256:2"})
+        read_posted_labels(connection, [label_file])
+        joined = join_labels(connection, VERSIONS, [START], HOUR, DELAY)
+
+    [window] = joined.windows
+    assert (window.counts.rows, window.counts.labelled, joined.unknown) == (2, 2, 0)
+
+
+def test_numbers_are_grouped_by_ranges_and_all_answered_rows_without_labels(tmp_path: Path) -> None:
+    values = ["1", "2.5", "4", "nan", "x", None]
+    rows = [LoggedRow(f"r{at}", START + at, 0.2 * at, region=value) for at, value in enumerate(values)]
+    version = LoggedVersion(("0", "1"), {"region": (2.0, 4.0)})
+
+    with connect() as connection:
+        read_logged_rows(connection, [write_rows(tmp_path / "rows.parquet", rows)], OutputNames(), ("region",))
+        [found] = read_answered_rows(connection, {"v1": version}, [START], HOUR, ("region",))
+
+    names, numbers = found.groups["region"]
+    assert [names[number] for number in numbers] == ["< 2", "2 to 4", "≥ 4", "(missing)", "(no number)", "(missing)"]
+    assert (found.logged, found.predicted.tolist()) == (6, [0, 0, 0, 1, 1, 1])
 
 
 def test_rows_of_a_dataset_are_labels_by_key(tmp_path: Path) -> None:
