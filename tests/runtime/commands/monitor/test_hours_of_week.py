@@ -28,6 +28,7 @@ def learnt(monitored: Any) -> Any:
             state, message = drift(run(monitored, week, hour))
             assert state == "Unknown"
             assert f"is being learnt ({week + 1} of 4 weeks so far)" in message
+            assert "rows of the training; drift with nothing yet" in monitored.page
     return monitored
 
 

@@ -15,7 +15,7 @@ from flywheel_runtime.monitoring.report.sentences import format_time, summarize_
 REASONS = {
     "TooFewRows": "too few rows",
     "DependenceUnknown": "rows whose dependence cannot be estimated yet",
-    "NoRoomAboveNull": "no room above the threshold: no scores would let so much worse a metric be expected",
+    "NoRoomAboveNull": "no room above the threshold: its reference has too few rows, or no scores would let so much worse a metric be expected",
 }
 
 

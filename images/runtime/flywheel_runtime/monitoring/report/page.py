@@ -152,7 +152,8 @@ def _reference(window: Mapping[str, Any]) -> str:
     if reference.get("season"):
         return f"{reference['rows']:,} rows of {reference['season']} in {reference['weeks']} weeks"
     if reference["window"] is None:
-        return f"{reference['rows']:,} rows of the training"
+        note = f"; drift with nothing yet: {window['note']}" if window["note"] else ""
+        return f"{reference['rows']:,} rows of the training{note}"
     return f"{reference['rows']:,} rows of the window {reference['window']}"
 
 
