@@ -135,7 +135,7 @@ def test_a_notification_is_made_once_and_goes_to_no_host_that_is_not_allowed(ser
         notifications = (namespace.get("fwmon", "delay") or {})["status"].get("notifications", [])
         return [each for each in notifications if each["result"] == "Failed"]
 
-    [notification] = wait_until(given_up, 60, lambda: str((namespace.get("fwmon", "delay") or {})["status"]))
+    [notification] = wait_until(given_up, 120, lambda: str((namespace.get("fwmon", "delay") or {})["status"]))
     assert (notification["conditions"], notification["reason"]) == (["NoDrift"], "HostNotAllowed")
 
 
