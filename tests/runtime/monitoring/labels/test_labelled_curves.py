@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from flywheel_runtime.monitoring.labels import labelled_curves
 from flywheel_runtime.monitoring.labels.join import LabelCounts, LabelledRows
 from flywheel_runtime.monitoring.labels.label_sample import NOT_DRAWN, LabelSample
 from flywheel_runtime.monitoring.labels.labelled_curves import (
@@ -54,6 +55,17 @@ def test_all_windows_of_a_version_count_together() -> None:
     assert len(found["roc"]["fpr"]) <= MAX_POINTS
     assert found["roc"]["fpr"][0] == 0
     assert found["roc"]["tpr"][-1] == 1
+
+
+def test_of_many_rows_some_are_drawn_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelled_curves, "MAX_ROWS", 300)
+
+    [found] = describe_curves([window(1), window(2)])
+
+    assert found["rows"] == pytest.approx(300, abs=50)
+    assert describe_curves([window(1), window(2)]) == [found]
+    slices = describe_slices([window(1), window(2)], "accuracy", ["sex"], 100)
+    assert sum(each["rows"] for each in slices) == found["rows"]
 
 
 def test_rows_that_were_drawn_are_in_no_curve() -> None:

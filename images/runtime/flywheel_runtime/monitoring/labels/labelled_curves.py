@@ -1,6 +1,6 @@
 """What labels say beyond one number: calibration, ROC and precision over recall of a version, and its metric by group.
 
-All labelled windows of a run count together. Rows that were drawn to be labelled are left out: curves of a draw are those of no traffic.
+All labelled windows of a run count together, of many rows some that are drawn with a fixed seed. Rows that were drawn to be labelled are left out: curves of a draw are those of no traffic.
 scikit-learn would give the same curves, but loading it costs this step more than all the rest.
 """
 
@@ -17,7 +17,9 @@ from flywheel_runtime.statistics.intervals import metric_interval
 from flywheel_runtime.statistics.metrics import Array, ScoredRows, metric_value
 
 MAX_POINTS = 101
+MAX_ROWS = 200_000  # of a version: more take memory that the step does not have, and move no point of a curve
 DIGITS = 6
+SEED = 11
 MIN_ROWS = 30  # of a version, or of a group, below which there are no curves and no metric
 Z = 1.959964  # of a 95 % interval
 
@@ -117,10 +119,12 @@ def _measure(metric: str, scored: ScoredRows) -> dict[str, float]:
 
 def _pool(windows: Sequence[LabelledRows], column: str | None) -> tuple[ScoredRows, Array]:
     """The rows of all windows that were labelled without a draw, and the names of their groups (rows,)."""
-    chosen = [
-        np.arange(len(each.scored)) if each.sample.is_uniform is None else np.flatnonzero(each.sample.is_uniform)
-        for each in windows
-    ]
+    share = MAX_ROWS / max(1, sum(len(each.scored) for each in windows))
+    random = np.random.default_rng(SEED)
+    chosen = []
+    for each in windows:
+        rows = np.arange(len(each.scored)) if each.sample.is_uniform is None else np.flatnonzero(each.sample.is_uniform)
+        chosen.append(rows if share >= 1 else rows[random.random(len(rows)) < share])
     parts = [each.scored.take(rows) for each, rows in zip(windows, chosen, strict=True)]
     scored = ScoredRows(
         np.concatenate([each.y_true for each in parts]),
