@@ -26,6 +26,10 @@ from flywheel_runtime.monitoring.labels.window_rows import (
 )
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
+LABEL_TOTALS = (
+    "count(*){0} AS labels, min(label){0} AS lowest, max(label){0} AS highest, max(probability){0} AS probability, "
+    "count(*) FILTER (WHERE probability IS NULL){0} AS undrawn"
+)
 ALWAYS = -(2**62)  # microseconds: the time of labels that have none, since they are never too late
 
 
@@ -139,7 +143,7 @@ def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
     """Creates `truths` (what the labels of a row say) and `ambiguous` rows."""
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE truths (number BIGINT, labels BIGINT, too_late BIGINT, lowest VARCHAR, highest VARCHAR, "
-        "probability DOUBLE, undrawn BIGINT)"
+        "probability DOUBLE, undrawn BIGINT, is_settled BOOLEAN)"
     )
     by_id, by_key = connection.execute("SELECT count(id), count(*) - count(id) FROM posted").fetchall()[0]
     if by_id:
@@ -166,34 +170,32 @@ def _match_by(connection: duckdb.DuckDBPyConnection, subject: Sequence[str], pos
     that there is never a row for each pair of row and label, and a subject that many rows and labels share costs no more than others.
     """
     columns, time = ", ".join(subject), f"coalesce(time, {ALWAYS})"
-    found = (
-        "count(*){0} AS labels, min(label){0} AS lowest, max(label){0} AS highest, max(probability){0} AS probability, "
-        "count(*) FILTER (WHERE probability IS NULL){0} AS undrawn"
-    )
     end = f"logged.time + {delay.max_seconds * MICROSECONDS}"
-
-    def equals(table: str) -> str:
-        return " AND ".join(f"logged.{each} = {table}.{each}" for each in subject)
-
+    totals, running = (
+        " AND ".join(f"logged.{each} = {table}.{each}" for each in subject) for table in ("totals", "running")
+    )
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE totals AS SELECT {columns}, min({time}) AS first, max({time}) AS last, {found.format('')} "
+        f"CREATE OR REPLACE TEMP TABLE totals AS SELECT {columns}, min({time}) AS first, max({time}) AS last, {LABEL_TOTALS.format('')} "
         f"FROM posted WHERE {posted} GROUP BY {columns}"
     )
     connection.execute(
-        f"INSERT INTO truths SELECT logged.rowid, totals.labels, 0, lowest, highest, probability, undrawn "
-        f"FROM logged JOIN totals ON {equals('totals')} WHERE {end} >= totals.last"
+        f"INSERT INTO truths SELECT logged.rowid, totals.labels, 0, lowest, highest, probability, undrawn, {end} >= totals.last "
+        f"FROM logged JOIN totals ON {totals}"
     )
-    running = (
-        f"SELECT DISTINCT {columns}, {time} AS time, {found.format(' OVER so_far')} "
-        f"FROM posted SEMI JOIN (FROM totals WHERE first < last) USING ({columns}) WHERE {posted} "
-        f"WINDOW so_far AS (PARTITION BY {columns} ORDER BY {time})"
-    )
-    connection.execute(
-        "INSERT INTO truths SELECT logged.rowid, coalesce(running.labels, 0), totals.labels - coalesce(running.labels, 0), "
-        "running.lowest, running.highest, running.probability, running.undrawn "
-        f"FROM logged JOIN totals ON {equals('totals')} AND {end} < totals.last "
-        f"ASOF LEFT JOIN ({running}) AS running ON {equals('running')} AND {end} >= running.time"
-    )
+    [(unsettled,)] = connection.execute("SELECT count(*) FROM truths WHERE NOT is_settled").fetchall()
+    if unsettled:
+        connection.execute("DELETE FROM truths WHERE NOT is_settled")
+        arrived = (
+            f"SELECT DISTINCT {columns}, {time} AS time, {LABEL_TOTALS.format(' OVER so_far')} "
+            f"FROM posted SEMI JOIN (FROM totals WHERE first < last) USING ({columns}) WHERE {posted} "
+            f"WINDOW so_far AS (PARTITION BY {columns} ORDER BY {time})"
+        )
+        connection.execute(
+            "INSERT INTO truths SELECT logged.rowid, coalesce(running.labels, 0), totals.labels - coalesce(running.labels, 0), "
+            "running.lowest, running.highest, running.probability, running.undrawn, true "
+            f"FROM logged JOIN totals ON {totals} AND {end} < totals.last "
+            f"ASOF LEFT JOIN ({arrived}) AS running ON {running} AND {end} >= running.time"
+        )
     connection.execute("DROP TABLE totals")
 
 
@@ -208,7 +210,7 @@ def _labelled_rows(
     classes = version.classes
     selected, parameters = select_window(version, name, start, window_seconds, group_columns)
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE window_rows AS SELECT selected.*, coalesce(truths.labels, 0) AS labels, "
+        "CREATE OR REPLACE TEMP TABLE window_rows AS SELECT selected.* EXCLUDE (version), coalesce(truths.labels, 0) AS labels, "
         "coalesce(truths.too_late, 0) AS too_late, truths.lowest, truths.highest, truths.probability, coalesce(truths.undrawn, 0) AS undrawn, "
         "ambiguous.number IS NOT NULL AS is_ambiguous "
         f"FROM ({selected}) AS selected LEFT JOIN truths USING (number) LEFT JOIN ambiguous ON ambiguous.number = selected.number",
