@@ -126,6 +126,7 @@ def join_labels(
 
     Rows of other versions and outside the windows are not compared, but labels of them are known.
     """
+    connection.execute("SET preserve_insertion_order = false")  # rows are put in order where they are fetched
     _match(connection, delay)
     labels, known = connection.execute(
         "SELECT (SELECT count(*) FROM posted), (SELECT count(*) FROM posted SEMI JOIN logged USING (id, row)) "
