@@ -18,6 +18,7 @@ from flywheel.client.predictor import flatten_prediction
 LABEL, ID, ROW, KEY, PROBABILITY = "label", "id", "row", "key", "probability"
 COLUMNS = (LABEL, ID, ROW, KEY, PROBABILITY)
 NEEDED = (LABEL, ID, ROW, PROBABILITY)
+NAMES = (ID, KEY)  # which callers of the service may choose, and which are what they were after the file is read again
 HIDDEN = frozenset({"digest", "latency_seconds", "route"})  # of a logged row: they say nothing of its label
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet begins a formula
 
@@ -52,7 +53,9 @@ def write_queue(path: Path, rows: Sequence[DrawnRow]) -> int:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names, lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows(existing.values())
+    writer.writerows(
+        {**each, **{name: _escape_formula(each.get(name, "")) for name in NAMES}} for each in existing.values()
+    )
     temporary = path.with_name(f"{path.name}.partial")
     try:
         temporary.write_text(text.getvalue(), encoding="utf-8")
@@ -107,7 +110,7 @@ def read_cells(path: Path) -> list[Cells]:
             f"{path} has no column '{missing[0]}', so it is no file of 'flywheel label --output'; name another",
             reason="BadFile",
         )
-    return rows
+    return [{**each, **{name: _unescape_formula(each.get(name, "")) for name in NAMES}} for each in rows]
 
 
 def _to_cells(row: DrawnRow) -> Cells:
@@ -124,10 +127,26 @@ def _to_cells(row: DrawnRow) -> Cells:
 
 
 def _to_cell(value: Any) -> str:
-    """The cell of a feature or an output. A text that a spreadsheet would compute has an apostrophe before it."""
+    """The cell of a feature or an output."""
     if value is None:
         return ""
     if isinstance(value, Mapping):
         return str(dict(value))
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(FORMULAS) else text
+    return _escape_formula(value) if isinstance(value, str) else str(value)
+
+
+def _escape_formula(text: str) -> str:
+    """The text with an apostrophe before it if a spreadsheet would compute it; a number is left as it is."""
+    return f"'{text}" if text.lstrip("'").startswith(FORMULAS) and not _is_number(text) else text
+
+
+def _unescape_formula(text: str) -> str:
+    """What `_escape_formula` was given."""
+    return text[1:] if text.startswith("'") and _escape_formula(text[1:]) == text else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
