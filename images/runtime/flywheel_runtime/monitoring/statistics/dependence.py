@@ -79,16 +79,14 @@ def estimate_design_effect(
 ) -> tuple[float | None, DispersionAverages]:
     """The design effect of one window with counts (blocks, bins), at least 1, and the averages after it.
 
-    Sub-windows without rows are left out, so that each is compared with the next one that has rows.
     Without enough sub-windows, successive windows are compared, `previous` (bins,) with this one; before four such pairs the answer is
     None: the dependence cannot be estimated.
     """
-    with_rows = blocks[blocks.sum(axis=-1) > 0]
-    if len(with_rows) < MIN_BLOCKS:
+    if int((blocks.sum(axis=-1) > 0).sum()) < MIN_BLOCKS:
         return _compare_windows(blocks.sum(axis=0), previous, averages)
     windows = averages.windows + 1
     before = (np.asarray(averages.fine), np.asarray(averages.coarse))
-    factor, fine, coarse = design_effect_of_blocks(with_rows, *before, windows)
+    factor, fine, coarse = design_effect_of_blocks(blocks, *before, windows)
     return float(factor), replace(averages, fine=float(fine), coarse=float(coarse), windows=windows)
 
 
