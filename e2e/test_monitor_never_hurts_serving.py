@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -65,16 +65,19 @@ DROPPED = 'flywheel_log_dropped_total{reason="full"}'
 class Caller:
     """One connection to a server, which it keeps."""
 
-    def __init__(self, port: int, count: int = ROWS) -> None:
-        self.port = port
+    def __init__(self, service: str, port: int, count: int = ROWS) -> None:
+        self.service, self.port = service, port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         rows = draw(count)
         self._body, self._expected = request_body(rows), predict(rows)
 
+    def close(self) -> None:
+        self._connection.close()
+
     def call(self) -> float:
         """The seconds until a right response."""
         start = time.perf_counter()
-        self._connection.request("POST", "/v2/models/delay/infer", self._body)
+        self._connection.request("POST", f"/v2/models/{self.service}/infer", self._body)
         response = self._connection.getresponse()
         content = response.read()
         seconds = time.perf_counter() - start
@@ -83,10 +86,11 @@ class Caller:
         return seconds
 
 
-def is_reached(port: int) -> bool:
+def is_reached(service: str, port: int) -> bool:
     """Whether a server responds: the node learns of a new Service after its pods are ready."""
     try:
-        Caller(port).call()
+        with closing(Caller(service, port)) as caller:
+            caller.call()
     except (OSError, http.client.HTTPException):
         return False
     return True
@@ -146,8 +150,8 @@ def callers(
             namespace.wait("fwsvc", name)
             address = (namespace.get("service", name) or {})["spec"]["clusterIP"]
             port = stack.enter_context(loopback.service(address, 8080))
-            wait_until(partial(is_reached, port), 60, f"the Service {name} leads to no server")
-            found.append(Caller(port))
+            wait_until(partial(is_reached, name, port), 60, f"the Service {name} leads to no server")
+            found.append(stack.enter_context(closing(Caller(name, port))))
         for _ in range(WARM_UP_REQUESTS):
             for caller in found:
                 caller.call()
@@ -179,14 +183,15 @@ def sink_is_slow(namespace: Namespace, _broken: Caller) -> Iterator[None]:
 def sink_is_full(namespace: Namespace, broken: Caller) -> Iterator[None]:
     """The writer reads nothing, and what the server may have wait for it is full."""
     kube.kubectl(*sink_exec(namespace, STOP))
-    large = Caller(broken.port, FILLING_ROWS)
+    large = Caller(broken.service, broken.port, FILLING_ROWS)
 
     def is_full() -> bool:
         for _ in range(100):
             large.call()
         return metric(namespace, DROPPED) > 0
 
-    wait_until(is_full, 120, "the server never drops a row")
+    with closing(large):
+        wait_until(is_full, 120, "the server never drops a row")
     yield
     kube.kubectl(*sink_exec(namespace, CONTINUE))
 
