@@ -29,7 +29,7 @@ from flywheel_runtime.store.retry import Retry
 
 pytestmark = pytest.mark.long
 
-PAIRS, REQUESTS, WARM_UP_REQUESTS, ROWS, FILLING_ROWS = 10, 400, 100, 20, 500
+PAIRS, REQUESTS, WARM_UP_REQUESTS, ROWS, FILLING_ROWS = 10, 800, 100, 20, 500
 MAX_RATIO = 1.2
 HEALTHY, BROKEN = "delay", "broken"
 SERVICE = """---
