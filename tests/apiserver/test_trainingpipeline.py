@@ -166,6 +166,10 @@ def test_bad_runs_are_refused(installed: Kubectl, spec: dict[str, Any], sentence
 def test_a_run_holds_still(installed: Kubectl) -> None:
     assert installed("create", "--filename", "-", stdin=run({"parameters": {"months": 3}}, "still")).returncode == 0
     for patch, sentence in (
+        (
+            '{"spec": {"cause": {"trigger": "x", "key": "x", "message": "x", "pipeline": "up", "run": "up-1"}}}',
+            "spec.cause cannot change; create another TrainingRun",
+        ),
         ('{"spec": {"parameters": {"months": 4}}}', "spec.parameters cannot change; create another TrainingRun"),
         ('{"spec": {"pipeline": "other"}}', "spec.pipeline cannot change"),
     ):

@@ -40,13 +40,13 @@ class Loop(Simulator):
         """Let the CronJob of a trigger make a Job."""
         self.add_tick(name, scheduled, {"flywheel.ml/trigger-name": trigger})
 
-    def add_version(self, version: str, rows: int, *earlier: str) -> None:
-        """Let Dataset `flights` have another version, and retain those before it."""
+    def add_version(self, version: str, rows: int, *earlier: str, dataset: str = "flights") -> None:
+        """Let a Dataset have another version, and retain those before it."""
         ready = [{"type": "Ready", "status": "True", "reason": "Checked", "message": "", "observedGeneration": 1}]
         digest = "sha256:" + "a" * 64
         names = (version, *earlier)
         versions = [{"name": name, "digest": digest, "content": digest, "rows": rows} for name in names]
-        self.put(custom(DATASET, "flights", {}, status={"conditions": ready, "versions": versions}))
+        self.put(custom(DATASET, dataset, {}, status={"conditions": ready, "versions": versions}))
 
     def end_runs(self, result: str = "Succeeded", **status: Any) -> None:
         """End all runs that have not ended."""

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from flywheel.core.resource.api import EXPERIMENT, MODEL_VERSION, TRAINING_PIPELINE, TRAINING_RUN, Reference
 from tests.kinds.trainingrun.situations import Runs, container, run
 from tests.simulation import NOON
@@ -72,6 +74,30 @@ def test_outputs_of_a_run_that_is_gone_end_the_run_with_a_message() -> None:
 
     assert (now.status.result, now.status.reason) == ("Failed", "RunNotFound")
     assert "TrainingRun 'up-1', whose output is input 'rows', was deleted" in str(now.status.message)
+
+
+@pytest.mark.parametrize(
+    ("spec", "status"),
+    [
+        pytest.param({"pipeline": "elsewhere"}, {}, id="a run of another pipeline"),
+        pytest.param({"test": True}, {}, id="a test run"),
+        pytest.param({"reproduceOf": "up-0"}, {}, id="a reproduction"),
+        pytest.param({}, {"result": "Failed"}, id="a run that failed"),
+        pytest.param({}, {"result": None}, id="a run that goes on"),
+    ],
+)
+def test_a_cause_by_hand_names_no_run_but_one_of_the_pipeline_that_succeeded(
+    spec: dict[str, Any], status: dict[str, Any]
+) -> None:
+    runs = Runs({"inputs": [INPUT], "steps": [container("work", "rows")]})
+    other = succeeded("other-1", SECOND, minutes=5)
+    other["spec"] |= spec
+    other["status"] |= status
+    runs.put(succeeded("up-1", FIRST), other)
+    now = runs.start(run(cause=cause("other-1")))
+
+    assert (now.status.result, now.status.reason) == ("Failed", "RunNotFound")
+    assert "or is no run of TrainingPipeline 'up' that succeeded; start a new run" in str(now.status.message)
 
 
 def test_an_output_that_the_step_did_not_leave_ends_the_run_with_those_that_it_left() -> None:

@@ -21,6 +21,7 @@ from flywheel.core.resource.api import (
 )
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.inferenceservice.schema import answering_versions
+from flywheel.kinds.trainingpipeline.children import run_name
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 from flywheel.kinds.trainingpipeline.schema.successes import find_successes
 
@@ -33,7 +34,8 @@ MAX_CHAINED = 64  # pipelines that are followed from one that starts runs here
 class RunSeen:
     """One TrainingRun. `result` and what follows are None until it has ended; `metrics` by step.
 
-    `finding` and `version` are those of the cause, if that is a finding of a ModelMonitor.
+    `trigger` and `tick` are those of the cause of a run that the operator started; `finding` and `version` too, if that is a finding of
+    a ModelMonitor.
     """
 
     name: str
@@ -83,7 +85,7 @@ def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
     """Read the runs, the ticks, and what triggers watch."""
     referring = cluster.referrers(TRAINING_RUN, pipeline.reference)
     runs = [_run(each, pipeline) for each in referring if each["spec"].get("pipeline") == pipeline.name]
-    found = {name: cluster.get(reference) for name, reference in _watched(pipeline)}
+    found = {name: cluster.get(reference) for name, reference in watched_references(pipeline)}
     watched = {name: manifest for name, manifest in found.items() if manifest is not None}
     return Seen(
         **observe_basics(cluster),
@@ -106,10 +108,11 @@ def references(pipeline: TrainingPipeline) -> Iterable[Reference]:
         for step in pipeline.spec.steps
         if step.register_
     }
-    return {reference for _, reference in _watched(pipeline)} | registered
+    return {reference for _, reference in watched_references(pipeline)} | registered
 
 
-def _watched(pipeline: TrainingPipeline) -> Iterable[tuple[str, Reference]]:
+def watched_references(pipeline: TrainingPipeline) -> Iterable[tuple[str, Reference]]:
+    """What triggers watch, each with the name of its trigger; a schedule watches nothing."""
     for trigger in pipeline.spec.triggers:
         if trigger.new_data:
             yield str(trigger.name), Reference(DATASET, pipeline.namespace, trigger.new_data.dataset)
@@ -172,16 +175,24 @@ def _answering(watched: Mapping[str, Manifest], cluster: Cluster) -> Iterable[tu
             yield name, frozenset(answering_versions(found) if found is not None else ())
 
 
+def _trigger_cause(run: Manifest, pipeline: TrainingPipeline) -> Mapping[str, Any]:
+    """The cause of a run that a trigger started, which also names the run; empty for another, whose cause somebody else wrote."""
+    cause: Mapping[str, Any] = run["spec"].get("cause") or {}
+    is_named_by_it = cause and run["metadata"]["name"] == run_name(pipeline, cause["trigger"], cause["key"])
+    return cause if is_named_by_it else {}
+
+
 def _run(manifest: Manifest, pipeline: TrainingPipeline) -> RunSeen:
     metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status") or {}
-    cause: Mapping[str, Any] = spec.get("cause") or {}
+    owned = any(owner["uid"] == pipeline.uid for owner in metadata.get("ownerReferences") or ())
+    cause = _trigger_cause(manifest, pipeline) if owned else {}
     challenger: Mapping[str, Any] = status.get("challenger") or {}
     finished = status.get("completionTime")
     return RunSeen(
         name=metadata["name"],
         uid=metadata["uid"],
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
-        owned=any(owner["uid"] == pipeline.uid for owner in metadata.get("ownerReferences") or ()),
+        owned=owned,
         test=bool(spec.get("test")),
         revision=status.get("revision") or spec.get("revision"),
         trigger=cause.get("trigger"),

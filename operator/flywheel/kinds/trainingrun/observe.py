@@ -111,18 +111,19 @@ def _datasets(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> dic
 
 
 def _sources(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> Iterable[tuple[str, Manifest]]:
-    """For each input that is an output of a run: the run of the cause, else the newest of that pipeline that succeeded."""
+    """For each input that is an output of a run: the run of the cause, else the newest of that pipeline that succeeded.
+
+    Whoever creates runs can write a cause, so its run counts only if it is one of those of the pipeline that succeeded.
+    """
     cause = run.spec.cause
     for source in revision.template.inputs:
         if source.run is None or run.status.start_time is not None:
             continue
+        succeeded = find_successes(run.namespace, source.run.pipeline, cluster)
         if cause is not None and cause.run is not None and cause.pipeline == source.run.pipeline:
-            found = cluster.get(Reference(api.TRAINING_RUN, run.namespace, cause.run))
-        else:
-            succeeded = find_successes(run.namespace, source.run.pipeline, cluster)
-            found = succeeded[-1] if succeeded else None
-        if found is not None:
-            yield str(source.name), found
+            succeeded = [each for each in succeeded if each["metadata"]["name"] == cause.run]
+        if succeeded:
+            yield str(source.name), succeeded[-1]
 
 
 def _attempts(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> Iterable[tuple[str, AttemptSeen]]:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.resource.api import MODEL_MONITOR, Reference
+from flywheel.core.resource.api import MODEL_MONITOR, TRAINING_RUN, Reference
 from flywheel.kinds.trainingpipeline.schema.triggers import Skipped
 from tests.kinds.trainingpipeline.situations import Loop, pipeline
+from tests.simulation.resources import custom
 
 WORSE = {"name": "worse", "monitor": {"name": "watch", "when": "Performance"}}
 FOUND = {"signal": "performance", "subject": "accuracy", "version": "m-1", "since": "2026-01-01T10:00:00Z"}
@@ -79,6 +80,21 @@ def test_a_trigger_fires_for_what_it_names_and_for_nothing_else(when: str, signa
     loop.settle()
 
     assert [run["spec"]["cause"]["finding"] for run in loop.runs()] == [signal]
+
+
+@pytest.mark.parametrize("is_owned", [False, True])
+def test_a_cause_that_somebody_wrote_by_hand_keeps_no_run_away(is_owned: bool) -> None:
+    loop = loop_with(guard={"concurrency": 5})
+    about = {"trigger": "worse", "key": "x", "message": "by hand", "finding": "performance", "version": "m-1"}
+    by_hand = custom(TRAINING_RUN, "by-hand", {"pipeline": "loop", "cause": about})
+    if is_owned:
+        owner = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingPipeline", "name": "loop"}
+        by_hand["metadata"]["ownerReferences"] = [owner | {"uid": loop.resource.uid}]
+    loop.put(by_hand)
+    loop.find(FOUND)
+    loop.settle()
+
+    assert len(loop.runs()) == 2
 
 
 def test_two_monitors_with_one_cause_start_one_run() -> None:

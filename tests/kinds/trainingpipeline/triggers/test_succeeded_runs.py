@@ -74,6 +74,37 @@ def test_a_new_trigger_begins_with_the_newest_success() -> None:
     assert sources(loop) == ["up-2"]
 
 
+def test_a_trigger_that_is_changed_to_another_pipeline_begins_with_its_newest_success() -> None:
+    loop = loop_with()
+    for number in range(3):
+        loop.advance(minutes=1)
+        loop.succeed(f"other-{number}", pipeline="other")
+    loop.succeed("up-1")
+    let_it_work(loop)
+    loop.patch_spec(triggers=[AFTER | {"run": {"pipeline": "other"}}])
+    let_it_work(loop, rounds=8)
+
+    assert sources(loop) == ["other-2", "up-1"]
+    assert loop.trigger("after").source == "TrainingPipeline/other"
+
+
+def test_a_status_of_an_earlier_build_goes_on_where_it_was() -> None:
+    loop = loop_with()
+    loop.succeed("up-1")
+    let_it_work(loop)
+    [handled] = loop.trigger("after").handled
+    manifest = loop.manifest(loop.subject)
+    for trigger in manifest["status"]["triggers"]:
+        del trigger["source"]
+    loop.put(manifest)
+    loop.advance(minutes=1)
+    loop.succeed("up-2")
+    let_it_work(loop)
+
+    assert loop.trigger("after").handled[0] == handled
+    assert sources(loop) == ["up-1", "up-2"]
+
+
 def test_two_runs_that_succeed_before_the_operator_sees_either_are_two_causes() -> None:
     loop = loop_with()
     for name in ("up-1", "up-2"):

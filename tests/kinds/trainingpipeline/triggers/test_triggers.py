@@ -84,6 +84,43 @@ def test_new_data_fires_once_for_each_version_with_enough_rows() -> None:
     assert (skipped.reason, skipped.message) == ("TooFewNewRows", "The version has 50 new rows, and minNewRows is 100.")
 
 
+def test_rows_of_another_dataset_do_not_hold_a_changed_trigger() -> None:
+    loop = Loop(pipeline(NEW_DATA))
+    loop.add_version("flights-1", 1000)
+    loop.settle()
+    loop.end_runs()
+    loop.add_version("buses-1", 10, dataset="buses")
+    loop.patch_spec(triggers=[NEW_DATA | {"newData": {"dataset": "buses", "minNewRows": 100}}])
+    loop.settle()
+
+    assert sorted(run["spec"]["cause"]["key"] for run in loop.runs()) == ["buses-1", "flights-1"]
+
+
+def test_a_trigger_that_is_changed_to_a_schedule_retains_its_last_run_alone() -> None:
+    loop = Loop(pipeline({"name": "up", "modelVersion": {"model": "embed"}}))
+    loop.put(custom(MODEL, "embed", {}, status={"champion": "embed-1"}))
+    loop.settle()
+    loop.patch_spec(triggers=[NIGHTLY | {"name": "up"}])
+    loop.settle()
+
+    trigger = loop.trigger("up")
+    assert (trigger.source, trigger.answered) == ("schedule", None)
+    assert trigger.fired is not None
+
+
+def test_a_run_by_hand_with_a_cause_is_none_of_a_tick() -> None:
+    loop = Loop(pipeline(NIGHTLY))
+    loop.settle()
+    cause = {"trigger": "nightly", "key": "tick-1", "message": "by hand", "tick": "tick-1"}
+    ended = {"result": "Succeeded", "completionTime": "2026-01-01T12:00:00Z"}
+    loop.put(custom(TRAINING_RUN, "by-hand", {"pipeline": "loop", "cause": cause}, status=ended))
+    loop.tick("tick-1")
+    loop.settle()
+
+    assert loop.completed_ticks() == set()
+    assert len(loop.runs()) == 2
+
+
 def test_of_several_new_versions_the_newest_starts_a_run() -> None:
     loop = Loop(pipeline(NEW_DATA))
     loop.add_version("flights-1", 1000)

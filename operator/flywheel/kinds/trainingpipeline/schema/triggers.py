@@ -128,6 +128,11 @@ class TriggerStatus(Schema):
     """The status of one trigger."""
 
     name: str = Field(max_length=40, description="The trigger.")
+    source: str | None = Field(
+        None,
+        max_length=320,
+        description="What it fires on, such as TrainingPipeline/features. A trigger that is changed to another begins anew.",
+    )
     answered: str | None = Field(
         None, max_length=128, description="The last cause that was handled, so that it is not handled twice."
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from flywheel.core.resource.plan import Child, Event
 from flywheel.kinds.trainingpipeline import children
-from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
+from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen, watched_references
 from flywheel.kinds.trainingpipeline.schema.status import Start
 from flywheel.kinds.trainingpipeline.schema.triggers import MAX_HANDLED, Fired, Skipped, Trigger, TriggerStatus
 from flywheel.kinds.trainingpipeline.triggers.causes import (
@@ -48,7 +48,7 @@ def evaluate_triggers(context: GuardContext) -> tuple[GuardContext, tuple[Trigge
 
 def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     name, seen = str(trigger.name), context.seen
-    known = next((each for each in context.pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
+    known = _known_status(context, name)
     known = with_start(trigger, known, seen) if trigger.run is not None else known
     completed = (*superseded_ticks(trigger, seen), *_completed_ticks(trigger, known, seen))
     cause = _find_cause(context, trigger, known)
@@ -66,6 +66,16 @@ def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     message = f"Trigger '{name}' started TrainingRun '{run}': {cause.message[:256]}."
     event = Event("TriggerFired", message, action="Trigger")
     return TriggerResult(_fired(known, cause, run, seen.now), child, completed, event=event)
+
+
+def _known_status(context: GuardContext, name: str) -> TriggerStatus:
+    """The status of a trigger so far. One that was changed to another source begins anew: causes and rows of that one say nothing of this."""
+    watched = dict(watched_references(context.pipeline)).get(name)
+    source = f"{watched.api.kind}/{watched.name}" if watched is not None else "schedule"
+    known = next((each for each in context.pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
+    if known.source in (None, source):  # None: an earlier build wrote it
+        return known.model_copy(update={"source": source})
+    return TriggerStatus(name=name, source=source, fired=known.fired)
 
 
 def _find_cause(context: GuardContext, trigger: Trigger, known: TriggerStatus) -> Cause | None:

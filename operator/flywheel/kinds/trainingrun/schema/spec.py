@@ -68,6 +68,6 @@ def _immutable(field: str) -> dict[str, Any]:
 
 IMMUTABLE_FIELDS = (
     rule("self.spec.pipeline == oldSelf.spec.pipeline", "spec.pipeline cannot change; create another TrainingRun"),
-    *(_immutable(field) for field in ("revision", "parameters", "reproduceOf", "test")),
+    *(_immutable(field) for field in ("revision", "parameters", "reproduceOf", "cause", "test")),
     rule("!oldSelf.spec.cancel || self.spec.cancel", "a cancelled run stays cancelled; create another TrainingRun"),
 )

@@ -23,12 +23,12 @@ def resolve_output(name: str, wanted: RunOutput, source: Manifest | None) -> Inp
 
 
 def output_problem(run: TrainingRun, used: InputUsed, source: Manifest | None) -> tuple[str, str] | None:
-    """Reason and message, where an input will never be there: its run was deleted, or left no such output."""
+    """Reason and message, where an input will never be there: its run was deleted, is no success of that pipeline, or left no such output."""
     if used.pipeline is None or used.digest is not None:
         return None
     cause = run.spec.cause
     if source is None and cause is not None and cause.run is not None and cause.pipeline == used.pipeline:
-        message = f"TrainingRun '{cause.run}', whose output is input '{used.name}', was deleted before this run started; start a new run, which takes the newest."
+        message = f"TrainingRun '{cause.run}', whose output is input '{used.name}', was deleted before this run started, or is no run of TrainingPipeline '{used.pipeline}' that succeeded; start a new run, which takes the newest."
         return "RunNotFound", message
     if source is None:
         return None
