@@ -1,11 +1,12 @@
 """The windows of a run, one after the other: what is tested, what the tests find, and what goes on to the next run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flywheel_runtime.monitoring.answers import find_problem
 from flywheel_runtime.monitoring.coverage import Coverage, measure_coverage
 from flywheel_runtime.monitoring.documents import Series
+from flywheel_runtime.monitoring.estimates.looks import SIGNAL as ESTIMATED
 from flywheel_runtime.monitoring.estimates.looks import EstimatedPerformance
 from flywheel_runtime.monitoring.findings import Finding
 from flywheel_runtime.monitoring.layout import Layout
@@ -226,18 +227,15 @@ class Analysis:
         """Ends the tests, and closes the findings, of versions that are not served any more, and of what is not tested any more."""
         compared = [each for each in self.results if each.reference is not None]
         last = {each.window.rollup.series.version: each.window.rollup.start for each in compared}
-        tested = {
-            look.stream
-            for each in compared
-            if each.window.rollup.start == last[each.window.rollup.series.version]
-            for look in each.looks
-        }
+        newest = [each for each in compared if each.window.rollup.start == last[each.window.rollup.series.version]]
+        tested = {look.stream for each in newest for look in each.looks}
+        last_series = {each.window.rollup.series.identifier for each in newest}
         for name in list(self.state.streams):
             series, signal, *_ = name.split("/")
             version = series.partition("@")[0]
             if signal not in COUNTED_SIGNALS:
                 continue  # labels come late, also for versions that are served no more
-            if version in last and self._waits_for_its_hour(name):
+            if version in last and (self._waits_for_its_hour(name) or self._waits_for_rows(name, last_series)):
                 continue
             if name not in tested and (version in last or version not in self.versions):
                 del self.state.streams[name]
@@ -250,6 +248,14 @@ class Analysis:
         asked = {"featureDrift": self.thresholds.feature_drift, "predictionDrift": self.thresholds.prediction_drift}
         given = asked.get(signal)
         return self.is_seasonal and given is not None and threshold == seasonal_threshold(given)
+
+    def _waits_for_rows(self, name: str, series: Collection[str]) -> bool:
+        """Whether a test of the estimated metric goes on: quiet hours have no logged row, which says nothing of what was found before."""
+        if self.estimates is None:
+            return False
+        target = self.estimates.target
+        tested = {f"{each}/{ESTIMATED}/{ESTIMATED_DROP}/{target.max_drop:g}/{target.metric}" for each in series}
+        return name in tested
 
 
 def _trend_point(result: WindowResult) -> dict[str, object]:

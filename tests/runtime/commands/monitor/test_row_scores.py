@@ -144,35 +144,116 @@ def classify(random: np.random.Generator, rows: int, sureness: float) -> dict[st
     return {"x0": random.normal(size=rows), "score": drawn[:, 0], "other": drawn[:, 1]}
 
 
-def test_less_confidence_in_three_classes_is_a_finding_of_accuracy(monitored: Any) -> None:
-    random, edges = np.random.default_rng(4), np.linspace(0, 1, 51)
-    table = classify(random, 20_000, 2.0)
-    probabilities = np.stack([table["score"], table["other"], 1 - table["score"] - table["other"]], axis=1)
-    confidence = probabilities.max(axis=1)
-    counts = np.histogram(confidence, edges)[0]
-    correct = np.histogram(confidence[random.random(20_000) < confidence], edges)[0]
-    monitored.baseline["predictions"]["confidence"] = {
-        "edges": edges.tolist(),
-        "counts": {"test": counts.tolist()},
-        "correct": {"test": correct.tolist()},
-    }
-    folder = monitored.root / "inputs" / f"version-{monitored.pod.version}"
-    (folder / "baseline.json").write_text(json.dumps(monitored.baseline))
-    (folder / "signature.json").write_text(json.dumps({"task": "Classification", "classes": ["a", "b", "c"]}))
-    asked = {"estimatedPerformance": {"metric": "accuracy", "maxDrop": "0.05"}}
-    reports = []
-    for sureness in (2.0, 2.0, 0.8, 0.8, 0.8, 0.8):
-        monitored.serve_hour()
-        now = classify(random, 2_000, sureness)
-        write_rows(
-            monitored.root / "inputs" / "rows" / f"{monitored.windows}.parquet",
-            monitored.pod.version, monitored.start, now, outputs=THREE_CLASSES,
-        )  # fmt: skip
-        reports.append(monitored.run(signals=asked))
+ACCURACY = {"estimatedPerformance": {"metric": "accuracy", "maxDrop": "0.05"}}
 
-    last = np.stack([now["score"], now["other"], 1 - now["score"] - now["other"]], axis=1).max(axis=1).mean()
-    assert reports[1]["signals"]["estimatedPerformance"]["state"] == "True"
-    assert reports[-1]["signals"]["estimatedPerformance"]["state"] == "False"
-    assert reports[-1]["estimatedPerformance"]["windows"][-1]["value"] == pytest.approx(last, abs=0.02)
+
+@dataclass
+class ThreeClasses:
+    """A service that answers with three classes, whose rows are logged in the hours that say so."""
+
+    monitored: Any
+
+    def __post_init__(self) -> None:
+        self.random, edges = np.random.default_rng(4), np.linspace(0, 1, 51)
+        confidence = confidence_of(classify(self.random, 20_000, 2.0))
+        counts = np.histogram(confidence, edges)[0]
+        correct = np.histogram(confidence[self.random.random(20_000) < confidence], edges)[0]
+        self.monitored.baseline["predictions"]["confidence"] = {
+            "edges": edges.tolist(),
+            "counts": {"test": counts.tolist()},
+            "correct": {"test": correct.tolist()},
+        }
+        folder = self.monitored.root / "inputs" / f"version-{self.monitored.pod.version}"
+        (folder / "baseline.json").write_text(json.dumps(self.monitored.baseline))
+        (folder / "signature.json").write_text(json.dumps({"task": "Classification", "classes": ["a", "b", "c"]}))
+
+    def log(self, table: dict[str, Any], outputs: str = THREE_CLASSES, part: str = "") -> None:
+        file = self.monitored.root / "inputs" / "rows" / f"{self.monitored.windows}{part}.parquet"
+        write_rows(file, self.monitored.pod.version, self.monitored.start, table, outputs=outputs)
+
+    def run(self, *sureness: float) -> dict[str, Any]:
+        """Hours of these, and the report of the last."""
+        for each in sureness:
+            self.monitored.serve_hour()
+            self.log(classify(self.random, 2_000, each))
+            report: dict[str, Any] = self.monitored.run(signals=ACCURACY)
+        return report
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """The states of the tests of estimated performance, by the names of their streams."""
+        state = json.loads((self.monitored.root / "inputs" / "state" / "state.json").read_text())
+        return {name: each for name, each in state["streams"].items() if "/estimatedPerformance/" in name}
+
+    @property
+    def since(self) -> str:
+        """Since when the finding is there."""
+        (found,) = self.monitored.facts["findings"]
+        return str(found["since"])
+
+
+def confidence_of(table: dict[str, Any]) -> np.ndarray:
+    """The probability (rows,) of the predicted class."""
+    probabilities = [table["score"], table["other"], 1 - table["score"] - table["other"]]
+    return np.asarray(np.stack(probabilities, axis=1).max(axis=1))
+
+
+@pytest.fixture
+def three_classes(monitored: Any) -> ThreeClasses:
+    return ThreeClasses(monitored)
+
+
+def test_less_confidence_in_three_classes_is_a_finding_of_accuracy(three_classes: ThreeClasses) -> None:
+    quiet = three_classes.run(2.0, 2.0)
+    three_classes.run(0.8, 0.8, 0.8)
+    monitored = three_classes.monitored
+    monitored.serve_hour()
+    now = classify(three_classes.random, 2_000, 0.8)
+    three_classes.log(now)
+    report = monitored.run(signals=ACCURACY)
+
+    assert quiet["signals"]["estimatedPerformance"]["state"] == "True"
+    assert report["signals"]["estimatedPerformance"]["state"] == "False"
+    assert report["estimatedPerformance"]["windows"][-1]["value"] == pytest.approx(confidence_of(now).mean(), abs=0.02)
     monitored.run_hour(signals={"estimatedPerformance": {"metric": "roc_auc", "maxDrop": "0.05"}})
     assert monitored.facts["signals"]["estimatedPerformance"]["reason"] == "MetricNotEstimable"
+    assert monitored.facts["findings"] == []
+
+
+@pytest.mark.parametrize("night", ["no file", "no rows of its version", "rows of other columns"])
+def test_hours_without_a_row_keep_the_finding_and_say_nothing_new(three_classes: ThreeClasses, night: str) -> None:
+    three_classes.run(2.0, 2.0, 0.8, 0.8, 0.8, 0.8)
+    monitored, since = three_classes.monitored, three_classes.since
+    shutil.rmtree(monitored.root / "inputs" / "rows")
+    for _ in range(3):
+        monitored.serve_hour()
+        table = classify(three_classes.random, 100, 0.8)
+        if night == "rows of other columns":
+            three_classes.log(table, outputs="{'label': 1}")
+        elif night == "no rows of its version":
+            file = monitored.root / "inputs" / "rows" / "other.parquet"
+            write_rows(file, "other-1", monitored.start, table, outputs=THREE_CLASSES)
+        monitored.run(signals=ACCURACY)
+        assert monitored.facts["signals"]["estimatedPerformance"]["state"] == "False"
+        assert three_classes.since == since
+    three_classes.run(0.8)
+
+    assert three_classes.since == since
+
+
+def test_evidence_goes_on_after_hours_without_a_row(three_classes: ThreeClasses) -> None:
+    three_classes.run(2.0, 2.0)
+    monitored, before = three_classes.monitored, three_classes.evidence
+    shutil.rmtree(monitored.root / "inputs" / "rows")
+    monitored.run_hour(signals=ACCURACY)
+
+    assert monitored.facts["signals"]["estimatedPerformance"]["reason"] == "RowsNotLogged"
+    assert three_classes.evidence == before != {}
+
+
+def test_a_file_without_the_probabilities_keeps_no_other_away(three_classes: ThreeClasses) -> None:
+    three_classes.monitored.serve_hour()
+    three_classes.log(classify(three_classes.random, 100, 2.0), outputs="{'label': 1}", part="-before")
+    report = three_classes.run(2.0, 2.0)
+
+    assert report["signals"]["estimatedPerformance"]["state"] == "True"

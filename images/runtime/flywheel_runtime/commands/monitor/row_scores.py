@@ -28,7 +28,8 @@ from flywheel_runtime.monitoring.logged_rows import Array, RowTable
 from flywheel_runtime.monitoring.windows import MAX_PARTS
 
 ROWS_NOT_LOGGED = EstimateProblem(
-    "RowsNotLogged", "its estimate needs logged rows, and there are none; set spec.logging.sample above 0%"
+    "RowsNotLogged",
+    "its estimate needs logged rows, and none were logged in these windows; with a larger spec.logging.sample quiet windows have some, and 0% logs none",
 )
 NO_PROBABILITIES = EstimateProblem(
     "ColumnNotLogged", "the rows do not have the probabilities of its classes, which the estimate needs"
@@ -79,7 +80,7 @@ def _count_version(
 ) -> RowCounts | EstimateProblem:
     parts = max(1, min(MAX_PARTS, config.window_seconds // 60))
     windows: dict[int, Counts] = defaultdict(lambda: np.zeros((parts, len(test.stream.rates)), np.int64))
-    session = None
+    session, problem = None, None
     try:
         if test.stream.metric != "accuracy":
             session = load_session((folder / LOSS_MODEL).read_bytes(), threads=1)
@@ -87,13 +88,16 @@ def _count_version(
             frozenset({name}), DocumentProblems()
         ):  # what cannot be read is counted where rows are counted or joined
             inside = table.select(config.starts[0], config.until.timestamp())
+            if not len(inside.times):
+                continue
             scores = _find_confidence(inside) if session is None else _expect_losses(session, inside)
             if isinstance(scores, EstimateProblem):
-                return scores
+                problem = scores  # the columns of the log may change between two files
+                continue
             _add(windows, inside.times, scores, test, config, parts)
     except (OSError, Failure) as error:
         return EstimateProblem("LossModelMissing", f"its {LOSS_MODEL} cannot be run: {error}")
-    return RowCounts(test.stream, windows)
+    return RowCounts(test.stream, windows) if windows or problem is None else problem
 
 
 def _add(
@@ -125,8 +129,6 @@ def _expect_losses(session: Any, table: RowTable) -> Array | EstimateProblem:
             )
             return EstimateProblem("ColumnNotLogged", message)
         inputs[column] = _as_declared(table, column, dtype_of(declared.type))
-    if not len(table.times):
-        return np.zeros(0)
     losses: Array = get_output(run_session(session, inputs), PREDICTION).reshape(-1)
     return losses
 
