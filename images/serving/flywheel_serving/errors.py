@@ -45,7 +45,11 @@ class Overloaded(RequestError):
 
 
 class DeadlineExceeded(RequestError):
-    """The request's own timeout ended before the model could take it."""
+    """The request's own timeout, in seconds if it is known, ended before the model could take it."""
+
+    def __init__(self, message: str = "", timeout: float | None = None) -> None:
+        super().__init__(message)
+        self.is_too_short = timeout is not None and timeout < SHORT_TIMEOUT_SECONDS
 
 
 class ModelFailed(RequestError):
@@ -77,13 +81,14 @@ class ModelRefused(Exception):
         self.reason = reason
 
 
+SHORT_TIMEOUT_SECONDS = 0.1  # a client that chose less causes its failure itself, however good the service is
 INVALID, OVERLOADED, TIMED_OUT, FAILED = ERROR_CLASSES = ("invalid", "overloaded", "timedOut", "failed")
 
 
 def classify_error(error: RequestError) -> str:
-    """The class that counts of errors use: `invalid` is the client's error, the others are the service's."""
+    """The class that counts of errors use: `invalid` is the client's error, also a timeout that is too short; the others are the service's."""
     if isinstance(error, TooManyRequests | Overloaded):
         return OVERLOADED
     if isinstance(error, DeadlineExceeded):
-        return TIMED_OUT
+        return INVALID if error.is_too_short else TIMED_OUT
     return FAILED if isinstance(error, ModelFailed) else INVALID

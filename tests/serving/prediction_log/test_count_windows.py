@@ -4,7 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from flywheel_serving.errors import InvalidRequest, ModelFailed, Overloaded, TimeLimitExceeded, TooManyRequests
+from flywheel_serving.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelFailed,
+    Overloaded,
+    TimeLimitExceeded,
+    TooManyRequests,
+)
 from flywheel_serving.metrics.server_metrics import LATENCY_BUCKETS_SECONDS, ServerMetrics
 from flywheel_serving.prediction_log.baseline import Baseline
 from flywheel_serving.prediction_log.batches import LENGTH_BYTES, decode_message
@@ -57,7 +64,14 @@ def test_errors_and_latencies_are_counted_also_where_no_values_are() -> None:
     windows = CountWindows({}, send, LogMetrics(), clock.time, ServiceCounts(metrics))
     for seconds in (0.0001, 0.03, 0.05, 99.0):
         metrics.infer_seconds.observe(seconds)
-    for error in (InvalidRequest(), Overloaded(), TooManyRequests(), TimeLimitExceeded(1.0), ModelFailed()):
+    for error in (
+        InvalidRequest(),
+        Overloaded(),
+        TooManyRequests(),
+        TimeLimitExceeded(1.0),
+        DeadlineExceeded("late", 0.001),
+        ModelFailed(),
+    ):
         metrics.count_failure(error)
     clock.now = 60.0
     windows.close_window(None)
@@ -70,7 +84,7 @@ def test_errors_and_latencies_are_counted_also_where_no_values_are() -> None:
     latencies = dict(zip(LATENCY_BUCKETS_SECONDS, sent[0]["responses"]["latencySeconds"]["counts"], strict=False))
     assert {bound: count for bound, count in latencies.items() if count} == {0.0001: 1, 0.05: 2}
     assert sent[0]["responses"]["latencySeconds"]["counts"][-1] == 1, "above all bounds"
-    assert sent[0]["responses"]["errors"] == {"invalid": 1, "overloaded": 2, "timedOut": 1, "failed": 1}
+    assert sent[0]["responses"]["errors"] == {"invalid": 2, "overloaded": 2, "timedOut": 1, "failed": 1}
     assert [(each["from"], each["rows"], each["features"]) for each in sent] == [
         ("1970-01-01T00:00:00.000Z", 0, {}),
         ("1970-01-01T00:02:00.000Z", 0, {}),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Problem = Literal["NotFinite", "ConstantOutput"]
+Problem = Literal["NotFinite", "ConstantOutput", "ModelFailed"]
 
 
 @dataclass(frozen=True)

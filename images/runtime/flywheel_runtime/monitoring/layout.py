@@ -77,6 +77,11 @@ class ServiceCounts:
         return np.asarray(self.cells[..., classes].sum(axis=-1), np.int64)
 
     @property
+    def model_failures(self) -> Counts:
+        """Those [...] that the model itself failed, which no number of other requests causes."""
+        return np.asarray(self.cells[..., ERROR_CLASSES.index(FAILED)], np.int64)
+
+    @property
     def latencies(self) -> Counts:
         """Responses by bucket [..., buckets]; the last bucket is above all bounds."""
         return np.asarray(self.cells[..., len(ERROR_CLASSES) :], np.int64)

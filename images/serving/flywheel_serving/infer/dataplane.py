@@ -262,9 +262,10 @@ class DataPlane:
         ) -> None:
             metrics.in_flight -= 1
             if isinstance(result, RequestError):
-                if isinstance(result, Overloaded) and timeout and timeout < queue_seconds:
+                is_late = timeout is not None and time.perf_counter() >= start + timeout
+                if isinstance(result, Overloaded) and timeout and is_late and timeout < queue_seconds:
                     finding = f"the request's timeout of {timeout:g} s ended before the model was free"
-                    result = DeadlineExceeded(f"{finding}; retry, or raise the timeout")
+                    result = DeadlineExceeded(f"{finding}; retry, or raise the timeout", timeout)
                 metrics.count_failure(result)
                 on_response(result)
                 return

@@ -29,8 +29,8 @@ def test_errors_are_a_signal_with_a_finding_and_a_section_of_the_report(monitore
     reports = [run_hour(monitored, make_responses({0.01: 900}, failed=100), signals=ASKED) for _ in range(2)]
 
     assert reports[-1]["signals"]["service"]["state"] == "False"
-    [finding] = reports[-1]["findings"]
-    assert (finding["signal"], finding["subject"], finding["measure"]) == ("service", "errors", "errors")
+    found = {(each["signal"], each["measure"], each["problem"]) for each in reports[-1]["findings"]}
+    assert found == {("service", "errors", None), ("service", "failed", "ModelFailed")}
     assert monitored.facts["signals"]["service"]["state"] == "False"
     assert "10 % of requests failed, above 1 %" in monitored.page
     assert reports[-1]["signals"]["dataQuality"]["state"] == "True"

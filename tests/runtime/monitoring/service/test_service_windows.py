@@ -105,9 +105,29 @@ def test_what_lasts_is_found_once_and_ends(tmp_path: Path, responses: Responses,
 
     assert signals[-1]["state"] == "False"
     assert sentence in signals[-1]["message"]
-    assert len(watched.state.alarms) == 1
+    subjects = [each.subject for each in watched.state.alarms]
+    assert len(subjects) == len({*subjects})
     signals = [watched.signal(watched.run(GOOD)) for _ in range(3)]
     assert [each["state"] for each in signals] == ["False", "False", "True"]
+
+
+@pytest.mark.parametrize(
+    ("responses", "problems"),
+    [
+        pytest.param(make_responses({0.01: 950}, failed=50), {"errors": None, "failed": "ModelFailed"}, id="the model fails"),
+        pytest.param(make_responses({0.01: 700}, overloaded=300), {"errors": None}, id="one client floods"),
+        pytest.param(make_responses({0.01: 700}, timedOut=300, failed=5), {"errors": None}, id="too slow, and few failures"),
+        pytest.param(make_responses({0.01: 700}, invalid=300), {}, id="timeouts that are too short"),
+    ],
+)  # fmt: skip
+def test_only_failures_of_the_model_are_a_problem_of_the_version(
+    tmp_path: Path, responses: Responses, problems: dict[str, str | None]
+) -> None:
+    watched = Watched(tmp_path)
+    for _ in range(3):
+        watched.run(responses)
+
+    assert {each.measure: each.problem for each in watched.state.findings.values()} == problems
 
 
 def test_a_share_at_the_limit_is_within_it(tmp_path: Path) -> None:

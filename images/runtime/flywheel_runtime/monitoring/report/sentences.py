@@ -10,6 +10,7 @@ ANOMALIES = {
     "outOfRange": "are outside of the reference's range",
     "unseen": "are in no known category",
 }
+SERVICE_MEASURES = {"errors": "failed", "failed": "were failed by the model itself"}
 STANDARD_ERRORS = 1.96  # to each side, of a 95 % interval
 MAX_NAMED = 3  # findings in the message of a signal
 
@@ -34,7 +35,7 @@ def describe_finding(finding: Mapping[str, Any]) -> str:
     )
     where = f"version {finding['version']} ({format_share(finding['share'])} of traffic), {since}"
     if finding["signal"] == "service":
-        what = "failed" if finding["subject"] == "errors" else f"had a {finding['subject']}"
+        what = SERVICE_MEASURES.get(finding["measure"]) or f"had a {finding['subject']}"
         size = f"{format_share(finding['effect'])} of requests {what}{_compare(finding, format_share)}"
         return f"{size}; {where}."
     if finding["measure"] == "drop":

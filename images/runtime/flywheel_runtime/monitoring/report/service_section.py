@@ -158,6 +158,6 @@ def render_service(report: Mapping[str, Any], charts: Charts) -> str:
         "Error share",
         *quantiles,
     )
-    note = "Invalid requests are the clients' errors, and not in the error share. A latency is the bound of the bucket that the quantile is in."
+    note = "Invalid requests, and those with a timeout that was too short, are the clients' errors, and not in the error share. A latency is the bound of the bucket that the quantile is in."
     table = f'{render_table(header, rows)}<p class="note">{note}</p>'
     return render_section("Service", table + _render_trend(found, charts))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flywheel_runtime.monitoring.documents import Series
-from flywheel_runtime.monitoring.findings import Finding
+from flywheel_runtime.monitoring.findings import Finding, Problem
 from flywheel_runtime.monitoring.layout import SERVICE_CELLS, Counts, ServiceCounts
 from flywheel_runtime.monitoring.state import Alarm, MonitorState
 from flywheel_runtime.monitoring.statistics.evalues import share_limit_test
@@ -18,7 +18,9 @@ from flywheel_runtime.monitoring.statistics.streams.decision import Finding as O
 from flywheel_runtime.monitoring.windows import Window
 
 SIGNAL = "service"
-ERRORS, LATENCY = "errors", "latency"
+ERRORS, LATENCY, FAILED = "errors", "latency", "failed"
+FAILED_REQUESTS = "requests that the model failed"
+PROBLEMS: dict[str, Problem] = {FAILED: "ModelFailed"}  # of the version itself; one client can overload any version
 NO_HITS = np.array([0.0, 1.0])  # a reference of which each share is the increase
 
 
@@ -75,6 +77,9 @@ def find_service_looks(counts: ServiceCounts, target: ServiceTarget) -> Iterator
     if target.max_error_share is not None:
         blocks = np.stack([counts.failures, successes], axis=-1)
         yield ServiceLook(ERRORS, ERRORS, target.max_error_share, blocks)
+        failed = counts.model_failures
+        others = counts.failures + successes - failed
+        yield ServiceLook(FAILED_REQUESTS, FAILED, target.max_error_share, np.stack([failed, others], axis=-1))
     if target.latency is not None:
         slow = counts.slower_than(target.latency.max_seconds)
         subject = f"latency over {format_duration(target.latency.max_seconds)}"
@@ -142,8 +147,9 @@ class ServiceAnalysis:
             evidence = round(outcome.log10_evidence or 0.0, 2)
             effect, limit, since = outcome.effect, look.threshold, outcome.since
             state.findings[name] = Finding(
-                SIGNAL, look.subject, version, look.measure, effect, limit, since, rollup.end, evidence, share
-            )
+                SIGNAL, look.subject, version, look.measure, effect, limit, since, rollup.end, evidence, share,
+                problem=PROBLEMS.get(look.measure),
+            )  # fmt: skip
         elif outcome.is_cleared and name in state.findings:
             state.closed.append(state.findings.pop(name))
         if outcome.is_restarted:

@@ -7,9 +7,9 @@ from flywheel.core.resource.api import Manifest
 
 ProblemKind = Literal["Errors", "NotFinite", "ConstantOutput", "LabelledLoss"]
 
-# Drift of features is none of them: it says nothing of the version.
+# Drift of features is none of them: it says nothing of the version. Nor does overload, which one client can cause.
 _KINDS: dict[ProblemKind, Callable[[Manifest], Any]] = {
-    "Errors": lambda found: found.get("signal") == "service" and found.get("measure") == "errors",
+    "Errors": lambda found: found.get("problem") == "ModelFailed",
     "NotFinite": lambda found: found.get("problem") == "NotFinite",
     "ConstantOutput": lambda found: found.get("problem") == "ConstantOutput",
     "LabelledLoss": lambda found: found.get("signal") == "performance",

@@ -55,7 +55,7 @@ class ServiceLevels(Schema):
 
     max_error_share: Number | None = Field(
         None,
-        description="Share of the requests that may fail: the model failed, the server was overloaded, or it took too long. Requests that are invalid do not count.",
+        description="Share of the requests that may fail: the model failed, the server was overloaded, or it took too long. Requests that are invalid, or whose own timeout was below 100 ms, do not count.",
     )
     latency: Latency | None = Field(
         None, description="How long responses may take, from the checked request to its response."

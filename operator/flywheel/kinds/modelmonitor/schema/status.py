@@ -98,9 +98,9 @@ class Finding(Schema):
         None, description="Decimal logarithm of the odds that the evidence gives against no effect above the threshold."
     )
     share: NumberText | None = Field(None, description="Share of the traffic that it concerns.")
-    problem: Literal["NotFinite", "ConstantOutput"] | None = Field(
+    problem: Literal["NotFinite", "ConstantOutput", "ModelFailed"] | None = Field(
         None,
-        description="What is wrong with the model's answers, if the finding is of them: they are NaN or infinite, or all the same.",
+        description="What is wrong with the model's answers, if the finding is of them: they are NaN or infinite (NotFinite), all the same (ConstantOutput), or the model fails on requests (ModelFailed).",
     )
     message: MessageText | None = Field(None, description="The finding as a sentence.")
 
