@@ -37,7 +37,7 @@ metadata: {name: delay}
 spec:
   objective: {metric: mae}
   defaultGates: Disabled
-  rollback: {when: [NotFinite, ConstantOutput, LabelledLoss], bakeTime: 30m}
+  rollback: {when: [NotFinite, ConstantOutput, LabelledLoss], monitors: [delay], bakeTime: 30m}
 ---
 apiVersion: flywheel.ml/v1alpha1
 kind: InferenceService

@@ -200,7 +200,7 @@ ATTACKS = (
     Attack("outrank the node's own pods", PLACEMENT, "is not allowed in this installation", lambda at: create(at, "tenant", dataset(placement={"priorityClassName": "system-node-critical"}))),
     Attack("tolerate every taint", PLACEMENT, "tolerates every taint", lambda at: create(at, "tenant", dataset(placement={"tolerations": [{"operator": "Exists"}]}))),
     Attack("approve without the verb", policy("flywheel-approval"), "may not write spec.approval", approve),
-    Attack("end the approvals of a Model", PROMOTION, "may not pin a champion or change spec.promotion", end_approval),
+    Attack("end the approvals of a Model", PROMOTION, "may not pin a champion or change spec.rollback or spec.promotion", end_approval),
     Attack("delete a Model with approvals", PROMOTION, "may not delete a Model with promotion: Approval", delete_model),
     Attack("read another team's objects", BUCKET_POLICY, "AccessDenied", lambda _: ask_store("get_object")),
     Attack("list another team's objects", BUCKET_POLICY, "AccessDenied", lambda _: ask_store("list_objects_v2")),

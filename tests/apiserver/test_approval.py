@@ -119,9 +119,10 @@ def test_who_may_only_edit_changes_everything_else_of_an_approved_version(team: 
     [
         pytest.param({"champion": "fraud-2"}, id="a pin"),
         pytest.param({"promotion": "Auto"}, id="an end of approvals"),
+        pytest.param({"rollback": {"when": ["Errors"], "monitors": ["joes"]}}, id="a rollback by another monitor"),
     ],
 )
-def test_approval_cannot_be_gone_around_by_the_model(team: Run, change: dict[str, str]) -> None:
+def test_approval_cannot_be_gone_around_by_the_model(team: Run, change: dict[str, Any]) -> None:
     model = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Model", "metadata": {"name": "fraud"}}
     made = team("apply", "-f", "-", stdin=yaml.safe_dump({**model, "spec": {"promotion": "Approval"}}))
     assert made.returncode == 0, made.stderr
@@ -135,7 +136,7 @@ def test_approval_cannot_be_gone_around_by_the_model(team: Run, change: dict[str
     other = team(*words, "--patch", '{"spec": {"owner": "joe"}}', "--as", "joe")
 
     assert (
-        "user 'joe' may not pin a champion or change spec.promotion of a Model with promotion: Approval"
+        "user 'joe' may not pin a champion or change spec.rollback or spec.promotion of a Model with promotion: Approval"
         in refused.stderr
     )
     assert allowed.returncode == 0, allowed.stderr

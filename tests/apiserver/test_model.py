@@ -42,11 +42,18 @@ def manifest(spec: dict[str, Any]) -> str:
             id="a bound that is no number",
         ),
         pytest.param(
-            {"rollback": {"when": ["FeatureDrift"]}},
+            {"rollback": {"when": ["FeatureDrift"], "monitors": ["watch"]}},
             'Unsupported value: "FeatureDrift": supported values: "Errors", "NotFinite", "ConstantOutput", "LabelledLoss"',
             id="a rollback for drift of features",
         ),
-        pytest.param({"rollback": {"when": []}}, "should have at least 1 items", id="a rollback for nothing"),
+        pytest.param(
+            {"rollback": {"when": [], "monitors": ["watch"]}},
+            "should have at least 1 items",
+            id="a rollback for nothing",
+        ),
+        pytest.param(
+            {"rollback": {"when": ["Errors"]}}, "spec.rollback.monitors: Required value", id="a rollback by any monitor"
+        ),
         pytest.param({"gates": [GATE, GATE]}, "Duplicate value", id="a gate twice"),
         pytest.param({"promotion": "Vote"}, 'supported values: "Auto", "Approval"', id="a promotion nobody knows"),
         pytest.param(

@@ -170,7 +170,9 @@ def promoted(bake_time: str | None = None) -> Serving:
     simulator = challenged()
     if bake_time is not None:
         model = simulator.manifest(Reference(MODEL, "default", "delay"))
-        simulator.put({**model, "spec": {"rollback": {"when": ["NotFinite"], "bakeTime": bake_time}}})
+        simulator.put(
+            {**model, "spec": {"rollback": {"when": ["NotFinite"], "monitors": ["watch"], "bakeTime": bake_time}}}
+        )
     for _ in range(2):
         simulator.judge("Pass")
         simulator.work(4)

@@ -12,25 +12,38 @@ from tests.simulation import NOON
 from tests.simulation.resources import custom, stamp
 
 NAME, BEFORE, OLD = "flight-delay-3f9a1c2e", "flight-delay-11111111", "sha256:" + "1" * 64
-ALL = {"when": ["Errors", "NotFinite", "ConstantOutput", "LabelledLoss"], "bakeTime": "1h"}
+ALL = {"when": ["Errors", "NotFinite", "ConstantOutput", "LabelledLoss"], "monitors": ["watch"], "bakeTime": "1h"}
 CLEAR = {"flywheel.ml/clear-rejection": "inspected"}
 SINCE = "2026-01-01T11:30:00Z"
 NOT_FINITE = {"signal": "dataQuality", "subject": "prediction", "measure": "invalid", "problem": "NotFinite"}
 CONSTANT = {"signal": "predictionDrift", "subject": "prediction", "measure": "psi", "problem": "ConstantOutput"}
 LOSS = {"signal": "performance", "subject": "roc_auc", "measure": "drop"}
-ERRORS = {"signal": "service", "subject": "errors", "measure": "errors"}
+OVERLOAD = {"signal": "service", "subject": "errors", "measure": "errors"}  # of all classes of errors
+ERRORS = {
+    "signal": "service",
+    "subject": "requests that the model failed",
+    "measure": "failed",
+    "problem": "ModelFailed",
+}
 
 
-def promoted(version: str, digest: str, minutes_ago: int, number: int) -> dict[str, Any]:
+def promoted(version: str, digest: str, minutes_ago: int, number: int, reason: str = "Better") -> dict[str, Any]:
     since = stamp(NOON - timedelta(minutes=minutes_ago))
-    return {"number": number, "version": version, "digest": digest, "since": since, "reason": "Better"}
+    return {"number": number, "version": version, "digest": digest, "since": since, "reason": reason}
 
 
-def champion(minutes_ago: int = 40, champion: str = NAME, pinned: str | None = None, **spec: Any) -> Version:
+def champion(
+    minutes_ago: int = 40,
+    champion: str = NAME,
+    pinned: str | None = None,
+    history: list[dict[str, Any]] | None = None,
+    tolerated: list[dict[str, Any]] | None = None,
+    **spec: Any,
+) -> Version:
     """A verified version that became champion then, after another one."""
     spec |= {"champion": pinned} if pinned else {}
-    history = [promoted(BEFORE, OLD, 9999, 1), promoted(NAME, TRAINED, minutes_ago, 2)]
-    status = {"champion": champion, "history": history}
+    history = history or [promoted(BEFORE, OLD, 9999, 1), promoted(NAME, TRAINED, minutes_ago, 2)]
+    status = {"champion": champion, "history": history, "tolerated": tolerated or []}
     version = Version(trained(), custom(MODEL, "flight-delay", {"rollback": ALL, **spec}, status=status))
     ready = {"type": "Ready", "status": "True", "reason": "Verified", "message": "", "lastTransitionTime": SINCE}
     made = {"model": "flight-delay", "source": {"artifact": {"digest": OLD}}}
@@ -81,6 +94,7 @@ def test_a_new_champion_is_taken_back_for_what_the_model_names(found: dict[str, 
     {"signal": "predictionDrift", "subject": "prediction", "measure": "psi"},
     {"signal": "dataQuality", "subject": "prediction", "measure": "missing"},  # a feature of that name
     {"signal": "service", "subject": "latency over 50ms", "measure": "latency"},
+    OVERLOAD,
     NOT_FINITE | {"version": BEFORE},
 ])  # fmt: skip
 def test_drift_and_what_is_found_of_others_take_nothing_back(found: dict[str, Any]) -> None:
@@ -98,10 +112,84 @@ def test_without_rollback_in_the_model_nothing_is_taken_back() -> None:
 
 
 def test_a_problem_that_the_model_does_not_name_takes_nothing_back() -> None:
-    version = champion(rollback={"when": ["LabelledLoss"]})
+    version = champion(rollback={"when": ["LabelledLoss"], "monitors": ["watch"]})
     finds(version, NOT_FINITE)
 
     assert (version.status.rejection, version.status.problem) == (None, None)
+
+
+def test_a_monitor_that_the_model_does_not_name_takes_nothing_back() -> None:
+    version = champion()
+    finds(version, NOT_FINITE, monitor="another")
+
+    assert (version.status.rejection, version.status.problem) == (None, None)
+
+
+def tolerated(reason: str, kind: str = "LabelledLoss", monitor: str = "watch") -> dict[str, Any]:
+    """The entry of the Model for a finding for which the version stayed champion."""
+    return {"number": 1, "version": NAME, "monitor": monitor, "kind": kind, "since": SINCE, "reason": reason}
+
+
+@pytest.mark.parametrize("reason", ["RolledBack", "Archived", "Pinned"])
+@pytest.mark.parametrize("found", [LOSS, LOSS | {"since": "2026-01-01T11:50:00Z"}], ids=["an old finding", "a new one"])
+def test_a_champion_that_returned_is_not_new(found: dict[str, Any], reason: str) -> None:
+    """The version after it was taken back, and what was found of this one before is still in the monitor's status."""
+    history = [
+        promoted(BEFORE, OLD, 9999, 1),
+        promoted(NAME, TRAINED, 5000, 2),
+        promoted("flight-delay-22222222", "sha256:" + "2" * 64, 30, 3),
+        promoted(NAME, TRAINED, 20, 4, reason),
+    ]
+    version = champion(history=history)
+    finds(version, found)
+
+    assert version.status.rejection is None
+    assert (problem(version).reason, problem(version).rolled_back) == ("Returned", False)
+
+
+def test_a_champion_that_was_one_before_is_not_new_after_a_pin_of_another() -> None:
+    history = [
+        promoted(NAME, TRAINED, 5000, 1),
+        promoted(BEFORE, OLD, 30, 2, "Pinned"),
+        promoted(NAME, TRAINED, 20, 3),
+    ]
+    version = champion(history=history)
+    finds(version, LOSS)
+
+    assert version.status.rejection is None
+    assert problem(version).reason == "Returned"
+
+
+def test_a_version_whose_rejection_was_cleared_is_new_again() -> None:
+    version = champion()
+    finds(version, NOT_FINITE)
+    version.advance(minutes=5)
+    version.annotate(CLEAR)
+    version.reconcile()
+    [known] = [each for each in [version.cluster.get(Reference(MODEL, "default", "flight-delay"))] if each]
+    history = [*known["status"]["history"], promoted(BEFORE, OLD, 0, 3, "RolledBack"), promoted(NAME, TRAINED, -5, 4)]
+    version.put({**known, "status": {**known["status"], "history": history}})
+    finds(version, NOT_FINITE | {"since": stamp(version.cluster.now + timedelta(minutes=1))})
+
+    assert problem(version).rolled_back
+
+
+def test_a_finding_that_was_tolerated_is_never_a_reason_later() -> None:
+    version = champion(tolerated=[tolerated("Pinned")])
+    finds(version, LOSS)
+
+    assert version.status.rejection is None
+    assert (problem(version).reason, problem(version).rolled_back) == ("Tolerated", False)
+    finds(version, LOSS | {"since": "2026-01-01T11:50:00Z"})
+    assert problem(version).rolled_back
+
+
+@pytest.mark.parametrize("entry", [tolerated("Pinned", kind="Errors"), tolerated("Pinned", monitor="another")])
+def test_what_was_tolerated_of_another_finding_is_no_excuse(entry: dict[str, Any]) -> None:
+    version = champion(tolerated=[entry])
+    finds(version, LOSS)
+
+    assert problem(version).rolled_back
 
 
 def test_a_pinned_champion_is_only_told_about() -> None:

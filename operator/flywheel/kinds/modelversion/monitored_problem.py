@@ -21,7 +21,11 @@ def decide_problem(version: ModelVersion, seen: Seen, cleared: RejectionClearing
     champion = seen.champion
     if champion is None:
         return None
-    wanted = [each for each in seen.problems if each.kind in champion.rollback_kinds]
+    wanted = [
+        each
+        for each in seen.problems
+        if each.kind in champion.rollback_kinds and each.monitor in champion.rollback_monitors
+    ]
     decided = [_decide(version, seen.now, champion, each, cleared) for each in wanted]
     chosen = min(decided, key=lambda each: (not each.rolled_back, each.since, each.monitor), default=None)
     if chosen is not None and known is not None and _identity(known) == _identity(chosen):
@@ -57,7 +61,7 @@ def _decide(
 
 
 _PHRASES: dict[ProblemKind, str] = {
-    "Errors": "failing requests",
+    "Errors": "requests that the model fails",
     "NotFinite": "answers that are not finite",
     "ConstantOutput": "the same answer for all rows",
     "LabelledLoss": "a loss on labelled rows",
@@ -73,12 +77,19 @@ def _reason_against(
         return "Cleared", f"annotation {CLEAR_REJECTION_ANNOTATION} was set after that."
     if champion.is_pinned:
         return "Pinned", f"spec.champion of Model '{model}' names it; name another version there."
+    if champion.has_returned:
+        return (
+            "Returned",
+            "no gain over another version made it champion this time (a return or a pin); pin another version by spec.champion.",
+        )
     bake_time = champion.bake_time or timedelta(0)
     if now > champion.since + bake_time:
         hours = f"spec.rollback.bakeTime of Model '{model}'"
         return "BakeTimeOver", f"it has been champion for longer than {hours}; pin an earlier version by spec.champion."
     if not champion.has_predecessor:
         return "NoPreviousChampion", f"no earlier champion of Model '{model}' can take its place."
+    if (found.monitor, found.kind, found.since) in champion.tolerated:
+        return "Tolerated", f"it stayed with that finding before (status.tolerated of Model '{model}')."
     return "RolledBack", ""
 
 

@@ -1,6 +1,6 @@
 """What `decide` may know of a ModelVersion: its Jobs, its Model, the rollouts that rejected it, and who uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,19 +29,26 @@ from flywheel.kinds.modelversion.gates.gates_job import Measurement, Measurement
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import Rejection
 
+RETURN_REASONS = ("RolledBack", "Archived", "Pinned")  # of promotions that no gain over another version decided
+
 
 @dataclass(frozen=True)
 class Champion:
     """The version is champion, `since` when it took over, also of the services' traffic.
 
-    `rollback_kinds`: the problems for which it is taken back within `bake_time`. `has_predecessor`: an earlier champion can take its place.
+    `has_returned`: a return or a pin made it champion, so that it does not count as new. `rollback_kinds`: the problems for which it is taken
+    back within `bake_time`, if one of `rollback_monitors` finds them. `has_predecessor`: an earlier champion can take its place.
+    `tolerated`: the problems (monitor, kind, since) for which it was not taken back before.
     """
 
     since: datetime
     is_pinned: bool = False
+    has_returned: bool = False
     rollback_kinds: tuple[str, ...] = ()
+    rollback_monitors: tuple[str, ...] = ()
     bake_time: timedelta | None = None
     has_predecessor: bool = False
+    tolerated: frozenset[tuple[str, str, datetime]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ def _champion(version: ModelVersion, model: Manifest, cluster: Cluster) -> Champ
     )
     if status.champion != version.name:
         return None
-    promoted = [each.since for each in status.history if each.version == version.name]
+    promoted = [each for each in status.history if each.version == version.name]
     # A service that rolls out step by step took the version up later than the Model.
     rollouts = [
         InferenceServiceStatus.model_validate(service.get("status") or {}).rollout
@@ -113,12 +120,26 @@ def _champion(version: ModelVersion, model: Manifest, cluster: Cluster) -> Champ
     ]
     served = [each.since for each in rollouts if each and each.phase == "Promoted" and each.challenger == version.name]
     return Champion(
-        since=max((*promoted[-1:], *served), default=version.created),
+        since=max((*(each.since for each in promoted[-1:]), *served), default=version.created),
         is_pinned=spec.champion == version.name,
+        has_returned=_has_returned(version, promoted),
         rollback_kinds=spec.rollback.when if spec.rollback else (),
+        rollback_monitors=spec.rollback.monitors if spec.rollback else (),
         bake_time=spec.rollback.bake_time.timedelta if spec.rollback else None,
         has_predecessor=any(_can_return(version, each, cluster) for each in status.history),
+        tolerated=frozenset(
+            (each.monitor, each.kind, each.since) for each in status.tolerated if each.version == version.name
+        ),
     )
+
+
+def _has_returned(version: ModelVersion, promoted: Sequence[Promotion]) -> bool:
+    """Whether a return or a pin is the last of its promotions, or it was champion before: a problem that it has is no news of it.
+
+    A version whose rejection was cleared is offered anew.
+    """
+    was_champion = len(promoted) > 1 and version.status.rejection_cleared is None
+    return bool(promoted) and (promoted[-1].reason in RETURN_REASONS or was_champion)
 
 
 def _can_return(version: ModelVersion, promotion: Promotion, cluster: Cluster) -> bool:

@@ -30,17 +30,23 @@ class Retention(Schema):
 
 
 class Rollback(Schema):
-    """When a new champion is taken back: a ModelMonitor finds one of these problems of it while it is new."""
+    """When a new champion is taken back: one of these ModelMonitors finds one of these problems of it while it is new."""
 
     when: tuple[ProblemKind, ...] = Field(
         min_length=1,
         max_length=4,
-        description="Errors (requests fail), NotFinite (answers are NaN or infinite), ConstantOutput (answers are the same for all rows), LabelledLoss (a metric of labelled rows dropped). Drift of features is none of them.",
+        description="Errors (the model fails requests; overload and timeouts do not count), NotFinite (answers are NaN or infinite), ConstantOutput (answers are the same for all rows), LabelledLoss (a metric of labelled rows dropped). Drift of features is none of them.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    monitors: tuple[ObjectName, ...] = Field(
+        min_length=1,
+        max_length=8,
+        description="The ModelMonitors of the namespace whose findings take a champion back. Whoever may write one of these may cause that.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     bake_time: Duration = Field(
         Duration("1h"),
-        description="How long a champion counts as new. An InferenceService with spec.rollout keeps the servers of the one before it for as long.",
+        description="How long a champion counts as new; one that returned is not new. An InferenceService with spec.rollout keeps the servers of the one before it for as long.",
     )
 
 

@@ -90,7 +90,7 @@ class MonitoredProblem(Schema):
     at: datetime = Field(description="Time when the operator decided.")
     rolled_back: bool = Field(description="Whether the version was taken back.")
     reason: ShortText = Field(
-        description="RolledBack; or why not: Pinned, BakeTimeOver, NoPreviousChampion or Cleared (the rejection for this finding was cleared)."
+        description="RolledBack; or why not: Pinned, Returned (it was champion before, or pinned), BakeTimeOver, NoPreviousChampion, Tolerated (the finding is in status.tolerated of the Model) or Cleared (the rejection for this finding was cleared)."
     )
     message: MessageText = Field(description="The finding and what was done, in a sentence.")
 
