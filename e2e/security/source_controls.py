@@ -451,6 +451,20 @@ SOURCE_CONTROLS = (
         ("tests/serving/prediction_log/test_labels.py::test_one_client_cannot_fill_the_room_of_the_others",),
     ),
     SourceControl(
+        "the probability of a label has a floor",
+        "images/serving/flywheel_serving/prediction_log/labels.py",
+        "not MIN_PROBABILITY <= probability <= 1",
+        "not 0 < probability <= 1",
+        ("tests/serving/prediction_log/test_labels.py::test_a_label_of_another_form_is_refused",),
+    ),
+    SourceControl(
+        "no drawn label outweighs all others",
+        "images/runtime/flywheel_runtime/monitoring/statistics/horvitz_thompson.py",
+        "MAX_WEIGHT = 20.0",
+        "MAX_WEIGHT = 1e9",
+        ("tests/runtime/monitoring/labels/test_performance.py::test_one_label_with_the_least_probability_in_each_window_hides_no_drop",),
+    ),
+    SourceControl(
         "clients do not know the random numbers of their rows",
         "operator/flywheel/client/labels/label_sampling.py",
         'f"{salt}\\n{row}\\n{id}"',

@@ -54,6 +54,12 @@ def test_no_row_counts_for_more_than_a_few_uniform_ones() -> None:
     assert min(found.probabilities.values()) >= 0.3 * 200 / 4_000 - 1e-12
 
 
+def test_few_labels_of_very_many_rows_have_probabilities_that_a_server_takes() -> None:
+    rows = Counter({RowClass(0.01, 0.01): 10_000_000.0, RowClass(0.5, 0.5): 100_000.0})
+
+    assert min(allocate_labels(rows, 10).probabilities.values()) >= 1e-6
+
+
 def test_the_model_s_doubt_saves_labels() -> None:
     rows = population()
     alike = {RowClass(0.045, 0.045): 4_000.0}

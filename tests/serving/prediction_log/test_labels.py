@@ -53,7 +53,7 @@ def test_a_label_is_text(label: Any, text: str) -> None:
     assert columns == {"id": ["a", None], "key": [None, "7"], "label": [text, text], **rest}
 
 
-@pytest.mark.parametrize(("given", "parsed"), [(0.25, 0.25), (1, 1.0), (None, None)])
+@pytest.mark.parametrize(("given", "parsed"), [(0.25, 0.25), (1, 1.0), (1e-6, 1e-6), (None, None)])
 def test_a_label_of_a_drawn_row_has_the_probability_of_the_draw(given: Any, parsed: float | None) -> None:
     columns = parse_labels(labels_body({"id": "a", "label": 1, "probability": given}), config())
 
@@ -84,7 +84,7 @@ DROPPED_KEY = {"columns": [{"name": "flight_id", "action": "Drop"}]}
         pytest.param(labels_body({"id": "a", "label": None}), "labels[0].label", {}, id="null"),
         pytest.param(labels_body({"id": "a", "label": ""}), "labels[0].label", {}, id="an empty text"),
         pytest.param(labels_body({"id": "a", "label": [1]}), "labels[0].label", {}, id="a list"),
-        *(pytest.param(labels_body({"id": "a", "label": 1, "probability": each}), "labels[0].probability: wanted a number above 0 and at most 1", {}, id=f"probability {each}") for each in (0, -0.5, 1.01, "0.5", True)),
+        *(pytest.param(labels_body({"id": "a", "label": 1, "probability": each}), "labels[0].probability: wanted a number from 0.000001 to 1", {}, id=f"probability {each}") for each in (0, -0.5, 1e-310, 9e-7, 1.01, "0.5", True)),
         pytest.param(labels_body({"key": 1.5, "label": 1}), "labels[0].key: wanted text or a whole number, found 1.5", {}, id="a key that is a fraction"),
         pytest.param(labels_body({"key": "a", "row": 0, "label": 1}), "labels[0].row: a key names one row", {}, id="a row beside a key"),
         pytest.param(labels_body({"key": "a", "label": 1}), "labels[0].key: this service logs no key; send the id, or set spec.logging.key", {"key": ""}, id="no key is logged"),

@@ -115,6 +115,23 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(canonical_json(value) + "\n", encoding="utf-8")
 
 
+def write_finite_json(path: Path, value: Any) -> None:
+    """Write JSON whose numbers are finite, since JSON has no others: null stands for each that is not."""
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = canonical_json(_null_non_finite(value))
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _null_non_finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _null_non_finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_non_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file by rename: a reader, or a container that is started again, finds the old file or the new one."""
     unfinished = path.with_name(f".{path.name}.part")

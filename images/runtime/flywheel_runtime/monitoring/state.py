@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.contract.step import write_json
+from flywheel_runtime.contract.step import write_finite_json, write_json
 from flywheel_runtime.monitoring.coverage import Progress
 from flywheel_runtime.monitoring.documents import Series
 from flywheel_runtime.monitoring.findings import Finding
@@ -15,6 +15,7 @@ from flywheel_runtime.monitoring.logged_rows import RowBins
 from flywheel_runtime.monitoring.reference import Reference
 from flywheel_runtime.monitoring.rollup import Rollup, SourceKey
 from flywheel_runtime.monitoring.seasonal.hour_of_week import HoursOfWeek
+from flywheel_runtime.monitoring.statistics.streams.decision import is_finite
 
 VERSION = 1
 TREND_SECONDS = 35 * 86_400
@@ -77,7 +78,7 @@ class MonitorState:
             "labelledUntil": self.labelled_until,
             "untestedWindows": self.untested_windows,
         }
-        write_json(folder / "state.json", document)
+        write_finite_json(folder / "state.json", document)
         self.hours_of_week.write(folder)
         layouts = {each.series: each.layout for each in self.rollups}
         write_json(
@@ -107,6 +108,7 @@ def read_state(folder: Path) -> MonitorState | None:
 
 
 def _parse(document: Mapping[str, Any]) -> MonitorState:
+    """The state in a document. Findings and points of the trend with a number that is not finite, of earlier releases, are left out."""
     if document["v"] != VERSION:
         raise ValueError(f"version {document['v']!r} of the format is unknown")
     for name, kind in (("monitoredSince", int), ("until", int), ("streams", dict), ("trend", list)):
@@ -122,14 +124,19 @@ def _parse(document: Mapping[str, Any]) -> MonitorState:
         {Series(*series): start for *series, start in document["firstWindows"]},
         {Series(*series): RowBins.from_json(bins) for *series, bins in document.get("rowBins", ())},
         document["streams"],
-        {name: Finding.from_json(each) for name, each in document["findings"].items()},
-        [Finding.from_json(each) for each in document["closed"]],
+        {name: Finding.from_json(each) for name, each in document["findings"].items() if _is_whole(each)},
+        [Finding.from_json(each) for each in document["closed"] if _is_whole(each)],
         [Alarm(*each) for each in document["alarms"]],
         {(pod, boot): Progress(served, start) for pod, boot, served, start in document["progress"]},
-        document["trend"],
+        [each for each in document["trend"] if is_finite(each) and None not in each["psi"].values()],
         labelled_until=document.get("labelledUntil", 0),
         untested_windows=document.get("untestedWindows", 0),
     )
+
+
+def _is_whole(finding: Mapping[str, Any]) -> bool:
+    """Whether the numbers of a finding are there, and finite."""
+    return is_finite(finding) and None not in (finding["effect"], finding["threshold"], finding["evidence"])
 
 
 def _parse_rollups(document: Mapping[str, Any]) -> list[Rollup]:

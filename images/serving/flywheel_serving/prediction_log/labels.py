@@ -21,6 +21,7 @@ MAX_LABELS = 1_000  # of one request, which is parsed while others wait
 MAX_BODY_BYTES = 256 * 1024
 MAX_TEXT_LENGTH = 1_000
 MAX_ROW = 2**31 - 1
+MIN_PROBABILITY = 1e-6  # of a draw: a row counts as 1/probability rows, and no draw is of so few of so many
 # Of labels that the store does not have yet. One client may fill half, so that it keeps no other out.
 MAX_PENDING_BYTES = 2 * 1024 * 1024
 MAX_PENDING_BYTES_OF_PEER = MAX_PENDING_BYTES // 2
@@ -172,10 +173,10 @@ def _parse_probability(probability: Any) -> float | None:
     """The probability with which the row was drawn; None where it was not drawn."""
     if probability is None:
         return None
-    if type(probability) not in (int, float) or not 0 < probability <= 1:
+    if type(probability) not in (int, float) or not MIN_PROBABILITY <= probability <= 1:
         found = _excerpt(probability)
         raise ValueError(
-            f".probability: wanted a number above 0 and at most 1, with which the row was drawn, found {found}"
+            f".probability: wanted a number from 0.000001 to 1, with which the row was drawn, found {found}"
         )
     return float(probability)
 

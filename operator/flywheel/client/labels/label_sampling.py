@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 UNIFORM_SHARE = 0.3  # of the labels that is drawn without regard to the model
+MIN_PROBABILITY = 1e-6  # that a server takes with a label
 MIN_GROUP_LABELS = 5.0  # expected of each group, if it has so many rows
 BISECTIONS = 60
 CONFIDENCE = 0.95
@@ -110,7 +111,7 @@ def allocate_labels(rows: Rows, labels: float) -> Allocation:
     """
     total = sum(rows.values())
     count = min(float(labels), total)
-    uniform = UNIFORM_SHARE * count / total
+    uniform = max(UNIFORM_SHARE * count / total, MIN_PROBABILITY)
     sizes: dict[str, float] = {}
     for each, number in rows.items():
         sizes[each.group] = sizes.get(each.group, 0.0) + number

@@ -13,6 +13,7 @@ from typing import Any
 
 from flywheel.client.errors import FlywheelError
 from flywheel.client.labels.label_queue import DrawnRow
+from flywheel.client.labels.label_sampling import MIN_PROBABILITY
 from flywheel.client.predictor import flatten_prediction
 
 LABEL, ID, ROW, KEY, PROBABILITY = "label", "id", "row", "key", "probability"
@@ -80,9 +81,9 @@ def read_labels(path: Path) -> tuple[list[QueueLabel], int]:
             row, probability = int(cells[ROW]), float(cells[PROBABILITY])
         except ValueError:
             row, probability = -1, math.nan
-        if row < 0 or not 0 < probability <= 1 or not cells[ID]:
+        if row < 0 or not MIN_PROBABILITY <= probability <= 1 or not cells[ID]:
             raise FlywheelError(
-                f"{path}: row {number} needs an id, the index of the row and a probability above 0 and at most 1, as 'flywheel label --output' wrote them",
+                f"{path}: row {number} needs an id, the index of the row and a probability from 0.000001 to 1, as 'flywheel label --output' wrote them",
                 reason="BadRow",
             )
         found.append(QueueLabel(cells[ID], row, cells[LABEL].strip(), probability))

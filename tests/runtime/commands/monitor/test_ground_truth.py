@@ -8,6 +8,7 @@ import pytest
 
 from flywheel_runtime.commands.monitor import ground_truth
 from tests.runtime.commands.monitor.labelled import ROWS, Labelled
+from tests.runtime.monitoring.labels.log_files import PostedLabel, write_labels
 
 pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
 
@@ -217,6 +218,27 @@ def test_a_test_of_labels_whose_state_does_not_fit_starts_again_and_ends_its_fin
 
     assert (report["findings"], len(report["closed"])) == ([], 1)
     assert report["note"] == "1 of the tests started again: their states of the previous run do not fit them."
+
+
+def test_a_state_without_finite_evidence_and_a_stored_label_with_an_impossible_probability_hide_no_drop(
+    labelled: Labelled,
+) -> None:
+    for _ in range(3):
+        labelled.run_hour(drawn=0.9)
+    path = labelled.inputs / "state" / "state.json"
+    state = json.loads(path.read_text())
+    (name,) = (each for each in state["streams"] if "/performance/" in each)
+    state["streams"][name]["logEvidence"] = [float("nan")] * len(state["streams"][name]["logEvidence"])
+    path.write_text(json.dumps(state))
+    stored = [PostedLabel("1", int(labelled.monitored.start.timestamp()) + 60, id=f"{hour}-0", probability=1e-310) for hour in range(3, 9)]  # fmt: skip
+    write_labels(labelled.inputs / "labels" / "hour=stored" / "labels.parquet", stored)
+
+    reports = [labelled.run_hour(flipped=0.4, drawn=0.9) for _ in range(6)]
+
+    assert reports[0]["note"] == "1 of the tests started again: their states of the previous run do not fit them."
+    assert reports[-1]["signals"]["performance"]["state"] == "False"
+    for each in (path, labelled.monitored.root / "outputs" / "report" / "report.json"):
+        assert "NaN" not in each.read_text()
 
 
 def test_windows_whose_labels_could_not_be_read_are_tested_in_a_later_run(labelled: Labelled) -> None:

@@ -210,6 +210,7 @@ def test_a_row_of_several_draws_has_the_largest_probability_and_may_be_in_both_s
 
     [window] = joined.windows
     assert (window.counts.labelled, window.counts.drawn, window.counts.duplicates) == (3, 2, 2)
+    assert window.counts.redrawn == 1
     assert window.sample.probabilities is not None
     assert window.sample.is_uniform is not None
     assert window.sample.probabilities == pytest.approx([0.5, 0.2, np.nan], nan_ok=True)
@@ -222,7 +223,32 @@ def test_without_a_drawn_row_all_rows_count_alike(tmp_path: Path) -> None:
     assert (window.weights, window.counts.drawn) == (None, 0)
 
 
-@pytest.mark.parametrize("given", ["0", "1.5", "'much'", "-0.1"])
+@pytest.mark.parametrize("probability", [1e-310, 9e-7, 0.0, -0.5, 1.5, np.nan, np.inf])
+def test_a_stored_label_with_a_probability_that_no_draw_has_is_invalid(probability: float, tmp_path: Path) -> None:
+    """A file of an earlier release may have one: alone it gives its row no label, and beside another one it adds nothing."""
+    rows = [LoggedRow(name, START + at, 0.9) for at, name in enumerate("abc")]
+    stored = [PostedLabel("1", START + 9, id=name, probability=probability) for name in "ab"]
+    usable = [PostedLabel("1", START + 9, id=name, probability=0.25) for name in "bc"]
+
+    [window] = join_all(tmp_path, rows, [*stored, *usable]).windows
+
+    assert (window.counts.labelled, window.counts.invalid, window.counts.drawn) == (2, 1, 2)
+    assert window.sample.probabilities == pytest.approx([0.25, 0.25])
+    assert window.sample.is_uniform is not None
+    assert not window.sample.is_uniform.any()
+
+
+@pytest.mark.parametrize(("label", "invalid"), [("1e36", 0), ("-1e38", 1), ("1e200", 1), ("inf", 1), ("nan", 1)])
+def test_a_true_value_whose_squared_error_has_no_sum_is_invalid(label: str, invalid: int, tmp_path: Path) -> None:
+    labels = [PostedLabel(label, START + 9, id="a"), PostedLabel("2", START + 9, id="b")]
+    rows = [LoggedRow("a", START), LoggedRow("b", START)]
+
+    [window] = join_all(tmp_path, rows, labels, versions={"v1": LoggedVersion()}).windows
+
+    assert (window.counts.labelled, window.counts.invalid) == (2 - invalid, invalid)
+
+
+@pytest.mark.parametrize("given", ["0", "1.5", "'much'", "-0.1", "1e-310", "9e-7", "'nan'::DOUBLE"])
 def test_a_probability_that_is_none_is_refused_since_its_label_would_count_as_of_a_fair_sample(
     given: str, tmp_path: Path
 ) -> None:

@@ -142,6 +142,38 @@ def test_drawn_labels_are_tested_by_their_weights_so_that_no_biased_sample_alarm
     assert outcome.status == "Quiet"
 
 
+def test_one_label_with_the_least_probability_in_each_window_hides_no_drop() -> None:
+    random, state = np.random.default_rng(5), None
+    target, reference = PerformanceTarget("accuracy", 0.03), TestMetric(0.75, 4_000)
+    for number in range(30):
+        found = drawn_window(number, random, flipped=0.5)
+        assert found.sample.probabilities is not None
+        right = np.flatnonzero(~np.isnan(found.sample.probabilities) & (found.scored.y_true == found.scored.predicted))
+        found.sample.probabilities[right[0]] = 1e-6
+        performance = measure_performance(found, target, reference)
+        state, outcome = performance.observe(state, 1e-6, 300)
+
+        assert found.sample.capped == 1
+        assert performance.interval.value < 0.75 - 0.1
+    assert outcome.status == "Active"
+
+
+def test_a_metric_that_is_no_finite_number_is_not_tested() -> None:
+    values = np.array([1e200, 1.0])
+    rows = ScoredRows(values, -values, np.empty((2, 0)))
+
+    with np.errstate(over="ignore"), pytest.raises(Undefined, match="rmse of its labelled rows is no finite number"):
+        measure_performance(
+            LabelledRows(0, "v1", LabelCounts(2, 2), rows, {}), PerformanceTarget("rmse", 1.0), TestMetric(1.0, 100)
+        )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_of_test_rows_that_is_no_finite_number_is_none(value: float) -> None:
+    with pytest.raises(Undefined):
+        read_test_metric("rmse", {"test": {"rows": 100, "metrics": {"rmse": value}}})
+
+
 def test_the_drawn_labels_of_all_windows_give_one_estimate_for_each_version() -> None:
     random = np.random.default_rng(8)
     windows = [window(0, random), *(drawn_window(number, random) for number in range(1, 5))]

@@ -4,11 +4,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flywheel.client.labels.label_sampling import RowClass, allocate_labels, classify_row, random_number
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.statistics.horvitz_thompson import (
     combine_samples,
+    count_capped,
+    largest_weight,
     weighted_mean,
     weighted_roc_auc,
     weighted_share,
@@ -120,6 +124,36 @@ def test_a_row_of_both_samples_counts_in_both() -> None:
 
     inverse = np.array([2.0, 0.0, 4.0, 2.0])
     assert weights == pytest.approx([1, 1, 0, 0] + inverse * inverse.sum() / (inverse**2).sum())
+
+
+def test_one_label_with_a_wrong_probability_does_not_outweigh_all_others() -> None:
+    """Of 200 rows of a fair draw 40 % are errors; one more has the least probability that is accepted."""
+    losses, chances = np.tile([1.0, 1.0, 0.0, 0.0, 0.0], 40), np.full(200, 0.05)
+    probabilities = np.append(chances, 1e-6)
+
+    found = weighted_mean(np.append(losses, 1.0), combine_samples(probabilities, np.zeros(201)))
+
+    assert count_capped(probabilities) == 1
+    assert found.value == pytest.approx((80 + 20 / 0.9) / (200 + 20 / 0.9), rel=0.01)
+    assert found.low < 0.4 < found.high
+
+
+@pytest.mark.parametrize("labels", [30, 100, 300])
+def test_no_weight_of_an_honest_draw_is_cut(labels: int) -> None:
+    _, classes = population()
+    chances = draw_probabilities(classes, labels)
+    drawn = np.random.default_rng(11).random((500, ROWS)) < chances
+
+    assert sum(count_capped(np.where(each, chances, np.nan)) for each in drawn) == 0
+    assert largest_weight(np.full(1_000, 7.0)) > 7
+
+
+@given(weights=st.lists(st.floats(1, 1e6), min_size=1, max_size=200))
+def test_the_largest_weight_is_twenty_times_the_mean_after_the_cut(weights: list[float]) -> None:
+    given = np.array(weights)
+    largest = largest_weight(given)
+
+    assert largest == pytest.approx(20 * np.minimum(given, largest).mean())
 
 
 @pytest.mark.parametrize("hits", [0.0, 1.0])

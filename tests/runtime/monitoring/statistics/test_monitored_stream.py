@@ -12,6 +12,7 @@ from flywheel_runtime.monitoring.statistics.monitored_stream import (
     Stream,
     drift_stream,
     loss_stream,
+    observe_fixed,
     observe_losses,
     observe_window,
     share_stream,
@@ -183,6 +184,52 @@ def test_a_state_of_losses_that_is_of_another_test_starts_the_test_again() -> No
     _, finding = observe_losses(losses, {"v": 1, "logEvidence": [0.0]}, np.full(400, 0.1), ALLOWANCE, 0)
 
     assert (finding.is_restarted, finding.is_cleared) == (True, True)
+
+
+def test_evidence_of_a_stored_state_that_is_no_number_starts_the_test_again_and_a_drop_is_found() -> None:
+    stream, random = loss_stream(0.1, 5_000, 0.03), np.random.default_rng(6)
+    state, _ = observe_losses(stream, None, (random.random(500) < 0.1).astype(float), ALLOWANCE, 0)
+    for broken in (
+        {**state, "logEvidence": [None] * len(state["logEvidence"])},
+        {**state, "logEvidence": [np.nan] * len(state["logEvidence"])},
+        {**state, "starts": [np.inf] * len(state["starts"])},
+        {**state, "averages": {**state["averages"], "fine": np.nan}},
+        {**state, "active": {"since": 0, "log10Evidence": np.inf}},
+    ):
+        found, given = [], broken
+        for hour in range(1, 30):
+            given, finding = observe_losses(
+                stream, given, (random.random(500) < 0.5).astype(float), ALLOWANCE, hour * HOUR
+            )
+            found.append(finding)
+
+        assert found[0].is_restarted
+        assert found[-1].status == "Active"
+
+
+@pytest.mark.parametrize("is_active", [False, True])
+def test_losses_that_are_no_numbers_conclude_nothing_and_leave_the_evidence(is_active: bool) -> None:
+    stream, random = loss_stream(0.1, 5_000, 0.03), np.random.default_rng(6)
+    state: dict[str, Any] | None = None
+    for hour in range(20 if is_active else 1):
+        losses = (random.random(500) < (0.5 if is_active else 0.1)).astype(float)
+        state, before = observe_losses(stream, state, losses, ALLOWANCE, hour * HOUR)
+    broken = np.append(losses, np.nan)
+
+    after, finding = observe_losses(stream, state, broken, ALLOWANCE, 21 * HOUR)
+
+    assert before.status == ("Active" if is_active else "Quiet")
+    assert (finding.status, finding.reason) == ("Active" if is_active else "Unknown", "NotFinite")
+    assert finding.effect is None
+    assert after == state
+
+
+def test_a_p_value_that_is_no_number_concludes_nothing(stream: Stream) -> None:
+    counts = np.random.default_rng(3).multinomial(83, normal_shares(0), size=12)
+
+    _, finding = observe_fixed(stream, None, counts, np.nan, 0.05, HOUR)
+
+    assert (finding.status, finding.reason) == ("Unknown", "NotFinite")
 
 
 @pytest.mark.parametrize("rows", [5_000, 3])

@@ -16,6 +16,7 @@ REASONS = {
     "TooFewRows": "too few rows",
     "DependenceUnknown": "rows whose dependence cannot be estimated yet",
     "NoRoomAboveNull": "no room above the threshold: its reference has too few rows, or no scores would let so much worse a metric be expected",
+    "NotFinite": "numbers that are not finite",
 }
 
 

@@ -19,7 +19,7 @@ from flywheel_runtime.commands.monitor.service_levels import add_service, analys
 from flywheel_runtime.commands.monitor.signal_states import describe_signals
 from flywheel_runtime.commands.monitor.stored_rows import StoredRows
 from flywheel_runtime.commands.monitor.uncounted_versions import count_uncounted, list_uncounted, list_unmeasured
-from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
+from flywheel_runtime.contract.step import Step, log_line, step_command, write_finite_json
 from flywheel_runtime.monitoring.analysis import Analysis, ReferenceReader
 from flywheel_runtime.monitoring.documents import DocumentProblems, DocumentReader, Series
 from flywheel_runtime.monitoring.fairness.fairness_analysis import FairnessAnalysis
@@ -258,7 +258,7 @@ def _write(step: Step, report: dict[str, Any], state: MonitorState) -> None:
     for name, signal in report["signals"].items():
         log_line(f"{name} {signal['state']}: {signal['message']}")
     folder = step.output("report")
-    write_json(folder / "report.json", report)
+    write_finite_json(folder / "report.json", report)
     (folder / "report.html").write_text(render_page(report, Charts()), encoding="utf-8")
     state.write(step.output("state"))
     metrics = {"rows": report["rows"], "requests": report["requests"], "findings": len(report["findings"])}

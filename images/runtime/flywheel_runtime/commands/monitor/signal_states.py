@@ -15,6 +15,7 @@ REASONS = {
     "TooFewRows": "have too few rows in the window",
     "DependenceUnknown": "have rows whose dependence cannot be estimated yet",
     "NoRoomAboveNull": "have no room above the threshold",
+    "NotFinite": "have numbers that are not finite",
 }
 UNCOUNTED = (
     "The model of version {name} has no baseline.json, so that only its logged rows are counted, and there are none: "

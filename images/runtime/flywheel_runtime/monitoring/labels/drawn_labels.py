@@ -1,5 +1,6 @@
 """What drawn labels say: a metric by weights, of one window, and of all windows of a run together."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,11 @@ def weighted_interval(metric: str, scored: ScoredRows, weights: Array) -> Interv
     return Interval(found.value, low, high, METHOD)
 
 
+def is_finite_interval(interval: Interval) -> bool:
+    """Whether the value and both ends are finite numbers."""
+    return all(map(math.isfinite, (interval.value, interval.low, interval.high)))
+
+
 def estimate_versions(windows: Sequence[LabelledRows], metric: str) -> list[DrawnEstimate]:
     """An estimate for each version, from those of its windows that have drawn labels; none where the labels do not define the metric."""
     estimates = []
@@ -94,6 +100,8 @@ def _estimate(version: str, metric: str, windows: Sequence[LabelledRows]) -> Dra
     try:
         interval = weighted_interval(metric, scored, sample.weights)
     except Undefined:
+        return None
+    if not is_finite_interval(interval):
         return None
     counts = [each.counts for each in windows]
     return DrawnEstimate(

@@ -2,12 +2,13 @@
 
 A label belongs to a row by the id of the response and the row's index, or by the row's key. A row has a label if all that were posted for it
 in time agree; of the others it is counted why not. It was drawn with the largest of their probabilities, which is that of rows that are
-drawn again with a larger number (flywheel/client/labels/label_sampling.py). A label is too late if it arrived more than `max_seconds` after the prediction: then
-its window is frozen. A window is first read `min_seconds` after its end, reopens with every run, and is tested once, when it is frozen.
+drawn again with a larger number (flywheel/client/labels/label_sampling.py). Nothing tells such a draw from a second post that takes weight
+away, as one with another label takes the row away: both are counted. A label is too late if it arrived more than `max_seconds` after the
+prediction: then its window is frozen. A window is first read `min_seconds` after its end, reopens with every run, and is tested once, when it is frozen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import duckdb
@@ -28,7 +29,7 @@ from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
 LABEL_TOTALS = (
     "count(*){0} AS labels, min(label){0} AS lowest, max(label){0} AS highest, max(probability){0} AS probability, "
-    "count(*) FILTER (WHERE probability IS NULL){0} AS undrawn"
+    "min(probability){0} AS least, count(*) FILTER (WHERE probability IS NULL AND label IS NOT NULL){0} AS undrawn"
 )
 ALWAYS = -(2**62)  # microseconds: the time of labels that have none, since they are never too late
 
@@ -46,9 +47,11 @@ class LabelCounts:
     """What became of the logged rows of one version in one window, and of the labels for them.
 
     `labelled` rows are those that are compared. The others have no label, labels that contradict each other (`conflicts`), a label that
-    is no class or number (`invalid`), an id that several rows have (`ambiguous`), or no output that could be compared (`unanswered`).
+    is no class or number, or whose probability no draw has (`invalid`), an id that several rows have (`ambiguous`), or no output that could
+    be compared (`unanswered`).
     `duplicates` are further equal labels of a row, `too_late` are labels that arrived after their window was frozen.
-    `drawn` of the labelled rows were drawn to be labelled, with known probabilities.
+    `drawn` of the labelled rows were drawn to be labelled, with known probabilities: `redrawn` of these with several, of which the largest
+    counts, and `capped` of these weigh less than their probability says.
     """
 
     rows: int
@@ -60,6 +63,8 @@ class LabelCounts:
     duplicates: int = 0
     too_late: int = 0
     drawn: int = 0
+    redrawn: int = 0
+    capped: int = 0
 
     @property
     def coverage(self) -> float:
@@ -144,7 +149,7 @@ def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
     """Creates `truths` (what the labels of a row say) and `ambiguous` rows."""
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE truths (number BIGINT, labels BIGINT, too_late BIGINT, lowest VARCHAR, highest VARCHAR, "
-        "probability DOUBLE, undrawn BIGINT, is_settled BOOLEAN)"
+        "probability DOUBLE, least DOUBLE, undrawn BIGINT, is_settled BOOLEAN)"
     )
     by_id, by_key = connection.execute("SELECT count(id), count(*) - count(id) FROM posted").fetchall()[0]
     if by_id:
@@ -154,7 +159,7 @@ def _match(connection: duckdb.DuckDBPyConnection, delay: Delay) -> None:
     if by_id and by_key:  # else each row is there once
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE truths AS SELECT number, sum(labels) AS labels, sum(too_late) AS too_late, "
-            "max(probability) AS probability, sum(undrawn) AS undrawn, "
+            "max(probability) AS probability, min(least) AS least, sum(undrawn) AS undrawn, "
             "min(lowest) AS lowest, max(highest) AS highest FROM truths GROUP BY number"
         )
     # A client that sends one id with several requests makes labels by that id say nothing.
@@ -180,7 +185,7 @@ def _match_by(connection: duckdb.DuckDBPyConnection, subject: Sequence[str], pos
         f"FROM posted WHERE {posted} GROUP BY {columns}"
     )
     connection.execute(
-        f"INSERT INTO truths SELECT logged.rowid, totals.labels, 0, lowest, highest, probability, undrawn, {end} >= totals.last "
+        f"INSERT INTO truths SELECT logged.rowid, totals.labels, 0, lowest, highest, probability, least, undrawn, {end} >= totals.last "
         f"FROM logged JOIN totals ON {totals}"
     )
     [(unsettled,)] = connection.execute("SELECT count(*) FROM truths WHERE NOT is_settled").fetchall()
@@ -193,7 +198,7 @@ def _match_by(connection: duckdb.DuckDBPyConnection, subject: Sequence[str], pos
         )
         connection.execute(
             "INSERT INTO truths SELECT logged.rowid, coalesce(running.labels, 0), totals.labels - coalesce(running.labels, 0), "
-            "running.lowest, running.highest, running.probability, running.undrawn, true "
+            "running.lowest, running.highest, running.probability, running.least, running.undrawn, true "
             f"FROM logged JOIN totals ON {totals} AND {end} < totals.last "
             f"ASOF LEFT JOIN ({arrived}) AS running ON {running} AND {end} >= running.time"
         )
@@ -212,7 +217,7 @@ def _labelled_rows(
     selected, parameters = select_window(version, name, start, window_seconds, group_columns)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE window_rows AS SELECT selected.* EXCLUDE (version), coalesce(truths.labels, 0) AS labels, "
-        "coalesce(truths.too_late, 0) AS too_late, truths.lowest, truths.highest, truths.probability, coalesce(truths.undrawn, 0) AS undrawn, "
+        "coalesce(truths.too_late, 0) AS too_late, truths.lowest, truths.highest, truths.probability, truths.least, coalesce(truths.undrawn, 0) AS undrawn, "
         "ambiguous.number IS NOT NULL AS is_ambiguous "
         f"FROM ({selected}) AS selected LEFT JOIN truths USING (number) LEFT JOIN ambiguous ON ambiguous.number = selected.number",
         parameters,
@@ -225,10 +230,13 @@ def _labelled_rows(
     counts = connection.execute(
         f"SELECT count(*), count(*) FILTER ({compared}), "
         "count(*) FILTER (lowest <> highest AND NOT is_ambiguous), "
-        f"count(*) FILTER ({usable} AND {truth} IS NULL), count(*) FILTER (is_ambiguous), "
+        f"count(*) FILTER (labels > 0 AND NOT is_ambiguous AND (lowest IS NULL OR lowest = highest AND {truth} IS NULL)), "
+        "count(*) FILTER (is_ambiguous), "
         f"count(*) FILTER ({usable} AND {truth} IS NOT NULL AND NOT ({answered})), "
         "coalesce(sum(labels - 1) FILTER (labels > 1 AND lowest = highest), 0), coalesce(sum(too_late), 0), "
-        f"count(*) FILTER ({compared} AND probability IS NOT NULL) FROM {tables}"
+        f"count(*) FILTER ({compared} AND probability IS NOT NULL), count(*) FILTER ({compared} AND least < probability) FROM {tables}"
     ).fetchall()[0]
     scored, groups, sample = fetch_rows(connection, tables, compared, truth, predicted, classes, group_columns)
-    return LabelledRows(start, name, LabelCounts(*map(int, counts)), scored, groups, sample)
+    return LabelledRows(
+        start, name, replace(LabelCounts(*map(int, counts)), capped=sample.capped), scored, groups, sample
+    )

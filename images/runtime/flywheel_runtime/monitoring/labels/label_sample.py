@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from flywheel_runtime.monitoring.statistics.horvitz_thompson import combine_samples
+from flywheel_runtime.monitoring.statistics.horvitz_thompson import combine_samples, count_capped
 from flywheel_runtime.statistics.metrics import Array
 
 
@@ -49,6 +49,11 @@ class LabelSample:
         if self.probabilities is None or self.is_uniform is None:
             return None
         return combine_samples(self.probabilities, self.is_uniform)
+
+    @property
+    def capped(self) -> int:
+        """How many rows count for less than their probability says, since they would outweigh the others."""
+        return 0 if self.probabilities is None else count_capped(self.probabilities)
 
 
 NOT_DRAWN = LabelSample()

@@ -1,5 +1,6 @@
 """Labelled performance of one version in one window: the metric with its interval, how far it is below that of the test rows, and a test."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.contract.errors import Undefined
-from flywheel_runtime.monitoring.labels.drawn_labels import weighted_interval
+from flywheel_runtime.monitoring.labels.drawn_labels import is_finite_interval, weighted_interval
 from flywheel_runtime.monitoring.labels.join import LabelledRows
 from flywheel_runtime.monitoring.labels.losses import LossScale, loss_scale, loss_weights, row_losses
 from flywheel_runtime.monitoring.statistics.monitored_stream import loss_stream, observe_losses
@@ -95,7 +96,7 @@ def read_test_metric(metric: str, evaluation: Mapping[str, Any]) -> TestMetric:
     test = evaluation.get("test") or {}
     value = (test.get("metrics") or {}).get(metric)
     rows = test.get("rows")
-    if not isinstance(value, int | float) or not isinstance(rows, int) or rows < 1:
+    if not isinstance(value, int | float) or not math.isfinite(value) or not isinstance(rows, int) or rows < 1:
         raise Undefined(f"the version has no {metric} on test rows; give its Dataset a split with a test part")
     if metric == "roc_auc":
         counts = (evaluation.get("confusionMatrix") or {}).get("counts")
@@ -118,6 +119,8 @@ def measure_performance(window: LabelledRows, target: PerformanceTarget, referen
         interval = _interval(target.metric, window.scored, losses, scale)
     else:
         interval = weighted_interval(target.metric, window.scored, weights)
+    if not is_finite_interval(interval):
+        raise Undefined(f"{target.metric} of its labelled rows is no finite number")
     return Performance(window, target, reference, scale, interval, losses, loss_weights(scale, window.scored, weights))
 
 

@@ -8,8 +8,10 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.datasets.sql import describe_columns, is_resource_error, quote_identifier, quote_literal
+from flywheel_runtime.monitoring.statistics.horvitz_thompson import MIN_PROBABILITY
 
 MISSING_GROUP = "(missing)"
+IS_PROBABILITY = f"(probability BETWEEN {MIN_PROBABILITY} AND 1)"  # DuckDB holds NaN for greater than every number
 
 
 UnreadableFile = Callable[[Path, duckdb.Error], None]
@@ -94,11 +96,14 @@ def read_posted_labels(
 ) -> None:
     """Creates the table `posted`: one row for each label as it was posted, with the time at which it arrived.
 
-    Files of earlier releases have no `probability`: their labels are of rows that were not drawn.
+    Files of earlier releases have no `probability`: their labels are of rows that were not drawn. A label with a probability that a draw
+    does not have is null, so that it counts as invalid: it is in the store already, where it cannot be refused.
     """
     _create_posted(connection)
     if files:
-        selected = "INSERT INTO posted SELECT id, row, key, label, epoch_us(time), probability"
+        label = f"CASE WHEN probability IS NULL OR {IS_PROBABILITY} THEN label END"
+        probability = f"CASE WHEN {IS_PROBABILITY} THEN probability END"
+        selected = f"INSERT INTO posted SELECT id, row, key, {label}, epoch_us(time), {probability}"
         _insert(connection, selected, files, unreadable, _label_source)
 
 
@@ -130,12 +135,12 @@ def read_dataset_labels(connection: duckdb.DuckDBPyConnection, labels: DatasetLa
 def _check_probabilities(connection: duckdb.DuckDBPyConnection, column: str | None) -> None:
     """A label with a probability that is none would count as one of a fair sample, so that the estimate were biased."""
     ((wrong,),) = connection.execute(
-        "SELECT count(*) FROM posted WHERE probability IS NOT NULL AND NOT (probability > 0 AND probability <= 1)"
+        f"SELECT count(*) FROM posted WHERE probability IS NOT NULL AND NOT {IS_PROBABILITY}"
     ).fetchall()
     if wrong:
         raise Undefined(
             f"Column '{column}' of the Dataset of spec.groundTruth has {wrong:,} values that are no probability "
-            "above 0 and at most 1; correct them."
+            "from 0.000001 to 1; correct them."
         )
 
 

@@ -14,6 +14,7 @@ from flywheel_runtime.monitoring.labels.sources import MISSING_GROUP
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
 MICROSECONDS = 1_000_000
+MAX_VALUE = 1e37  # of a true or predicted value, as of a feature: squares of its errors have a sum
 MAX_LABEL_TEXTS = 10_000  # distinct ones that are read as classes; more are no classes
 MAX_GROUPS = 50  # of a column, those with the most rows
 OTHER_GROUP = "(other)"
@@ -114,9 +115,9 @@ def value_columns(classes: Sequence[str]) -> tuple[str, str, str]:
     """SQL for the true value, the predicted one, and whether the row has an answer that can be compared."""
     if not classes:
         value = "TRY_CAST(lowest AS DOUBLE)"
-        truth = f"CASE WHEN isfinite({value}) THEN {value} END"
+        truth = f"CASE WHEN abs({value}) <= {MAX_VALUE} THEN {value} END"
         predicted = "TRY_CAST(predicted AS DOUBLE)"
-        return truth, predicted, f"coalesce(isfinite({predicted}), false)"
+        return truth, predicted, f"coalesce(abs({predicted}) <= {MAX_VALUE}, false)"
     known = f"coalesce(len(probabilities) = {len(classes)} AND list_bool_and(list_transform(probabilities, lambda p: isfinite(p))), false)"
     best = "list_position(probabilities, list_max(probabilities)) - 1"
     return "true_class.number", f"coalesce(predicted_class.number, {best}, {len(classes)})", known

@@ -13,6 +13,7 @@ REASONS = {
     "TooFewRows": "has too few labelled rows",
     "DependenceUnknown": "has labelled rows whose dependence cannot be estimated yet",
     "NoRoomAboveNull": "has no room above the threshold: maxDrop is as large as the metric",
+    "NotFinite": "has labels or weights whose mean is no finite number",
 }
 
 

@@ -27,10 +27,12 @@ SIGNAL_NAMES = {
 LABEL_COUNTS = {
     "duplicates": "duplicates",
     "conflicts": "rows with different labels",
-    "invalid": "rows with no class or number",
+    "invalid": "rows with no class or number, or no probability of a draw",
     "ambiguous": "rows with the id of another",
     "unanswered": "rows without an output",
     "tooLate": "too late",
+    "redrawn": "rows drawn again",
+    "capped": "rows whose weight was cut",
 }
 STATES = {"True": ("good", "as in the reference"), "False": ("bad", "finding"), "Unknown": ("open", "unknown")}
 STYLE = """

@@ -20,6 +20,7 @@ REASONS = {
     "TooFewRows": "has too few requests",
     "DependenceUnknown": "has requests whose dependence cannot be estimated yet",
     "NoRoomAboveNull": "has no room above the threshold",
+    "NotFinite": "has numbers that are not finite",
 }
 NOT_COUNTED = (
     "The servers counted no errors and latencies in these windows: they are of an earlier release, or no request reached them; "

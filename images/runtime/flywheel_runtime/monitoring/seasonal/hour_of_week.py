@@ -14,6 +14,7 @@ from flywheel_runtime.monitoring.layout import Column, Counts, Layout
 from flywheel_runtime.monitoring.reference import Reference
 from flywheel_runtime.monitoring.rollup import Rollup
 from flywheel_runtime.monitoring.statistics.dependence import measure_dispersion
+from flywheel_runtime.monitoring.statistics.streams.decision import is_finite
 
 VERSION = 1
 WEEKS = 4  # of which a reference is made
@@ -147,6 +148,8 @@ def _parse(document: Mapping[str, Any]) -> dict[tuple[Series, int], HourReferenc
         effects = tuple(float(effect) for effect in each["designEffects"])
         if counts is not None and len(effects) != len(layout.columns):
             raise ValueError("an hour does not have the columns of its layout")
+        if not is_finite(effects):
+            raise ValueError("a design effect of an hour is not finite")
         found[series, int(each["hour"])] = HourReference(layout, weeks, counts, int(each["rows"]), effects)
     return found
 

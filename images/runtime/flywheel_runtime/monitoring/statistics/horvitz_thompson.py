@@ -6,6 +6,7 @@ A mean is the ratio of two such sums (Hájek 1971): nearly unbiased, and right a
 The draw itself is in flywheel/client/labels/label_sampling.py, since a user makes it.
 """
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -15,6 +16,8 @@ from numpy.typing import ArrayLike
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.statistics.quantiles import Array
 
+MIN_PROBABILITY = 1e-6  # of a draw, as the server has it
+MAX_WEIGHT = 20.0  # times the mean weight; a draw of `flywheel label` gives no row more than about 4
 ROUNDING = 1e-9  # below which a share's variance is that of rounding
 
 
@@ -35,13 +38,42 @@ def combine_samples(probabilities: ArrayLike, is_uniform: ArrayLike) -> Array:
     `probabilities` (rows,) is NaN where the row was not drawn, and `is_uniform` (rows,) whether its label came without a draw, which makes
     such rows a sample without a preference. A row may be in both. The mean by these weights is that of both samples' means, each weighted
     by its effective number of rows (Kish: (sum w)² / sum w²), which does not depend on losses, so that both stay unbiased.
+    Weights of drawn rows are cut at `largest_weight`.
     """
-    chances = np.asarray(probabilities, dtype=np.float64)
-    inverse = np.where(np.isnan(chances), 0.0, 1 / np.where(np.isnan(chances), 1.0, chances))
+    inverse = _inverse_probabilities(probabilities)
+    inverse = np.minimum(inverse, largest_weight(inverse[inverse > 0]))
     total = inverse.sum()
     scale = total / (inverse**2).sum() if total else 0.0
     weights: Array = np.asarray(is_uniform, dtype=np.float64) + inverse * scale
     return weights
+
+
+def count_capped(probabilities: ArrayLike) -> int:
+    """How many rows with these probabilities (rows,), NaN where the row was not drawn, have a weight that is cut."""
+    inverse = _inverse_probabilities(probabilities)
+    return int((inverse > largest_weight(inverse[inverse > 0])).sum())
+
+
+def largest_weight(weights: Array) -> float:
+    """The largest weight that counts of drawn rows with positive weights (rows,): 20 times their mean once larger ones are cut to it.
+
+    Without it, one label with a wrong probability could outweigh all others. Of up to 20 rows none is cut.
+    """
+    if not len(weights):
+        return 0.0
+    ordered = np.sort(weights)[::-1]
+    capped = np.arange(math.ceil(len(ordered) / MAX_WEIGHT))
+    rest = np.cumsum(ordered[::-1])[::-1][capped]  # of the rows after the largest ones
+    limits = MAX_WEIGHT * rest / (len(ordered) - MAX_WEIGHT * capped)
+    fits = limits >= ordered[capped]
+    return float(limits[np.argmax(fits)]) if fits.any() else float(ordered[0])
+
+
+def _inverse_probabilities(probabilities: ArrayLike) -> Array:
+    """1/probability (rows,), 0 where it is NaN."""
+    chances = np.asarray(probabilities, dtype=np.float64)
+    inverse: Array = np.where(np.isnan(chances), 0.0, 1 / np.where(np.isnan(chances), 1.0, chances))
+    return inverse
 
 
 def weighted_mean(losses: ArrayLike, weights: ArrayLike, confidence: float = 0.95) -> Estimate:

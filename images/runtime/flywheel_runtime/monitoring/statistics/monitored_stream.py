@@ -24,6 +24,7 @@ from flywheel_runtime.monitoring.statistics.streams.decision import (
     State,
     StreamLook,
     StreamState,
+    UnknownReason,
     decide_fixed_look,
     decide_look,
     restart_finding,
@@ -243,9 +244,7 @@ def observe_losses(
     effect = float(np.average(np.asarray(losses, dtype=np.float64), weights=weights)) - stream.reference_mean
     dispersion = dispersion_of_losses(values)
     if dispersion is None or stream.null_mean >= 1:
-        reason: Literal["DependenceUnknown", "NoRoomAboveNull"] = (
-            "DependenceUnknown" if dispersion is None else "NoRoomAboveNull"
-        )
+        reason: UnknownReason = "DependenceUnknown" if dispersion is None else "NoRoomAboveNull"
         return memory.to_json(), unknown_finding(reason, rows, stream.threshold, memory, effect)
     factor = max(1.0, dispersion)
     log_e = log_e_values_of_losses(values, stream.null_mean, factor)

@@ -23,12 +23,15 @@ MIN_P_VALUE = 1e-300
 State = dict[str, Any]
 
 
+UnknownReason = Literal["TooFewRows", "DependenceUnknown", "NoRoomAboveNull", "NotFinite"]
+
+
 @dataclass(frozen=True)
 class Finding:
     """What one look found. `since` is the start of the first window of the evidence, in the caller's unit."""
 
     status: Literal["Quiet", "Active", "Unknown"]
-    reason: Literal["", "TooFewRows", "DependenceUnknown", "NoRoomAboveNull"]
+    reason: Literal["", "TooFewRows", "DependenceUnknown", "NoRoomAboveNull", "NotFinite"]
     rows: int
     threshold: float
     effect: float | None = None
@@ -91,7 +94,10 @@ class StreamState:
     def from_json(
         cls, state: Mapping[str, Any] | None, components: int, learned: tuple[int, ...] = ()
     ) -> "StreamState":
-        """The state of a test that learns arrays of this shape; KeyError, TypeError, ValueError or AttributeError if it is of another."""
+        """The state of a test that learns arrays of this shape; KeyError, TypeError, ValueError or AttributeError if it is of another.
+
+        A number that is not finite is refused too: added to evidence, it would silence the test for ever.
+        """
         if state is None:
             return cls()
         if state["v"] != STATE_VERSION:
@@ -102,6 +108,10 @@ class StreamState:
         }
         shapes = {"log_evidence": (components,), "learned": learned, "previous": learned[1:]}
         is_other = any(each is not None and each.size and each.shape != shapes[name] for name, each in arrays.items())
+        found = [each for each in arrays.values() if each is not None]
+        is_usable = is_finite([state["starts"], state["averages"], state["active"]])
+        if not is_usable or not all(np.isfinite(each).all() for each in found):
+            raise ValueError("the state has a number that is not finite")
         if is_other or len(state["starts"]) not in (0, components):
             raise ValueError("the state is of another number of bins or components")
         return cls(
@@ -114,13 +124,27 @@ class StreamState:
         )
 
 
+def is_finite(value: Any) -> bool:
+    """Whether a JSON value has no number that is not finite, in lists and objects included."""
+    if isinstance(value, Mapping):
+        return all(map(is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def restart_finding(state: State, finding: Finding) -> tuple[State, Finding]:
     """The first look of a test that starts again, which ends the finding of the one before."""
     return state, replace(finding, is_restarted=True, is_cleared=finding.status != "Active")
 
 
 def decide_look(memory: StreamState, look: StreamLook, log_e: Array, log_weights: Array) -> tuple[State, Finding]:
-    """The state after a look with these log e-values (components,), and the finding. The weights may sum to less than 1."""
+    """The state after a look with these log e-values (components,), and the finding. The weights may sum to less than 1.
+
+    Nothing is concluded, or added to the evidence, where a number is not finite.
+    """
+    if not (math.isfinite(look.effect) and np.isfinite(log_e).all()):
+        return memory.to_json(), unknown_finding("NotFinite", look.rows, look.threshold, memory)
     if memory.active is not None:
         return _follow_active(memory, look)
     log_allowance = np.asarray(np.log(look.allowance))
@@ -153,6 +177,8 @@ def decide_fixed_look(memory: StreamState, look: StreamLook, p_value: float) -> 
 
     `allowance` of the look is the level. The evidence of a finding is the decimal logarithm of 1/p.
     """
+    if not (math.isfinite(look.effect) and math.isfinite(p_value)):
+        return memory.to_json(), unknown_finding("NotFinite", look.rows, look.threshold, memory)
     if memory.active is not None:
         return _follow_active(memory, look)
     surprise = -math.log10(max(p_value, MIN_P_VALUE))
@@ -194,7 +220,7 @@ def _finding(
 
 
 def unknown_finding(
-    reason: Literal["TooFewRows", "DependenceUnknown", "NoRoomAboveNull"],
+    reason: UnknownReason,
     rows: int,
     threshold: float,
     memory: StreamState,
