@@ -474,9 +474,16 @@ SOURCE_CONTROLS = (
     SourceControl(
         "no logged text is a formula in a file of rows to label",
         "operator/flywheel/client/labels/queue_file.py",
-        "text.startswith(FORMULAS)",
+        """text.lstrip("'").startswith(FORMULAS)""",
         "False",
         ("tests/cli/read/test_label_rows.py::test_a_text_that_a_spreadsheet_would_compute_is_a_text",),
+    ),
+    SourceControl(
+        "no group of logged rows is in the status of a monitor",
+        "images/runtime/flywheel_runtime/monitoring/fairness/fairness_analysis.py",
+        "                column,\n                version,\n",
+        "                f'{column} {result.rates[0].group}',\n                version,\n",
+        ("tests/runtime/commands/monitor/test_fairness.py::test_a_group_that_is_called_positive_less_often_is_found",),
     ),
     SourceControl(
         "labels of drawn rows are tested by the probabilities of the draw",

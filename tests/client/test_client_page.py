@@ -1,5 +1,6 @@
 """The code of docs/client.md runs, block after block, as a reader would paste it."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ from tests.documents import CHECKOUT
 
 PAGE = (CHECKOUT / "docs/client.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-DIGEST, FILES = artifact({"model.onnx": b"an ONNX model"})
+IMPORTANCE = {"metric": "roc_auc", "rows": 900, "features": [{"name": "month", "importance": 0.1, "deviation": 0.01}]}
+DEPENDENCE = {"outputs": ["1"], "features": [{"name": "month", "gridValues": [1, 2], "average": [[0.25, 0.75]]}]}
+ARTIFACT = {
+    "model.onnx": b"an ONNX model",
+    "permutation_importance.json": json.dumps(IMPORTANCE).encode(),
+    "partial_dependence.json": json.dumps(DEPENDENCE).encode(),
+}
+DIGEST, FILES = artifact(ARTIFACT)
 TRIALS = "/v1/namespaces/shop/trials"
 
 
@@ -62,7 +70,7 @@ def add_reader(cluster: LocalCluster) -> None:
         f"{trial}/log": Reply(b"epoch 1\n"),
         f"{trial}/curves": Reply({"curves": {"loss": [[0, 0.5, None]]}, "downsampled": {}}),
         version: Reply({"files": FILES}),
-        f"{version}/files/model.onnx": Reply(b"an ONNX model"),
+        **{f"{version}/files/{name}": Reply(content) for name, content in ARTIFACT.items()},
         "/v1/namespaces/shop/inferenceservices/flight-delay/predictions": Reply({"items": [], "next": None}),
         "/v1/namespaces/shop/datasets/flights/versions/flights-1/rows": Reply(b"arrow"),
     }

@@ -44,6 +44,14 @@ class AsyncModelVersion:
         """Returns one prediction for each row by the service that serves this version."""
         return await asyncio.to_thread(self.sync.predict, rows, service=service)
 
+    async def feature_importance(self) -> DisplayTable:
+        """Returns the columns with their permutation importance on test rows, the most important first."""
+        return await asyncio.to_thread(self.sync.feature_importance)
+
+    async def partial_dependence(self, column: str) -> DisplayTable:
+        """Returns the mean prediction of test rows at each of some values of a column."""
+        return await asyncio.to_thread(self.sync.partial_dependence, column)
+
     async def load(self, **options: Any) -> "onnxruntime.InferenceSession":
         """Returns an ONNX Runtime session on the model's verified bytes."""
         return await asyncio.to_thread(self.sync.load, **options)

@@ -25,6 +25,7 @@ FlywheelError
 ├── AuditChainBroken          the audit records allow no further one
 ├── RequestRejected           the model server refuses these rows, and would again
 ├── Unmeasurable              a gate cannot be measured
+├── UnknownBuckets            a count document has latencies in buckets of another release
 └── Undefined                 a metric has no value on these rows
 
 Python's own exceptions are raised for what Python has a class for. A ValueError is for one value that is wrong: a field of the

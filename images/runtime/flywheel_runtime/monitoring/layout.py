@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from flywheel_runtime.contract.errors import FlywheelError
+
 Counts = npt.NDArray[np.int64]
 ColumnKind = Literal["Number", "Category"]
 ColumnShape = tuple[str, ColumnKind, int]  # name, kind, number of bins or of known categories
@@ -182,7 +184,7 @@ def _number_cells(column: Mapping[str, Any]) -> list[int]:
     return [column["under"], *column["bins"], column["over"], column["missing"], column["invalid"]]
 
 
-class UnknownBuckets(ValueError):
+class UnknownBuckets(FlywheelError):
     """The latencies are in buckets of another release."""
 
 

@@ -48,7 +48,8 @@ def evaluate_triggers(context: GuardContext) -> tuple[GuardContext, tuple[Trigge
 
 def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     name, seen = str(trigger.name), context.seen
-    known = _known_status(context, name)
+    source = _source(context, name)
+    known = _known_status(context, name, source)
     known = with_start(trigger, known, seen) if trigger.run is not None else known
     completed = (*superseded_ticks(trigger, seen), *_completed_ticks(trigger, known, seen))
     cause = _find_cause(context, trigger, known)
@@ -58,23 +59,32 @@ def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     run = children.run_name(context.pipeline, name, cause.key)
     before = next((each for each in seen.runs if each.name == run), None)
     if before is not None:  # the run was created, and the status was not written
-        return TriggerResult(_fired(known, cause, run, before.created), completed_ticks=completed)
+        return TriggerResult(_fired(known, source, cause, run, before.created), completed_ticks=completed)
     admitted = revision_to_run(context, cause)
     if isinstance(admitted, Refusal):
         return _skip(known, cause, admitted, seen.now, completed)
     child = children.run(context.pipeline, run, admitted, trigger.parameters, cause.spec(name))
     message = f"Trigger '{name}' started TrainingRun '{run}': {cause.message[:256]}."
     event = Event("TriggerFired", message, action="Trigger")
-    return TriggerResult(_fired(known, cause, run, seen.now), child, completed, event=event)
+    return TriggerResult(_fired(known, source, cause, run, seen.now), child, completed, event=event)
 
 
-def _known_status(context: GuardContext, name: str) -> TriggerStatus:
-    """The status of a trigger so far. One that was changed to another source begins anew: causes and rows of that one say nothing of this."""
+def _source(context: GuardContext, name: str) -> str:
+    """What the trigger fires on."""
     watched = dict(watched_references(context.pipeline)).get(name)
-    source = f"{watched.api.kind}/{watched.name}" if watched is not None else "schedule"
-    known = next((each for each in context.pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
-    if known.source in (None, source):  # None: an earlier build wrote it
-        return known.model_copy(update={"source": source})
+    return f"{watched.api.kind}/{watched.name}" if watched is not None else "schedule"
+
+
+def _known_status(context: GuardContext, name: str, source: str) -> TriggerStatus:
+    """The status of a trigger so far. One that was changed to another source begins anew: causes and rows of that one say nothing of this."""
+    known = next((each for each in context.pipeline.status.triggers if each.name == name), None)
+    if known is None:
+        return TriggerStatus(name=name, source=source)
+    if known.source in (
+        None,
+        source,
+    ):  # None: an earlier build wrote it, and the source is written when the trigger fires
+        return known
     return TriggerStatus(name=name, source=source, fired=known.fired)
 
 
@@ -101,11 +111,11 @@ def _completed_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tupl
     return (*ended, *(name for name in waiting if name == known.answered and name not in runs))
 
 
-def _fired(known: TriggerStatus, cause: Cause, run: str, at: datetime) -> TriggerStatus:
+def _fired(known: TriggerStatus, source: str, cause: Cause, run: str, at: datetime) -> TriggerStatus:
     facts = {name: cause.facts[name] for name in ("finding", "version") if name in cause.facts}
     fired = Fired(at=at, cause=cause.message[:256], run=run, **facts)
     rows = cause.rows if cause.rows is not None else known.rows
-    changes = {"answered": cause.key[:128], "fired": fired, "rows": rows}
+    changes = {"source": source, "answered": cause.key[:128], "fired": fired, "rows": rows}
     if cause.handled is not None:
         changes["handled"] = (*cause.handled, cause.key)[-MAX_HANDLED:]
         changes["since"] = cause.since
