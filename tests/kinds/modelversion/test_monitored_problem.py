@@ -89,6 +89,14 @@ def test_a_new_champion_is_taken_back_for_what_the_model_names(found: dict[str, 
     assert version.plan.summary.startswith("rolled back, ")
 
 
+def test_long_names_do_not_keep_the_version_from_being_reconciled() -> None:
+    version = champion(minutes_ago=90, rollback=ALL | {"monitors": ["w" * 253]})
+    finds(version, CONSTANT | {"message": "All rows have the answer 0.5."}, monitor="w" * 253)
+
+    assert problem(version).message.startswith("ModelMonitor 'www")
+    assert len(problem(version).message) <= 512
+
+
 @pytest.mark.parametrize("found", [
     {"signal": "featureDrift", "subject": "month", "measure": "psi"},
     {"signal": "predictionDrift", "subject": "prediction", "measure": "psi"},

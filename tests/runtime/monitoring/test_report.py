@@ -205,6 +205,17 @@ def test_facts_have_room_for_any_report(name: str) -> None:
     json.dumps(facts)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")], ids=str)
+def test_a_number_that_is_not_finite_is_null_in_the_facts(number: float) -> None:
+    report = make_report(count=2)
+    report["findings"][0] = {**report["findings"][0], "effect": number}
+
+    facts = shorten_report(report)
+
+    assert [each["effect"] for each in facts["findings"]].count(None) == 1
+    json.dumps(facts, allow_nan=False)
+
+
 def test_the_largest_finding_of_each_signal_is_among_the_facts() -> None:
     """A pipeline starts runs for findings of performance, which many columns that drift must not hide."""
     report = make_report(count=12)

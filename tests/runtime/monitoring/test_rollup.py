@@ -92,3 +92,11 @@ def test_runs_that_read_documents_again_count_each_once(numbers: list[int], rand
         retained = sort_documents(batch, later, retained, DocumentProblems()).rollups
 
     assert retained == [WHOLE]
+
+
+def test_a_document_that_comes_twice_in_one_run_is_counted_as_a_problem() -> None:
+    problems = DocumentProblems()
+
+    found = sort_documents([*DOCUMENTS, *DOCUMENTS[:2]], Schedule([HOUR], 3_600, HOUR), [], problems)
+
+    assert (found.rollups, problems.counts) == ([WHOLE], {"repeated": 2})

@@ -120,15 +120,16 @@ def write_finite_json(path: Path, value: Any) -> None:
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except ValueError:
-        text = canonical_json(_null_non_finite(value))
+        text = canonical_json(null_non_finite(value))
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _null_non_finite(value: Any) -> Any:
+def null_non_finite(value: Any) -> Any:
+    """A value of JSON, with null in place of each number that is not finite."""
     if isinstance(value, Mapping):
-        return {name: _null_non_finite(each) for name, each in value.items()}
+        return {name: null_non_finite(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_null_non_finite(each) for each in value]
+        return [null_non_finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

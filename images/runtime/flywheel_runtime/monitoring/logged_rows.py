@@ -71,26 +71,28 @@ def read_rows(
     versions: frozenset[str],
     problems: DocumentProblems,
     digests: Mapping[str, str] | None = None,
+    root: Path | None = None,
 ) -> Iterator[RowTable]:
     """The rows of these versions that they answered themselves, file by file; one that cannot be read is counted.
 
-    `digests` are those of versions whose rows have none, as another server writes them.
+    Another server's rows have no digest but that in `digests`, and its files are known by their paths below `root`, not by their names.
     """
     listed = sorted(files)
     if not listed:
         return  # most runs have none, and a database takes longer than all the rest here
     with duckdb.connect(config={"memory_limit": DATABASE_MEMORY, "threads": 1}) as connection:
         for file in listed:
+            name = file.name if root is None else file.relative_to(root).as_posix()
             try:
-                tables = _read_file(connection, file, versions, digests or {})
+                tables = _read_file(connection, file, name, versions, digests or {})
             except (duckdb.Error, ValueError, KeyError, TypeError) as error:
-                problems.add("unreadable", f"{file.name}: {type(error).__name__}: {' '.join(str(error).split())}")
+                problems.add("unreadable", f"{name}: {type(error).__name__}: {' '.join(str(error).split())}")
                 continue
             yield from tables
 
 
 def _read_file(
-    connection: duckdb.DuckDBPyConnection, file: Path, versions: frozenset[str], digests: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection, file: Path, name: str, versions: frozenset[str], digests: Mapping[str, str]
 ) -> list[RowTable]:
     rows = connection.read_parquet(str(file), hive_partitioning=False)
     types = dict(zip(rows.columns, rows.types, strict=True))
@@ -116,7 +118,7 @@ def _read_file(
         known = sorted(set(found["digest"][chosen].tolist()) - {""})
         tables.append(
             RowTable(
-                file.name,
+                name,
                 version,
                 known[0] if known else digests.get(version, ""),
                 np.asarray(found["time"][chosen], np.float64),
@@ -244,8 +246,7 @@ def _prediction_edges(tables: Sequence[RowTable]) -> tuple[float, ...]:
 
 
 def count_table(table: RowTable, bins: RowBins, series: Series | None = None) -> list[CountDocument]:
-    """One document for each minute of a file, of the table's series unless another is given; a column that the file does not have is
-    missing in every row."""
+    """One document for each minute of a file, of the table's series or the given one; a column that it does not have is missing."""
     minutes, inverse = np.unique((table.times // SECONDS).astype(np.int64), return_inverse=True)
     rows = len(table.times)
     nothing, empty = np.full(rows, np.nan, np.float32), np.full(rows, "")

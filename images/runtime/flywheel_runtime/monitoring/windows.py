@@ -109,14 +109,20 @@ class DocumentSorter:
             key = (start, series)
             if key not in self._new:
                 self._new[key] = _WindowBuilder(series, document.layout, start, schedule.seconds)
-            self._new[key].add(document)
+            self._add_once(self._new[key], document)
         elif start >= schedule.oldest_retained:
             key = (start, series)
             if key not in self._late:
                 self._late[key] = RollupBuilder(series, document.layout, start, schedule.seconds)
-            self._late[key].add(document)
+            self._add_once(self._late[key], document)
         else:
             self._problems.add("tooLate", _name(document))
+
+    def _add_once(self, builder: RollupBuilder, document: CountDocument) -> None:
+        try:
+            builder.add(document)
+        except ValueError:
+            self._problems.add("repeated", _name(document))
 
     def finish(self) -> SortedDocuments:
         """The windows, of which this object retains nothing."""

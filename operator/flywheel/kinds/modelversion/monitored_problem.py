@@ -48,7 +48,7 @@ def _decide(
     says = f"ModelMonitor '{found.monitor}' found {_PHRASES[found.kind]} since {found.since:%Y-%m-%d %H:%M} UTC"
     done = f"Champion '{version.name}' is not taken back, since {why}" if why else "It is taken back."
     finding = f": {found.message}"
-    room = MAX_MESSAGE_CHARACTERS - len(f"{says}. {done}")
+    room = max(0, MAX_MESSAGE_CHARACTERS - len(f"{says}. {done}"))
     return MonitoredProblem(
         monitor=found.monitor,
         kind=found.kind,
@@ -56,7 +56,7 @@ def _decide(
         at=now,
         rolled_back=not why,
         reason=reason,
-        message=f"{says}{finding[:room]}. {done}",
+        message=f"{says}{finding[:room]}. {done}"[:MAX_MESSAGE_CHARACTERS],
     )
 
 

@@ -8,6 +8,8 @@ import duckdb
 import numpy as np
 import pytest
 
+from flywheel_runtime.monitoring.documents import DocumentProblems
+from flywheel_runtime.monitoring.stored_rows.batch_outputs import BatchOutput, OutputManifest, read_batch_output
 from tests.runtime.monitoring.traffic import DIGEST, START, draw_rows, timestamp
 
 pytestmark = pytest.mark.integration  # a second of statistics for each monitored window
@@ -94,6 +96,22 @@ def test_an_output_that_is_gone_or_of_another_version_is_counted_as_a_problem(mo
 
     assert report["documents"]["problems"]["unreadable"]["count"] > 0
     assert states(report) == {"dataQuality": "Unknown", "drift": "Unknown"}
+
+
+@pytest.mark.parametrize("path", ["../elsewhere/part-0.parquet", "/part-0.parquet", "part-*.parquet"])
+def test_a_manifest_names_files_of_its_own_output(tmp_path: Path, path: str) -> None:
+    columns = {"x0": [1.0, 2.0]}
+    for folder in ("batch", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        write_table(columns, tmp_path / folder / "part-0.parquet", "PARQUET")
+    output = BatchOutput(tmp_path / "batch", VERSION, DIGEST, 0, 3_600)
+    problems = DocumentProblems()
+    path = path.replace("/part", f"{tmp_path}/elsewhere/part") if path.startswith("/") else path
+    manifest = OutputManifest("plan", "Parquet", ("x0",), ((path, 2), ("part-0.parquet", 2)))
+
+    [table] = read_batch_output(output, manifest, None, None, problems)
+
+    assert (table.file, problems.counts) == ("plan/part-0.parquet", {"unreadable": 1})
 
 
 def test_rows_of_another_server_are_counted_in_the_bins_of_the_training(monitored: Any) -> None:

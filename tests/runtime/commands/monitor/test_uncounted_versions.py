@@ -78,6 +78,18 @@ def test_rows_that_are_read_again_count_once(monitored: Any) -> None:
     assert [point["rows"] for point in report["trend"]] == [1_000] * 3
 
 
+def test_files_of_another_server_may_have_one_name_in_several_folders(monitored: Any) -> None:
+    """The rows of a minute are in two files where a server has several pods, or begins a file each hour."""
+    monitored.versions = ["brought-1"]
+    for pod in "ab":
+        file = monitored.root / "inputs" / "rows" / "dt=2026-01-31" / f"pod={pod}" / "part-0.parquet"
+        write_rows(file, "brought-1", monitored.start, draw_rows(monitored.generator, 1_000))
+    reports = [monitored.run(storedRows={"source": "Log"}) for _ in range(2)]
+
+    assert (reports[0]["rows"], reports[0]["documents"]["problems"]) == (2_000, {})
+    assert [point["rows"] for point in reports[-1]["trend"]] == [2_000]
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\0" * 64])
 def test_a_file_of_rows_that_cannot_be_read_is_reported(monitored: Any, content: bytes) -> None:
     monitored.versions = ["brought-1"]

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.datasets.sql import connect
 from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, join_labels
+from flywheel_runtime.monitoring.labels.labelled_curves import describe_slices
+from flywheel_runtime.monitoring.labels.performance import PerformanceTarget, TestMetric, measure_performance
 from flywheel_runtime.monitoring.labels.sources import (
     DatasetLabels,
     OutputNames,
@@ -46,6 +48,38 @@ def join(
 
 def join_all(folder: Path, rows: Sequence[LoggedRow], labels: Sequence[PostedLabel], **more: object) -> JoinedWindows:
     return join([write_rows(folder / "rows.parquet", rows)], [write_labels(folder / "labels.parquet", labels)], **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "mape"])
+@pytest.mark.parametrize("probability", [None, 0.5], ids=["labelled anyway", "drawn"])
+def test_a_label_beyond_all_others_gives_numbers_that_are_finite(
+    tmp_path: Path, metric: str, probability: float | None
+) -> None:
+    rows = [LoggedRow(str(number), START + number) for number in range(50)]
+    labels = [PostedLabel("1.5" if number else "-1e300", START + 99, id=str(number), probability=probability) for number in range(50)]  # fmt: skip
+    [window] = join_all(tmp_path, rows, labels, versions={"v1": LoggedVersion()}).windows
+    performance = measure_performance(window, PerformanceTarget(metric, 0.1), TestMetric(0.5, 1_000))
+
+    _, outcome = performance.observe(None, 0.01, 30)
+
+    assert (window.counts.labelled, window.counts.invalid) == (49, 1)
+    assert outcome.log10_evidence is not None
+    assert np.isfinite([*performance.losses, performance.drop, outcome.log10_evidence]).all()
+    assert np.isfinite([performance.interval.low, performance.interval.high]).all()
+    assert [each for each in describe_slices([window], metric, ("region",), 30) if not np.isfinite(each.get("value", 0.0))] == []  # fmt: skip
+
+
+def test_rows_of_another_server_need_neither_id_nor_row_where_no_label_names_them(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "logged.parquet", [LoggedRow("a", START, 0.9), LoggedRow("b", START + 1, 0.2)])
+    file = tmp_path / "rows.parquet"
+    with connect() as connection:
+        connection.execute(f"COPY (SELECT time, version, features, outputs FROM '{rows}') TO '{file}' (FORMAT parquet)")
+        read_logged_rows(connection, [file], OutputNames(), ("region",))
+        [found] = read_answered_rows(connection, VERSIONS, [START], HOUR, ("region",))
+
+    assert (found.logged, found.predicted.tolist()) == (2, [1, 0])
+    names, numbers = found.groups["region"]
+    assert [names[number] for number in numbers] == ["north", "north"]
 
 
 def test_labels_join_by_id_and_row_and_by_key(tmp_path: Path) -> None:

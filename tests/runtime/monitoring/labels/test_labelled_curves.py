@@ -14,6 +14,7 @@ from flywheel_runtime.monitoring.labels.labelled_curves import (
     describe_curves,
     describe_slices,
     precision_recall_curve,
+    read_test_roc,
     roc_curve,
 )
 from flywheel_runtime.statistics.metrics import ScoredRows
@@ -120,3 +121,20 @@ def test_of_several_classes_the_most_probable_one_is_calibrated() -> None:
 
     assert found["calibrationError"] < 0.08
     assert "roc" not in found
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "expected"),
+    [
+        ({"roc": {"fpr": [0, 1], "tpr": [0, 1], "area": 0.5}}, {"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}),
+        ({"roc": {"area": 0.5}}, None),
+        ({"roc": [0.5]}, None),
+        ({"roc": {"fpr": [0, 1], "tpr": [0]}}, None),
+        ({"roc": {"fpr": [0, "high"], "tpr": [0, 1]}}, None),
+        ({"roc": {"fpr": [0, float("nan")], "tpr": [0, 1]}}, None),
+        ({}, None),
+    ],
+    ids=["training's", "area alone", "a list", "other lengths", "text", "NaN", "none"],
+)
+def test_the_curve_on_test_rows_is_one_that_can_be_drawn(evaluation: dict[str, Any], expected: Any) -> None:
+    assert read_test_roc(evaluation) == expected

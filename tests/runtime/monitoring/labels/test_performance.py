@@ -199,6 +199,16 @@ def test_the_reference_is_the_metric_on_test_rows(metric: str, evaluation: dict[
     assert read_test_metric(metric, evaluation) == TestMetric(0.8, rows)
 
 
+@pytest.mark.parametrize(
+    ("value", "rows"),
+    [(1e300, 100), (float("nan"), 100), (float("inf"), 100), (10**400, 100), ("much", 100), (0.8, 10**400), (0.8, "all"), (0.8, None)],
+    ids=lambda each: str(each)[:9],
+)  # fmt: skip
+def test_numbers_of_a_step_of_the_users_that_are_none_are_no_reference(value: Any, rows: Any) -> None:
+    with pytest.raises(Undefined, match="no rmse on test rows"):
+        read_test_metric("rmse", {"test": {"rows": rows, "metrics": {"rmse": value}}})
+
+
 def test_without_test_rows_there_is_no_reference() -> None:
     with pytest.raises(Undefined, match="no mae on test rows; give its Dataset a split with a test part"):
         read_test_metric("mae", {"test": {"rows": 0, "metrics": {}}})

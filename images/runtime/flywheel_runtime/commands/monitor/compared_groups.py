@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
 from flywheel_runtime.commands.monitor.ground_truth import LoggedWindows, read_json
+from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.monitoring.fairness.fairness_analysis import SIGNAL, FairnessAnalysis
 from flywheel_runtime.monitoring.fairness.measures import FairnessTarget, GroupedRows, Scale, find_scale
 from flywheel_runtime.monitoring.labels.labelled_windows import retire_streams
+from flywheel_runtime.monitoring.labels.performance import read_test_value
 from flywheel_runtime.monitoring.state import MonitorState
 
 
@@ -48,6 +50,8 @@ def _group_rows(windows: LoggedWindows, target: FairnessTarget) -> Iterator[Grou
 
 def _read_scale(step: Step, version: str, target: FairnessTarget) -> Scale:
     classes = tuple(map(str, read_json(step, version, "signature.json").get("classes") or ()))
-    metrics = (read_json(step, version, "evaluation.json").get("test") or {}).get("metrics") or {}
-    mae = metrics.get("mae")
-    return find_scale(target, classes, float(mae) if isinstance(mae, int | float) else None)
+    try:
+        test_mae = read_test_value("mae", read_json(step, version, "evaluation.json"))
+    except Undefined:
+        test_mae = None
+    return find_scale(target, classes, test_mae)

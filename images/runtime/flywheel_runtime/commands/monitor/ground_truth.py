@@ -21,7 +21,7 @@ from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIE
 from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.fairness.quartiles import find_quartiles
 from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, join_labels
-from flywheel_runtime.monitoring.labels.labelled_curves import describe_curves, describe_slices
+from flywheel_runtime.monitoring.labels.labelled_curves import describe_curves, describe_slices, read_test_roc
 from flywheel_runtime.monitoring.labels.labelled_windows import (
     SIGNAL,
     LabelledAnalysis,
@@ -137,7 +137,7 @@ def describe_labelled_rows(step: Step, config: MonitorConfig, windows: LoggedWin
     metric = performance.metric if performance is not None else default
     curves = describe_curves(labelled)
     for each in curves:
-        each["testRoc"] = read_json(step, each["version"], "evaluation.json").get("roc")
+        each["testRoc"] = read_test_roc(read_json(step, each["version"], "evaluation.json"))
     slices = describe_slices(labelled, metric, fairness.by if fairness is not None else (), config.min_rows)
     return {"metric": metric, "curves": curves, "slices": slices}
 

@@ -48,7 +48,8 @@ class StoredRows:
             for output in self._batch_outputs(versions):
                 yield from self._read_batch(output, problems)
         else:
-            yield from read_rows(list(find_row_files(self.step)), versions, problems, self._digests())
+            root = None if self.config.stored_rows is None else self.step.root / "inputs"
+            yield from read_rows(list(find_row_files(self.step)), versions, problems, self._digests(), root)
 
     def count(self, problems: DocumentProblems, oldest: int) -> Iterator[CountDocument]:
         """Documents of the versions with a usable baseline, in its bins. Rows before `oldest` are of windows that no longer change."""

@@ -4,7 +4,7 @@ All labelled windows of a run count together, of many rows some that are drawn w
 scikit-learn would give the same curves, but loading it costs this step more than all the rest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,17 @@ def describe_curves(windows: Sequence[LabelledRows]) -> list[dict[str, Any]]:
         if len(scored) >= MIN_ROWS and scored.is_classification:
             found.append({"version": version, "rows": len(scored), **_describe(scored)})
     return found
+
+
+def read_test_roc(evaluation: Mapping[str, Any]) -> dict[str, list[float]] | None:
+    """The ROC curve on the test rows in an evaluation.json; None where there is none that can be drawn, as a user's own step may write it."""
+    try:
+        fpr, tpr = (np.asarray(evaluation["roc"][name], np.float64) for name in ("fpr", "tpr"))
+        if fpr.ndim != 1 or fpr.shape != tpr.shape or not (np.isfinite(fpr) & np.isfinite(tpr)).all():
+            return None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return {"fpr": fpr.tolist(), "tpr": tpr.tolist()}
 
 
 def describe_slices(

@@ -1,6 +1,5 @@
 """Labelled performance of one version in one window: the metric with its interval, how far it is below that of the test rows, and a test."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.contract.errors import Undefined
+from flywheel_runtime.monitoring.documents import MAX_COUNT
 from flywheel_runtime.monitoring.labels.drawn_labels import is_finite_interval, weighted_interval
 from flywheel_runtime.monitoring.labels.join import LabelledRows
 from flywheel_runtime.monitoring.labels.losses import LossScale, loss_scale, loss_weights, row_losses
+from flywheel_runtime.monitoring.labels.window_rows import MAX_VALUE
 from flywheel_runtime.monitoring.statistics.monitored_stream import loss_stream, observe_losses
 from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
 from flywheel_runtime.monitoring.statistics.streams.decision import State
@@ -93,15 +94,36 @@ def read_test_metric(metric: str, evaluation: Mapping[str, Any]) -> TestMetric:
     Raises:
         Undefined: the document has no test rows, or not this metric.
     """
-    test = evaluation.get("test") or {}
-    value = (test.get("metrics") or {}).get(metric)
-    rows = test.get("rows")
-    if not isinstance(value, int | float) or not math.isfinite(value) or not isinstance(rows, int) or rows < 1:
-        raise Undefined(f"the version has no {metric} on test rows; give its Dataset a split with a test part")
-    if metric == "roc_auc":
-        counts = (evaluation.get("confusionMatrix") or {}).get("counts")
-        rows = min(sum(each) for each in counts) if counts else rows // 2
-    return TestMetric(float(value), max(1, rows))
+    value = read_test_value(metric, evaluation)
+    try:
+        rows = test_rows = int(evaluation["test"]["rows"])
+        if metric == "roc_auc":
+            counts = (evaluation.get("confusionMatrix") or {}).get("counts")
+            rows = min(sum(each) for each in counts) if counts else rows // 2
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _no_test_metric(metric) from error
+    if not 0 < test_rows <= MAX_COUNT:
+        raise _no_test_metric(metric)
+    return TestMetric(value, max(1, rows))
+
+
+def read_test_value(metric: str, evaluation: Mapping[str, Any]) -> float:
+    """The metric on the test rows in an evaluation.json, which a user's own step may have written.
+
+    Raises:
+        Undefined: the document has no such number, or one with which errors cannot be compared.
+    """
+    try:
+        value = float(evaluation["test"]["metrics"][metric])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _no_test_metric(metric) from error
+    if not abs(value) <= MAX_VALUE:
+        raise _no_test_metric(metric)
+    return value
+
+
+def _no_test_metric(metric: str) -> Undefined:
+    return Undefined(f"the version has no {metric} on test rows; give its Dataset a split with a test part")
 
 
 def measure_performance(window: LabelledRows, target: PerformanceTarget, reference: TestMetric) -> Performance:

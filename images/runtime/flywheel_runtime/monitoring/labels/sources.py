@@ -54,7 +54,7 @@ def read_logged_rows(
 ) -> None:
     """Creates the table `logged`: one row for each logged row, with `predicted` (text), `probabilities` and its groups as text.
 
-    Files of several versions may have other columns: what a file does not have is null. A row that an artifact with another digest than that
+    Files of several versions or of other servers may have other columns: what a file does not have is null, and `row` then 0. A row that an artifact with another digest than that
     in `digests` answered, under the same name, is of no version.
     """
     groups = "".join(f", group_{index} VARCHAR" for index in range(len(group_columns)))
@@ -67,8 +67,8 @@ def read_logged_rows(
         predicted = _first_field(columns, "outputs", (*outputs.label, *outputs.prediction))
         probabilities = _first_field(columns, "outputs", outputs.probabilities)
         selected = [
-            "id",
-            "row",
+            "id" if "id" in columns else "NULL",
+            "row" if "row" in columns else "0",
             "key" if "key" in columns else "NULL",
             "epoch_us(time)",
             _version_of_artifact(digests) if "digest" in columns else "version",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flywheel_runtime.contract.step import is_room_for
+from flywheel_runtime.contract.step import is_room_for, null_non_finite
 
 MAX_FINDINGS, MAX_FEATURES = 5, 10
 # Messages, findings and features are cut in these steps until the facts have room; the report has all of them.
@@ -15,10 +15,10 @@ FINDING_FIELDS = ("signal", "subject", "version", "measure", "effect", "threshol
 
 
 def shorten_report(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a report."""
+    """The facts of a report, in which a number that is not finite is null."""
     facts: dict[str, Any] = {}
     for characters, findings, features in LIMITS:
-        facts = _facts(report, characters, findings, features)
+        facts = null_non_finite(_facts(report, characters, findings, features))
         if is_room_for(facts):
             break
     return facts

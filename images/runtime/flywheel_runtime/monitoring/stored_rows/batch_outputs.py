@@ -13,6 +13,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import path_in_artifact
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.logged_rows import (
@@ -25,6 +27,7 @@ from flywheel_runtime.monitoring.logged_rows import (
 from flywheel_runtime.monitoring.windows import MAX_PARTS
 
 MANIFEST = "_manifest.json"
+GLOBS = "*?["  # with which DuckDB reads several files
 TIMES = frozenset(["timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone", "date"])
 READERS = {
     "Parquet": "read_parquet({path}, hive_partitioning = false)",
@@ -87,7 +90,7 @@ def read_batch_output(
         for path, rows in manifest.files:
             try:
                 table = _read_file(connection, output, manifest, path, baseline, score)
-            except (duckdb.Error, ValueError, KeyError, TypeError) as error:
+            except (duckdb.Error, Failure, ValueError, KeyError, TypeError) as error:
                 problems.add("unreadable", f"{path}: {type(error).__name__}: {' '.join(str(error).split())}")
             else:
                 yield _with_times(table, output, before, max(total, before + len(table.times)))
@@ -102,7 +105,10 @@ def _read_file(
     baseline: Mapping[str, Any] | None,
     score: str | None,
 ) -> RowTable:
-    source = READERS[manifest.format].format(path=quote_literal(str(output.folder / path)))
+    file = output.folder / path_in_artifact(path)
+    if any(each in path for each in GLOBS):
+        raise ValueError(f"names several files by one of {GLOBS}")
+    source = READERS[manifest.format].format(path=quote_literal(str(file)))
     rows = connection.sql(f"SELECT * FROM {source}")
     types = {name: str(kind.id) for name, kind in zip(rows.columns, rows.types, strict=True)}
     numbers, texts = _find_columns(types, baseline)
