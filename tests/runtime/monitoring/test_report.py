@@ -11,7 +11,7 @@ import pytest
 from flywheel_runtime.contract.step import MAX_FACTS_BYTES, canonical_json
 from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.facts import shorten_report
-from flywheel_runtime.monitoring.report.page import render_page
+from flywheel_runtime.monitoring.report.page import SIGNAL_NAMES, render_page
 from flywheel_runtime.monitoring.report.sentences import describe_finding
 from tests.golden_files import same_text
 
@@ -203,6 +203,19 @@ def test_facts_have_room_for_any_report(name: str) -> None:
     assert len(canonical_json(facts).encode()) < MAX_FACTS_BYTES
     assert facts["findingCount"] == 40
     json.dumps(facts)
+
+
+def test_facts_have_room_for_the_longest_names_and_all_signals() -> None:
+    report = make_report("列" * 300, count=40)
+    report["versions"] = {f"{number}{'v' * 252}": 10**9 for number in range(9)}
+    report["signals"] = {
+        signal: {"state": "Unknown", "reason": "KeyNotLogged", "message": "列" * 900} for signal in SIGNAL_NAMES
+    }
+
+    facts = shorten_report(report)
+
+    assert len(canonical_json(facts).encode()) < MAX_FACTS_BYTES
+    assert (len(facts["signals"]), facts["findingCount"]) == (len(SIGNAL_NAMES), 40)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")], ids=str)

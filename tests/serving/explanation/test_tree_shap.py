@@ -103,6 +103,21 @@ def test_contributions_are_shapley_values(tree: tuple[list[Leaf], int], row: lis
     assert found == pytest.approx(shapley_values(leaves, values, columns), abs=1e-9)
 
 
+@pytest.mark.parametrize(("value", "same_as"), [(-math.inf, -9.0), (math.inf, 9.0)])
+def test_an_infinite_value_goes_the_way_of_a_large_number(value: float, same_as: float) -> None:
+    left, right = (Condition().narrow(0.0, goes_left=side, missing=side, share=0.5) for side in (True, False))
+    leaves = [
+        Leaf({0: left}, np.array([1.0]), 0.5),
+        Leaf({0: right, 1: left}, np.array([2.0]), 0.25),
+        Leaf({0: right, 1: right}, np.array([4.0]), 0.25),
+    ]
+    method = TreeShap(TreeEnsemble(leaves, np.zeros(1), b"NONE"), 2)
+
+    found = method.shap_values(np.array([[value, 1.0], [same_as, 1.0]], dtype=np.float32))
+
+    assert found[0].tolist() == found[1].tolist()
+
+
 @pytest.mark.parametrize("depth", [1, 2, 7, 33, 130])
 def test_a_path_of_any_length_adds_up(depth: int) -> None:
     """A tree whose every node asks another column: one long path, and a leaf at each step."""

@@ -114,6 +114,7 @@ class TreeShap:
     def shap_values(self, matrix: Array) -> Array:
         """Contributions (rows, outputs, columns) of a matrix (rows, columns) of 32-bit floats."""
         found = np.zeros((len(matrix), len(self.base), self._columns))
+        matrix = np.maximum(matrix, np.finfo(np.float32).min)  # -inf goes the way of the least number, NaN stays
         for row, contributions in zip(matrix, found, strict=True):
             for group in self._groups:
                 group.add_contributions(row, contributions)

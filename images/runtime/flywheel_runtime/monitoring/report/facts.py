@@ -5,9 +5,19 @@ from typing import Any
 
 from flywheel_runtime.contract.step import is_room_for, null_non_finite
 
-MAX_FINDINGS, MAX_FEATURES = 5, 10
+MAX_FINDINGS, MAX_FEATURES, MAX_VERSIONS = 5, 10, 4
 # Messages, findings and features are cut in these steps until the facts have room; the report has all of them.
-LIMITS = ((400, 5, 10), (250, 5, 10), (160, 5, 8), (120, 5, 5), (80, 4, 3), (60, 2, 0), (40, 1, 0), (40, 0, 0))
+LIMITS = (
+    (400, 5, 10),
+    (250, 5, 10),
+    (160, 5, 8),
+    (120, 5, 5),
+    (80, 4, 3),
+    (60, 2, 0),
+    (40, 1, 0),
+    (40, 0, 0),
+    (10, 0, 0),
+)
 MAX_NAME_CHARACTERS = 60
 # The largest finding of each signal comes first, in this order: pipelines and Models act on them. Nothing acts on drift of features.
 FIRST_SIGNALS = ("performance", "service", "estimatedPerformance", "dataQuality", "predictionDrift")
@@ -47,7 +57,7 @@ def _facts(report: Mapping[str, Any], characters: int, findings: int, features: 
         "requests": report["requests"],
         "completeness": report["completeness"],
         "skipped": report["skipped"],
-        "versions": dict(list(report["versions"].items())[:4]),
+        "versions": dict(list(report["versions"].items())[:MAX_VERSIONS]),
         "signals": signals,
         "findings": [_finding(each) for each in ranked[:findings]],
         "findingCount": len(ranked),
