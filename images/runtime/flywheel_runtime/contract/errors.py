@@ -24,6 +24,8 @@ FlywheelError
 ├── UnsafeFile                a link, a pipe or an unreadable file
 ├── AuditChainBroken          the audit records allow no further one
 ├── RequestRejected           the model server refuses these rows, and would again
+├── ExpressionRefused         an SQL expression has no equal in ONNX
+├── FeaturesRefused           at least one of a model's features has none
 ├── Unmeasurable              a gate cannot be measured
 ├── UnknownBuckets            a count document has latencies in buckets of another release
 └── Undefined                 a metric has no value on these rows
