@@ -42,11 +42,12 @@ DEATHS = (2, 3, 5, 4)  # writes after which each operator dies
 
 def test_each_success_starts_one_run_on_its_outputs(namespace: Namespace, tmp_path: Path) -> None:
     source = namespace.upload("patients.csv", pipelines.patients_csv(tmp_path, 300))
-    namespace.apply(pipelines.DATASET % source, PIPELINES)
-    namespace.wait("fwds", "patients")
-    for name in ("features", "count"):
-        namespace.wait("fwpipe", name, reason="Live")
     with installed_operator_paused(namespace.name) as settings:
+        with operator(namespace, settings, tmp_path / "first.log"):
+            namespace.apply(pipelines.DATASET % source, PIPELINES)
+            namespace.wait("fwds", "patients")
+            for name in ("features", "count"):
+                namespace.wait("fwpipe", name, reason="Live")
         for radius in RADII:
             pipelines.start_run(namespace, f"large-{radius}", "features", f", parameters: {{radius: {radius}}}")
         for number, writes in enumerate(DEATHS):
