@@ -152,22 +152,13 @@ def observe_window(
     memory = _read_state(stream, state)
     if memory is None:
         return restart_finding(*observe_window(stream, None, blocks, allowance, window_start, min_rows))
-    counts = np.atleast_2d(np.asarray(blocks, dtype=np.float64))
-    total = counts.sum(axis=0)
-    rows = int(total.sum())
-    if rows < max(min_rows, 1):
-        return memory.to_json(), unknown_finding("TooFewRows", rows, stream.threshold, memory)
-    effect = stream.effect(total)
-    factor, averages = estimate_design_effect(counts, memory.previous, memory.averages)
-    memory = memory.replace(averages=averages, previous=total)
-    if factor is None:
-        return memory.to_json(), unknown_finding("DependenceUnknown", rows, stream.threshold, memory, effect)
-    if not stream.has_room:
-        return memory.to_json(), unknown_finding("NoRoomAboveNull", rows, stream.threshold, memory, effect)
+    memory, window = _measure_window(stream, memory, blocks, min_rows)
+    if isinstance(window, Finding):
+        return memory.to_json(), window
     learned = memory.learned if memory.learned is not None else stream.initial_counts()
-    log_e, learned = stream.log_e_values(learned, counts, factor, window_start)
+    log_e, learned = stream.log_e_values(learned, window.counts, window.design_effect, window_start)
     memory = memory.replace(learned=learned)
-    look = StreamLook(rows, effect, stream.threshold, factor, allowance, window_start)
+    look = StreamLook(window.rows, window.effect, stream.threshold, window.design_effect, allowance, window_start)
     return decide_look(memory, look, log_e, stream.log_weights)
 
 
@@ -179,11 +170,10 @@ def window_p_value(
     That is: where it has too few rows, their dependence cannot be estimated, or a finding is active already.
     """
     memory = _read_state(stream, state) or StreamState()
-    counts = np.atleast_2d(np.asarray(blocks, dtype=np.float64))
-    if memory.active is not None or counts.sum() < max(min_rows, 1) or not stream.has_room:
+    if memory.active is not None:
         return None
-    factor, _ = estimate_design_effect(counts, memory.previous, memory.averages)
-    return None if factor is None else stream.p_value(counts.sum(axis=0), factor)
+    _, window = _measure_window(stream, memory, blocks, min_rows)
+    return None if isinstance(window, Finding) else stream.p_value(window.counts.sum(axis=0), window.design_effect)
 
 
 def observe_fixed(
@@ -199,20 +189,40 @@ def observe_fixed(
     memory = _read_state(stream, state)
     if memory is None:
         return restart_finding(*observe_fixed(stream, None, blocks, p_value, level, window_start, min_rows))
+    memory, window = _measure_window(stream, memory, blocks, min_rows)
+    if isinstance(window, Finding):
+        return memory.to_json(), window
+    look = StreamLook(window.rows, window.effect, stream.threshold, window.design_effect, level, window_start)
+    return decide_fixed_look(memory, look, 1.0 if p_value is None else p_value)
+
+
+@dataclass(frozen=True)
+class _WindowMeasure:
+    """What a window that can be tested has: counts (sub-windows, bins), and their effect and design effect."""
+
+    counts: Array
+    rows: int
+    effect: float
+    design_effect: float
+
+
+def _measure_window(
+    stream: CountStream, memory: StreamState, blocks: ArrayLike, min_rows: int
+) -> tuple[StreamState, _WindowMeasure | Finding]:
+    """The state with what the window says of dependence, and the window; the finding Unknown in its place if it cannot be tested."""
     counts = np.atleast_2d(np.asarray(blocks, dtype=np.float64))
     total = counts.sum(axis=0)
     rows = int(total.sum())
     if rows < max(min_rows, 1):
-        return memory.to_json(), unknown_finding("TooFewRows", rows, stream.threshold, memory)
+        return memory, unknown_finding("TooFewRows", rows, stream.threshold, memory)
     effect = stream.effect(total)
     factor, averages = estimate_design_effect(counts, memory.previous, memory.averages)
     memory = memory.replace(averages=averages, previous=total)
     if factor is None:
-        return memory.to_json(), unknown_finding("DependenceUnknown", rows, stream.threshold, memory, effect)
+        return memory, unknown_finding("DependenceUnknown", rows, stream.threshold, memory, effect)
     if not stream.has_room:
-        return memory.to_json(), unknown_finding("NoRoomAboveNull", rows, stream.threshold, memory, effect)
-    look = StreamLook(rows, effect, stream.threshold, factor, level, window_start)
-    return decide_fixed_look(memory, look, 1.0 if p_value is None else p_value)
+        return memory, unknown_finding("NoRoomAboveNull", rows, stream.threshold, memory, effect)
+    return memory, _WindowMeasure(counts, rows, effect, factor)
 
 
 def _read_state(stream: CountStream, state: Mapping[str, Any] | None) -> StreamState | None:
