@@ -481,8 +481,8 @@ SOURCE_CONTROLS = (
     SourceControl(
         "no group of logged rows is in the status of a monitor",
         "images/runtime/flywheel_runtime/monitoring/fairness/fairness_analysis.py",
-        "                column,\n                version,\n",
-        "                f'{column} {result.rates[0].group}',\n                version,\n",
+        "ObservedSubject(SIGNAL, column, version,",
+        "ObservedSubject(SIGNAL, f'{column} {result.rates[0].group}', version,",
         ("tests/runtime/commands/monitor/test_fairness.py::test_a_group_that_is_called_positive_less_often_is_found",),
     ),
     SourceControl(

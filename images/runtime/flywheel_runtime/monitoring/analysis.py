@@ -8,7 +8,7 @@ from flywheel_runtime.monitoring.coverage import Coverage, measure_coverage
 from flywheel_runtime.monitoring.documents import Series
 from flywheel_runtime.monitoring.estimates.looks import SIGNAL as ESTIMATED
 from flywheel_runtime.monitoring.estimates.looks import EstimatedPerformance
-from flywheel_runtime.monitoring.findings import Finding
+from flywheel_runtime.monitoring.findings import ObservedSubject
 from flywheel_runtime.monitoring.layout import Layout
 from flywheel_runtime.monitoring.methods.look_observer import AlarmBudget, LookObserver, Method
 from flywheel_runtime.monitoring.reference import Reference, window_reference
@@ -20,7 +20,7 @@ from flywheel_runtime.monitoring.signals import (
     find_looks,
     seasonal_threshold,
 )
-from flywheel_runtime.monitoring.state import Alarm, MonitorState
+from flywheel_runtime.monitoring.state import MonitorState
 from flywheel_runtime.monitoring.statistics.streams import decision
 from flywheel_runtime.monitoring.windows import SortedDocuments, Window
 
@@ -195,31 +195,25 @@ class Analysis:
         """Opens, updates and closes the finding of the look's stream."""
         name = look.stream
         earlier = self.state.findings.get(name)
-        if outcome.is_new:
-            self.state.alarms.append(Alarm(window.rollup.end, look.signal, look.subject, look.version))
-        if outcome.status == "Active" and outcome.effect is not None and outcome.since is not None:
-            evidence = round(outcome.log10_evidence or 0.0, 2)
-            self.state.findings[name] = Finding(
-                look.signal,
-                look.subject,
-                look.version,
-                look.measure,
-                outcome.effect,
-                look.threshold,
-                outcome.since,
-                window.rollup.end,
-                evidence,
-                share,
-                is_skew=reference is not None and self._is_skew(reference, outcome.since),
-                problem=find_problem(look, window, reference, self.thresholds.min_rows, earlier),
-            )
-        elif outcome.is_cleared and earlier is not None:
-            self.state.closed.append(self.state.findings.pop(name))
+        observed = ObservedSubject(
+            look.signal,
+            look.subject,
+            look.version,
+            look.measure,
+            look.threshold,
+            window.rollup.end,
+            share,
+            is_skew=self._is_skew(reference, outcome.since),
+            problem=find_problem(look, window, reference, self.thresholds.min_rows, earlier),
+        )
+        self.state.note_outcome(name, observed, outcome, outcome.effect)
         if outcome.is_restarted:
             self.restarted.append(name)
 
-    def _is_skew(self, reference: Reference, since: int) -> bool:
+    def _is_skew(self, reference: Reference | None, since: int | None) -> bool:
         """Whether a version has differed from its training since its first window, which the monitor has seen."""
+        if reference is None or since is None:
+            return False
         first = self.state.first_windows.get(reference.series)
         return reference.window is None and first is not None and since <= first
 
@@ -238,9 +232,7 @@ class Analysis:
             if version in last and (self._waits_for_its_hour(name) or self._waits_for_rows(name, last_series)):
                 continue
             if name not in tested and (version in last or version not in self.versions):
-                del self.state.streams[name]
-                if name in self.state.findings:
-                    self.state.closed.append(self.state.findings.pop(name))
+                self.state.end_test(name)
 
     def _waits_for_its_hour(self, name: str) -> bool:
         """Whether a test is one that goes on once the reference of the hour of the week is learnt."""

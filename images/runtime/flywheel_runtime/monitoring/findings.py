@@ -39,3 +39,18 @@ class Finding:
     def from_json(cls, document: Mapping[str, Any]) -> "Finding":
         """The finding in a document. Raises TypeError."""
         return cls(**document)
+
+
+@dataclass(frozen=True)
+class ObservedSubject:
+    """What one look of a test is about, and in which window; the fields are those of Finding."""
+
+    signal: str
+    subject: str
+    version: str
+    measure: str
+    threshold: float
+    until: int
+    share: float
+    is_skew: bool = False
+    problem: Problem | None = None

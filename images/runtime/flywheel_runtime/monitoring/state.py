@@ -9,12 +9,13 @@ from typing import Any
 from flywheel_runtime.contract.step import write_finite_json, write_json
 from flywheel_runtime.monitoring.coverage import Progress
 from flywheel_runtime.monitoring.documents import Series
-from flywheel_runtime.monitoring.findings import Finding
+from flywheel_runtime.monitoring.findings import Finding, ObservedSubject
 from flywheel_runtime.monitoring.layout import Layout
 from flywheel_runtime.monitoring.logged_rows import RowBins
 from flywheel_runtime.monitoring.reference import Reference
 from flywheel_runtime.monitoring.rollup import Rollup, SourceKey
 from flywheel_runtime.monitoring.seasonal.hour_of_week import HoursOfWeek
+from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
 from flywheel_runtime.monitoring.statistics.streams.decision import is_finite
 
 VERSION = 1
@@ -52,6 +53,26 @@ class MonitorState:
     hours_of_week: HoursOfWeek = field(default_factory=HoursOfWeek)
     labelled_until: int = 0  # no window before is tested with labels (again); 0: labels were not awaited yet
     untested_windows: int = 0  # whose logged rows or labels could not be read in time
+
+    def note_outcome(self, name: str, observed: ObservedSubject, outcome: Outcome, effect: float | None) -> None:
+        """Opens, updates and closes the finding of the test of this name, by the outcome of a look. Without an effect it stays as it is."""
+        if outcome.is_new:
+            self.alarms.append(Alarm(observed.until, observed.signal, observed.subject, observed.version))
+        if outcome.status == "Active" and effect is not None and outcome.since is not None:
+            evidence = round(outcome.log10_evidence or 0.0, 2)
+            self.findings[name] = Finding(effect=effect, since=outcome.since, evidence=evidence, **vars(observed))
+        elif outcome.is_cleared:
+            self.close_finding(name)
+
+    def end_test(self, name: str) -> None:
+        """Forgets the evidence of a test, and closes its finding."""
+        self.streams.pop(name, None)
+        self.close_finding(name)
+
+    def close_finding(self, name: str) -> None:
+        """Moves the finding of the test to those that are closed, if it has one."""
+        if name in self.findings:
+            self.closed.append(self.findings.pop(name))
 
     def write(self, folder: Path) -> None:
         """Writes state.json and rollups.json."""

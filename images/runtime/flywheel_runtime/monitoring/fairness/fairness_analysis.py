@@ -10,11 +10,11 @@ from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.fairness.group_differences import GroupCounts
 from flywheel_runtime.monitoring.fairness.group_stream import MAX_COMPARED, observe_groups
 from flywheel_runtime.monitoring.fairness.measures import FairnessTarget, GroupedRows, Scale, count_rates
-from flywheel_runtime.monitoring.findings import Finding
+from flywheel_runtime.monitoring.findings import ObservedSubject
 from flywheel_runtime.monitoring.labels.labelled_windows import retire_streams
 from flywheel_runtime.monitoring.labels.sources import MISSING_GROUP
 from flywheel_runtime.monitoring.labels.window_rows import OTHER_GROUP
-from flywheel_runtime.monitoring.state import Alarm, MonitorState
+from flywheel_runtime.monitoring.state import MonitorState
 from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
 
 SIGNAL = "fairness"
@@ -146,23 +146,7 @@ class FairnessAnalysis:
         name = self._stream(version, column)
         if outcome.is_restarted:
             self.restarted.append(name)
-        if outcome.is_new:
-            self.state.alarms.append(Alarm(until, SIGNAL, column, version))
-        if outcome.status == "Active" and outcome.since is not None:
-            earlier = self.state.findings.get(name)
-            effect = outcome.effect if outcome.effect is not None else earlier.effect if earlier else 0.0
-            evidence = round(outcome.log10_evidence or 0.0, 2)
-            self.state.findings[name] = Finding(
-                SIGNAL,
-                column,
-                version,
-                self.target.measure,
-                effect,
-                self.target.max_gap,
-                outcome.since,
-                until,
-                evidence,
-                share,
-            )
-        elif outcome.is_cleared and name in self.state.findings:
-            self.state.closed.append(self.state.findings.pop(name))
+        earlier = self.state.findings.get(name)
+        effect = outcome.effect if outcome.effect is not None else earlier.effect if earlier else 0.0
+        observed = ObservedSubject(SIGNAL, column, version, self.target.measure, self.target.max_gap, until, share)
+        self.state.note_outcome(name, observed, outcome, effect)

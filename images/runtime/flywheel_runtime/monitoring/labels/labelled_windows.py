@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flywheel_runtime.contract.errors import Undefined
-from flywheel_runtime.monitoring.findings import Finding
+from flywheel_runtime.monitoring.findings import ObservedSubject
 from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, LabelledRows
 from flywheel_runtime.monitoring.labels.performance import (
     Performance,
@@ -13,7 +13,7 @@ from flywheel_runtime.monitoring.labels.performance import (
     TestMetric,
     measure_performance,
 )
-from flywheel_runtime.monitoring.state import Alarm, MonitorState
+from flywheel_runtime.monitoring.state import MonitorState
 from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
 
 SIGNAL = "performance"
@@ -129,32 +129,13 @@ class LabelledAnalysis:
     def _note_outcome(self, performance: Performance, outcome: Outcome, share: float, until: int) -> None:
         """Opens, updates and closes the finding of the version's stream."""
         version = performance.window.version
-        name = self._stream(version)
-        metric = self.target.metric
-        if outcome.is_new:
-            self.state.alarms.append(Alarm(until, SIGNAL, metric, version))
-        if outcome.status == "Active" and outcome.since is not None:
-            evidence = round(outcome.log10_evidence or 0.0, 2)
-            self.state.findings[name] = Finding(
-                SIGNAL,
-                metric,
-                version,
-                "drop",
-                performance.drop,
-                self.target.max_drop,
-                outcome.since,
-                until,
-                evidence,
-                share,
-            )
-        elif outcome.is_cleared and name in self.state.findings:
-            self.state.closed.append(self.state.findings.pop(name))
+        target = self.target
+        observed = ObservedSubject(SIGNAL, target.metric, version, "drop", target.max_drop, until, share)
+        self.state.note_outcome(self._stream(version), observed, outcome, performance.drop)
 
 
 def retire_streams(state: MonitorState, signal: str, tested: Collection[str]) -> None:
     """Ends the tests of a signal that are not among these streams, and closes their findings."""
     for name in sorted({*state.streams, *state.findings}):
         if name.split("/")[1:2] == [signal] and name not in tested:
-            state.streams.pop(name, None)
-            if name in state.findings:
-                state.closed.append(state.findings.pop(name))
+            state.end_test(name)

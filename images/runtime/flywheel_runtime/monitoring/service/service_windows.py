@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flywheel_runtime.monitoring.documents import Series
-from flywheel_runtime.monitoring.findings import Finding, Problem
+from flywheel_runtime.monitoring.findings import ObservedSubject, Problem
 from flywheel_runtime.monitoring.layout import SERVICE_CELLS, Counts, ServiceCounts
-from flywheel_runtime.monitoring.state import Alarm, MonitorState
+from flywheel_runtime.monitoring.state import MonitorState
 from flywheel_runtime.monitoring.statistics.evalues import share_limit_test
 from flywheel_runtime.monitoring.statistics.monitored_stream import Stream, observe_window
 from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
@@ -141,17 +141,11 @@ class ServiceAnalysis:
         state.streams[name], outcome = observe_window(
             stream, state.streams.get(name), look.blocks, allowance, rollup.start, min_rows=self.min_requests
         )
-        if outcome.is_new:
-            state.alarms.append(Alarm(rollup.end, SIGNAL, look.subject, version))
-        if outcome.status == "Active" and outcome.effect is not None and outcome.since is not None:
-            evidence = round(outcome.log10_evidence or 0.0, 2)
-            effect, limit, since = outcome.effect, look.threshold, outcome.since
-            state.findings[name] = Finding(
-                SIGNAL, look.subject, version, look.measure, effect, limit, since, rollup.end, evidence, share,
-                problem=PROBLEMS.get(look.measure),
-            )  # fmt: skip
-        elif outcome.is_cleared and name in state.findings:
-            state.closed.append(state.findings.pop(name))
+        observed = ObservedSubject(
+            SIGNAL, look.subject, version, look.measure, look.threshold, rollup.end, share,
+            problem=PROBLEMS.get(look.measure),
+        )  # fmt: skip
+        state.note_outcome(name, observed, outcome, outcome.effect)
         if outcome.is_restarted:
             self.restarted.append(name)
         return outcome
@@ -167,6 +161,4 @@ class ServiceAnalysis:
             series, signal, *rest = name.split("/", 4)
             version = series.partition("@")[0]
             if signal == SIGNAL and (tuple(rest) not in tested or version not in self.versions | seen):
-                self.state.streams.pop(name, None)
-                if name in self.state.findings:
-                    self.state.closed.append(self.state.findings.pop(name))
+                self.state.end_test(name)
