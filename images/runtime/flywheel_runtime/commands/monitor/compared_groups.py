@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
-from flywheel_runtime.commands.monitor.ground_truth import LoggedWindows, read_json
+from flywheel_runtime.commands.monitor.ground_truth import LoggedWindows
+from flywheel_runtime.commands.monitor.version_files import read_json
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.monitoring.fairness.fairness_analysis import SIGNAL, FairnessAnalysis

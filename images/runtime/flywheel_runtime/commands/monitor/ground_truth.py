@@ -1,6 +1,5 @@
 """The logged rows of a run of the monitor, joined with labels where a signal needs them, and labelled performance."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import duckdb
 
 from flywheel_runtime.commands.monitor.config import GroundTruth, MonitorConfig
+from flywheel_runtime.commands.monitor.version_files import read_json
 from flywheel_runtime.contract.errors import Failure, Undefined
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.datasets.sql import (
@@ -244,12 +244,3 @@ def _test_metric_reader(step: Step, metric: str) -> TestMetricReader:
         return read_test_metric(metric, evaluation)
 
     return read
-
-
-def read_json(step: Step, version: str, name: str) -> Mapping[str, Any]:
-    """The object in a file of a version; empty if there is none that can be read."""
-    try:
-        found = json.loads((step.input(f"version-{version}") / name).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -1,8 +1,6 @@
 """Scores of logged rows, for what the servers do not count: the confidence of several classes, and the modelled loss of a regression."""
 
-import json
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import numpy as np
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
 from flywheel_runtime.commands.monitor.stored_rows import RowReader, find_row_files
+from flywheel_runtime.commands.monitor.version_files import read_json
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.models.golden_rows import dtype_of, load_session, run_session
@@ -43,7 +42,7 @@ def count_row_scores(
 ) -> dict[str, RowCounts | EstimateProblem]:
     """The counts of the versions whose scores are computed of logged rows, by name, or why there are none."""
     found: dict[str, RowCounts | EstimateProblem] = {}
-    tests = {name: _find_test(step.input(f"version-{name}"), target) for name in sorted(config.served_versions)}
+    tests = {name: _find_test(step, name, target) for name in sorted(config.served_versions)}
     has_rows = config.stored_rows is not None or next(find_row_files(step), None) is not None
     for name, test in tests.items():
         if isinstance(test, EstimateProblem):
@@ -55,17 +54,17 @@ def count_row_scores(
     return found
 
 
-def _find_test(folder: Path, target: EstimateTarget) -> RowScores | EstimateProblem | None:
+def _find_test(step: Step, version: str, target: EstimateTarget) -> RowScores | EstimateProblem | None:
     """What the version's files let estimate; None for a model of two classes, and one that was brought."""
-    signature = _read_json(folder / "signature.json")
+    signature = read_json(step, version, "signature.json")
     if not signature:
         return None
     try:
         classes = signature.get("classes") or ()
         if len(classes) > 2:
-            return calibrated_confidence(target, _read_json(folder / "baseline.json"))
+            return calibrated_confidence(target, read_json(step, version, "baseline.json"))
         if signature.get("task") == "Regression":
-            return modelled_losses(target, _read_json(folder / "loss_model.json"))
+            return modelled_losses(target, read_json(step, version, "loss_model.json"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return EstimateProblem("LossModelMissing", f"its files cannot be read ({type(error).__name__}: {error})")
     return None
@@ -142,11 +141,3 @@ def _as_declared(table: RowTable, column: str, dtype: Any) -> Array:
     if dtype.kind == "O":
         return texts.astype(object)[:, None]
     return np.array([FLAGS.get(str(each).lower(), np.nan) for each in texts], dtype)[:, None]
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

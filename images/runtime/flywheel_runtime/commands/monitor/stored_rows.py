@@ -1,13 +1,12 @@
 """Rows in the store in place of count documents: of a BatchInference, or of a server that is not Flywheel's. Versions with a baseline are
 counted in its bins, others in those of their first window."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from flywheel_runtime.commands.monitor.config import MonitorConfig
+from flywheel_runtime.commands.monitor.version_files import read_json
 from flywheel_runtime.contract.step import Step
 from flywheel_runtime.monitoring.documents import CountDocument, DocumentProblems, Series
 from flywheel_runtime.monitoring.logged_rows import RowTable, count_table, read_rows
@@ -103,10 +102,9 @@ class StoredRows:
         manifest = read_manifest(output, problems)
         if manifest is None:
             return
-        folder = self._folder(output.version)
-        classes = [str(each) for each in _read_json(folder / "signature.json").get("classes") or ()]
+        classes = [str(each) for each in read_json(self.step, output.version, "signature.json").get("classes") or ()]
         score = find_score_column(manifest.columns, classes)
-        baseline = read_baseline_document(folder / "baseline.json")
+        baseline = read_baseline_document(self._folder(output.version) / "baseline.json")
         yield from read_batch_output(output, manifest, baseline, score, problems)
 
     def _folder(self, version: str) -> Path:
@@ -117,11 +115,3 @@ def find_row_files(step: Step) -> Iterator[Path]:
     """The files of the log, in the inputs whose names begin with `rows`."""
     folders = sorted((step.root / "inputs").glob("rows*"))
     return (file for folder in folders for file in folder.rglob("*.parquet"))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
