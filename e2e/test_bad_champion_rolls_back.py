@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from e2e import kube, replay, rollouts
+from e2e.manifests import MONITOR
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
 from e2e.waiting import wait_until
@@ -51,14 +52,6 @@ spec:
       steps: [{percent: 50, duration: 6s}]
       analysis: {maxErrorRate: "1%", maxP99Ratio: "1000", minRequests: 20}
     keepWarm: 10s
----
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelMonitor
-metadata: {name: delay}
-spec:
-  inferenceService: delay
-  window: 1m
-  schedule: {cron: "0 0 1 1 *"}
 """
 VERSION = """---
 apiVersion: flywheel.ml/v1alpha1
@@ -144,7 +137,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     """The bad version has taken over from the good one, by its metric and by a canary under traffic."""
     folder, baseline = tmp_path_factory.mktemp("versions"), make_baseline()
     digests = {name: store_version(namespace, folder / name, name, baseline) for name in MODELS}
-    namespace.apply(MODEL + VERSION % (GOOD, digests[GOOD]))
+    namespace.apply(MODEL + MONITOR + VERSION % (GOOD, digests[GOOD]))
     namespace.wait("fwsvc", "delay")
     namespace.apply(VERSION % (BAD, digests[BAD]))
     replay_traffic(namespace, folder / BAD, digests[BAD])
