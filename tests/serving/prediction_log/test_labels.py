@@ -15,7 +15,9 @@ import tritonclient.grpc as triton
 
 from e2e.waiting import wait_until
 from flywheel_runtime.datasets.sql import connect
-from flywheel_runtime.monitoring.labels.join import Delay, join_labels
+from flywheel_runtime.monitoring.labels.admission import LabelPolicy
+from flywheel_runtime.monitoring.labels.join import join_labels
+from flywheel_runtime.monitoring.labels.label_matching import Delay
 from flywheel_runtime.monitoring.labels.sources import OutputNames, read_logged_rows, read_posted_labels
 from flywheel_runtime.monitoring.labels.window_rows import LoggedVersion
 from flywheel_serving.errors import InvalidRequest, Overloaded, RequestTooLarge
@@ -334,7 +336,7 @@ def test_the_monitor_joins_what_the_sink_wrote(logged_flights: Path, log_store: 
     with connect() as connection:
         read_logged_rows(connection, log_store.files, OutputNames(), ("carrier",))
         read_posted_labels(connection, log_store.label_files)
-        joined = join_labels(connection, {"v1": LoggedVersion(("0", "1"))}, [hour, hour + 3_600], 3_600, Delay(0, 60))
+        joined = join_labels(connection, {"v1": LoggedVersion(("0", "1"))}, [hour, hour + 3_600], 3_600, LabelPolicy(Delay(0, 60)))
 
     assert (joined.labels, joined.unknown) == (4, 1)
     assert sum(window.counts.labelled for window in joined.windows) == 3

@@ -31,6 +31,7 @@ class PostedLabel:
     row: int = 0
     key: str | None = None
     probability: float | None = None
+    source: str | None = None
 
 
 def write_rows(path: Path, rows: Sequence[LoggedRow]) -> Path:
@@ -45,10 +46,11 @@ def write_rows(path: Path, rows: Sequence[LoggedRow]) -> Path:
 
 
 def write_labels(path: Path, labels: Sequence[PostedLabel]) -> Path:
-    """Writes one Parquet file of labels; as earlier releases did where none has a probability."""
-    given = "SELECT unnest($1::STRUCT(label VARCHAR, second BIGINT, id VARCHAR, row INTEGER, key VARCHAR, probability DOUBLE)[]) AS given"
+    """Writes one Parquet file of labels; as earlier releases did where none has a probability, or a source."""
+    given = "SELECT unnest($1::STRUCT(label VARCHAR, second BIGINT, id VARCHAR, row INTEGER, key VARCHAR, probability DOUBLE, source VARCHAR)[]) AS given"
     selected = "given.id, given.row, given.key, given.label, to_timestamp(given.second) AS time"
     selected += ", given.probability" if any(each.probability is not None for each in labels) else ""
+    selected += ", given.source" if any(each.source is not None for each in labels) else ""
     return _write(path, f"SELECT {selected} FROM ({given})", labels)
 
 

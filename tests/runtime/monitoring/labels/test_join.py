@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.datasets.sql import connect
-from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, join_labels
+from flywheel_runtime.monitoring.labels.admission import LabelPolicy
+from flywheel_runtime.monitoring.labels.join import JoinedWindows, join_labels
+from flywheel_runtime.monitoring.labels.label_matching import Delay
 from flywheel_runtime.monitoring.labels.labelled_curves import describe_slices
 from flywheel_runtime.monitoring.labels.performance import PerformanceTarget, TestMetric, measure_performance
 from flywheel_runtime.monitoring.labels.sources import (
@@ -43,7 +45,7 @@ def join(
     with connect() as connection:
         read_logged_rows(connection, row_files, OutputNames(), ("region",))
         read_posted_labels(connection, label_files)
-        return join_labels(connection, versions or VERSIONS, starts, HOUR, delay, ("region",))
+        return join_labels(connection, versions or VERSIONS, starts, HOUR, LabelPolicy(delay), ("region",))
 
 
 def join_all(folder: Path, rows: Sequence[LoggedRow], labels: Sequence[PostedLabel], **more: object) -> JoinedWindows:
@@ -147,7 +149,7 @@ def test_a_subject_that_many_rows_and_labels_share_costs_no_more_than_others(tmp
         connection.execute("SET memory_limit = '64MiB'; SET max_temp_directory_size = '0KiB'")
         read_logged_rows(connection, [row_file], OutputNames(), ("region",))
         read_posted_labels(connection, [label_file])
-        [window] = join_labels(connection, VERSIONS, [START], HOUR, DELAY).windows
+        [window] = join_labels(connection, VERSIONS, [START], HOUR, LabelPolicy(DELAY)).windows
 
     expected = (0, 4_000) if by == "id" else (4_000, 0)
     assert (window.counts.labelled, window.counts.ambiguous) == expected
@@ -198,7 +200,7 @@ def test_rows_that_another_artifact_answered_are_of_no_version_and_their_labels_
     with connect() as connection:
         read_logged_rows(connection, [row_file], OutputNames(), digests={"v1": "sha256:1", "v2": "sha256:2"})
         read_posted_labels(connection, [label_file])
-        joined = join_labels(connection, VERSIONS, [START], HOUR, DELAY)
+        joined = join_labels(connection, VERSIONS, [START], HOUR, LabelPolicy(DELAY))
 
     [window] = joined.windows
     assert (window.counts.rows, window.counts.labelled, joined.unknown) == (2, 2, 0)
@@ -226,7 +228,7 @@ def test_rows_of_a_dataset_are_labels_by_key(tmp_path: Path) -> None:
     with connect() as connection:
         read_logged_rows(connection, [file], OutputNames())
         read_dataset_labels(connection, DatasetLabels([tmp_path / "train.parquet"], "flight", "late"))
-        joined = join_labels(connection, VERSIONS, [START], HOUR, DELAY)
+        joined = join_labels(connection, VERSIONS, [START], HOUR, LabelPolicy(DELAY))
 
     [window] = joined.windows
     assert (window.counts.rows, window.counts.labelled, joined.unknown) == (2, 1, 1)
@@ -308,7 +310,7 @@ def test_rows_of_a_dataset_are_drawn_where_they_have_a_probability(tmp_path: Pat
     with connect() as connection:
         read_logged_rows(connection, [file], OutputNames())
         read_dataset_labels(connection, DatasetLabels([tmp_path / "train.parquet"], "flight", "late", "chance"))
-        [window] = join_labels(connection, VERSIONS, [START], HOUR, DELAY).windows
+        [window] = join_labels(connection, VERSIONS, [START], HOUR, LabelPolicy(DELAY)).windows
 
     assert (window.counts.labelled, window.counts.drawn) == (2, 1)
 

@@ -7,7 +7,8 @@ import pytest
 
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.labels.drawn_labels import estimate_versions
-from flywheel_runtime.monitoring.labels.join import Delay, LabelCounts, LabelledRows
+from flywheel_runtime.monitoring.labels.join import LabelCounts, LabelledRows
+from flywheel_runtime.monitoring.labels.label_matching import Delay
 from flywheel_runtime.monitoring.labels.label_sample import LabelSample
 from flywheel_runtime.monitoring.labels.labelled_windows import MAX_WINDOWS, first_frozen_start, label_schedule
 from flywheel_runtime.monitoring.labels.performance import (

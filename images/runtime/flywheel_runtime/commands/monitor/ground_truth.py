@@ -20,7 +20,9 @@ from flywheel_runtime.datasets.sql import (
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_output
 from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.fairness.quartiles import find_quartiles
-from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, join_labels
+from flywheel_runtime.monitoring.labels.admission import LabelPolicy
+from flywheel_runtime.monitoring.labels.join import JoinedWindows, join_labels
+from flywheel_runtime.monitoring.labels.label_matching import Delay
 from flywheel_runtime.monitoring.labels.labelled_curves import describe_curves, describe_slices, read_test_roc
 from flywheel_runtime.monitoring.labels.labelled_windows import (
     SIGNAL,
@@ -214,7 +216,8 @@ def _join(
         read_posted_labels(connection, sorted(_files(step, LABELS)), unreadable)
     delay = Delay(truth.min_delay_seconds, truth.max_delay_seconds)
     columns = fairness.by if fairness is not None else ()
-    return join_labels(connection, versions, schedule.starts, schedule.window_seconds, delay, columns)
+    policy = LabelPolicy(delay)
+    return join_labels(connection, versions, schedule.starts, schedule.window_seconds, policy, columns)
 
 
 def _quartiles(step: Step, version: str, columns: Sequence[str]) -> dict[str, tuple[float, ...]]:

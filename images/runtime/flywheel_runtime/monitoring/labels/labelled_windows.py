@@ -6,7 +6,8 @@ from typing import Any
 
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.monitoring.findings import ObservedSubject
-from flywheel_runtime.monitoring.labels.join import Delay, JoinedWindows, LabelledRows
+from flywheel_runtime.monitoring.labels.join import JoinedWindows, LabelledRows
+from flywheel_runtime.monitoring.labels.label_matching import Delay
 from flywheel_runtime.monitoring.labels.performance import (
     Performance,
     PerformanceTarget,

@@ -11,6 +11,8 @@ from flywheel_runtime.datasets.sql import describe_columns, is_resource_error, q
 from flywheel_runtime.monitoring.statistics.horvitz_thompson import MIN_PROBABILITY
 
 MISSING_GROUP = "(missing)"
+UNKNOWN_SOURCE = ""  # of labels in files of earlier releases, and of callers whom no service authenticated
+DATASET_SOURCE = "(dataset)"  # of labels in a Dataset, which whoever writes the monitor has chosen
 IS_PROBABILITY = f"(probability BETWEEN {MIN_PROBABILITY} AND 1)"  # DuckDB holds NaN for greater than every number
 
 
@@ -96,14 +98,14 @@ def read_posted_labels(
 ) -> None:
     """Creates the table `posted`: one row for each label as it was posted, with the time at which it arrived.
 
-    Files of earlier releases have no `probability`: their labels are of rows that were not drawn. A label with a probability that a draw
+    Files of earlier releases have no `probability` and no `source`: their labels are of rows that were not drawn, and of nobody. A label with a probability that a draw
     does not have is null, so that it counts as invalid: it is in the store already, where it cannot be refused.
     """
     _create_posted(connection)
     if files:
         label = f"CASE WHEN probability IS NULL OR {IS_PROBABILITY} THEN label END"
         probability = f"CASE WHEN {IS_PROBABILITY} THEN probability END"
-        selected = f"INSERT INTO posted SELECT id, row, key, {label}, epoch_us(time), {probability}"
+        selected = f"INSERT INTO posted SELECT id, row, key, {label}, epoch_us(time), {probability}, coalesce(source, '{UNKNOWN_SOURCE}')"
         _insert(connection, selected, files, unreadable, _label_source)
 
 
@@ -126,7 +128,7 @@ def read_dataset_labels(connection: duckdb.DuckDBPyConnection, labels: DatasetLa
     probability = f"CASE WHEN {given} IS NOT NULL THEN coalesce(TRY_CAST({given} AS DOUBLE), 'nan') END"
     if labels.files:
         connection.execute(
-            f"INSERT INTO posted SELECT NULL, 0, {key}::VARCHAR, {column}::VARCHAR, NULL, {probability} "
+            f"INSERT INTO posted SELECT NULL, 0, {key}::VARCHAR, {column}::VARCHAR, NULL, {probability}, '{DATASET_SOURCE}' "
             f"FROM {_source(labels.files)} WHERE {key} IS NOT NULL AND {column} IS NOT NULL"
         )
         _check_probabilities(connection, labels.probability)
@@ -146,7 +148,7 @@ def _check_probabilities(connection: duckdb.DuckDBPyConnection, column: str | No
 
 def _create_posted(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE posted (id VARCHAR, row INTEGER, key VARCHAR, label VARCHAR, time BIGINT, probability DOUBLE)"
+        "CREATE OR REPLACE TEMP TABLE posted (id VARCHAR, row INTEGER, key VARCHAR, label VARCHAR, time BIGINT, probability DOUBLE, source VARCHAR)"
     )
 
 
@@ -203,12 +205,12 @@ def _has_field(struct_type: str, name: str) -> bool:
 
 
 def _label_source(files: Iterable[Path]) -> str:
-    """SQL for the rows of all files by the names of their columns, with a probability, null where a file does not have the column.
+    """SQL for the rows of all files by the names of their columns, with probability and source, null where a file does not have the column.
 
     To find the columns of each file first would take twice as long.
     """
     read = f"{_source(files)[:-1]}, union_by_name = true)"
-    return f"(SELECT NULL::DOUBLE AS probability WHERE false UNION ALL BY NAME SELECT * FROM {read})"
+    return f"(SELECT NULL::DOUBLE AS probability, NULL::VARCHAR AS source WHERE false UNION ALL BY NAME SELECT * FROM {read})"
 
 
 def _source(files: Iterable[Path]) -> str:

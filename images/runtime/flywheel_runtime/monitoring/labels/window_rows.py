@@ -9,11 +9,11 @@ import duckdb
 import numpy as np
 
 from flywheel_runtime.datasets.sql import quote_literal
+from flywheel_runtime.monitoring.labels.label_matching import MICROSECONDS
 from flywheel_runtime.monitoring.labels.label_sample import LabelSample
 from flywheel_runtime.monitoring.labels.sources import MISSING_GROUP
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
-MICROSECONDS = 1_000_000
 MAX_VALUE = 1e37  # of a true or predicted value, as of a feature: squares of its errors have a sum
 MAX_LABEL_TEXTS = 10_000  # distinct ones that are read as classes; more are no classes
 MAX_GROUPS = 50  # of a column, those with the most rows

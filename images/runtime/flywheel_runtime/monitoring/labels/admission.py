@@ -1,0 +1,133 @@
+"""Which posted labels count: the one place through which every label goes that a monitor, a gate or a rollout acts on.
+
+A row has a label if all that were posted for it in time agree. Labels of trusted sources go before all others: where one is there, the
+others say nothing, and the row is counted (`overruled`) where they differ. Between sources of one rank nobody wins: a row whose labels
+differ has none (`conflicts`), so that a hostile source can take a row away, but never turn its label. One source that is not trusted decides
+at most a share of the labelled rows of a version in a window by itself; the rows beyond have no label (`overShare`). Numbers outside the
+range of a version's training are no label either (`outliers`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+
+from flywheel_runtime.monitoring.labels.label_matching import Delay, match_labels
+from flywheel_runtime.monitoring.labels.source_shares import (
+    SourceShare,
+    describe_sources,
+    find_row_sources,
+    place_rows,
+    refuse_excess,
+)
+
+
+@dataclass(frozen=True)
+class LabelPolicy:
+    """Which labels count.
+
+    `trusted_sources` are names as the labels' column `source` has them. `max_source_share` is the share of the labelled rows of a version in
+    a window that one other source may decide by itself; 1 for no limit. `ranges` have the least and the largest number that is a label,
+    by version; others have no limit.
+    """
+
+    delay: Delay = field(default_factory=Delay)
+    trusted_sources: tuple[str, ...] = ()
+    max_source_share: float = 1.0
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What became of the labels of the rows in the windows.
+
+    `labels` rows have a label that counts. `refused` counts rows whose labels do not, by reason: ambiguous, conflicts, outliers, overShare.
+    `overruled` of the rows that count had other labels beside that of a trusted source.
+    """
+
+    labels: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    overruled: int = 0
+    sources: Sequence[SourceShare] = ()
+
+
+def admit_labels(
+    connection: duckdb.DuckDBPyConnection, policy: LabelPolicy, starts: Sequence[int], window_seconds: int
+) -> Admitted:
+    """Decides for each row of the table `logged` in the windows that begin at `starts` (seconds since 1970) which label it has.
+
+    Reads the tables `logged` and `posted` (sources.py). Creates the table `truths`, with what the labels of each row say; `refused`, with the
+    `number` of each row whose labels do not count and the `reason`; and the view `admitted` of the rows whose label counts: `number` (that
+    of the row, `logged.rowid`), `label` (text), `probability` (with which the row was drawn, null if it was not) and `undrawn` (how many labels
+    came without a draw). All are pure functions of the files, whatever their order.
+    """
+    connection.execute("SET preserve_insertion_order = false")  # rows are put in order where they are fetched
+    _match_by_rank(connection, policy)
+    place_rows(connection, starts, window_seconds)
+    _refuse_unclear(connection)
+    _refuse_outliers(connection, policy.ranges)
+    connection.execute(
+        "CREATE OR REPLACE TEMP VIEW admitted AS SELECT truths.number, lowest AS label, probability, undrawn FROM truths "
+        "SEMI JOIN placed USING (number) ANTI JOIN refused USING (number) WHERE labels > 0 AND lowest IS NOT NULL"
+    )
+    find_row_sources(connection, policy.delay.max_seconds)
+    largest = refuse_excess(connection, policy.max_source_share)
+    refused = connection.execute(
+        "SELECT reason, count(*) FROM refused SEMI JOIN placed USING (number) GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    [(labels, overruled)] = connection.execute(
+        "SELECT count(*), count(*) FILTER (is_overruled) FROM admitted JOIN truths USING (number)"
+    ).fetchall()
+    return Admitted(labels, dict(refused), overruled, describe_sources(connection, largest))
+
+
+def _match_by_rank(connection: duckdb.DuckDBPyConnection, policy: LabelPolicy) -> None:
+    """Creates `truths`: what the labels of each row say, those of trusted sources where there are some in time, else all."""
+    max_seconds = policy.delay.max_seconds
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE trusted AS SELECT DISTINCT unnest($1::VARCHAR[]) AS source",
+        [list(policy.trusted_sources)],
+    )
+    if not policy.trusted_sources:
+        match_labels(connection, max_seconds, "posted", "truths")
+        connection.execute("ALTER TABLE truths ADD COLUMN is_overruled BOOLEAN DEFAULT false")
+        return
+    match_labels(connection, max_seconds, "(FROM posted SEMI JOIN trusted USING (source))", "trusted_truths")
+    match_labels(connection, max_seconds, "(FROM posted ANTI JOIN trusted USING (source))", "other_truths")
+    chosen = ", ".join(
+        f"CASE WHEN trusted_truths.labels > 0 THEN trusted_truths.{each} ELSE other_truths.{each} END AS {each}"
+        for each in ("labels", "lowest", "highest", "probability", "least", "undrawn")
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE truths AS SELECT number, {chosen}, "
+        "coalesce(trusted_truths.too_late, 0) + coalesce(other_truths.too_late, 0) AS too_late, "
+        "coalesce(trusted_truths.labels > 0 AND other_truths.labels > 0 AND (other_truths.lowest <> trusted_truths.lowest "
+        "OR other_truths.highest <> trusted_truths.highest), false) AS is_overruled "
+        "FROM trusted_truths FULL JOIN other_truths USING (number)"
+    )
+
+
+def _refuse_unclear(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates `refused`, of rows whose labels name other rows too, or contradict each other."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE refused (number BIGINT, reason VARCHAR)")
+    # A client that sends one id with several requests makes labels by that id say nothing.
+    connection.execute(
+        "INSERT INTO refused SELECT logged.rowid, 'ambiguous' FROM logged SEMI JOIN posted USING (id, row) "
+        "SEMI JOIN (SELECT id, row FROM logged GROUP BY ALL HAVING count(*) > 1) USING (id, row)"
+    )
+    connection.execute(
+        "INSERT INTO refused SELECT number, 'conflicts' FROM truths ANTI JOIN refused USING (number) WHERE lowest <> highest"
+    )
+
+
+def _refuse_outliers(connection: duckdb.DuckDBPyConnection, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuses rows whose label is a number outside the range of their version."""
+    if not ranges:
+        return
+    connection.execute(
+        "INSERT INTO refused SELECT truths.number, 'outliers' FROM truths ANTI JOIN refused USING (number) "
+        "JOIN placed ON placed.number = truths.number JOIN (SELECT unnest($1::VARCHAR[]) AS version, unnest($2::DOUBLE[]) AS low, "
+        "unnest($3::DOUBLE[]) AS high) AS ranges ON ranges.version = placed.version "
+        "WHERE NOT coalesce(TRY_CAST(lowest AS DOUBLE) BETWEEN low AND high, true)",
+        [list(ranges), [low for low, _ in ranges.values()], [high for _, high in ranges.values()]],
+    )
