@@ -27,14 +27,19 @@ CONTENT_SAMPLE = 500  # distinct texts that say what a column holds
 QUANTILE_SAMPLE = 1_000_000
 
 
-def profile_columns(
-    connection: duckdb.DuckDBPyConnection, schema: Schema, previous: PreviousVersion | None, rows: dict[str, int]
-) -> dict[str, Any]:
-    """The profile of all columns; bins and categories of `previous` stay, so that versions can be compared."""
+def join_splits(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the view `joined`: the rows of `data` that are in `splits`, with `#split` and `#row`."""
     connection.execute(
         'CREATE OR REPLACE VIEW joined AS SELECT data.*, splits.split AS "#split", splits.row AS "#row" '
         "FROM data JOIN splits ON data.rowid = splits.row"
     )
+
+
+def profile_columns(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, previous: PreviousVersion | None, rows: dict[str, int]
+) -> dict[str, Any]:
+    """The profile of all columns; bins and categories of `previous` stay, so that versions can be compared."""
+    join_splits(connection)
     columns = {}
     for column in schema.columns:
         before = previous.profile.get(column.name) if previous else None

@@ -61,7 +61,7 @@ def write_version(
         measured["target"] = _class_counts(connection, target)
     folder = step.output("data")
     tested = _test_digest(connection, schema)
-    _write_splits(connection, schema, folder)
+    write_splits(connection, schema, folder)
     content = _content_digest(version, folder)
     task, classes = (target.task, class_names(target)) if target else (None, [])
     described = schema.as_json(task=task, classes=classes, rows=rows, content=content, testDigest=tested)
@@ -136,8 +136,8 @@ def _shorten_warnings(anomalies: list[Anomaly], facts: dict[str, Any], show_valu
     return shown
 
 
-def _write_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, folder: Path) -> None:
-    """Write train, validation and test in the order of the time, else of the source; the same rows give the same bytes."""
+def write_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, folder: Path) -> None:
+    """Write the view `joined` as train, validation and test, in the order of the time, else of the source; the same rows give the same bytes."""
     columns = ", ".join(f"{quote_column(c.name)} AS {quote_identifier(c.name)}" for c in schema.columns)
     # Qualified: what ORDER BY names without its table could be one of the user's columns.
     time = f"joined.{quote_column(schema.event_time)} NULLS FIRST, " if schema.event_time else ""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flywheel_runtime.commands.prepare.asof_joins import find_ties
+from flywheel_runtime.datasets.preparation.asof_joins import find_ties
 from flywheel_runtime.datasets.sql import connect
 
 TABLES = {"trades": ["shop", "time"], "Rates": ["shop", "time", "rate"]}

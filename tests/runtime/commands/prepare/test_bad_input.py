@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flywheel_runtime.commands.prepare.bound_query import bind_parameters
+from flywheel_runtime.datasets.preparation.bound_query import bind_parameters
 
 ORDERS = "id,day,size,city,late\n" + "".join(
     f"{i},2013-01-{1 + i // 12:02d},{i % 50},{'ABC'[i % 3]},{i * 7 % 5 % 2}\n" for i in range(300)

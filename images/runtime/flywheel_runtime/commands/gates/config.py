@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from flywheel_runtime.datasets.preparation.repeated import Preparation
 from flywheel_runtime.params import Params
 
 
@@ -66,11 +67,23 @@ class Gate(Params):
     data: DataGate | None = None
 
 
+class OwnPreparation(Params):
+    """How the champion's own rows are made, or the `finding` why they cannot be.
+
+    `direct`: it is first tried on the challenger's rows as they are, as for versions of earlier builds.
+    """
+
+    direct: bool = False
+    finding: str | None = None
+    preparation: Preparation | None = None
+
+
 class Champion(Params):
-    """The champion's version."""
+    """The champion's version. `own` None: it takes the challenger's rows as they are."""
 
     version: str
     digest: str
+    own: OwnPreparation | None = None
 
 
 class GatesConfig(Params):

@@ -1,19 +1,17 @@
 """`python3 -m flywheel_runtime gates`: measures a challenger and the champion (images/README.md, "gates")."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.commands.gates import rules
+from flywheel_runtime.commands.gates.champion_rows import score_champion, score_model
 from flywheel_runtime.commands.gates.comparison import Comparison
 from flywheel_runtime.commands.gates.config import GatesConfig
 from flywheel_runtime.commands.gates.leakage import find_leak
 from flywheel_runtime.commands.gates.rules import GateResult
-from flywheel_runtime.contract.errors import Failure, Unmeasurable
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, is_room_for, log_line, step_command, write_json
-from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet, open_test_set
-from flywheel_runtime.statistics.metrics import ScoredRows
 
 LEAK_GATE = "test-rows"
 MESSAGE_LENGTHS = (300, 200, 140, 100, 70, 45, 25, 0)
@@ -23,11 +21,9 @@ MESSAGE_LENGTHS = (300, 200, 140, 100, 70, 45, 25, 0)
 def main(step: Step) -> None:
     """One result for each gate, and the objective of both models on the same rows; exits with 0, whatever they are."""
     config = GatesConfig.parse(step.params)
-    name = config.champion.version if config.champion else ""
     try:
         with open_test_set(step.input("data"), SAMPLE_ROWS) as test:
-            champion = _score(step.input("champion"), test) if config.champion else None
-            comparison = Comparison(test, _score(step.input("model"), test), champion, name, config.objective)
+            comparison = _compare(step, config, test)
             results = [rules.evaluate_gate(gate, comparison) for gate in config.gates]
             metrics = rules.objective_metrics(config.objective, comparison) if config.objective else {}
             answers = rules.answers_result(comparison)
@@ -43,11 +39,20 @@ def main(step: Step) -> None:
     _finish(step, config, results, metrics)
 
 
-def _score(artifact: Path, test: TestSet) -> ScoredRows | Unmeasurable:
-    try:
-        return OnnxModel.read(artifact).score(test)
-    except Failure as error:
-        return Unmeasurable(error.message)
+def _compare(step: Step, config: GatesConfig, test: TestSet) -> Comparison:
+    challenger = score_model(step.input("model"), test)
+    if config.champion is None:
+        return Comparison(test, challenger, None, "", config.objective)
+    champion = score_champion(step, config.champion, test)
+    return Comparison(
+        test,
+        challenger,
+        champion.scored,
+        config.champion.version,
+        config.objective,
+        champion.matched,
+        champion.left_out,
+    )
 
 
 def _finish(step: Step, config: GatesConfig, results: Sequence[GateResult], metrics: Mapping[str, float]) -> None:
@@ -57,7 +62,7 @@ def _finish(step: Step, config: GatesConfig, results: Sequence[GateResult], metr
     document = {
         "v": 1,
         "digest": config.digest,
-        "champion": config.champion.model_dump() if config.champion else None,
+        "champion": config.champion.model_dump(include={"version", "digest"}) if config.champion else None,
         "gates": [{**_describe(each, each.message), "numbers": dict(each.numbers)} for each in results],
         "metrics": dict(metrics),
     }

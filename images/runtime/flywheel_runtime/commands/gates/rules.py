@@ -86,8 +86,13 @@ def objective_metrics(metric: str, comparison: Comparison) -> dict[str, float]:
     """The Model's objective on these rows: `<metric>`, and `champion_<metric>` where there is a champion; none where it is undefined."""
     if metric not in METRICS_OF_TASK[comparison.test.task]:
         return {}
-    models = {metric: comparison.all_challenger, f"champion_{metric}": comparison.all_champion}
-    scored = {name: each.take(comparison.rows) for name, each in models.items() if isinstance(each, ScoredRows)}
+    try:
+        if isinstance(comparison.all_champion, ScoredRows):
+            scored = dict(zip((metric, f"champion_{metric}"), comparison.both, strict=True))
+        else:
+            scored = {metric: comparison.challenger}
+    except Unmeasurable:
+        return {}
     values = {name: metric_value(metric, each) for name, each in scored.items()}
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
@@ -132,10 +137,10 @@ def champion_gate(gate: ChampionGate, comparison: Comparison) -> Outcome:
     if not comparison.has_champion:
         return True, "there is no champion to compare the first version with", {}
     metric, min_gain = gate.metric, gate.min_gain
-    challenger, champion = comparison.challenger, comparison.champion
+    challenger, champion = comparison.both
     _check_metric(metric, comparison.test)
     own, other, gain = _measure_gain(metric, challenger, champion)
-    rows, least = f"{len(challenger):,} test rows", gain
+    rows, least = f"{len(challenger):,} test rows{_own_preparations(comparison)}", gain
     numbers: dict[str, Any] = {"metric": metric, "own": own, "champion": other, "gain": gain}
     message = (
         f"{metric} {own:.4g} against {other:.4g} of champion '{comparison.champion_name}' on {rows}: gain {gain:.4g}"
@@ -239,6 +244,14 @@ GATES: dict[str, Callable[[Any, Comparison], Outcome]] = {
     "calibration": calibration_gate,
     "data": data_gate,
 }
+
+
+def _own_preparations(comparison: Comparison) -> str:
+    """What is said of rows that each model was given as its own training prepared them."""
+    if comparison.matched is None:
+        return ""
+    dropped = f" ({comparison.left_out:,} that only one preparation keeps are left out)" if comparison.left_out else ""
+    return f", each prepared as for its own training{dropped}"
 
 
 def _measure_gain(metric: str, first: ScoredRows, second: ScoredRows) -> tuple[float, float, float]:

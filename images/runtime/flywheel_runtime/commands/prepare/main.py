@@ -6,12 +6,12 @@ from typing import Any
 import duckdb
 from pydantic import Field, field_validator
 
-from flywheel_runtime.commands.prepare import inherited_schema, query, split_rows
-from flywheel_runtime.commands.prepare.bound_query import BoundQuery, bind_parameters
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, step_command
 from flywheel_runtime.datasets import anomalies, sql, version
 from flywheel_runtime.datasets.anomalies import Anomaly
+from flywheel_runtime.datasets.preparation import inherited_schema, query, split_rows
+from flywheel_runtime.datasets.preparation.bound_query import BoundQuery, bind_parameters
 from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.split import assign_splits
 from flywheel_runtime.datasets.target import describe_target, find_leaks

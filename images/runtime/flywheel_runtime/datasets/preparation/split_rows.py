@@ -2,9 +2,9 @@
 
 import duckdb
 
-from flywheel_runtime.commands.prepare.query import SPLIT, Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import split
+from flywheel_runtime.datasets.preparation.query import SPLIT, Table
 from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.sql import quote_column, quote_literal
 from flywheel_runtime.datasets.target import Target

@@ -10,11 +10,11 @@ from typing import Any
 
 import duckdb
 
-from flywheel_runtime.commands.prepare import asof_joins
-from flywheel_runtime.commands.prepare.bound_query import BoundQuery
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import sql
 from flywheel_runtime.datasets.anomalies import Anomaly
+from flywheel_runtime.datasets.preparation import asof_joins
+from flywheel_runtime.datasets.preparation.bound_query import BoundQuery
 from flywheel_runtime.datasets.split import SPLITS
 
 SPLIT = "flywheel_split"

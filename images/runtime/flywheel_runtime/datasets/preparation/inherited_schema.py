@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import duckdb
 
-from flywheel_runtime.commands.prepare.query import RESULT, SPLIT, Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats.parquet import UNTYPED, column_type
+from flywheel_runtime.datasets.preparation.query import RESULT, SPLIT, Table
 from flywheel_runtime.datasets.schema import Column, Schema, Split
 from flywheel_runtime.datasets.sql import (
     describe_columns,
