@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL_VERSION, Api, Manifest, Reference
+from flywheel.kinds.modelversion.schema.spec import preparation_digest
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun import messages
 from flywheel.kinds.trainingrun.observe import references
@@ -130,7 +131,8 @@ def test_a_version_names_the_dataset_behind_the_data_the_trial_and_the_parameter
     assert (lineage["dataset"], lineage["datasetVersion"], lineage["datasetDigest"]) == ("flights", "v-1", DATA)
     assert (lineage["trial"], lineage["parameters"]) == (3, {"depth": "4", "estimator": "Ridge"})
     table = {"name": "flights", "dataset": "flights", "version": "v-1", "digest": FLIGHTS}
-    assert lineage["prepared"] == {"step": "data", "from": [table]}
+    digest = preparation_digest([{"reads": ["flights"]}, table], {})
+    assert lineage["prepared"] == {"step": "data", "reads": ["flights"], "from": [table], "digest": digest}
 
 
 def test_a_model_of_a_container_is_registered_with_the_path_that_the_container_writes() -> None:

@@ -26,6 +26,7 @@ from flywheel.kinds.model.schema.status import ModelStatus, Promotion
 from flywheel.kinds.modelmonitor.schema.problems import ProblemKind, problem_kind, summarize_finding
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, VERIFY, VERIFY_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.gates.gates_job import Measurement, MeasurementRequest, gates_step
+from flywheel.kinds.modelversion.gates.preparations import own_preparation
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import Rejection
 
@@ -172,16 +173,18 @@ def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Me
         return None
     if version.status.digest is None or data is None:
         return None
+    champion = _spec_of(version, challenger.champion, cluster)
     request = MeasurementRequest(
         model=version.spec.model,
         digest=str(version.status.digest),
         data=str(data),
         champion=challenger.champion,
         champion_digest=challenger.champion_digest,
-        champion_data=_dataset_digest_of(version, challenger.champion, cluster),
+        champion_data=champion.dataset_digest if champion is not None else None,
         gates=tuple(spec.measured_gates()),
         gates_hash=challenger.gates,
         objective=str(spec.objective.metric) if spec.objective else None,
+        own=own_preparation(version.spec, champion) if champion is not None else None,
     )
     retry = version.status.gates_retry
     attempt = retry.attempts + 1 if retry and retry.question == request.short else 1
@@ -189,9 +192,9 @@ def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Me
     return Measurement(request=request, attempt=attempt, **vars(state))
 
 
-def _dataset_digest_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str | None:
+def _spec_of(version: ModelVersion, name: str | None, cluster: Cluster) -> ModelVersionSpec | None:
     manifest = cluster.get(Reference(MODEL_VERSION, version.namespace, name)) if name else None
-    return ModelVersionSpec.model_validate(manifest["spec"]).dataset_digest if manifest else None
+    return ModelVersionSpec.model_validate(manifest["spec"]) if manifest else None
 
 
 def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:

@@ -8,7 +8,7 @@ from datetime import date
 
 from flywheel.core.pods.indexed_job import ItemSet
 from flywheel.core.resource.values import Number
-from flywheel.kinds.trainingpipeline.schema.inputs import Given, Parameter
+from flywheel.kinds.trainingpipeline.schema.inputs import Given, Parameter, ParameterType
 from flywheel.kinds.trainingpipeline.schema.steps import ForEach
 
 Value = bool | int | float | str
@@ -107,6 +107,13 @@ def _parse(parameter: Parameter, given: Given | None) -> Value:
 def to_text(value: Value) -> str:
     """The value as a placeholder in a text becomes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def type_of(value: Value) -> ParameterType:
+    """The type of a parameter with this value."""
+    if isinstance(value, bool):
+        return "Boolean"
+    return "Integer" if isinstance(value, int) else "Float" if isinstance(value, float) else "String"
 
 
 def _known(names: Mapping[str, object]) -> str:

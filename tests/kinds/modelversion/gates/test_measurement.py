@@ -9,6 +9,7 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL, Manifest
 from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.modelversion.schema.spec import preparation_digest
 from tests.kinds.modelversion.situations import TRAINED, Version, trained
 from tests.simulation import NOON, oom_killed_state, terminated_state, waiting_state
 from tests.simulation.resources import custom, stamp
@@ -82,6 +83,29 @@ def test_a_nominated_version_is_measured_beside_the_champion() -> None:
     assert [gate["name"] for gate in params["gates"]] == ["better"]
     assert json.loads(env["collect"]["FLYWHEEL_COLLECT"])["audit"]["entries"][0]["event"] == "Measured"
     assert containers["main"]["command"] == ["python3", "-m", "flywheel_runtime", "gates"]
+
+
+def test_a_champion_that_was_prepared_in_another_way_brings_its_queries_and_raw_tables() -> None:
+    sql, reads = "SELECT * FROM flights", ["flights"]
+    table = {"name": "flights", "dataset": "flights", "digest": OLD_DATA}
+    digest = preparation_digest([{"sql": sql, "reads": reads}, table], {})
+    prepared = {"step": "features", "sql": sql, "reads": reads, "digest": digest, "from": [table]}
+    lineage = {"dataset": "flights", "datasetDigest": RIVAL, "prepared": prepared}
+    spec = {"source": {"artifact": {"digest": RIVAL}}, "model": "flight-delay", "lineage": lineage}
+    found = nominated_version(custom(trained().api, "flight-delay-old", spec))
+
+    found.reconcile()
+    fetch = next(
+        each for each in found.jobs()[0]["spec"]["template"]["spec"]["initContainers"] if each["name"] == "fetch"
+    )
+    env = {each["name"]: each.get("value") for each in fetch["env"]}
+    raw = json.loads(env["FLYWHEEL_FETCH"])["inputs"][-1]
+
+    assert (raw["name"], raw["artifact"], raw["optional"]) == ("table-flights", DATA, True)
+    assert "train.parquet" in raw["files"]
+    own = json.loads(env["FLYWHEEL_PARAMS"])["champion"]["own"]
+    assert own["preparation"]["queries"] == [{"name": "features", "from": ["flights"], "sql": sql}]
+    assert own["preparation"]["tables"] == {"flights": "table-flights"}
 
 
 def test_with_no_champion_yet_there_is_none_to_fetch() -> None:

@@ -56,16 +56,21 @@ def attempt(name: str, original: TrainingRunStatus | None = None) -> Attempt:
 
 
 def test_a_registered_model_leads_to_every_table_and_query_behind_its_training_data() -> None:
-    assert attempt("register").details["data"] == {
+    found = attempt("register").details["data"]
+
+    assert len(found["prepared"].pop("digest")) == 16
+    assert found == {
         "dataset": "flights",
         "version": "flights-1",
         "digest": PREPARED,
         "prepared": {
             "step": "joined",
             "sql": "SELECT * FROM recent",
+            "reads": ["recent", "holidays"],
             "values": {"params.months": "3", "run.date": "2026-01-01"},
+            "types": {"params.months": "Integer"},
             "from": [
-                {"name": "recent", "digest": RECENT, "sql": QUERY},
+                {"name": "recent", "digest": RECENT, "sql": QUERY, "reads": ["flights"]},
                 {"name": "holidays", "dataset": "holidays", "version": "holidays-1", "digest": HOLIDAYS},
                 {"name": "flights", "dataset": "flights", "version": "flights-1", "digest": FLIGHTS},
             ],
@@ -77,7 +82,7 @@ def test_the_lineage_of_prepared_data_has_the_fields_of_the_schema() -> None:
     prepared = attempt("register").details["data"]["prepared"]
 
     read = PreparedData.model_validate(prepared, extra="forbid")
-    assert read.model_dump(by_alias=True, exclude_none=True, mode="json") == prepared
+    assert read.model_dump(by_alias=True, exclude_defaults=True, mode="json") == prepared
 
 
 def test_package_gets_the_model_and_the_data_that_it_was_trained_on() -> None:

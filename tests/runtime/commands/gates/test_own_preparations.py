@@ -148,13 +148,16 @@ def test_other_gates_keep_the_rows_that_the_champion_drops(measure: Any, version
     assert "on 450 test rows" in found["honest"]["message"]
 
 
-def test_what_may_be_measured_as_before_is(measure: Any, versions: Any, trained: Train) -> None:
+def test_an_earlier_version_is_measured_as_before_where_its_preparation_cannot_be_used(
+    measure: Any, versions: Any, trained: Train
+) -> None:
     same = {**versions, "champion": trained(versions["data"], "month")}
 
     found, _ = measure(own_of(("features", ["flights"], "SELECT nothing"), direct=True), **same)
 
     assert found["better"]["passed"], found
-    assert "each prepared" not in found["better"]["message"]
+    assert "as the version's training prepared them (champion 'delay-1' has another" in found["better"]["message"]
+    assert "step 'features' no longer runs" in found["better"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from flywheel_runtime.commands.gates.config import Champion, OwnPreparation
+from flywheel_runtime.commands.gates.config import Champion
 from flywheel_runtime.contract.errors import Failure, Unmeasurable
 from flywheel_runtime.contract.step import Step, log_line
 from flywheel_runtime.datasets import sql
@@ -16,11 +16,12 @@ from flywheel_runtime.statistics.metrics import ScoredRows
 
 @dataclass(frozen=True)
 class ChampionRows:
-    """The champion's predictions, or why there are none; `matched` and `left_out` as in Comparison."""
+    """The champion's predictions, or why there are none; the rest as in Comparison."""
 
     scored: ScoredRows | Unmeasurable
     matched: Array | None = None
     left_out: int = 0
+    fallback: str | None = None
 
 
 def score_model(artifact: Path, test: TestSet) -> ScoredRows | Unmeasurable:
@@ -32,37 +33,39 @@ def score_model(artifact: Path, test: TestSet) -> ScoredRows | Unmeasurable:
 
 
 def score_champion(step: Step, champion: Champion, test: TestSet) -> ChampionRows:
-    """The champion on the test rows; where its own preparation applies, on those of them that it keeps."""
+    """The champion on those test rows that its own preparation keeps; on all as they are where it has none that differs, or may fall back."""
     own, artifact = champion.own, step.input("champion")
-    if own is None or own.direct:
+    if own is None:
+        return ChampionRows(score_model(artifact, test))
+    reason = None
+    if own.preparation is not None:
+        try:
+            return _score_prepared(step, champion.version, own.preparation, test)
+        except Failure as error:
+            reason = error.message.rstrip(".")
+        except Unmeasurable as error:
+            reason = str(error)
+    if own.direct:
         scored = score_model(artifact, test)
-        if own is None or isinstance(scored, ScoredRows):
-            return ChampionRows(scored)
-        if own.finding is not None:
-            return ChampionRows(Unmeasurable(f"{str(scored).partition(';')[0]}; {own.finding}"))
-    try:
-        return _score_prepared(step, champion.version, own, test)
-    except Failure as error:
-        return ChampionRows(Unmeasurable(error.message))
-    except Unmeasurable as error:
-        return ChampionRows(error)
+        if isinstance(scored, ScoredRows):
+            return ChampionRows(scored, fallback=reason)
+        reason = reason or str(scored).partition(";")[0]
+    return ChampionRows(Unmeasurable("; ".join(each for each in (reason, own.finding) if each is not None)))
 
 
-def _score_prepared(step: Step, name: str, own: OwnPreparation, test: TestSet) -> ChampionRows:
-    if own.preparation is None:
-        raise Unmeasurable(own.finding or "nothing says how its rows are prepared")
+def _score_prepared(step: Step, name: str, preparation: Preparation, test: TestSet) -> ChampionRows:
     model = OnnxModel.read(step.input("champion"))
-    folders = {name: step.input(each) for name, each in own.preparation.tables.items()}
-    _check_there(own.preparation, folders)
+    folders = {table: step.input(each) for table, each in preparation.tables.items()}
+    _check_there(folders)
     with sql.scratch_folder() as work, sql.translate_resource_errors():
-        repeated = repeat_preparation(work, folders, own.preparation)
+        repeated = repeat_preparation(work, folders, preparation)
         (work / "matched").mkdir()
         matched = match_rows(test, repeated, model.signature.get("target"), work / "matched")
         log_line(f"champion '{name}' has {len(matched.numbers):,} test rows by its own preparation")
         return ChampionRows(model.score(matched.test), matched.numbers, matched.left_out)
 
 
-def _check_there(preparation: Preparation, folders: dict[str, Path]) -> None:
+def _check_there(folders: dict[str, Path]) -> None:
     """Raises Unmeasurable for a raw table that the store no longer has."""
     gone = next((name for name, folder in folders.items() if not (folder / "schema.json").is_file()), None)
     if gone is not None:

@@ -17,7 +17,7 @@ class Comparison:
     """Both models' predictions of the test rows; a model that cannot be scored says why. `all_champion` is None where there is none.
 
     `matched` (rows,): the numbers of the champion's rows among the test rows, where they come from its own preparation, which may drop
-    some; None: it has them all. `left_out`: how many test rows only one preparation has.
+    some; None: it has them all. `left_out`: how many test rows only one preparation has. `fallback`: why its own preparation was not used.
     """
 
     test: TestSet
@@ -27,6 +27,7 @@ class Comparison:
     objective: str | None = None
     matched: NDArray[np.intp] | None = None
     left_out: int = 0
+    fallback: str | None = None
 
     @property
     def has_champion(self) -> bool:

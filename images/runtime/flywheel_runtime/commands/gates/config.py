@@ -68,9 +68,9 @@ class Gate(Params):
 
 
 class OwnPreparation(Params):
-    """How the champion's own rows are made, or the `finding` why they cannot be.
+    """How the champion's own rows are made; `finding` is added where that cannot be.
 
-    `direct`: it is first tried on the challenger's rows as they are, as for versions of earlier builds.
+    `direct`: it is then given the challenger's rows as they are, as earlier builds did.
     """
 
     direct: bool = False

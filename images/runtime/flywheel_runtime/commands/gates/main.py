@@ -52,6 +52,7 @@ def _compare(step: Step, config: GatesConfig, test: TestSet) -> Comparison:
         config.objective,
         champion.matched,
         champion.left_out,
+        champion.fallback,
     )
 
 

@@ -247,7 +247,9 @@ GATES: dict[str, Callable[[Any, Comparison], Outcome]] = {
 
 
 def _own_preparations(comparison: Comparison) -> str:
-    """What is said of rows that each model was given as its own training prepared them."""
+    """What is said of rows that each model was given as its own training prepared them, or should have been."""
+    if comparison.fallback is not None:
+        return f" as the version's training prepared them (champion '{comparison.champion_name}' has another preparation, which cannot be used: {comparison.fallback[:200]})"
     if comparison.matched is None:
         return ""
     dropped = f" ({comparison.left_out:,} that only one preparation keeps are left out)" if comparison.left_out else ""

@@ -39,7 +39,7 @@ class Threshold(Schema):
 
 
 class ChampionGate(Schema):
-    """Better than the champion, both scored on the challenger's test rows. With no champion yet it passes."""
+    """Better than the champion, both scored on the challenger's test rows, each as its own training prepared them. With no champion yet it passes."""
 
     model_config = model_rules(
         rule(

@@ -14,14 +14,19 @@ from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import ModelVersion
+from flywheel.kinds.modelversion.gates.preparations import OwnPreparation
 
 GATES_TIMEOUT = timedelta(minutes=30)
+TABLE_FILES = ("schema.json", "train.parquet", "validation.parquet", "test.parquet")
 DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "512Mi"})
 
 
 @dataclass(frozen=True)
 class MeasurementRequest:
-    """What the Model needs measured: these artifacts and these gates. Another request has another Job."""
+    """What the Model needs measured: these artifacts and these gates. Another request has another Job.
+
+    `own`: how the champion's rows are made, where its training prepared them in another way.
+    """
 
     model: str
     digest: str
@@ -32,13 +37,13 @@ class MeasurementRequest:
     gates: tuple[Mapping[str, Any], ...]
     gates_hash: str
     objective: str | None
+    own: OwnPreparation | None = None
 
     @property
     def short(self) -> str:
         """8 digits that distinguish it: a result in the store is found again only for the same request."""
-        return names.digest(
-            [self.digest, self.data, self.champion_digest or "", self.champion_data or "", self.gates_hash]
-        )[:8]
+        asked = [self.digest, self.data, self.champion_digest or "", self.champion_data or "", self.gates_hash]
+        return names.digest([*asked, self.own.key] if self.own is not None else asked)[:8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +69,12 @@ def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, 
         "champion-data": request.champion_data,
     }
     champion = {"version": request.champion, "digest": request.champion_digest} if request.champion_digest else None
+    own = {"own": _own_config(request.own)} if request.own is not None else {}
     config = {
         "gates": list(request.gates),
         "objective": request.objective,
         "digest": request.digest,
-        "champion": champion,
+        "champion": {**champion, **own} if champion is not None else None,
     }
     step = Step(
         name=gates_step(request),
@@ -76,7 +82,10 @@ def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, 
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "gates"),
         params=GatesConfig.model_validate(config).document(),
-        inputs=tuple(Input(name, artifact=digest) for name, digest in artifacts.items() if digest is not None),
+        inputs=(
+            *(Input(name, artifact=digest) for name, digest in artifacts.items() if digest is not None),
+            *_raw_tables(request.own),
+        ),
         outputs=("gates",),
         timeout=GATES_TIMEOUT,
         resources=spec.resources.or_default(DEFAULT_RESOURCES),
@@ -88,3 +97,21 @@ def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, 
         },
     )
     return step_job(version, step, settings)
+
+
+def _raw_tables(own: OwnPreparation | None) -> tuple[Input, ...]:
+    """The raw tables of the champion's preparation. One that the store has lost leaves its gate unmeasured, and no other."""
+    tables = own.tables if own is not None else {}
+    return tuple(
+        Input(f"table-{name}", artifact=digest, files=TABLE_FILES, optional=True) for name, digest in tables.items()
+    )
+
+
+def _own_config(own: OwnPreparation) -> dict[str, Any]:
+    preparation = {
+        "tables": {name: f"table-{name}" for name in own.tables},
+        "queries": [{"name": each.name, "from": list(each.reads), "sql": each.sql} for each in own.queries],
+        "parameters": dict(own.parameters),
+        "run": {"date": own.date} if own.date is not None else {},
+    }
+    return {"direct": own.direct, "finding": own.finding, "preparation": preparation if own.tables else None}

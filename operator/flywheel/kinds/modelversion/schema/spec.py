@@ -1,9 +1,11 @@
 """What a user or an Experiment writes into a ModelVersion, and what is read from it."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from flywheel.core.resource import names
 from flywheel.core.resource.schema import (
     LongText,
     ModelPath,
@@ -108,7 +110,9 @@ class Example(Schema):
 
 
 MAX_TABLES = 8  # behind prepared data
-_Query = Annotated[str, Field(max_length=4096)]
+RUN_DATE = "run.date"  # among the values: the day of the run, which is no property of a preparation
+_Query = Annotated[str, Field(max_length=16384)]
+_Reads = Annotated[tuple[ShortText, ...], Field(max_length=MAX_TABLES)]
 
 
 class Table(Schema):
@@ -121,7 +125,8 @@ class Table(Schema):
         None, description="The TrainingRun of another pipeline that left it. Absent for a step of the version's run."
     )
     version: ShortText | None = Field(None, description="Its version.")
-    sql: _Query | None = Field(None, description="The query of the step, the first 4,096 characters.")
+    sql: _Query | None = Field(None, description="The query of the step. Absent if it took all rows.")
+    reads: _Reads = Field((), description="Names of the tables that the step reads, in their order.")
 
 
 class PreparedData(Schema):
@@ -132,11 +137,22 @@ class PreparedData(Schema):
         None,
         description="The TrainingRun of another pipeline whose step it is. Absent for a step of the version's run.",
     )
-    sql: _Query | None = Field(None, description="Its query, the first 4,096 characters. Absent if it took all rows.")
+    sql: _Query | None = Field(None, description="Its query. Absent if it took all rows.")
+    reads: _Reads = Field(
+        (), description="Names of the tables that it reads, in their order. Absent in versions of earlier releases."
+    )
     values: dict[str, Annotated[str, Field(max_length=256)]] = Field(
         default_factory=dict,
         max_length=32,
         description='What the placeholders of all queries stood for, such as params.months: "3".',
+    )
+    types: dict[str, Literal["Integer", "Float", "String", "Boolean"]] = Field(
+        default_factory=dict, max_length=32, description="Types of the parameters among values."
+    )
+    digest: str | None = Field(
+        None,
+        max_length=16,
+        description="Digest of all queries, their tables' names and their values but run.date: versions with the same one are prepared alike.",
     )
     from_: tuple[Table, ...] = Field(
         (),
@@ -144,6 +160,15 @@ class PreparedData(Schema):
         max_length=MAX_TABLES,
         description="The tables of the query, and those behind them. Those nearest to the query come first.",
     )
+
+
+def preparation_digest(steps: Sequence[Mapping[str, Any]], values: Mapping[str, str]) -> str:
+    """16 digits of a preparation: its `sql` and `reads`, those of the tables behind it, and the values of parameters."""
+    queries = [
+        [each.get("name"), each.get("sql"), list(each.get("reads") or ()), each.get("dataset")] for each in steps
+    ]
+    parameters = {name: value for name, value in values.items() if name != RUN_DATE}
+    return names.digest({"v": 1, "queries": queries, "values": parameters})[:16]
 
 
 class Lineage(Schema):

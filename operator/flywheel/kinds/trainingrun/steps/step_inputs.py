@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flywheel.kinds.modelversion.schema.spec import preparation_digest
 from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.steps import Prepare, Step
-from flywheel.kinds.trainingrun.parameters import InvalidInput, item_set, to_text
+from flywheel.kinds.trainingrun.parameters import InvalidInput, item_set, to_text, type_of
 from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
 from flywheel.kinds.trainingrun.steps.attempt import Attempt, InputArtifact, RunContext
 from flywheel.kinds.trainingrun.steps.dependencies import training_data_of
@@ -13,7 +14,6 @@ from flywheel.kinds.trainingrun.steps.step_states import StepState, StepStates
 
 Output = tuple[str, str | None]  # the input or step that produces it, and the output's name, where it is given
 
-MAX_SQL_CHARACTERS = 4096  # of a query in the lineage
 MAX_TABLES = 8  # in the lineage
 
 
@@ -163,15 +163,18 @@ def _prepared(context: RunContext, states: StepStates, name: str) -> dict[str, A
     """The queries between the pipeline's inputs and the data of a step `prepare`, the values that they used, and their tables."""
     found, tables = _query_of(states, name), list(_tables_behind(context, states, name))
     values: dict[str, str] = {}
+    types: dict[str, str] = {}
     for sql in (found.get("sql"), *(each.get("sql") for each in tables)):
         parameters, uses_date = context.values.used_in(sql or "")
         values |= {f"params.{parameter}": to_text(value)[:256] for parameter, value in parameters.items()}
+        types |= {f"params.{parameter}": type_of(value) for parameter, value in parameters.items()}
         values |= {"run.date": context.values.date.isoformat()} if uses_date else {}
-    given = {"values": dict(sorted(values.items())), "from": tables[:MAX_TABLES]}
-    return {"step": name, **found, **{key: value for key, value in given.items() if value}}
+    given = {"values": dict(sorted(values.items())), "types": dict(sorted(types.items())), "from": tables[:MAX_TABLES]}
+    digest = preparation_digest([found, *tables], values)
+    return {"step": name, **found, **{key: value for key, value in given.items() if value}, "digest": digest}
 
 
-def _tables_behind(context: RunContext, states: StepStates, name: str) -> Iterator[dict[str, str]]:
+def _tables_behind(context: RunContext, states: StepStates, name: str) -> Iterator[dict[str, Any]]:
     """Yields each table of a step `prepare` once, and then those behind the tables that are steps themselves."""
     waiting, done = [name], set[str]()
     while waiting:
@@ -184,7 +187,7 @@ def _tables_behind(context: RunContext, states: StepStates, name: str) -> Iterat
             yield {"name": table, **_table(context, states, table)}
 
 
-def _table(context: RunContext, states: StepStates, name: str) -> dict[str, str]:
+def _table(context: RunContext, states: StepStates, name: str) -> dict[str, Any]:
     used = context.inputs.get(name)
     if used is not None and used.run is not None:
         return {"digest": str(used.digest), "run": used.run}
@@ -193,9 +196,11 @@ def _table(context: RunContext, states: StepStates, name: str) -> dict[str, str]
     return {"digest": _output_digest(states[name].status, "data"), **_query_of(states, name)}
 
 
-def _query_of(states: StepStates, name: str) -> dict[str, str]:
+def _query_of(states: StepStates, name: str) -> dict[str, Any]:
     prepare = _prepare_of(states, name)
-    return {"sql": prepare.sql[:MAX_SQL_CHARACTERS]} if prepare and prepare.sql else {}
+    if prepare is None:
+        return {}
+    return {**({"sql": prepare.sql} if prepare.sql else {}), "reads": [str(each) for each in prepare.from_]}
 
 
 def _prepare_of(states: StepStates, name: str) -> Prepare | None:
