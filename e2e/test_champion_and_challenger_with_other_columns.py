@@ -48,7 +48,7 @@ def judged(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> di
     written = (PIPELINE % {"name": name, "sql": sql} for name, sql in COLUMNS.items())
     namespace.apply(pipelines.DATASET % source, MODEL + "".join(written))
     namespace.wait("fwds", "patients")
-    ended = {}
+    ended: dict[str, dict[str, Any]] = {}
     for names in ((WEAK,), (STRONG, NOISE)):
         for name in names:
             namespace.wait("fwpipe", name, reason="Live")

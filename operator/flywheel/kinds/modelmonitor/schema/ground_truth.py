@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, model_rules, rule
+from flywheel.core.resource.schema import Schema, duration_seconds, model_rules, rule
 from flywheel.core.resource.values import Duration, Number, ObjectName
 
 TestableMetric = Literal["roc_auc", "accuracy", "log_loss", "brier", "mae", "mape", "rmse"]
@@ -17,21 +17,16 @@ def _has_form(field: str) -> str:
     return f"has(self.{field}) && self.{field}.matches(r'{Duration.pattern}')"
 
 
-def _seconds(field: str) -> str:
-    """CEL: the seconds of the Duration."""
-    return (
-        f"int(self.{field}.substring(0, self.{field}.size() - 1)) * (self.{field}.endsWith('s') ? 1 : "
-        f"self.{field}.endsWith('m') ? 60 : self.{field}.endsWith('h') ? 3600 : 86400)"
-    )
-
-
 class LabelDelay(Schema):
     """How long after a prediction its label is known."""
 
     model_config = model_rules(
-        rule(f"!({_has_form('max')}) || {_seconds('max')} <= {MAX_DELAY_SECONDS}", "max must not be longer than 14d"),
         rule(
-            f"!({_has_form('min')}) || {_seconds('min')} <= ({_has_form('max')} ? {_seconds('max')} : {DEFAULT_MAX_DELAY.seconds})",
+            f"!({_has_form('max')}) || {duration_seconds('max')} <= {MAX_DELAY_SECONDS}",
+            "max must not be longer than 14d",
+        ),
+        rule(
+            f"!({_has_form('min')}) || {duration_seconds('min')} <= ({_has_form('max')} ? {duration_seconds('max')} : {DEFAULT_MAX_DELAY.seconds})",
             "min must not be longer than max",
         ),
     )

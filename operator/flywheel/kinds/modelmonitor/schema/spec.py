@@ -5,7 +5,16 @@ from typing import Literal
 from pydantic import Field
 
 from flywheel.core.pods.cron_job import Schedule
-from flywheel.core.resource.schema import Placement, Resources, Schema, Webhook, exactly_one_of, model_rules, rule
+from flywheel.core.resource.schema import (
+    Placement,
+    Resources,
+    Schema,
+    Webhook,
+    duration_seconds,
+    exactly_one_of,
+    model_rules,
+    rule,
+)
 from flywheel.core.resource.values import Duration, Number, ObjectName, PatternString
 from flywheel.kinds.modelmonitor.schema.estimated_performance import EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.fairness import WITHOUT_LABELS, Fairness
@@ -17,14 +26,6 @@ MIN_WINDOW_SECONDS = 60
 MAX_WINDOW_SECONDS = 7 * 86_400
 
 
-def _seconds(field: str) -> str:
-    """The CEL expression of a duration's seconds."""
-    return (
-        f"int(self.{field}.substring(0, self.{field}.size() - 1)) * (self.{field}.endsWith('s') ? 1 : "
-        f"self.{field}.endsWith('m') ? 60 : self.{field}.endsWith('h') ? 3600 : 86400)"
-    )
-
-
 def _holds(field: str, type_: type[PatternString], expression: str) -> str:
     """The CEL expression of a rule on a field that has its form; one without it is refused by its type, and a default is written later."""
     return f"!has(self.{field}) || !self.{field}.matches(r'{type_.pattern}') || ({expression})"
@@ -34,13 +35,13 @@ _WINDOW = rule(
     _holds(
         "window",
         Duration,
-        f"{_seconds('window')} >= {MIN_WINDOW_SECONDS} && {_seconds('window')} <= {MAX_WINDOW_SECONDS} && "
-        f"{_seconds('window')} % 60 == 0",
+        f"{duration_seconds('window')} >= {MIN_WINDOW_SECONDS} && {duration_seconds('window')} <= {MAX_WINDOW_SECONDS} && "
+        f"{duration_seconds('window')} % 60 == 0",
     ),
     "window must be from 1m to 7d, in whole minutes, since servers count by the minute",
 )
 _SEASON = rule(
-    f"!has(self.reference) || {_holds('window', Duration, '3600 % (' + _seconds('window') + ') == 0')}",
+    f"!has(self.reference) || {_holds('window', Duration, '3600 % (' + duration_seconds('window') + ') == 0')}",
     "with reference.seasonal: HourOfWeek, an hour must have a whole number of windows; set window to 1h, 30m, 20m, 15m, 10m or less",
 )
 _FAIRNESS_NEEDS_LABELS = f"has(self.fairness) && self.fairness.measure != '{WITHOUT_LABELS}'"
@@ -57,7 +58,7 @@ _USED_LABELS = rule(
     "groundTruth and performance belong together, or groundTruth and a measure of fairness with labels: set one of them to test something with the labels",
 )
 _PERIOD = rule(
-    _holds("per", Duration, f"{_seconds('per')} >= 86400"),
+    _holds("per", Duration, f"{duration_seconds('per')} >= 86400"),
     "per must be at least one day; write 1d or more, and a larger count",
 )
 _PSI = rule(
