@@ -271,6 +271,20 @@ def test_who_asks_gets_a_second_verification_and_the_version_stays_ready_meanwhi
     assert (plan.ready, plan.children) == (True, ())
 
 
+def test_a_version_whose_golden_rows_are_gone_is_told_by_its_file_and_served_on() -> None:
+    version = verified()
+    version.annotate({VERIFY_ANNOTATION: "today"})
+    version.reconcile()
+    finding = f"golden.json of input 'model' ({TRAINED}) is not in the store; run what made it again"
+    version.fail_fetch(2, "ArtifactMissing", finding, retry=False)
+
+    plan = version.reconcile()
+
+    assert (plan.ready, plan.stalled, plan.reason) == (True, False, "ArtifactMissing")
+    assert finding in plan.message
+    assert version.status.digest == TRAINED
+
+
 def test_a_second_verification_that_fails_keeps_the_digest_that_is_served() -> None:
     version = verified()
     version.annotate({VERIFY_ANNOTATION: "today"})

@@ -115,6 +115,30 @@ def test_an_artifact_that_may_be_missing_is_left_out(pod: Pod, artifact: str) ->
     assert len(pod.files("data")) == 2
 
 
+def keep_model_alone(store: Store, folder: Path) -> str:
+    """The digest of an artifact whose golden rows the store has lost."""
+    for name in ("model.onnx", "golden.json"):
+        (folder / name).write_text(name)
+    digest = str(store.put([(name, folder / name) for name in ("model.onnx", "golden.json")]).digest)
+    store.bucket.delete(blob_key(store.root, hashlib.sha256(b"golden.json").hexdigest()))
+    return digest
+
+
+def test_golden_rows_that_are_gone_are_named_by_their_file(pod: Pod, store: Store, tmp_path: Path) -> None:
+    digest = keep_model_alone(store, tmp_path)
+
+    assert pod.fetch({"name": "model", "artifact": digest}) == 2
+    assert pod.message["reason"] == "ArtifactMissing"
+    assert pod.message["message"].startswith(f"golden.json of input 'model' ({digest}) is not in the store; run what")
+
+
+def test_a_lost_file_of_an_artifact_that_may_be_missing_is_left_out(pod: Pod, store: Store, tmp_path: Path) -> None:
+    digest = keep_model_alone(store, tmp_path)
+
+    assert pod.fetch({"name": "model", "artifact": digest, "optional": True}) == 0
+    assert list(pod.files("model")) == ["model.onnx"]
+
+
 @pytest.mark.parametrize("place", ["gone/", "gone.csv"])
 def test_objects_that_may_be_missing_are_left_out_and_others_are_not(pod: Pod, store: Store, place: str) -> None:
     gone = s3(f"s3://{store.bucket.access.bucket}/{place}")

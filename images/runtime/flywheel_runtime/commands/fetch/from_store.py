@@ -37,14 +37,17 @@ def artifact_items(
 
     @contextmanager
     def artifact_failure(what: str) -> Iterator[None]:
+        """`what`: "<path> of " for one file, empty for the artifact itself."""
         try:
             with translate_errors(store.bucket, installation.installation_owner(env)):
                 yield
         except ArtifactMissing as error:
-            words = f"input '{name}' ({digest}) is not in the store; run what made it again"
+            words = f"{what}input '{name}' ({digest}) is not in the store; run what made it again"
             raise Failure("ArtifactMissing", words) from error
         except DigestMismatch as error:
-            words = f"{what} of input '{name}' has sha256 {error.found} and should have {error.expected}"
+            words = (
+                f"{what or 'the manifest of '}input '{name}' has sha256 {error.found} and should have {error.expected}"
+            )
             cure = "it was changed in the store, so restore it or make it again"
             raise Failure("DigestMismatch", f"{words}; {cure}") from error
         except ManifestInvalid as error:
@@ -53,12 +56,12 @@ def artifact_items(
 
     def download_of(file: File) -> Callable[[], None]:
         def one() -> None:
-            with artifact_failure(file.path):
+            with artifact_failure(f"{file.path} of "):
                 store.download_file(file, folder)
 
         return one
 
-    with artifact_failure("the manifest"):
+    with artifact_failure(""):
         files = store.manifest(digest).files
     return [Item(file.size, download_of(file)) for file in files if not paths or file.path in paths]
 

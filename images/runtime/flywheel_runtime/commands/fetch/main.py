@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from flywheel_runtime.commands.fetch import peers
@@ -91,7 +92,8 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
 
         store = open_store(env, retry)
         try:
-            return from_store.artifact_items(entry.name, entry.artifact, folder, store, env, entry.files)
+            found = from_store.artifact_items(entry.name, entry.artifact, folder, store, env, entry.files)
+            return [_optional_item(entry, each) for each in found] if entry.optional else found
         except Failure as failure:
             return _without_optional(entry, failure, ("ArtifactMissing",))
     if entry.folder is not None:
@@ -110,6 +112,18 @@ def _without_optional(entry: Input, failure: Failure, reasons: tuple[str, ...]) 
         raise failure
     sys.stderr.write(f"{failure.message}; main goes on without it\n")
     return []
+
+
+def _optional_item(entry: Input, item: Item) -> Item:
+    """The same file; where the store has lost it alone, main goes on without it."""
+
+    def download() -> None:
+        try:
+            item.download()
+        except Failure as failure:
+            _without_optional(entry, failure, ("ArtifactMissing",))
+
+    return replace(item, download=download)
 
 
 def fetch_checkpoint(env: Mapping[str, str], paths: Paths, retry: Retry, pool: ThreadPoolExecutor) -> None:

@@ -8,6 +8,7 @@ from flywheel_runtime.contract.errors import Failure, Unmeasurable
 from flywheel_runtime.contract.step import Step, log_line
 from flywheel_runtime.datasets import sql
 from flywheel_runtime.datasets.preparation.repeated import Preparation, repeat_preparation
+from flywheel_runtime.datasets.split import SPLITS
 from flywheel_runtime.models.matched_rows import match_rows
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import Array, TestSet
@@ -67,7 +68,10 @@ def _score_prepared(step: Step, name: str, preparation: Preparation, test: TestS
 
 def _check_there(folders: dict[str, Path]) -> None:
     """Raises Unmeasurable for a raw table that the store no longer has."""
-    gone = next((name for name, folder in folders.items() if not (folder / "schema.json").is_file()), None)
+    files = ("schema.json", *(f"{split}.parquet" for split in SPLITS))
+    gone = next(
+        (name for name, folder in folders.items() if any(not (folder / each).is_file() for each in files)), None
+    )
     if gone is not None:
         raise Unmeasurable(
             f"the raw rows of table '{gone}' are no longer in the store; train again on the Dataset's present version, "
