@@ -1,7 +1,7 @@
 """Traffic at times in the past: what a server would have logged, had it been asked then.
 
 The clock of a running server cannot be turned back. Here the server's own code computes, counts and encodes, and only the time is given.
-Errors and latencies are not counted, since nothing measures them.
+Errors and latencies are not counted, since nothing measures them, but those errors that a story says.
 """
 
 import json
@@ -20,7 +20,9 @@ import pandas
 from numpy.typing import NDArray
 
 from e2e import artifacts, kube
+from flywheel_serving.errors import FAILED
 from flywheel_serving.infer.requests import DIRECT
+from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.prediction_log.baseline import read_baseline
 from flywheel_serving.prediction_log.batches import LENGTH_BYTES, BatchEncoder, LoggedRequest, decode_message
@@ -30,6 +32,7 @@ from flywheel_serving.prediction_log.counts import Counts
 from flywheel_serving.prediction_log.labels import MAX_LABELS, parse_labels
 from flywheel_serving.prediction_log.metrics import LogMetrics
 from flywheel_serving.prediction_log.schema import row_schema
+from flywheel_serving.prediction_log.service_counts import ServiceCounts
 from flywheel_serving.prediction_log.sink.parquet import ParquetEncoder
 
 MINUTE = 60  # seconds that a document of counts covers
@@ -67,8 +70,11 @@ class Traffic:
 class ReplayedServer:
     """A server of the version in `folder` that logs everything and has ended. `config` is that of the flag --record."""
 
-    def __init__(self, folder: Path, version: str, config: LogConfig, boot: str) -> None:
-        """Raises ValueError if the version has no baseline: its traffic could not be counted."""
+    def __init__(self, folder: Path, version: str, config: LogConfig, boot: str, failed_share: float = 0.0) -> None:
+        """Raises ValueError if the version has no baseline: its traffic could not be counted.
+
+        `failed_share`: so many requests as a share of the answered rows were such that the model failed, in each minute.
+        """
         self._model = OnnxModel(folder / "model.onnx")
         self._version, self._config, self._boot = version, config, boot
         signature = self._model.signature
@@ -81,7 +87,9 @@ class ReplayedServer:
         self._sent: list[bytes] = []
         identity = {"service": config.service, "namespace": config.namespace, "pod": config.pod, "boot": boot}
         served = {"version": version, "digest": config.digest, "baseline": baseline.digest}
-        self._windows = CountWindows(identity | served, self._accept, LogMetrics(), lambda: self._now)
+        self._metrics, self._failed_share = ServerMetrics(config.service, version), failed_share
+        service = ServiceCounts(self._metrics) if failed_share else None
+        self._windows = CountWindows(identity | served, self._accept, LogMetrics(), lambda: self._now, service)
         self._numbers: Counter[str] = Counter()  # of requests, and of files by kind
 
     def replay(self, traffic: Traffic) -> Objects:
@@ -127,7 +135,11 @@ class ReplayedServer:
         for each in requests:
             self._counts.observe(each.feeds, [*each.outputs], [*each.outputs.values()], each.rows)
         self._counts.count_observed()
-        self._windows.add_totals(len(requests), sum(each.rows for each in requests))
+        rows = sum(each.rows for each in requests)
+        for _ in range(rows):
+            self._metrics.infer_seconds.observe(LATENCY_SECONDS)
+        self._metrics.errors[FAILED] += round(self._failed_share * rows)
+        self._windows.add_totals(len(requests), rows)
         self._now = start + MINUTE - 0.001
         self._windows.close_window(self._counts)
         head, _ = decode_message(self._sent.pop()[LENGTH_BYTES:])

@@ -1,4 +1,6 @@
-"""Story: a champion that answers every row alike passed each gate and the rollout; its monitor finds it, and the one before answers again."""
+"""Story: a champion that answers every row alike passed each gate and the rollout; its monitor finds it, and the one before answers again.
+
+Git pins that one then, and what the monitor finds of it is only told."""
 
 import json
 import time
@@ -38,7 +40,7 @@ metadata: {name: delay}
 spec:
   objective: {metric: mae}
   defaultGates: Disabled
-  rollback: {when: [NotFinite, ConstantOutput, LabelledLoss], monitors: [delay], bakeTime: 30m}
+  rollback: {when: [Errors, NotFinite, ConstantOutput, LabelledLoss], monitors: [delay], bakeTime: 30m}
 ---
 apiVersion: flywheel.ml/v1alpha1
 kind: InferenceService
@@ -53,6 +55,9 @@ spec:
       analysis: {maxErrorRate: "1%", maxP99Ratio: "1000", minRequests: 20}
     keepWarm: 10s
 """
+WATCH_ERRORS = """  service: {maxErrorShare: "0.01"}
+"""
+FAILED_SHARE = 0.5  # of the requests of the version before, as its servers counted them
 VERSION = """---
 apiVersion: flywheel.ml/v1alpha1
 kind: ModelVersion
@@ -98,13 +103,13 @@ def store_version(namespace: Namespace, folder: Path, name: str, baseline: bytes
     return str(store.put((file.name, file) for file in folder.iterdir()).digest)
 
 
-def replay_traffic(namespace: Namespace, folder: Path, digest: str) -> None:
-    """Traffic of the bad version in the last minutes, counted by the server's own code."""
+def replay_traffic(namespace: Namespace, folder: Path, name: str, digest: str, failed_share: float = 0.0) -> None:
+    """Traffic of a version in the last minutes, counted by the server's own code."""
     last = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=3)
     count = MINUTES * ROWS_OF_A_MINUTE
     times = (last - timedelta(minutes=MINUTES)).timestamp() + np.arange(count) * 60 / ROWS_OF_A_MINUTE
-    config = LogConfig(sample=1.0, service="delay", namespace=namespace.name, pod="delay-before", digest=digest)
-    server = replay.ReplayedServer(folder, BAD, config, "0123456789ab")
+    config = LogConfig(sample=1.0, service="delay", namespace=namespace.name, pod=f"before-{name}", digest=digest)
+    server = replay.ReplayedServer(folder, name, config, "0123456789ab", failed_share)
     replay.upload(server.replay(replay.Traffic(draw(count), times, [0.0] * count)))
 
 
@@ -137,10 +142,11 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     """The bad version has taken over from the good one, by its metric and by a canary under traffic."""
     folder, baseline = tmp_path_factory.mktemp("versions"), make_baseline()
     digests = {name: store_version(namespace, folder / name, name, baseline) for name in MODELS}
-    namespace.apply(MODEL + MONITOR + VERSION % (GOOD, digests[GOOD]))
+    namespace.apply(MODEL + MONITOR + WATCH_ERRORS + VERSION % (GOOD, digests[GOOD]))
     namespace.wait("fwsvc", "delay")
     namespace.apply(VERSION % (BAD, digests[BAD]))
-    replay_traffic(namespace, folder / BAD, digests[BAD])
+    replay_traffic(namespace, folder / BAD, BAD, digests[BAD])
+    replay_traffic(namespace, folder / GOOD, GOOD, digests[GOOD], FAILED_SHARE)
     with kube.port_forward("service/delay", 8080, namespace.name) as port:
         answers_until(port, lambda: status_of(namespace, "fwsvc", "delay").get("version") == BAD, ROLLOUT_SECONDS)
         yield namespace, port
@@ -175,3 +181,20 @@ def test_the_model_says_why_and_the_audit_chain_has_it(served: tuple[Namespace, 
         60,
         lambda: f"not recorded: {status_of(namespace, 'fwmodel', 'delay').get('audit')}",
     )
+
+
+def test_a_champion_that_git_pins_is_only_told_about(served: tuple[Namespace, int]) -> None:
+    namespace, port = served
+    namespace.kubectl("patch", "fwmodel", "delay", "--type=merge", "--patch", json.dumps({"spec": {"champion": GOOD}}))
+    wait_until(
+        lambda: (status_of(namespace, "fwver", GOOD).get("problem") or {}).get("reason") == "Pinned",
+        60,
+        lambda: f"no problem: {status_of(namespace, 'fwver', GOOD)}, {status_of(namespace, 'fwmon', 'delay')}",
+    )
+    problem, model = status_of(namespace, "fwver", GOOD)["problem"], status_of(namespace, "fwmodel", "delay")
+
+    assert (problem["kind"], problem["rolledBack"]) == ("Errors", False)
+    assert "spec.champion of Model 'delay' names it; name another version there" in problem["message"]
+    assert "rejection" not in status_of(namespace, "fwver", GOOD)
+    assert (model["champion"], predict(port)) == (GOOD, GOOD)
+    assert model["tolerated"][-1]["reason"] == "Pinned"

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flywheel_runtime.contract.errors import DigestMismatch, Transient
+from flywheel_runtime.contract.errors import DigestMismatch, ObjectMissing, Transient
 from flywheel_runtime.store.retry import Retry
 
 HASH_CHUNK = 1 << 20
@@ -25,7 +25,11 @@ def download(
     if sha256 is None:
         part.unlink(missing_ok=True)
     for last in (False, True):
-        found = _download(part, stream, retry, size)
+        try:
+            found = _download(part, stream, retry, size)
+        except ObjectMissing:
+            part.unlink(missing_ok=True)  # nothing of it will ever come
+            raise
         if sha256 in (None, found):
             part.rename(target)
             return found
