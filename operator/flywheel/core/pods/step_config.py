@@ -206,37 +206,12 @@ class CompareConfig(StepConfig):
     tolerance: float
 
 
-class QueryConfig(StepConfig):
-    """A query of a preparation, and the tables that it reads."""
-
-    name: str
-    from_: tuple[str, ...] = Field(alias="from")
-    sql: str | None = None
-
-
-class PreparationConfig(StepConfig):
-    """Raw tables, as inputs of the pod, and the queries in the order in which they run."""
-
-    tables: dict[str, str]
-    queries: tuple[QueryConfig, ...] = ()
-    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    run: dict[str, str] = Field(default_factory=dict)
-
-
-class OwnPreparationConfig(StepConfig):
-    """How the champion's own rows are made. `direct`: else the challenger's rows as they are; `finding`: what is said where nothing can."""
-
-    direct: bool = False
-    finding: str | None = None
-    preparation: PreparationConfig | None = None
-
-
 class ChampionConfig(StepConfig):
-    """The version that a challenger is compared with; `own` only where it was prepared in another way."""
+    """The version that a challenger is compared with; `own`, its queries and tables, only where it was prepared in another way."""
 
     version: str
     digest: str
-    own: OwnPreparationConfig | None = None
+    own: dict[str, Any] | None = None
 
 
 class GatesConfig(StepConfig):

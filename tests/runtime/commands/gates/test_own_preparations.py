@@ -74,12 +74,20 @@ def own_of(*queries: Any, parameters: Any = None, **more: Any) -> dict[str, Any]
     return {"preparation": {"tables": tables, "queries": listed, "parameters": parameters or {}}, **more}
 
 
+@pytest.fixture(scope="module")
+def built() -> dict[str, Path]:
+    """What `versions` has built for all tests, which only read it."""
+    return {}
+
+
 @pytest.fixture
-def versions(raw: Path, prepared: Any, trained: Train) -> dict[str, Path]:
+def versions(built: dict[str, Path], raw: Path, prepared: Any, trained: Train) -> dict[str, Path]:
     """The inputs of a gates' Job: a challenger that was trained on `expected` beside a champion that was trained on `half`."""
-    old, new = prepared({"flights": raw}, OLD), prepared({"flights": raw}, NEW)
-    models = {"model": trained(new, "expected"), "champion": trained(old, "half")}
-    return {**models, "data": new, "champion_data": old, "table_flights": raw}
+    if not built:
+        old, new = prepared({"flights": raw}, OLD), prepared({"flights": raw}, NEW)
+        models = {"model": trained(new, "expected"), "champion": trained(old, "half")}
+        built.update({**models, "data": new, "champion_data": old, "table_flights": raw})
+    return dict(built)
 
 
 def test_each_model_has_the_same_rows_as_its_own_training_prepared_them(measure: Any, versions: Any) -> None:
