@@ -110,10 +110,11 @@ def test_its_lineage_cannot_be_taken_away(installed: Kubectl) -> None:
 def test_the_queries_and_tables_behind_its_data_are_kept(installed: Kubectl) -> None:
     tables = [
         {"name": "flights", "dataset": "flights", "version": "flights-1", "digest": f"sha256:{'1' * 64}"},
-        {"name": "recent", "digest": f"sha256:{'2' * 64}", "sql": "SELECT * FROM flights"},
+        {"name": "recent", "digest": f"sha256:{'2' * 64}", "sql": "SELECT * FROM flights", "reads": ["flights"]},
     ]
-    sql = "SELECT * FROM recent WHERE month > $(params.months)"
+    sql = "SELECT * FROM recent WHERE month > $(params.months)" + " OR true" * 2_000  # as long as a step's may be
     prepared = {"step": "window", "sql": sql, "values": {"params.months": "3"}, "from": tables}
+    prepared |= {"reads": ["recent"], "types": {"params.months": "Integer"}, "digest": "3f9a1c2e3f9a1c2e"}
     spec = {"model": "fraud", "source": ARTIFACT, "lineage": {**LINEAGE, "prepared": prepared}}
     made = installed("apply", "--server-side", "-f", "-", stdin=manifest(spec, "prepared"))
     assert made.returncode == 0, made.stderr

@@ -75,5 +75,5 @@ def _check_there(folders: dict[str, Path]) -> None:
     if gone is not None:
         raise Unmeasurable(
             f"the raw rows of table '{gone}' are no longer in the store; train again on the Dataset's present version, "
-            "and let its retention keep more versions"
+            "and let no lifecycle rule of the bucket remove artifacts of versions that may still compete"
         )
