@@ -61,7 +61,9 @@ def repeat_preparation(work: Path, folders: Mapping[str, Path], preparation: Pre
         try:
             known[last] = _run(folder, [known[name] for name in each.from_], each, preparation)
         except Failure as error:
-            message = f"step '{each.name}' no longer runs: {error.message.rstrip('.')}"
+            # The cure comes first, since the end of a long finding is cut off.
+            cure = "bring back what it reads, or pin the version by spec.champion once"
+            message = f"step '{each.name}' no longer runs on the raw rows; {cure}: {error.message.rstrip('.')}"
             raise Failure(error.reason, message, retry=error.retry) from error
         raw[last] = raw[each.from_[0]]
     return Repeated(known[last], raw[last])
