@@ -24,9 +24,10 @@ check: setup ## Style, types, import directions, and whether generated files are
 	$(BIN)/python -m generator --check
 
 # Where that variable is set, each worker compiles every module anew. worksteal: neighbours, which share fixtures, stay together.
+# Without the plugin of schemathesis, whose import takes each of the three processes 1.9 s and which only integration tests use.
 unit: export PYTHONDONTWRITEBYTECODE :=
 unit: setup ## Tests of this code alone, under a minute. K=name picks.
-	$(PYTEST) tests -n 2 --dist worksteal -m "not integration and not apiserver and not exhaustive and not long_run" --durations 5 $(AGAIN) $(if $(K),-k "$(K)")
+	$(PYTEST) tests -n 2 --dist worksteal -p no:schemathesis -m "not integration and not apiserver and not exhaustive and not long_run" --durations 5 $(AGAIN) $(if $(K),-k "$(K)")
 
 integration: setup ## Tests that start servers (model servers, an S3 server), train models or repeat a whole life. K=name picks.
 	@python3 -m e2e.setup store

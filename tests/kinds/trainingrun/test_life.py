@@ -327,6 +327,7 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.integration
 @settings(max_examples=examples(60, ci=10), deadline=None)
 @given(graphs(), st.data(), st.integers(1, 60))
 def test_any_graph_ends_with_each_step_done_once_whenever_the_operator_dies(
