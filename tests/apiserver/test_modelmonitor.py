@@ -55,6 +55,18 @@ def manifest(spec: dict[str, Any]) -> str:
             {**TESTED, "fairness": {**PARITY, "positive": "late"}, "groundTruth": {}}, id="fairness beside performance"
         ),
         pytest.param({**TESTED, "groundTruth": {**DATASET, "probability": "probability"}}, id="labels of drawn rows"),
+        pytest.param(
+            {
+                **TESTED,
+                "groundTruth": {
+                    "guards": {"trustedSources": ["system:serviceaccount:shop:claims"], "maxSourceShare": "20%"}
+                },
+            },
+            id="guards of labels that are posted",
+        ),
+        pytest.param(
+            {**TESTED, "groundTruth": {**DATASET, "guards": {"maxDeviations": 8}}}, id="outliers of a Dataset"
+        ),
         pytest.param({"service": {"maxErrorShare": "0.001"}}, id="errors"),
         pytest.param({"service": {"latency": {"max": "2.5s"}}}, id="latencies at the default quantile"),
         pytest.param({**BATCH, "estimatedPerformance": {"metric": "roc_auc"}}, id="the outputs of a BatchInference"),
@@ -70,6 +82,14 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        pytest.param(
+            {**TESTED, "groundTruth": {**DATASET, "guards": {"maxSourceShare": "20%"}}},
+            "the rows of a Dataset have no source",
+            id="a share of a Dataset's labels",
+        ),
+        pytest.param(
+            {**TESTED, "groundTruth": {"guards": {"maxSourceShare": "0.2"}}}, "a percentage below 100", id="a share as a number"
+        ),
         pytest.param({"window": "30s"}, "window must be from 1m to 7d", id="a window below a minute"),
         pytest.param({"window": "90s"}, "in whole minutes", id="half a minute"),
         pytest.param({"window": "8d"}, "window must be from 1m to 7d", id="a window above a week"),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import DATASET, Manifest
+from flywheel.kinds.modelmonitor.gauges import GAUGES
 from tests.kinds.modelmonitor.situations import QUIET, Monitor, service, version
 from tests.simulation.resources import custom
 
@@ -93,3 +94,30 @@ def test_a_finding_stands_although_the_dataset_is_gone() -> None:
     worse = {"state": "False", "reason": "Dropped", "message": "roc_auc is 0.61"}
 
     assert labelled(LOGGED, version(), result=worse).condition["Performing"] == ("False", "Dropped")
+
+
+REFUSED = {
+    "admitted": 95,
+    "refused": {"overShare": 40, "conflicts": 2},
+    "sources": [["system:serviceaccount:shop:stranger", 40]],
+}
+
+
+def test_labels_that_do_not_count_are_in_the_status_and_in_a_gauge() -> None:
+    monitor = Monitor(service(), version(), groundTruth={}, performance={"metric": "roc_auc"})
+    monitor.tick_and_run({**QUIET, "labels": REFUSED})
+
+    refused = monitor.status.refused_labels
+    assert refused is not None
+    assert refused.admitted == 95
+    assert [(each.reason, each.rows) for each in refused.reasons] == [("Conflicts", 2), ("OverShare", 40)]
+    assert [(each.source, each.rows) for each in refused.sources] == [("system:serviceaccount:shop:stranger", 40)]
+    [gauge] = [each for each in GAUGES if each.name == "flywheel_monitor_refused_labels"]
+    assert [*gauge.read(monitor.resource)] == [(("Conflicts",), 2.0), (("OverShare",), 40.0)]
+
+
+def test_counts_of_refused_labels_that_cannot_be_read_are_left_out() -> None:
+    monitor = Monitor(service(), version(), groundTruth={}, performance={"metric": "roc_auc"})
+    monitor.tick_and_run({**QUIET, "labels": {"refused": {"overShare": -1}, "sources": "?"}})
+
+    assert monitor.status.refused_labels is None

@@ -55,10 +55,18 @@ class Loop(Simulator):
             if not (run.get("status") or {}).get("result"):
                 self.put({**run, "status": ended})
 
-    def find(self, *findings: Mapping[str, Any], monitor: str = "watch", uid: str | None = None, **spec: Any) -> None:
-        """Let a ModelMonitor of InferenceService `api` have these findings and no others."""
+    def find(
+        self,
+        *findings: Mapping[str, Any],
+        monitor: str = "watch",
+        uid: str | None = None,
+        refused: Mapping[str, Any] | None = None,
+        **spec: Any,
+    ) -> None:
+        """Let a ModelMonitor of InferenceService `api` have these findings and no others, and `refused` labels."""
         wanted = {"inferenceService": "api", "performance": {"metric": "accuracy"}, **spec}
-        status = {"findings": [{"name": "/".join(each.values()), **each} for each in findings]}
+        status: dict[str, Any] = {"findings": [{"name": "/".join(each.values()), **each} for each in findings]}
+        status |= {"refusedLabels": refused} if refused else {}
         self.put(custom(MODEL_MONITOR, monitor, wanted, status=status, uid=uid))
 
     def serve(self, version: str, **status: Any) -> None:

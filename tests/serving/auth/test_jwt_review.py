@@ -63,9 +63,9 @@ def review_token(
 def test_a_valid_token_is_allowed_until_it_expires(keys: HttpsServer, issuer: Issuer) -> None:
     now = time.time()
 
-    verdict = review_token(keys, issuer.token(exp=int(now) + 20), lambda: now)
+    verdict = review_token(keys, issuer.token(exp=int(now) + 20, sub="jane@example.org"), lambda: now)
 
-    assert verdict.result is AuthResult.ALLOWED
+    assert (verdict.result, verdict.caller) == (AuthResult.ALLOWED, "jane@example.org")
     assert verdict.valid_seconds == pytest.approx(20 + LEEWAY_SECONDS, abs=1)
 
 

@@ -66,7 +66,7 @@ def test_it_creates_a_token_review_and_an_access_review(api: HttpsServer) -> Non
 
     [verdict] = review_token(api, answering(seen=seen))
 
-    assert verdict.result is AuthResult.ALLOWED
+    assert (verdict.result, verdict.caller) == (AuthResult.ALLOWED, JANE["username"])
     assert seen == [
         (WHOSE, {"token": "hers", "audiences": [AUDIENCE]}, "Bearer mine"),
         (

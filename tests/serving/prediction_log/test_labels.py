@@ -30,6 +30,8 @@ from flywheel_serving.prediction_log.labels import (
     parse_labels,
 )
 from flywheel_serving.prediction_log.metrics import LogMetrics
+from flywheel_serving.prediction_log.schema import RowSchema
+from flywheel_serving.prediction_log.sink.parquet import ParquetEncoder
 from tests.serving.local_server import LocalServer
 from tests.serving.prediction_log.log_store import LogStore, body, metric, send_request, start_server, stop_server
 
@@ -122,11 +124,15 @@ class FakeSink:
 
     def __init__(self) -> None:
         self.open = True
-        self.numbers: list[int] = []
+        self.heads: list[dict[str, Any]] = []
+
+    @property
+    def numbers(self) -> list[int]:
+        return [head["number"] for head in self.heads]
 
     def send(self, message: bytes, rows: int) -> bool:
         if self.open:
-            self.numbers.append(decode_message(message[4:])[0]["number"])
+            self.heads.append(decode_message(message[4:])[0])
         return self.open
 
 
@@ -158,6 +164,29 @@ def test_one_client_cannot_fill_the_room_of_the_others() -> None:
     labels.on_written([*range(flooding)])
     assert metrics.labels["written"] == flooding * MAX_LABELS
     assert post_until_full(labels, "10.0.0.1") == flooding
+
+
+@pytest.mark.parametrize(
+    ("caller", "source"),
+    [
+        pytest.param("system:serviceaccount:shop:claims", "system:serviceaccount:shop:claims", id="a ServiceAccount by name"),
+        pytest.param("jane@example.org", "user-06114ad7bfcf773e", id="a person by a pseudonym"),
+        pytest.param("", "", id="nobody"),
+    ],
+)  # fmt: skip
+def test_a_label_has_the_source_that_posted_it(caller: str, source: str, tmp_path: Path) -> None:
+    sink = FakeSink()
+    labels, _ = log_to(sink)
+
+    labels.add(labels_body({"id": "a", "label": 1}), "10.0.0.1", caller)
+
+    [head] = sink.heads
+    assert head["source"] == source
+    encoder = ParquetEncoder(config(), RowSchema((), ()), "v1", None)
+    written = tmp_path / "labels.parquet"
+    written.write_bytes(encoder.encode_labels([head, {**head, "source": None}]))
+    with connect() as connection:
+        assert connection.execute(f"SELECT source FROM '{written}'").fetchall() == [(source,), ("",)]
 
 
 def test_a_new_writer_gets_what_the_store_does_not_have() -> None:
@@ -336,7 +365,9 @@ def test_the_monitor_joins_what_the_sink_wrote(logged_flights: Path, log_store: 
     with connect() as connection:
         read_logged_rows(connection, log_store.files, OutputNames(), ("carrier",))
         read_posted_labels(connection, log_store.label_files)
-        joined = join_labels(connection, {"v1": LoggedVersion(("0", "1"))}, [hour, hour + 3_600], 3_600, LabelPolicy(Delay(0, 60)))
+        joined = join_labels(
+            connection, {"v1": LoggedVersion(("0", "1"))}, [hour, hour + 3_600], 3_600, LabelPolicy(Delay(0, 60))
+        )
 
     assert (joined.labels, joined.unknown) == (4, 1)
     assert sum(window.counts.labelled for window in joined.windows) == 3

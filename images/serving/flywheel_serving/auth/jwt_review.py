@@ -118,7 +118,9 @@ class JwtReviewer:
             if not _has_claim(claims, required):
                 wanted = f" as one of {', '.join(map(repr, required.values))}" if required.values else ""
                 return forbidden_verdict(f"the token lacks the claim {required.name!r}{wanted}; ask its issuer for it")
-        return Verdict(AuthResult.ALLOWED, valid_seconds=expires + LEEWAY_SECONDS - now)
+        subject = claims.get("sub")
+        caller = subject if isinstance(subject, str) else ""
+        return Verdict(AuthResult.ALLOWED, valid_seconds=expires + LEEWAY_SECONDS - now, caller=caller)
 
     def _refuse(self, finding: str) -> Verdict:
         return unauthenticated_verdict(f"the token {finding}; {self.token_hint}")

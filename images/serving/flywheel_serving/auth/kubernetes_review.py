@@ -18,7 +18,7 @@ from flywheel_serving.auth.https_client import HttpsClient, Unreachable
 from flywheel_serving.auth.open_endpoints import CALL_VERB, LABEL_VERB
 from flywheel_serving.auth.startup import retry
 from flywheel_serving.auth.verdict import (
-    ALLOWED,
+    AuthResult,
     CannotStart,
     Verdict,
     forbidden_verdict,
@@ -105,7 +105,7 @@ class KubernetesReviewer:
                 "the cluster's API server, which reviews tokens, does not respond; retry in a second"
             )
         if access.get("allowed") is True:
-            return ALLOWED
+            return Verdict(AuthResult.ALLOWED, caller=str(user.get("username") or ""))
         return forbidden_verdict(self._refusal(str(user.get("username")), verb))
 
     def close(self) -> None:

@@ -20,11 +20,15 @@ class AuthResult(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`message` is the finding and the next step. `valid_seconds` bounds how long it holds, such as until the token expires."""
+    """`message` is the finding and the next step. `valid_seconds` bounds how long it holds, such as until the token expires.
+
+    `caller` is who was admitted: the user name of Kubernetes, or the claim `sub`; empty for a token that names nobody.
+    """
 
     result: AuthResult
     message: str = ""
     valid_seconds: float = FOREVER
+    caller: str = ""
 
 
 ALLOWED = Verdict(AuthResult.ALLOWED)

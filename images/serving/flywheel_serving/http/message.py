@@ -22,7 +22,7 @@ class Request:
     """`target` is the raw path with its query; header names are lower-case, repeated ones joined by a comma.
 
     `head_cache` is for the application: what it derived from everything but the body. Requests of one head share it.
-    `peer` is the client's address. `head_bytes` is the memory of the request besides its body.
+    `peer` is the client's address, and `caller` the name under which it was authenticated, empty if it was not. `head_bytes` is the memory of the request besides its body.
     """
 
     method: str
@@ -32,6 +32,7 @@ class Request:
     keep_alive: bool
     head_cache: dict[str, Any] = field(default_factory=dict)
     peer: str = UNKNOWN_PEER
+    caller: str = ""
     head_bytes: int = field(default=REQUEST_BYTES, compare=False)
 
     @property

@@ -49,8 +49,8 @@ class Recorder(Protocol):
     def row_keys(self, tensors: dict[str, Array], parameters: dict[str, Any] | None) -> list[str] | None:
         """The key of each row, removed from `tensors` if the model does not take it. Raises InvalidRequest."""
 
-    def add_labels(self, body: bytes, peer: str) -> int:
-        """Logs the labels that the client `peer` posted for earlier predictions; their number. Raises RequestError."""
+    def add_labels(self, body: bytes, peer: str, caller: str) -> int:
+        """Logs the labels that `caller` posted from the address `peer` for earlier predictions; their number. Raises RequestError."""
 
     def record_on(
         self,

@@ -15,6 +15,7 @@ import orjson
 from flywheel_serving.errors import InvalidRequest, Overloaded, RequestTooLarge
 from flywheel_serving.prediction_log.batches import encode_message
 from flywheel_serving.prediction_log.config import MAX_KEY_LENGTH, LogConfig
+from flywheel_serving.prediction_log.label_source import name_source
 from flywheel_serving.prediction_log.metrics import LogMetrics
 
 MAX_LABELS = 1_000  # of one request, which is parsed while others wait
@@ -53,11 +54,12 @@ class LabelLog:
         self._bytes_by_peer: Counter[str] = Counter()
         self._number = 0
 
-    def add(self, body: bytes, peer: str) -> int:
-        """Sends the labels in `body` to the sink and returns their number. Raises InvalidRequest, RequestTooLarge or Overloaded."""
+    def add(self, body: bytes, peer: str, caller: str = "") -> int:
+        """Sends the labels in `body`, which `caller` posted, to the sink and returns their number. Raises InvalidRequest, RequestTooLarge or Overloaded."""
         columns = parse_labels(body, self._config)
         count = len(columns["label"])
-        head = {"kind": "labels", "number": self._number, "time": time.time_ns() // 1000, **columns}
+        source = name_source(caller, self._config.namespace, self._config.service)
+        head = {"kind": "labels", "number": self._number, "time": time.time_ns() // 1000, "source": source, **columns}
         message = _PendingMessage(encode_message(head), peer, count)
         peer_bytes = self._bytes_by_peer[peer] + message.size
         is_full = (

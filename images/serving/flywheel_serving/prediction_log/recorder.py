@@ -114,13 +114,13 @@ class PredictionRecorder:
             raise InvalidRequest(f"input {name!r}: {array.size} keys for {rows} rows; send one for each row")
         return [str(value)[:MAX_KEY_LENGTH] for value in array.ravel().tolist()]
 
-    def add_labels(self, body: bytes, peer: str) -> int:
+    def add_labels(self, body: bytes, peer: str, caller: str) -> int:
         """Logs the labels in `body` and returns their number. Raises RequestError."""
         if self._encoder is None:
             raise NotFound(
                 "labels: this service logs no predictions, since spec.logging.columns does not fit its model; correct it"
             )
-        return self._labels.add(body, peer)
+        return self._labels.add(body, peer, caller)
 
     def record_on(
         self,

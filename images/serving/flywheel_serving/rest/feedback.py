@@ -20,7 +20,9 @@ def _post_labels(dataplane: DataPlane, request: Request) -> Response:
     headers.parse(request.headers)
     recorder = dataplane.recorder
     if recorder is not None:
-        return Response(202, orjson.dumps({"accepted": recorder.add_labels(request.body, request.peer)}))
+        return Response(
+            202, orjson.dumps({"accepted": recorder.add_labels(request.body, request.peer, request.caller)})
+        )
     unreadiness = dataplane.unreadiness
     if unreadiness is not None:
         raise Overloaded(unreadiness.message)

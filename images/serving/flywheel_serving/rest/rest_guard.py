@@ -34,6 +34,7 @@ class RestGuard:
 
         def on_verdict(verdict: Verdict) -> None:
             if verdict.result is AuthResult.ALLOWED:
+                request.caller = verdict.caller
                 handle()
                 return
             response = refusal(verdict, has_token=authorization is not None)

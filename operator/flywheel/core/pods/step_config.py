@@ -247,6 +247,9 @@ class MonitorGroundTruth(StepConfig):
     min_delay_seconds: int = 0
     max_delay_seconds: int = 7 * 86_400
     retry_seconds: int = 0
+    trusted_sources: tuple[str, ...] = ()
+    max_source_share: str | None = None
+    max_deviations: int | None = None
 
 
 class MonitorBatchRun(StepConfig):

@@ -43,6 +43,7 @@ CONDITION_OF_FINDING = {
     "performance": PERFORMING,
     "service": SERVICE_HEALTHY,
     "fairness": FAIR,
+    "labels": DATA_HEALTHY,
 }
 
 

@@ -22,6 +22,7 @@ from flywheel.kinds.modelmonitor.schema.status import (
     LabelWindows,
     ModelMonitorStatus,
     MonitoredVersion,
+    RefusedLabels,
     Run,
     StoredReport,
     StoredState,
@@ -66,6 +67,7 @@ def with_result(
         "report": StoredReport(digest=Digest.parse(outcome.outputs["report"])),
         "state": StoredState(digest=Digest.parse(outcome.outputs["state"])),
         "label_windows": _label_windows(facts),
+        "refused_labels": _refused_labels(facts),
         "skipped_windows": ((status.skipped_windows or 0) + (run.skipped or 0)) or None,
     }
     return status.model_copy(update=changes)
@@ -152,6 +154,25 @@ def _label_windows(facts: Mapping[str, Any]) -> LabelWindows | None:
     given = _mapping(facts.get("labels"))
     counts = {name: _count(given.get(name)) or 0 for name in ("waiting", "untested")}
     return LabelWindows.model_validate(counts) if any(counts.values()) else None
+
+
+def _refused_labels(facts: Mapping[str, Any]) -> RefusedLabels | None:
+    """The rows whose labels do not count, by reason, and the sources that the run names."""
+    given = _mapping(facts.get("labels"))
+    refused = _mapping(given.get("refused"))
+    reasons = [
+        {"reason": f"{name[:1].upper()}{name[1:]}", "rows": _count(rows)} for name, rows in sorted(refused.items())
+    ]
+    sources = [
+        {"source": str(pair[0])[:253], "rows": _count(pair[1])}
+        for pair in given.get("sources") or ()
+        if isinstance(pair, list) and len(pair) == 2
+    ]
+    document = {"admitted": _count(given.get("admitted")) or 0, "reasons": reasons[:8], "sources": sources[:3]}
+    try:
+        return RefusedLabels.model_validate(document) if reasons else None
+    except ValidationError:
+        return None
 
 
 def _count(value: Any) -> int | None:

@@ -46,11 +46,19 @@ def _feature_drift(monitor: ModelMonitor) -> Iterator[Sample]:
         yield (feature.name,), float(feature.psi)
 
 
+def _refused_labels(monitor: ModelMonitor) -> Iterator[Sample]:
+    """Absent where all labels of the last run count."""
+    refused = monitor.status.refused_labels
+    for each in refused.reasons if refused is not None else ():
+        yield (each.reason,), float(each.rows)
+
+
 GAUGES: tuple[Gauge, ...] = (
     Gauge("flywheel_monitor_condition", "1 if a condition of a ModelMonitor is True, 0 if it is False; absent if unknown.", ("condition",), _conditions),
     Gauge("flywheel_monitor_rows", "Rows that the last run of a ModelMonitor counted.", (), _rows),
     Gauge("flywheel_monitor_completeness", "Share of the served requests that the last run counted.", (), _completeness),
     Gauge("flywheel_monitor_tested_until_timestamp_seconds", "End of the last window that a ModelMonitor tested.", (), _tested_until),
     Gauge("flywheel_monitor_due_timestamp_seconds", "Time after which the next window of a ModelMonitor has ended and its schedule has ticked.", (), _due),
+    Gauge("flywheel_monitor_refused_labels", "Logged rows whose labels do not count in the last run of a ModelMonitor.", ("reason",), _refused_labels),
     Gauge("flywheel_monitor_feature_psi", "Population stability index of the ten features that are furthest from the reference.", ("feature",), _feature_drift),
 )  # fmt: skip

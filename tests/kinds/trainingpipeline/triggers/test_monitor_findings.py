@@ -259,3 +259,44 @@ def test_a_monitor_created_anew_finds_the_same_and_starts_no_second_run() -> Non
 
     assert len(loop.runs()) == 1
     assert skipped(loop).reason == "SameCause"
+
+
+FLOOD = {
+    "admitted": 400,
+    "reasons": [{"reason": "OverShare", "rows": 100}],
+    "sources": [{"source": "stranger", "rows": 100}],
+}
+
+
+def test_labels_that_do_not_count_start_no_run_and_the_trigger_says_so() -> None:
+    loop = loop_with()
+    loop.find(refused=FLOOD)
+    loop.settle()
+
+    assert loop.runs() == []
+    assert skipped(loop).reason == "LabelsRefused"
+    assert "100 OverShare, most of them of 'stranger'" in skipped(loop).message
+
+
+def test_a_flood_of_labels_is_no_cause_of_a_run_for_the_health_of_data() -> None:
+    loop = loop_with({"name": "worse", "monitor": {"name": "watch", "when": "DataHealth"}})
+    loop.find(FOUND | {"signal": "labels", "subject": "stranger"}, refused=FLOOD)
+    loop.settle()
+
+    assert (loop.runs(), loop.trigger("worse").skipped) == ([], None)
+
+
+def test_a_few_labels_that_differ_are_as_usual() -> None:
+    loop = loop_with()
+    loop.find(refused={"admitted": 400, "reasons": [{"reason": "Conflicts", "rows": 2}]})
+    loop.settle()
+
+    assert loop.trigger("worse").skipped is None
+
+
+def test_a_finding_that_the_labels_which_count_show_starts_its_run() -> None:
+    loop = loop_with()
+    loop.find(FOUND, refused=FLOOD)
+    loop.settle()
+
+    assert len(loop.runs()) == 1

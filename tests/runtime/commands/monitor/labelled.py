@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from tests.runtime.monitoring.labels.log_files import LoggedRow, PostedLabel, write_labels, write_rows
 from tests.runtime.monitoring.traffic import Server
 
+CLAIMS, STRANGER = "system:serviceaccount:shop:claims", "system:serviceaccount:shop:stranger"
 ROWS, REGIONS = 900, ("north", "south")
 PARAMS: dict[str, Any] = {
     "groundTruth": {"minDelaySeconds": 0, "maxDelaySeconds": 7200},
@@ -61,11 +62,13 @@ class Labelled:
         delay: int = 3_600,
         drawn: float | None = None,
         south: Callable[[Any], Any] = lambda scores: scores,
+        hostile: float = 0.0,
     ) -> dict[str, Any]:
         """An hour with logged rows and labels, and the run over it. A share of the labels is the opposite of what it was.
 
         With `drawn`, a share of all rows whose probability is about 1/2, and 0.3 of that of the others, was drawn to be labelled. Every
-        second row is of region south, whose scores are changed by `south` after their labels are known.
+        second row is of region south, whose scores are changed by `south` after their labels are known. A share of the rows is labelled by
+        STRANGER alone, all wrong, and the others by CLAIMS.
         """
         start, hour = int(self.monitored.start.timestamp()), self.monitored.windows
         probabilities = self.generator.random(ROWS)
@@ -74,6 +77,9 @@ class Labelled:
         probabilities[1::2] = south(probabilities[1::2])
         rows = [LoggedRow(f"{hour}-{at}", start + at * 3600 // ROWS, float(p), key=f"k{hour}-{at}", version=self.version, digest=self.digest, region=REGIONS[at % 2]) for at, p in enumerate(probabilities)]  # fmt: skip
         labels = [PostedLabel(str(int(truth)), start + delay, id=f"{hour}-{at}", probability=None if drawn is None else chance) for at, (truth, chance) in enumerate(zip(truths, chances, strict=True)) if self.generator.random() < chance]  # fmt: skip
+        if hostile:
+            taken = set(self.generator.permutation(len(labels))[: round(hostile * len(labels))].tolist())
+            labels = [replace(each, label=str(1 - int(each.label)), source=STRANGER) if at in taken else replace(each, source=CLAIMS) for at, each in enumerate(labels)]  # fmt: skip
         write_rows(self.inputs / "rows" / f"hour={hour}" / "rows.parquet", rows)
         write_labels(self.inputs / "labels" / f"hour={hour}" / "labels.parquet", labels)
         report: dict[str, Any] = self.monitored.run_hour(**self.params)

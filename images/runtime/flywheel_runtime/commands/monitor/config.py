@@ -102,6 +102,9 @@ class GroundTruth(Params):
     The Dataset's column `probability` has the probability with which a row was drawn to be labelled, none in rows that were not drawn.
     They are expected `min_delay_seconds` after a window, and count until `max_delay_seconds` after the prediction. Where labels could not be
     read, windows that were frozen up to `retry_seconds` before `from` are tested yet, since the inputs have their rows.
+
+    Which labels count (monitoring/labels/admission.py): `trusted_sources` are names of callers, or pseudonyms of labels. A number is an
+    outlier further than `max_deviations` robust standard deviations from the median of the version's test rows; null for no limit.
     """
 
     key: str | None = None
@@ -110,6 +113,9 @@ class GroundTruth(Params):
     min_delay_seconds: int = Field(default=0, ge=0)
     max_delay_seconds: int = Field(default=7 * 86_400, ge=0)
     retry_seconds: int = Field(default=0, ge=0)
+    trusted_sources: tuple[str, ...] = Field(default=(), max_length=16)
+    max_source_share: float = Field(default=1, ge=0, le=1)
+    max_deviations: float | None = Field(default=None, gt=0)
 
 
 class Signals(Params):

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from flywheel_runtime.commands.monitor.config import GroundTruth, MonitorConfig
+from flywheel_runtime.commands.monitor.label_policy import label_policy
 from flywheel_runtime.commands.monitor.version_files import read_json
 from flywheel_runtime.contract.errors import Failure, Undefined
 from flywheel_runtime.contract.step import Step
@@ -20,7 +21,6 @@ from flywheel_runtime.datasets.sql import (
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_output
 from flywheel_runtime.monitoring.documents import DocumentProblems
 from flywheel_runtime.monitoring.fairness.quartiles import find_quartiles
-from flywheel_runtime.monitoring.labels.admission import LabelPolicy
 from flywheel_runtime.monitoring.labels.join import JoinedWindows, join_labels
 from flywheel_runtime.monitoring.labels.label_matching import Delay
 from flywheel_runtime.monitoring.labels.labelled_curves import describe_curves, describe_slices, read_test_roc
@@ -214,9 +214,8 @@ def _join(
         read_dataset_labels(connection, DatasetLabels(files, truth.key, truth.column, truth.probability))
     else:
         read_posted_labels(connection, sorted(_files(step, LABELS)), unreadable)
-    delay = Delay(truth.min_delay_seconds, truth.max_delay_seconds)
+    policy = label_policy(step, config, truth)
     columns = fairness.by if fairness is not None else ()
-    policy = LabelPolicy(delay)
     return join_labels(connection, versions, schedule.starts, schedule.window_seconds, policy, columns)
 
 

@@ -33,7 +33,12 @@ from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.facts import shorten_report
 from flywheel_runtime.monitoring.report.fairness_report import describe_fairness, fairness_state
 from flywheel_runtime.monitoring.report.importance import ImportanceOfColumns, rank_columns, read_importance
-from flywheel_runtime.monitoring.report.labelled import add_waiting, describe_performance, performance_state
+from flywheel_runtime.monitoring.report.labelled import (
+    add_admitted,
+    add_waiting,
+    describe_performance,
+    performance_state,
+)
 from flywheel_runtime.monitoring.report.page import render_page
 from flywheel_runtime.monitoring.report.sentences import format_time
 from flywheel_runtime.monitoring.signals import Thresholds
@@ -233,6 +238,8 @@ def _add_logged_windows(
         findings = [each for each in report["findings"] if each["signal"] == "fairness"]
         report["fairness"] = describe_fairness(fairness)
         report["signals"]["fairness"] = fairness_state(fairness, findings, windows.joined.problem)
+    max_share = config.ground_truth.max_source_share if config.ground_truth is not None else 1.0
+    add_admitted(report, windows.joined.admitted, max_share, state.until)
     add_waiting(report)
 
 

@@ -14,6 +14,7 @@ import duckdb
 
 from flywheel_runtime.monitoring.labels.label_matching import Delay, match_labels
 from flywheel_runtime.monitoring.labels.source_shares import (
+    Flood,
     SourceShare,
     describe_sources,
     find_row_sources,
@@ -42,13 +43,14 @@ class Admitted:
     """What became of the labels of the rows in the windows.
 
     `labels` rows have a label that counts. `refused` counts rows whose labels do not, by reason: ambiguous, conflicts, outliers, overShare.
-    `overruled` of the rows that count had other labels beside that of a trusted source.
+    `overruled` of the rows that count had other labels beside that of a trusted source. `floods` are what sources brought beyond their share.
     """
 
     labels: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     overruled: int = 0
     sources: Sequence[SourceShare] = ()
+    floods: Sequence[Flood] = ()
 
 
 def admit_labels(
@@ -71,14 +73,14 @@ def admit_labels(
         "SEMI JOIN placed USING (number) ANTI JOIN refused USING (number) WHERE labels > 0 AND lowest IS NOT NULL"
     )
     find_row_sources(connection, policy.delay.max_seconds)
-    largest = refuse_excess(connection, policy.max_source_share)
+    floods, largest = refuse_excess(connection, policy.max_source_share)
     refused = connection.execute(
         "SELECT reason, count(*) FROM refused SEMI JOIN placed USING (number) GROUP BY 1 ORDER BY 1"
     ).fetchall()
     [(labels, overruled)] = connection.execute(
         "SELECT count(*), count(*) FILTER (is_overruled) FROM admitted JOIN truths USING (number)"
     ).fetchall()
-    return Admitted(labels, dict(refused), overruled, describe_sources(connection, largest))
+    return Admitted(labels, dict(refused), overruled, describe_sources(connection, largest), floods)
 
 
 def _match_by_rank(connection: duckdb.DuckDBPyConnection, policy: LabelPolicy) -> None:

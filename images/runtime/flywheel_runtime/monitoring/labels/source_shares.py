@@ -1,7 +1,7 @@
 """Who posted the labels, and how many rows of a window one source may decide by itself."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -34,6 +34,20 @@ class SourceShare:
             "largestShare": round(self.largest, 6),
             "refused": dict(self.refused),
         }
+
+
+@dataclass(frozen=True)
+class Flood:
+    """A source that decided more rows of a version alone than its share: `refused` rows of the windows from `start` (seconds since 1970) on.
+
+    `share` is the largest of one window, of the labelled rows before any was refused.
+    """
+
+    source: str
+    version: str
+    start: int
+    share: float
+    refused: int
 
 
 def find_row_limit(alone: Collection[int], others: int, max_share: float) -> int:
@@ -83,8 +97,8 @@ def find_row_sources(connection: duckdb.DuckDBPyConnection, max_seconds: int) ->
     )
 
 
-def refuse_excess(connection: duckdb.DuckDBPyConnection, max_share: float) -> dict[str, float]:
-    """Refuses the rows beyond what a source may decide alone; returns the largest share of a version's window by source.
+def refuse_excess(connection: duckdb.DuckDBPyConnection, max_share: float) -> tuple[list[Flood], dict[str, float]]:
+    """Refuses the rows beyond what a source may decide alone; returns what was refused, and the largest share of a window by source.
 
     Which rows are left is drawn by the hash of their ids and keys, which says nothing of their labels.
     """
@@ -97,17 +111,22 @@ def refuse_excess(connection: duckdb.DuckDBPyConnection, max_share: float) -> di
         windows.setdefault((version, start), {})[source] = rows
     largest: dict[str, float] = {}
     limits: list[tuple[str, int, int]] = []
+    floods: dict[tuple[str, str], Flood] = {}
     for (version, start), rows_of in sorted(windows.items()):
         alone = {source: rows for source, rows in rows_of.items() if source is not None}
         total = sum(rows_of.values())
         for source, rows in alone.items():
             largest[source] = max(largest.get(source, 0.0), rows / total)
         limit = find_row_limit(alone.values(), rows_of.get(None, 0), max_share)
-        if any(rows > limit for rows in alone.values()):
-            limits.append((version, start, limit))
+        beyond = {source: rows for source, rows in alone.items() if rows > limit}
+        limits += [(version, start, limit)] if beyond else []
+        for source, rows in beyond.items():
+            known = floods.get((source, version), Flood(source, version, start, 0.0, 0))
+            share, refused = max(known.share, rows / total), known.refused + rows - limit
+            floods[source, version] = replace(known, share=share, refused=refused)
     if limits:
         _refuse_beyond(connection, limits)
-    return largest
+    return [floods[each] for each in sorted(floods)], largest
 
 
 def _refuse_beyond(connection: duckdb.DuckDBPyConnection, limits: Sequence[tuple[str, int, int]]) -> None:

@@ -19,6 +19,7 @@ LIMITS = (
     (10, 0, 0),
 )
 MAX_NAME_CHARACTERS = 60
+MAX_SOURCES, MAX_SOURCE_CHARACTERS = 3, 150
 # The largest finding of each signal comes first, in this order: pipelines and Models act on them. Nothing acts on drift of features.
 FIRST_SIGNALS = ("performance", "service", "estimatedPerformance", "dataQuality", "predictionDrift")
 FINDING_FIELDS = ("signal", "subject", "version", "measure", "effect", "threshold", "since", "evidence", "share")
@@ -41,7 +42,7 @@ def _facts(report: Mapping[str, Any], characters: int, findings: int, features: 
         if column.get("psi") is not None and not column["isPrediction"]:
             psi[column["name"]] = max(column["psi"], psi.get(column["name"], 0.0))
     largest = sorted(psi.items(), key=lambda each: (-each[1], each[0]))[:features]
-    labels = {name: report["labels"][name] for name in ("waiting", "untested")} if report.get("labels") else {}
+    labels = _labels(report.get("labels") or {}, min(findings, MAX_SOURCES))
     signals = {
         name: {
             "state": signal["state"],
@@ -65,6 +66,18 @@ def _facts(report: Mapping[str, Any], characters: int, findings: int, features: 
         **({"labels": labels} if any(labels.values()) else {}),
         "features": [[_cut(name, MAX_NAME_CHARACTERS), round(value, 4)] for name, value in largest],
     }
+
+
+def _labels(labels: Mapping[str, Any], sources: int) -> dict[str, Any]:
+    """The counts above 0: windows that wait or were never tested, and rows whose labels do not count, with the sources of the most of these."""
+    refused = {reason: rows for reason, rows in (labels.get("refused") or {}).items() if rows}
+    found = {name: labels.get(name, 0) for name in ("waiting", "untested")}
+    if not refused:
+        return found
+    blamed = [each for each in labels["sources"] if each["refused"] and not each["trusted"]]
+    blamed.sort(key=lambda each: -sum(each["refused"].values()))
+    named = [[_cut(each["source"], MAX_SOURCE_CHARACTERS), sum(each["refused"].values())] for each in blamed[:sources]]
+    return found | {"admitted": labels["admitted"], "refused": refused, "sources": named}
 
 
 def _rank(findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

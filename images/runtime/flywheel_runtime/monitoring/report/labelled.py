@@ -1,12 +1,14 @@
-"""Labelled performance in report.json, and in the message of its condition."""
+"""Labelled performance in report.json and in the message of its condition, and which labels counted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flywheel_runtime.monitoring.labels.admission import Admitted
 from flywheel_runtime.monitoring.labels.drawn_labels import DrawnEstimate, estimate_versions
 from flywheel_runtime.monitoring.labels.join import JoinedWindows
 from flywheel_runtime.monitoring.labels.labelled_windows import LabelledAnalysis, LabelledResult
 from flywheel_runtime.monitoring.labels.performance import Performance
+from flywheel_runtime.monitoring.labels.source_shares import Flood
 from flywheel_runtime.monitoring.report.sentences import format_share, format_time, summarize_findings
 
 REASONS = {
@@ -14,6 +16,16 @@ REASONS = {
     "DependenceUnknown": "has labelled rows whose dependence cannot be estimated yet",
     "NoRoomAboveNull": "has no room above the threshold: maxDrop is as large as the metric",
     "NotFinite": "has labels or weights whose mean is no finite number",
+}
+
+FLOOD_SIGNAL, FLOOD_MEASURE = "labels", "overShare"
+UNKNOWN_CALLER = "(not authenticated)"  # the source of labels in files of earlier releases, and of callers whom no service authenticated
+MIN_THRESHOLD = 1e-4  # of a finding, whose effect is divided by it
+REFUSALS = {
+    "ambiguous": "have an id that other rows have too",
+    "conflicts": "have labels that differ",
+    "outliers": "have a number outside the range of the version's test rows",
+    "overShare": "have a label of one source alone, beyond its share",
 }
 
 
@@ -113,3 +125,77 @@ def add_waiting(report: dict[str, Any]) -> None:
             windows = "1 window that is frozen waits" if waiting == 1 else f"{waiting:,} windows that are frozen wait"
             message = report["signals"][name]["message"]
             report["signals"][name]["message"] = f"{message} {windows} for labels that can be read, for at most a day."
+
+
+def describe_admitted(admitted: Admitted) -> dict[str, Any]:
+    """What report.json says."""
+    return {
+        "admitted": admitted.labels,
+        "refused": dict(admitted.refused),
+        "overruled": admitted.overruled,
+        "sources": [each.to_json() | {"source": each.source or UNKNOWN_CALLER} for each in admitted.sources],
+        "message": describe_refused(admitted),
+    }
+
+
+def describe_refused(admitted: Admitted) -> str:
+    """One sentence for each reason, and what follows of them; empty where all labels count."""
+    said = [f"{rows:,} rows {REFUSALS[reason]}" for reason, rows in admitted.refused.items() if rows]
+    if not said:
+        return ""
+    named = _name_floods(admitted.floods)
+    return (
+        f"Labels that do not count, so that neither a run nor a rollback follows from them: {'; '.join(said)}{named}."
+    )
+
+
+def _name_floods(floods: Sequence[Flood]) -> str:
+    largest = sorted(floods, key=lambda each: (-each.share, each.source))[:1]
+    return "".join(
+        f" ('{each.source or UNKNOWN_CALLER}' decided {format_share(each.share)} of a window alone)" for each in largest
+    )
+
+
+def describe_floods(admitted: Admitted, max_share: float, until: int) -> list[dict[str, Any]]:
+    """The sources that brought more than their share, as findings. They are counted, so that no evidence is gathered and no budget spent."""
+    return [
+        {
+            "signal": FLOOD_SIGNAL,
+            "subject": each.source or UNKNOWN_CALLER,
+            "version": each.version,
+            "measure": FLOOD_MEASURE,
+            "effect": each.share,
+            "threshold": max(max_share, MIN_THRESHOLD),
+            "since": format_time(each.start),
+            "until": format_time(until),
+            "evidence": 0.0,
+            "share": 1.0,
+            "is_skew": False,
+            "problem": None,
+            "message": (
+                f"Source '{each.source or UNKNOWN_CALLER}' decided {format_share(each.share)} of the labelled rows of version {each.version} "
+                f"in a window alone, above {format_share(max_share)}: {each.refused:,} of its rows do not count, since {format_time(each.start)}. "
+                "If it may decide alone, name it in spec.groundTruth.guards.trustedSources; else withdraw its verb 'label'."
+            ),
+        }
+        for each in admitted.floods
+    ]
+
+
+def add_admitted(report: dict[str, Any], admitted: Admitted, max_share: float, until: int) -> None:
+    """Adds which labels counted: the counts, floods as findings of data quality, and a sentence to the signals that read labels."""
+    report["labels"] |= describe_admitted(admitted)
+    floods = describe_floods(admitted, max_share, until)
+    report["findings"] += floods
+    if floods:
+        quality = report["signals"]["dataQuality"]
+        found = [quality["message"]] if quality["state"] == "False" else []
+        report["signals"]["dataQuality"] = {
+            "state": "False",
+            "message": " ".join([*found, *(each["message"] for each in floods[:1])]),
+        }
+    refused = report["labels"]["message"]
+    for name in ("performance", "fairness"):
+        if refused and name in report["signals"]:
+            signal = report["signals"][name]
+            signal["message"] = f"{signal['message']} {refused}"

@@ -11,7 +11,7 @@ from flywheel_runtime.monitoring.report.charts import Charts
 from flywheel_runtime.monitoring.report.fairness_page import render_fairness
 from flywheel_runtime.monitoring.report.html import Html, Number, format_number, render_section, render_table
 from flywheel_runtime.monitoring.report.labelled_page import render_labelled_rows
-from flywheel_runtime.monitoring.report.sentences import ANOMALIES, describe_finding, format_share
+from flywheel_runtime.monitoring.report.sentences import ANOMALIES, format_share
 from flywheel_runtime.monitoring.report.service_section import render_service
 
 MAX_CHARTS = 12  # columns with a chart; the table has all
@@ -33,6 +33,9 @@ LABEL_COUNTS = {
     "tooLate": "too late",
     "redrawn": "rows drawn again",
     "capped": "rows whose weight was cut",
+    "outliers": "rows with an outlier",
+    "overShare": "rows of one source beyond its share",
+    "overruled": "rows where a trusted source overruled others",
 }
 STATES = {"True": ("good", "as in the reference"), "False": ("bad", "finding"), "Unknown": ("open", "unknown")}
 STYLE = """
@@ -110,7 +113,7 @@ def _findings(report: Mapping[str, Any]) -> str:
     if not report["findings"]:
         return render_section("Findings", "<p>None is open.</p>")
     rows = [
-        (describe_finding(each), Number(f"{each['effect']:.3g}"), Number(f"{each['threshold']:g}"), Number(f"{each['evidence']:.3g}"))
+        (each["message"], Number(f"{each['effect']:.3g}"), Number(f"{each['threshold']:g}"), Number(f"{each['evidence']:.3g}"))
         for each in report["findings"]
     ]  # fmt: skip
     return render_section(

@@ -1,7 +1,7 @@
 """Messages as one Parquet file: `id, row, time, version, digest, latency_seconds, route, key, features.*, outputs.*`.
 
-Labels are files of their own: `id, row, key, label, time, probability`, either the id or the key null; the probability is null where the
-row was not drawn to be labelled.
+Labels are files of their own: `id, row, key, label, time, probability, source`, either the id or the key null; the probability is null where
+the row was not drawn to be labelled, and the source empty where nobody was authenticated.
 """
 
 import hashlib
@@ -57,6 +57,7 @@ class ParquetEncoder:
             "label": _text_array(head["label"]),
             "time": ArrowArray.from_numpy(times).cast(TIMESTAMP),
             "probability": ArrowArray(list(head["probability"]), DataType.float64()),
+            "source": _text_array([str(head.get("source") or "")] * len(head["label"])),
         }
         return RecordBatch.from_pydict(columns)
 

@@ -1,11 +1,11 @@
 """Labels of a ModelMonitor: where they come from, and which metric is tested with them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from flywheel.core.resource.schema import Schema, duration_seconds, model_rules, rule
-from flywheel.core.resource.values import Duration, Number, ObjectName
+from flywheel.core.resource.values import Duration, Number, ObjectName, Percent
 
 TestableMetric = Literal["roc_auc", "accuracy", "log_loss", "brier", "mae", "mape", "rmse"]
 MAX_DELAY_SECONDS = 14 * 86_400
@@ -40,6 +40,26 @@ class LabelDelay(Schema):
     )
 
 
+class LabelGuards(Schema):
+    """Which labels count. Without it all do on which every source agrees."""
+
+    trusted_sources: tuple[Annotated[str, Field(min_length=1, max_length=400)], ...] = Field(
+        (),
+        max_length=16,
+        description="Callers whose labels go before all others and count for no share: user names of Kubernetes, such as system:serviceaccount:shop:claims, the claim sub of a JWT, or a source as the report names it.",
+    )
+    max_source_share: Percent | None = Field(
+        None,
+        description="Share of the labelled rows of a version in a window that one other source may decide alone; 0% lets only trusted sources decide alone. Absent, no limit.",
+    )
+    max_deviations: int | None = Field(
+        None,
+        ge=3,
+        le=1_000,
+        description="A number further from the median of the version's test rows than so many robust standard deviations is no label. Absent, every number is.",
+    )
+
+
 class GroundTruth(Schema):
     """What turned out to be true of logged predictions: labels that were posted to the service, or a column of a Dataset."""
 
@@ -51,6 +71,10 @@ class GroundTruth(Schema):
         rule(
             "!has(self.probability) || has(self.dataset)",
             "probability is a column of the Dataset: set dataset too; labels that are posted have their own probability",
+        ),
+        rule(
+            "!has(self.dataset) || !has(self.guards) || !(has(self.guards.maxSourceShare) || has(self.guards.trustedSources) && self.guards.trustedSources.size() > 0)",
+            "guards.trustedSources and guards.maxSourceShare are of callers who post labels: the rows of a Dataset have no source, so remove them or dataset",
         ),
     )
 
@@ -74,6 +98,9 @@ class GroundTruth(Schema):
         description="Column of the Dataset with the probability with which a row was drawn to be labelled, as 'flywheel label' writes it; empty in rows that were labelled without a draw.",
     )
     delay: LabelDelay = Field(LabelDelay(), description="How long after a prediction its label is known.")
+    guards: LabelGuards | None = Field(
+        None, description="Which labels count; absent, all do on which every source agrees."
+    )
 
 
 class Performance(Schema):

@@ -133,6 +133,30 @@ class LabelWindows(Schema):
     )
 
 
+class RefusedRows(Schema):
+    """Logged rows whose labels do not count, for one reason."""
+
+    reason: ShortText = Field(description="Ambiguous, Conflicts, Outliers or OverShare.")
+    rows: int = Field(description="Number of rows in the windows of the last run.")
+
+
+class RefusedSource(Schema):
+    """A source of labels that do not count."""
+
+    source: NameText = Field(
+        description="Who posted them: the name of a ServiceAccount, or the pseudonym of another caller."
+    )
+    rows: int = Field(description="Number of rows for which it posted a label that does not count.")
+
+
+class RefusedLabels(Schema):
+    """Labels that do not count, so that nothing follows from them."""
+
+    admitted: int = Field(description="Number of rows whose labels count, in the windows of the last run.")
+    reasons: tuple[RefusedRows, ...] = Field((), max_length=8, description="Rows whose labels do not, by reason.")
+    sources: tuple[RefusedSource, ...] = Field((), max_length=3, description="Who posted the most of them.")
+
+
 class StoredState(Schema):
     """What the next run goes on from."""
 
@@ -174,6 +198,10 @@ class ModelMonitorStatus(Status):
     )
     label_windows: LabelWindows | None = Field(
         None, description="Windows whose logged rows or labels could not be read; absent where there are none."
+    )
+    refused_labels: RefusedLabels | None = Field(
+        None,
+        description="Labels that do not count, by spec.groundTruth.guards or since they differ; absent where there are none.",
     )
     notifications: tuple[Notification, ...] = Field(
         (), max_length=MAX_NOTIFICATIONS, description="The last notifications of spec.notify, the oldest first."

@@ -22,6 +22,7 @@ SIGNALS: dict[FindingKind, str] = {
     "PredictionDrift": "predictionDrift",
     "DataHealth": "dataQuality",
 }
+MIN_REFUSED_SHARE = 0.01  # of the labelled rows
 # The field of a monitor without which the signal is not tested; the others are always tested unless they are disabled.
 REQUIRED_FIELDS = {"Performance": "performance", "EstimatedPerformance": "estimatedPerformance"}
 
@@ -39,6 +40,8 @@ def find_finding(
     if monitor is None or problem is not None:
         return Cause("", f"a finding {wanted.when} of ModelMonitor '{wanted.name}'", obstacle=problem)
     found = [(_key(monitor, each), each) for each in _findings(monitor, SIGNALS[wanted.when])]
+    if not found and (refused := _refused_labels(wanted, monitor)) is not None:
+        return Cause("", f"a finding {wanted.when} of ModelMonitor '{wanted.name}'", obstacle=refused)
     handled = tuple(key for key, _ in found if key in status.handled)
     causes = [
         Cause(
@@ -66,6 +69,19 @@ def _monitor_problem(wanted: OnFinding, monitor: Manifest | None) -> Obstacle | 
         message = f"ModelMonitor '{wanted.name}' has spec.predictionDrift.disabled, so it never finds PredictionDrift; remove it, or correct monitor.when of the trigger."
         return Obstacle("SignalNotTested", message)
     return None
+
+
+def _refused_labels(wanted: OnFinding, monitor: Manifest) -> Obstacle | None:
+    """Says that labels do not count which might have been a finding; a few that differ are as usual."""
+    refused = (monitor.get("status") or {}).get("refusedLabels") or {}
+    rows = sum(each["rows"] for each in refused.get("reasons") or ())
+    if wanted.when != "Performance" or rows < MIN_REFUSED_SHARE * (rows + refused.get("admitted", 0)) or not rows:
+        return None
+    reasons = ", ".join(f"{each['rows']:,} {each['reason']}" for each in refused["reasons"])
+    sources = ", ".join(f"'{each['source']}'" for each in refused.get("sources") or ())
+    named = f", most of them of {sources}" if sources else ""
+    message = f"ModelMonitor '{wanted.name}' finds no drop; labels of rows do not count for it ({reasons}{named}), so no run starts for what they say. See its spec.groundTruth.guards."
+    return Obstacle("LabelsRefused", message[:1_000])
 
 
 def _findings(monitor: Manifest, signal: str) -> Iterator[Manifest]:
