@@ -101,6 +101,30 @@ def manifest(spec: dict[str, Any]) -> str:
             "spec.gates[0].data.ignore",
             id="an anomaly nobody knows",
         ),
+        pytest.param(
+            {"gates": [{"name": "g", "replay": {"window": "31d", "maxFlips": "2%"}}]},
+            "window must not be longer than 30d",
+            id="a replay of more than a month",
+        ),
+        pytest.param(
+            {"gates": [{"name": "g", "replay": {"window": "24h", "maxFlips": "0.02"}}]},
+            "must be a percentage below 100",
+            id="flips that are no percentage",
+        ),
+        pytest.param(
+            {"gates": [{"name": "g", "replay": {"window": "a day", "maxFlips": "2%"}}]},
+            "such as 30s, 10m, 6h or 3d",
+            id="a window that is no duration",
+        ),
+        pytest.param(
+            {
+                "gates": [
+                    {"name": "g", "labelled": {"metric": "f1", "minGain": "0", "window": "7d", "confidence": "5%"}}
+                ]
+            },
+            "confidence must be at least 50%",
+            id="a labelled gain without confidence",
+        ),
     ],
 )
 def test_a_bad_model_is_refused(
@@ -128,6 +152,8 @@ def test_every_sort_of_gate_is_taken(installed: Callable[..., CompletedProcess[s
         {"name": "quick", "serving": {"p95": "20ms", "size": "50Mi"}},
         {"name": "fits", "signature": {}},
         {"name": "clean", "data": {}},
+        {"name": "yesterday", "replay": {"window": "24h", "maxFlips": "2%", "by": "origin"}},
+        {"name": "newest-labels", "labelled": {"metric": "roc_auc", "minGain": "0", "window": "7d"}},
     ]
     answer = installed(
         "create", "--dry-run=server", "-f", "-", stdin=manifest({"gates": gates, "promotion": "Approval"})

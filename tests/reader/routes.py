@@ -60,6 +60,8 @@ ROUTES = (
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/evaluation.json", ("get", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/model.onnx", ("read-data", "modelversions", VERSION)),
     Route("/modelversions/{name}/files/{path}", f"/modelversions/{VERSION}/files/golden.json", ("read-data", "modelversions", VERSION)),
+    Route("/modelversions/{name}/gates/{path}", f"/modelversions/{VERSION}/gates/gates.json", ("read-data", "modelversions", VERSION)),
+    Route("/modelversions/{name}/gates/{path}", f"/modelversions/{VERSION}/gates/replay-yesterday.json", ("read-data", "inferenceservices", "")),
     Route("/modelmonitors/{name}/report", f"/modelmonitors/{MONITOR}/report", ("read-data", "modelmonitors", MONITOR)),
     Route("/modelmonitors/{name}/report", f"/modelmonitors/{MONITOR}/report?format=json", ("read-data", "modelmonitors", MONITOR)),
     Route(f"{_TEMPLATE}/profile", f"{_VERSIONS}/profile", ("get", "datasets", DATASET)),
@@ -133,7 +135,8 @@ def seed_store(seeds: Seeds) -> dict[str, str]:
     seeds.records([trial, step, gone])
     seeds.put("predictions/delays/rows/dt=2026-11-01/hour=11/pod=a/a-0-0.parquet", rows)
     monitored = seeds.artifact({"report.json": secret, "report.html": secret})
-    return {"model": model, "evaluation": report_files, "monitored": monitored}
+    gates = seeds.artifact({"gates.json": secret, "replay-yesterday.json": secret})
+    return {"model": model, "evaluation": report_files, "monitored": monitored, "gates": gates}
 
 
 def objects(digests: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
@@ -144,7 +147,7 @@ def objects(digests: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
         "kind": "ModelVersion",
         "metadata": {"name": VERSION},
         "spec": {"model": "delay", "source": {"artifact": {"digest": digests["model"]}}},
-        "status": {"digest": digests["model"]},
+        "status": {"digest": digests["model"], "gates": {"artifact": digests["gates"]}},
     }
     steps = [{"name": "evaluate", "state": "Succeeded", "outputs": {"evaluation": digests["evaluation"]}}]
     run = {

@@ -14,6 +14,7 @@ VERSION = "/v1/namespaces/{namespace}/modelversions/{name}"
 # partial_dependence.json is none of them: it quotes values of the data.
 REPORTS = frozenset({"evaluation.json", "permutation_importance.json", "run.json", "signature.json"})
 RESOURCE = "modelversions"
+REPLAY_PREFIX = "replay-"  # of documents with rows of the prediction log
 
 
 async def get_version(call: Call) -> Response:
@@ -42,6 +43,21 @@ async def get_file(call: Call) -> Response:
     return await file_response(call, files[path])
 
 
+async def get_gate_results(call: Call) -> Response:
+    """A file that the gates' Job wrote. Those of gates on traffic quote logged requests, of any of the Model's services."""
+    name, path = call.path["name"], call.path["path"]
+    if path.startswith(REPLAY_PREFIX):
+        await call.require_data("inferenceservices", "")
+    else:
+        await call.require_data(RESOURCE, name)
+    gates = ((await call.object(RESOURCE, name)).get("status") or {}).get("gates") or {}
+    digest = gates.get("artifact")
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        raise NotFound(f"no gate of ModelVersion '{name}' was measured yet; its status.gates says what was")
+    file = await call.store().artifacts.file(digest, path)
+    return await file_response(call, file, "application/json")
+
+
 async def _digest(call: Call) -> str:
     """The artifact of a version that was verified. Its spec may name any artifact of the namespace, and opens none."""
     name = call.path["name"]
@@ -61,5 +77,11 @@ ENDPOINTS = (
         "A file of a version; takes the header Range",
         f"get modelversions NAME for {', '.join(sorted(REPORTS))}, read-data for every other file",
         media_types=("application/octet-stream",),
+    ),
+    Endpoint(
+        f"{VERSION}/gates/{{path:path}}",
+        get_gate_results,
+        "What the last measurement of the gates found: gates.json, and replay-GATE.json of a gate on logged requests",
+        "read-data modelversions NAME; for replay-GATE.json read-data inferenceservices, of all in the namespace",
     ),
 )

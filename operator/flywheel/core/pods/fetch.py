@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flywheel.core.pods.pod_spec import runtime_container
@@ -13,6 +14,7 @@ from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
 
 ROOT = "/flywheel"
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Of fetch and collect. Four uploads of the largest part (1 TiB in 9,000 parts) fit.
 SIDECAR_RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 # All that our own server reads of an artifact (images/README.md, "A model artifact").
@@ -45,6 +47,18 @@ class Input:
         source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "volume": volume, "folder": self.folder}
         given = {**source, "sha256": self.sha256, "files": list(self.files) or None, "optional": self.optional or None}
         return {"name": self.name, **{key: value for key, value in given.items() if value is not None}}
+
+
+def hour_folders(start: datetime, until: datetime) -> list[str]:
+    """Returns the folders of the prediction log of the hours from `start` until before `until`, in UTC. A day that is in that time as a whole is
+    one folder."""
+    first, end = start.astimezone(UTC), until.astimezone(UTC)
+    hour, found = first.replace(minute=0, second=0, microsecond=0), []
+    while hour < end:
+        is_whole_day = hour.hour == 0 and hour + DAY <= end
+        found.append(f"{hour:dt=%Y-%m-%d/}" if is_whole_day else f"{hour:dt=%Y-%m-%d/hour=%H/}")
+        hour += DAY if is_whole_day else HOUR
+    return found
 
 
 def fetch_limit(resources: Resources, settings: Settings) -> int:

@@ -215,12 +215,13 @@ class ChampionConfig(StepConfig):
 
 
 class GatesConfig(StepConfig):
-    """`params.json` of gates; each gate is as in the spec of the Model."""
+    """`params.json` of gates; each gate is as in the spec of the Model. `traffic` is what those on logged requests read."""
 
     gates: tuple[dict[str, Any], ...]
     objective: str | None
     digest: str
     champion: ChampionConfig | None
+    traffic: dict[Literal["until", "services", "labels"], Any] | None = None
 
 
 class FalseAlarms(StepConfig):

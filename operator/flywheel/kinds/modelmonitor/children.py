@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flywheel.core.pods.bounds import bound_time
-from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.fetch import DAY, HOUR, Input, hour_folders
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.pods.step_config import MonitorConfig
 from flywheel.core.resource.kind import Resource
@@ -39,7 +39,6 @@ VERSION_FILES = (
     "permutation_importance.json",
     "signature.json",
 )
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Documents that reach the store after their window was tested are still merged for so long.
 LATENESS = HOUR
 RETRY_PERIOD = DAY  # for which frozen windows wait for labels that can be read
@@ -130,17 +129,8 @@ def _retry_period(monitor: ModelMonitor) -> timedelta:
 
 
 def hours(run: Run, lateness: timedelta = LATENESS) -> list[str]:
-    """The folders of the hours that the windows of a run touch, and of those before, whose documents or labels may have come late.
-
-    A day that is in that time as a whole is one folder.
-    """
-    first, end = (run.from_ - lateness).astimezone(UTC), run.until.astimezone(UTC)
-    hour, found = first.replace(minute=0, second=0, microsecond=0), []
-    while hour < end:
-        is_whole_day = hour.hour == 0 and hour + DAY <= end
-        found.append(f"{hour:dt=%Y-%m-%d/}" if is_whole_day else f"{hour:dt=%Y-%m-%d/hour=%H/}")
-        hour += DAY if is_whole_day else HOUR
-    return found
+    """The folders of the hours that the windows of a run touch, and of those before, whose documents or labels may have come late."""
+    return hour_folders(run.from_ - lateness, run.until)
 
 
 def stored_rows_config(source: str, runs: Mapping[str, BatchRun]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from flywheel.kinds.modelmonitor.schema.problems import ProblemKind, problem_kin
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, VERIFY, VERIFY_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.gates.gates_job import Measurement, MeasurementRequest, gates_step
 from flywheel.kinds.modelversion.gates.preparations import own_preparation
+from flywheel.kinds.modelversion.gates.traffic import observe_traffic
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import Rejection
 
@@ -171,13 +172,13 @@ def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Me
     challenger, data = status.challenger, version.spec.dataset_digest
     if challenger is None or challenger.version != version.name or challenger.gates != spec.gates_hash():
         return None
-    if version.status.digest is None or data is None:
+    if version.status.digest is None or (data is None and any(gate.needs_data for gate in spec.gates)):
         return None
     champion = _spec_of(version, challenger.champion, cluster)
     request = MeasurementRequest(
         model=version.spec.model,
         digest=str(version.status.digest),
-        data=str(data),
+        data=str(data) if data is not None else None,
         champion=challenger.champion,
         champion_digest=challenger.champion_digest,
         champion_data=champion.dataset_digest if champion is not None else None,
@@ -185,6 +186,7 @@ def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Me
         gates_hash=challenger.gates,
         objective=str(spec.objective.metric) if spec.objective else None,
         own=own_preparation(version.spec, champion) if champion is not None else None,
+        traffic=observe_traffic(version, spec.traffic_gates, cluster) if challenger.champion is not None else None,
     )
     retry = version.status.gates_retry
     attempt = retry.attempts + 1 if retry and retry.question == request.short else 1

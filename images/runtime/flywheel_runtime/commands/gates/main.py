@@ -9,6 +9,7 @@ from flywheel_runtime.commands.gates.comparison import Comparison
 from flywheel_runtime.commands.gates.config import GatesConfig
 from flywheel_runtime.commands.gates.leakage import find_leak
 from flywheel_runtime.commands.gates.rules import GateResult
+from flywheel_runtime.commands.gates.traffic.measurement import measure_traffic_gates
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, is_room_for, log_line, step_command, write_json
 from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet, open_test_set
@@ -21,18 +22,22 @@ MESSAGE_LENGTHS = (300, 200, 140, 100, 70, 45, 25, 0)
 def main(step: Step) -> None:
     """One result for each gate, and the objective of both models on the same rows; exits with 0, whatever they are."""
     config = GatesConfig.parse(step.params)
+    # First, since it has a process of its own, which needs the memory.
+    on_traffic = measure_traffic_gates(step, config)
+    of_rows = [gate for gate in config.gates if not gate.on_traffic]
     try:
         with open_test_set(step.input("data"), SAMPLE_ROWS) as test:
             comparison = _compare(step, config, test)
-            results = [rules.evaluate_gate(gate, comparison) for gate in config.gates]
+            measured = [rules.evaluate_gate(gate, comparison) for gate in of_rows]
             metrics = rules.objective_metrics(config.objective, comparison) if config.objective else {}
             answers = rules.answers_result(comparison)
     except Failure as error:
-        results = [rules.evaluate_without_rows(gate, step.input("data"), error) for gate in config.gates]
+        measured = [rules.evaluate_without_rows(gate, step.input("data"), error) for gate in of_rows]
         metrics, answers = {}, None
-    results = [*([answers] if answers else []), *results]
+    by_name = on_traffic | {each.name: each for each in measured}
+    results = [*([answers] if answers else []), *(by_name[gate.name] for gate in config.gates)]
     # The operator's own gate compares with a constant, which has seen no row.
-    if any(not gate.optional for gate in config.gates):
+    if any(not gate.optional for gate in of_rows):
         leak = find_leak(step.input("data"), step.input("champion-data"))
         if leak is not None:
             results.insert(0, GateResult(LEAK_GATE, False, leak, {}))

@@ -17,10 +17,10 @@ def first_failed_gate(spec: ModelSpec, version: Version, champion: Version | Non
         finding = _status_finding(gate, version, champion)
         if finding is not None:
             return f"gate '{gate.name}': {finding}"
-    if needs_measurement(spec, champion) and version.data is None:
-        gate = next(gate for gate in spec.gates if gate.needs_rows)
+    of_data = next((gate for gate in spec.gates if gate.needs_data), None)
+    if needs_measurement(spec, champion) and version.data is None and of_data is not None:
         return (
-            f"gate '{gate.name}' needs test rows, and spec.lineage.datasetDigest of the version is absent; "
+            f"gate '{of_data.name}' needs test rows, and spec.lineage.datasetDigest of the version is absent; "
             "let an Experiment register it, or name the Dataset's artifact there"
         )
     return _measured_finding(version) if is_measured_for(spec, version, champion) else None
@@ -28,7 +28,7 @@ def first_failed_gate(spec: ModelSpec, version: Version, champion: Version | Non
 
 def needs_measurement(spec: ModelSpec, champion: Version | None) -> bool:
     """Whether a Job must measure a gate of the user's. A gate against the champion needs one."""
-    return any(gate.needs_rows and (gate.champion is None or champion is not None) for gate in spec.gates)
+    return any(gate.needs_rows and (not gate.needs_champion or champion is not None) for gate in spec.gates)
 
 
 def awaits_default_gate(spec: ModelSpec, version: Version, champion: Version | None) -> bool:

@@ -13,7 +13,7 @@ from flywheel.core.resource.schema import (
     model_rules,
     rule,
 )
-from flywheel.core.resource.values import Label, Latency, MetricName, Number, Percent
+from flywheel.core.resource.values import Duration, Label, Latency, MetricName, Number, ObjectName, Percent
 
 # What the gates' Job computes from rows by itself (images/README.md, "gates"); a threshold takes any metric that a version reports.
 RowMetric = Literal[
@@ -142,12 +142,92 @@ class DataGate(Schema):
     ignore: tuple[AnomalyKind, ...] = Field((), max_length=32, description="Anomalies to ignore, such as NewCategory.")
 
 
+MAX_WINDOW_SECONDS = 30 * 86_400
+WINDOW_SECONDS = (
+    "int(self.window.substring(0, self.window.size()-1)) * (self.window.endsWith('s') ? 1 : "
+    "self.window.endsWith('m') ? 60 : self.window.endsWith('h') ? 3600 : 86400)"
+)
+WINDOW_RULE = rule(
+    f"!self.window.matches(r'{Duration.pattern}') || {WINDOW_SECONDS} <= {MAX_WINDOW_SECONDS}",
+    "window must not be longer than 30d",
+)
+CONFIDENCE_RULE = rule(
+    f"!has(self.confidence) || !self.confidence.matches(r'{Percent.pattern}') "
+    "|| double(self.confidence.substring(0, self.confidence.size()-1)) >= 50.0",
+    "confidence must be at least 50%, such as 95%",
+)
+
+
+class ReplayGate(Schema):
+    """Few decisions may flip: the version answers the logged requests of the services that serve the Model, and is compared with the champion."""
+
+    model_config = model_rules(WINDOW_RULE, CONFIDENCE_RULE)
+
+    window: Duration = Field(
+        description="The time before the measurement whose logged requests are answered, at most 30d, such as 24h."
+    )
+    max_flips: Percent = Field(
+        description="Maximum share of decisions that may differ from the champion's, such as 2%. The upper end of the interval of the share must be within it; 0% allows none."
+    )
+    by: ColumnName | None = Field(
+        None, description="Column of the requests whose values are the groups for which the share is reported."
+    )
+    tolerance: Percent | None = Field(
+        None,
+        description="For a model that predicts values: a value flips if it differs by more than this share of the champion's spread (the distance from the 5 % to the 95 % quantile of its answers). Defaults to 5%.",
+    )
+    confidence: Percent | None = Field(
+        None, description="Confidence level of the interval of the share. Defaults to 95%."
+    )
+    max_rows: int | None = Field(
+        None,
+        ge=1_000,
+        le=10_000_000,
+        description="Maximum number of logged rows that are answered; of more, so many are drawn by request. Defaults to 100000.",
+    )
+
+
+class LabelledGate(Schema):
+    """Better than the champion on logged requests whose labels are known by now."""
+
+    model_config = model_rules(WINDOW_RULE, CONFIDENCE_RULE)
+
+    metric: RowMetric = Field(description="Metric that is computed for both versions.")
+    min_gain: Number = Field(
+        description='Minimum improvement in the unit of the metric; "0" requires that the version is not worse. A negative value allows it to be worse by at most that amount.'
+    )
+    window: Duration = Field(
+        description="The time before the measurement whose requests count, at most 30d, such as 7d. Choose it longer than the delay of the labels."
+    )
+    monitor: ObjectName | None = Field(
+        None,
+        description="The ModelMonitor whose groundTruth has the labels. Defaults to the only one with groundTruth of the services that serve the Model.",
+    )
+    confidence: Percent | None = Field(
+        None,
+        description="If set, the lower bound of the confidence interval of the improvement must reach minGain. The interval is DeLong's for binary roc_auc, otherwise a paired bootstrap.",
+    )
+    min_rows: int | None = Field(
+        None, ge=1, le=1_000_000, description="With fewer labelled rows the gate is not measured. Defaults to 50."
+    )
+
+
 class Gate(Schema):
     """A condition that a version must meet to become champion."""
 
     model_config = model_rules(
         exactly_one_of(
-            "threshold", "champion", "baseline", "slice", "fairness", "calibration", "serving", "signature", "data"
+            "threshold",
+            "champion",
+            "baseline",
+            "slice",
+            "fairness",
+            "calibration",
+            "serving",
+            "signature",
+            "data",
+            "replay",
+            "labelled",
         )
     )
 
@@ -171,11 +251,39 @@ class Gate(Schema):
     )
     data: DataGate | None = Field(None, description="Requires that the training data has no anomalies.")
 
+    replay: ReplayGate | None = Field(
+        None, description="Limits the share of decisions that differ from the champion's on logged requests."
+    )
+    labelled: LabelledGate | None = Field(
+        None, description="Requires that the version is better than the champion on logged requests with labels."
+    )
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it is measured on the data that the version was trained on."""
+        measured = (self.champion, self.baseline, self.slice, self.fairness, self.calibration, self.data)
+        return any(condition is not None for condition in measured)
+
+    @property
+    def needs_traffic(self) -> bool:
+        """Whether it is measured on logged requests."""
+        return self.traffic_window is not None
+
+    @property
+    def traffic_window(self) -> Duration | None:
+        """Of which time it is measured on logged requests; None for other gates."""
+        on_traffic = self.replay or self.labelled
+        return on_traffic.window if on_traffic is not None else None
+
     @property
     def needs_rows(self) -> bool:
         """Whether a Job must measure it on rows."""
-        measured = (self.champion, self.baseline, self.slice, self.fairness, self.calibration, self.data)
-        return any(condition is not None for condition in measured)
+        return self.needs_data or self.needs_traffic
+
+    @property
+    def needs_champion(self) -> bool:
+        """Whether the first version passes it unmeasured."""
+        return self.champion is not None or self.needs_traffic
 
     @property
     def compares_champion(self) -> bool:

@@ -96,6 +96,11 @@ class ModelSpec(Schema):
         """Whether a measurement is of a version beside the champion."""
         return any(gate.compares_champion for gate in self.gates)
 
+    @property
+    def traffic_gates(self) -> tuple[Gate, ...]:
+        """The gates that are measured on logged requests."""
+        return tuple(gate for gate in self.gates if gate.needs_traffic)
+
     def measured_gates(self) -> list[dict[str, Any]]:
         """The gates that need rows, as the gates' Job reads them. The operator's own is optional: it passes where it cannot be measured."""
         gates = self._own_measured_gates()

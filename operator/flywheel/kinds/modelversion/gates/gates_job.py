@@ -15,6 +15,7 @@ from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.gates.preparations import OwnPreparation
+from flywheel.kinds.modelversion.gates.traffic import Traffic
 
 GATES_TIMEOUT = timedelta(minutes=30)
 TABLE_FILES = ("schema.json", "train.parquet", "validation.parquet", "test.parquet")
@@ -26,11 +27,12 @@ class MeasurementRequest:
     """What the Model needs measured: these artifacts and these gates. Another request has another Job.
 
     `own`: how the champion's rows are made, where its training prepared them in another way.
+    `data` is None where the version's lineage names none, and no gate needs it. `traffic` is None where no gate reads logged requests.
     """
 
     model: str
     digest: str
-    data: str
+    data: str | None
     champion: str | None
     champion_digest: str | None
     champion_data: str | None
@@ -38,11 +40,12 @@ class MeasurementRequest:
     gates_hash: str
     objective: str | None
     own: OwnPreparation | None = None
+    traffic: Traffic | None = None
 
     @property
     def short(self) -> str:
         """8 digits that distinguish it: a result in the store is found again only for the same request."""
-        asked = [self.digest, self.data, self.champion_digest or "", self.champion_data or "", self.gates_hash]
+        asked = [self.digest, self.data or "", self.champion_digest or "", self.champion_data or "", self.gates_hash]
         return names.digest([*asked, self.own.key] if self.own is not None else asked)[:8]
 
 
@@ -75,6 +78,7 @@ def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, 
         "objective": request.objective,
         "digest": request.digest,
         "champion": {**champion, **own} if champion is not None else None,
+        **({"traffic": request.traffic.config()} if request.traffic is not None else {}),
     }
     step = Step(
         name=gates_step(request),
@@ -85,6 +89,7 @@ def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, 
         inputs=(
             *(Input(name, artifact=digest) for name, digest in artifacts.items() if digest is not None),
             *_raw_tables(request.own),
+            *(request.traffic.inputs() if request.traffic is not None else ()),
         ),
         outputs=("gates",),
         timeout=GATES_TIMEOUT,

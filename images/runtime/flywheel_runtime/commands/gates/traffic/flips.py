@@ -1,0 +1,92 @@
+"""Shares of logged rows that differ, with intervals that know that the rows of one request are no independent rows."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from flywheel_runtime.statistics.intervals import Interval, wilson
+from flywheel_runtime.statistics.metrics import Array
+
+MAX_GROUPS = 50  # of a column, those with the most rows
+QUARTILES = (0.25, 0.5, 0.75)
+OTHER_GROUP = "(other)"
+
+
+@dataclass(frozen=True)
+class GroupShare:
+    """The flips of one group of rows."""
+
+    group: str
+    rows: int
+    flips: int
+    interval: Interval
+
+    def to_json(self) -> dict[str, Any]:
+        found = self.interval
+        counts = {"group": self.group, "rows": self.rows, "flips": self.flips}
+        return counts | {"share": found.value, "low": found.low, "high": found.high}
+
+
+def share_interval(flips: Array, requests: Array, confidence: float) -> Interval:
+    """Wilson's interval of the share of `flips` (rows,), as of so many independent rows as its variance over whole requests says.
+
+    `requests` (rows,) numbers the request of each row. The variance is that of a ratio of sums over requests (Cochran, Sampling
+    Techniques, 1977, section 2.11); where no row or each one flips there is none, and requests count in place of rows.
+    """
+    rows, share = len(flips), float(flips.mean())
+    _, request = np.unique(requests, return_inverse=True)
+    sizes = np.bincount(request)
+    count = len(sizes)
+    if share in (0.0, 1.0) or count < 2:
+        return wilson(share, count, confidence)
+    residuals = np.bincount(request, weights=flips) - share * sizes
+    variance = count / (count - 1) * float((residuals**2).sum()) / rows**2
+    effective = share * (1 - share) / variance if variance > 0 else count
+    return wilson(share, int(min(rows, max(1.0, effective))), confidence)
+
+
+def flips_by_group(flips: Array, requests: Array, groups: Array, confidence: float) -> list[GroupShare]:
+    """The share of each group, the greatest lower end first; `groups` (rows,) names the group of each row."""
+    names, group = number_values(groups)
+    found = []
+    for number, name in enumerate(names):
+        chosen = group == number
+        interval = share_interval(flips[chosen], requests[chosen], confidence)
+        found.append(GroupShare(name, int(chosen.sum()), int(flips[chosen].sum()), interval))
+    return sorted(found, key=lambda each: (-each.interval.low, -each.interval.value, each.group))
+
+
+def number_values(values: Array) -> tuple[list[str], Array]:
+    """The distinct values (rows,) as text, and the number of each row's. Python's dictionary is ten times as fast as a sort of texts."""
+    if values.dtype.kind == "O":
+        known: dict[str, int] = {}
+        numbers = np.array([known.setdefault(str(each), len(known)) for each in values.tolist()], np.int64)
+        return list(known), numbers
+    distinct, inverse = np.unique(values, return_inverse=True)
+    return [f"{each:g}" for each in distinct.tolist()], inverse
+
+
+def name_groups(values: Array) -> Array:
+    """The group of each row (rows,) as text: the value, or of more than 50 numbers their quarter; of more texts the most frequent ones."""
+    names, number = number_values(values)
+    texts = np.array(names, object)
+    if len(names) > MAX_GROUPS and values.dtype.kind != "O":
+        return _name_quarters(values.astype(np.float64))
+    if len(names) > MAX_GROUPS:
+        rare = np.argsort(-np.bincount(number, minlength=len(names)), kind="stable")[MAX_GROUPS:]
+        texts[rare] = OTHER_GROUP
+    return texts[number]
+
+
+def _name_quarters(values: Array) -> Array:
+    finite = values[np.isfinite(values)]
+    edges = np.unique(np.quantile(finite, QUARTILES)) if len(finite) else np.empty(0)
+    texts = [f"{edge:.4g}" for edge in edges]
+    if not texts:
+        return np.full(len(values), "(no number)", object)
+    between = [f"{low} to {high}" for low, high in pairwise(texts)]
+    names = np.array([f"< {texts[0]}", *between, f"≥ {texts[-1]}", "(no number)"], object)
+    places = np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), len(names) - 1)
+    return names[places]

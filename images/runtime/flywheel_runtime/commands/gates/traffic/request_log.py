@@ -1,0 +1,282 @@
+"""Logged rows as both models take them, read from the files of the prediction log (images/README.md, "Logged predictions").
+
+A file of an earlier build has fewer columns: one without an id has a request for each row, and one without a digest is known by the
+version's name.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from flywheel_runtime.commands.gates.traffic.logged_values import read_values
+from flywheel_runtime.datasets.sql import is_resource_error, quote_literal
+from flywheel_runtime.models.golden_rows import Tensors
+from flywheel_runtime.statistics.metrics import Array
+
+BATCH_ROWS = 50_000
+MICROSECONDS = 1_000_000
+MISSING_GROUP = "(missing)"
+NO_GROUP = np.empty(0, object)
+HASH_RANGE = 2.0**64
+
+
+@dataclass(frozen=True)
+class LoggedColumns:
+    """What is read of each row: `features` as inputs, `outputs` of the champion (of a list so many values), and the column of groups."""
+
+    features: tuple[str, ...]
+    outputs: Mapping[str, int]
+    by: str | None = None
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Some rows. `features` (rows, …) are by name; those that a file does not have are absent, as are `outputs` that are null in a row.
+
+    `requests` (rows,) numbers the requests, and `is_champion` (rows,) says which rows the champion answered, with all of its outputs.
+    `further` are the columns of the table that was joined.
+    """
+
+    ids: Array
+    rows: Array
+    times: Array
+    requests: Array
+    is_champion: Array
+    groups: Array
+    features: Tensors
+    outputs: Tensors
+    further: Tensors = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take_features(self, rows: Array) -> Tensors:
+        """The features of some rows, by their numbers."""
+        return {name: each[rows] for name, each in self.features.items()}
+
+    def take(self, rows: Array) -> "RowBatch":
+        """Some of the rows, by their numbers."""
+        return RowBatch(
+            ids=self.ids[rows],
+            rows=self.rows[rows],
+            times=self.times[rows],
+            requests=self.requests[rows],
+            is_champion=self.is_champion[rows],
+            groups=self.groups[rows] if len(self.groups) else self.groups,
+            features=self.take_features(rows),
+            outputs={name: each[rows] for name, each in self.outputs.items()},
+            further={name: each[rows] for name, each in self.further.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version whose logged answers count."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class _FileSchema:
+    """The columns of files that are alike: names of the rows' own columns, and DuckDB's type ids of the features and outputs."""
+
+    columns: frozenset[str]
+    features: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """A value of a row: a feature, an output, or one part of an output that is a list."""
+
+    side: str
+    name: str
+    part: int | None = None
+
+    @property
+    def expression(self) -> str:
+        """SQL for it."""
+        value = f"logged.{self.side}[{quote_literal(self.name)}]"
+        return value if self.part is None else f"{value}[{self.part + 1}]"
+
+
+class RequestLog:
+    """The rows of these files from `start` until before `until`, seconds since 1970. Files that cannot be read are left out, and counted."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, files: Iterable[Path], start: float, until: float
+    ) -> None:
+        self._connection = connection
+        self._window = (int(start * MICROSECONDS), int(until * MICROSECONDS))
+        self.unreadable: list[str] = []
+        self._schemas: dict[tuple[Any, ...], tuple[_FileSchema, list[Path]]] = {}
+        for file in sorted(files):
+            self._add(file)
+
+    def _add(self, file: Path) -> None:
+        try:
+            relation = self._connection.read_parquet(str(file), hive_partitioning=False)
+            types = dict(zip(relation.columns, relation.types, strict=True))
+        except duckdb.Error as error:
+            self._leave_out(file, error)
+            return
+        key = tuple((name, str(kind)) for name, kind in types.items())
+        schema = _FileSchema(frozenset(types), _fields(types, "features"), _fields(types, "outputs"))
+        self._schemas.setdefault(key, (schema, []))[1].append(file)
+
+    def _leave_out(self, file: Path, error: duckdb.Error) -> None:
+        if is_resource_error(error):
+            raise error
+        self.unreadable.append(f"{file.name}: {' '.join(str(error).split())[:200]}")
+
+    @property
+    def feature_names(self) -> set[str]:
+        """All columns of features that any file has."""
+        return {name for schema, _ in self._schemas.values() for name in schema.features}
+
+    def count(self) -> int:
+        """The number of rows in the window."""
+        return sum(
+            int(found["rows"][0])
+            for schema, files in self._schemas.values()
+            if "time" in schema.columns
+            for found in self._query("SELECT count(*) AS rows", files)
+        )
+
+    def batches(
+        self,
+        columns: LoggedColumns,
+        champion: Champion,
+        share: float = 1.0,
+        joined: str = "",
+        further: Sequence[str] = (),
+    ) -> Iterator[RowBatch]:
+        """All rows, or a `share` of the requests, the same each time.
+
+        `joined` is SQL after FROM with {id} and {row}, which selects rows and adds `further` columns.
+        """
+        for schema, files in self._schemas.values():
+            if not {"time", "version", "features"} <= schema.columns:
+                self.unreadable += [f"{each.name}: it has no columns time, version and features" for each in files]
+                continue
+            select, selected = _select(schema, columns, champion, share, further)
+            for some in self._group(files):
+                for found in self._query(select, some, _join(schema, joined), _drawn(schema, share)):
+                    if len(found["time"]):
+                        yield _batch(found, selected, further)
+
+    def _group(self, files: Sequence[Path]) -> Iterator[list[Path]]:
+        """The files in groups of about BATCH_ROWS rows."""
+        listed = ", ".join(quote_literal(str(each)) for each in files)
+        counted = self._connection.execute(f"SELECT num_rows FROM parquet_file_metadata([{listed}])").fetchall()
+        group: list[Path] = []
+        size = 0
+        for file, (rows,) in zip(files, counted, strict=True):
+            if group and size + rows > BATCH_ROWS:
+                yield group
+                group, size = [], 0
+            group.append(file)
+            size += rows
+        yield group
+
+    def _query(self, select: str, files: Sequence[Path], joined: str = "", drawn: str = "") -> Iterator[dict[str, Any]]:
+        """The arrays of all files at once; where that fails those of each file, without those that cannot be read."""
+        listed = ", ".join(quote_literal(str(each)) for each in files)
+        low, high = self._window
+        within = f"WHERE logged.time >= make_timestamptz({low}) AND logged.time < make_timestamptz({high}){drawn}"
+        source = f"FROM read_parquet([{listed}], hive_partitioning = false) AS logged {joined} {within}"
+        try:
+            yield self._connection.execute(f"{select} {source}").fetchnumpy()
+        except duckdb.Error as error:
+            if len(files) == 1:
+                self._leave_out(files[0], error)
+                return
+            for file in files:
+                yield from self._query(select, [file], joined, drawn)
+
+
+def _fields(types: Mapping[str, Any], struct: str) -> dict[str, str]:
+    """The fields of a struct column with their types' ids, `list` for a list."""
+    if struct not in types or types[struct].id != "struct":
+        return {}
+    return {str(name): str(kind.id) for name, kind in types[struct].children}
+
+
+def _request(schema: _FileSchema) -> str:
+    """SQL for what tells requests apart."""
+    return "coalesce(logged.id, logged.time::VARCHAR)" if "id" in schema.columns else "logged.time::VARCHAR"
+
+
+def _join(schema: _FileSchema, joined: str) -> str:
+    """The SQL of a join, with the columns of these files that tell rows apart in place of {id} and {row}."""
+    row = 'logged."row"' if "row" in schema.columns else "0"
+    return joined.format(id="logged.id" if "id" in schema.columns else "NULL::VARCHAR", row=row)
+
+
+def _drawn(schema: _FileSchema, share: float) -> str:
+    # Not the SHA-256 by which the log's own sample was drawn: that would draw none of some, and all of others.
+    return "" if share >= 1 else f" AND md5_number_lower({_request(schema)}) < {share * HASH_RANGE:.0f}::UHUGEINT"
+
+
+def _select(
+    schema: _FileSchema, columns: LoggedColumns, champion: Champion, share: float, further: Sequence[str]
+) -> tuple[str, list[_Selected]]:
+    """The SELECT, and what its columns `f0`, `f1`, … are."""
+    found = [_Selected("features", name) for name in columns.features if name in schema.features]
+    for name, width in columns.outputs.items():
+        if name in schema.outputs:
+            parts = range(width) if schema.outputs[name] == "list" else (None,)
+            found += [_Selected("outputs", name, part) for part in parts]
+    has_group = columns.by is not None and columns.by in schema.features
+    selected = [
+        "logged.id AS id" if "id" in schema.columns else "NULL::VARCHAR AS id",
+        'logged."row" AS "row"' if "row" in schema.columns else '0 AS "row"',
+        "epoch_us(logged.time) AS time",
+        f"hash({_request(schema)}) AS request",
+        f"{_is_answered_by(champion, schema, columns)} AS is_champion",
+        *([f"logged.features[{quote_literal(str(columns.by))}] AS by_group"] if has_group else []),
+        *further,
+        *(f"{each.expression} AS f{number}" for number, each in enumerate(found)),
+    ]
+    return f"SELECT {', '.join(selected)}", found
+
+
+def _is_answered_by(champion: Champion, schema: _FileSchema, columns: LoggedColumns) -> str:
+    """SQL for whether the champion answered the row itself, with each of the outputs."""
+    conditions = [f"logged.version = {quote_literal(champion.version)}"]
+    if "digest" in schema.columns:
+        conditions.append(f"coalesce(logged.digest, '') IN ('', {quote_literal(champion.digest)})")
+    if "route" in schema.columns:
+        conditions.append("coalesce(logged.route, '') <> 'Forwarded'")
+    for name in columns.outputs:
+        output = f"logged.outputs[{quote_literal(name)}]" if name in schema.outputs else "NULL"
+        conditions.append(f"{output} IS NOT NULL")
+    return f"coalesce({' AND '.join(conditions)}, false)"
+
+
+def _batch(found: Mapping[str, Any], selected: Sequence[_Selected], further: Sequence[str]) -> RowBatch:
+    features: Tensors = {}
+    outputs: dict[str, list[Array]] = {}
+    for number, each in enumerate(selected):
+        values = read_values(found[f"f{number}"])
+        if each.side == "features":
+            features[each.name] = values
+        else:
+            outputs.setdefault(each.name, []).append(values)
+    has_lists = {each.name: each.part is not None for each in selected}
+    return RowBatch(
+        ids=read_values(found["id"]),
+        rows=np.asarray(found["row"]),
+        times=np.asarray(found["time"]),
+        requests=np.asarray(found["request"]),
+        is_champion=np.asarray(found["is_champion"], bool),
+        groups=read_values(found["by_group"]) if "by_group" in found else NO_GROUP,
+        features=features,
+        outputs={name: np.stack(each, axis=1) if has_lists[name] else each[0] for name, each in outputs.items()},
+        further={name: found[name] for name in further},
+    )
