@@ -50,6 +50,19 @@ def test_the_projection_lies_on_the_sphere_and_bets_on_it_are_fair_in_the_ball()
     assert hellinger_distance(np.sqrt(p), q)[is_outside] == pytest.approx(radius[is_outside], abs=1e-6)
 
 
+@pytest.mark.parametrize("radius", [0.005, 0.1, 1.0, 2.0])
+@pytest.mark.parametrize("bins", [2, 12, 50])
+def test_the_projection_is_no_further_in_than_the_sphere_and_hardly_further_out(radius: float, bins: int) -> None:
+    random = np.random.default_rng(6)
+    p, alternative = random_shares(random, 200, bins), random_shares(random, 200, bins)
+    is_outside = hellinger_distance(np.sqrt(p), alternative) > radius
+
+    distance = hellinger_distance(np.sqrt(p), project_onto_ball(np.sqrt(p), np.full(200, radius), alternative))
+
+    assert (distance[is_outside] >= radius - 1e-11).all()
+    assert (distance[is_outside] <= radius * (1 + 1e-7)).all()
+
+
 def test_the_projection_has_the_least_divergence() -> None:
     p, alternative, radius = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.1, 0.2, 0.2, 0.5]), 0.3
     best = optimize.minimize(

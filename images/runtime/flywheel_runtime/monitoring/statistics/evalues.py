@@ -114,7 +114,7 @@ def log_e_values(test: WindowTest, learned: Array, blocks: Array, design_effect:
     total = np.zeros(counts.shape[:-1])
     for index in range(parts.shape[-2]):
         part = parts[..., index, :]
-        total = total + (part[..., None, :] * _log_ratios_of_learned(test, counts)).sum(axis=-1)
+        total = total + np.einsum("...k,...lk->...l", part, _log_ratios_of_learned(test, counts))
         counts = counts + part[..., None, :]
     return np.concatenate([fixed, total], axis=-1), counts
 
