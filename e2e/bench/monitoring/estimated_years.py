@@ -46,15 +46,16 @@ def count_estimated_alarms(years: EstimatedYears, count: int, windows: int = YEA
     random = np.random.default_rng(seed)
     known = make_stream(years.metric, SCORES * 1e12)
     references = random.multinomial(years.reference_rows, SCORES, size=count).astype(np.float64)
-    payoffs = np.stack([make_stream(years.metric, each).log_payoffs for each in references])
+    is_paired = years.metric == "roc_auc"
+    kept = np.flatnonzero(np.tri(BINS).ravel()) if is_paired else np.arange(BINS)  # both orders of a pair pay the same
+    payoffs = np.stack([make_stream(years.metric, each).log_payoffs[:, kept] for each in references])
     largest, log_allowance = _part_at_threshold(known), np.full(count, -math.log(windows))
     evidence, alarms = np.full((count, payoffs.shape[1]), -np.inf), 0
     for hour in range(windows):
         part = largest * (years.share + years.cycle * math.sin(2 * math.pi * hour / 24))
         shares = (1 - part) * SCORES + part * UNSURE
-        units = years.rows if years.metric != "roc_auc" else years.rows // 2
-        cells = shares if years.metric != "roc_auc" else np.outer(shares, shares).reshape(-1)
-        counts = random.multinomial(units, cells / cells.sum(), size=count)
+        cells = (_shares_of_pairs(shares) if is_paired else shares)[kept]
+        counts = random.multinomial(years.rows // 2 if is_paired else years.rows, cells / cells.sum(), size=count)
         log_e = np.einsum("ybc,yc->yb", payoffs, counts)
         evidence = add_evidence(evidence, log_e, known.log_weights, log_allowance)
         raised = total_log_evidence(evidence) >= 0
@@ -83,6 +84,12 @@ def hours_until_found(metric: EstimatedMetric, drop: float, rows: int, streams: 
                 break
         first.append(found)
     return float(np.median(first))
+
+
+def _shares_of_pairs(shares: Array) -> Array:
+    """The chance (bins * bins,) that the rows of a pair have these bins in either order, where the first is not the lesser."""
+    chances = np.outer(shares, shares)
+    return (np.tril(chances) + np.tril(chances, -1)).ravel()
 
 
 def make_stream(metric: EstimatedMetric, reference: Array) -> EstimateStream:
