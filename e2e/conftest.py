@@ -1,11 +1,15 @@
 """Fixtures of the end-to-end tests: the cluster with the chart installed, a namespace for each module, and a description of it on failure."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from e2e import kube, pipelines
+from e2e.cluster import cluster
+from e2e.flywheel_command import Flywheel
 from e2e.namespace import Namespace
+from flywheel.cli import main
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,3 +46,17 @@ def namespace(request: pytest.FixtureRequest) -> Iterator[Namespace]:
         namespace.describe()
     else:
         namespace.delete(wait=False)
+
+
+@pytest.fixture
+def flywheel(namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flywheel:
+    """Runs a command in the test's namespace, and returns what it printed; its exit code has to be `code`."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
+
+    def call(*words: str | Path, code: int = 0) -> str:
+        ended = main([*(str(word) for word in words), "--namespace", namespace.name])
+        printed = capsys.readouterr()
+        assert ended == code, printed.out + printed.err
+        return printed.out + printed.err
+
+    return call

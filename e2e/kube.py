@@ -2,9 +2,10 @@
 
 import base64
 import json
-import re
+import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from e2e.cluster import cluster, paths
+from e2e.waiting import wait_until
 
 Object = dict[str, Any]
 STORE_PATIENCE_SECONDS, RETRY_PAUSE_SECONDS = 60, 1.0
@@ -88,15 +90,17 @@ def port_forward(target: str, port: int, namespace: str) -> Iterator[int]:
         target,
         f"{local}:{port}",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        if not re.match("Forwarding from", line):
-            raise KubectlFailed(f"port-forward to {target} in namespace '{namespace}' failed: {line.strip()}")
-        yield local
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)  # also closes its pipe
+    with tempfile.TemporaryFile() as output:  # it writes a line for each connection, and stops when a pipe is full
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            wait_until(lambda: os.fstat(output.fileno()).st_size or process.poll() is not None)
+            line = os.pread(output.fileno(), 4096, 0).decode()
+            if not line.startswith("Forwarding from"):
+                raise KubectlFailed(f"port-forward to {target} in namespace '{namespace}' failed: {line.strip()}")
+            yield local
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
 
 
 @contextmanager

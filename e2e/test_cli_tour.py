@@ -6,7 +6,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,15 @@ import pytest
 import flywheel as fw
 from e2e import kube, pipelines
 from e2e.cluster import cluster
+from e2e.flywheel_command import Flywheel
 from e2e.namespace import Namespace
 from e2e.reader_access import bind, give_reader_a_key, wait_for_reader
 from e2e.waiting import wait_until
-from flywheel.cli import main
 
 pytestmark = pytest.mark.long
 
 NAME = "islands"
 SECOND = "islands-second"
-Flywheel = Callable[..., str]
 
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1
@@ -34,20 +32,6 @@ spec:
   - name: sleep
     container: {image: %(image)s, command: [python3, -c, "import time; time.sleep(600)"]}
 """
-
-
-@pytest.fixture
-def flywheel(namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flywheel:
-    """Runs a command in the test's namespace, and returns what it printed; its exit code has to be `code`."""
-    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
-
-    def call(*words: str | Path, code: int = 0) -> str:
-        ended = main([*(str(word) for word in words), "--namespace", namespace.name])
-        printed = capsys.readouterr()
-        assert ended == code, printed.out + printed.err
-        return printed.out + printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,12 @@
 """`flywheel test` before there is anything, then `flywheel run --wait`: what people and CI do with a pipeline."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from e2e import pipelines
-from e2e.cluster import cluster
+from e2e.flywheel_command import Flywheel
 from e2e.namespace import RUNNER, Namespace
-from flywheel.cli import main
 
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1
@@ -29,21 +27,6 @@ spec:
     dependsOn: [first]
 """
 
-Flywheel = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def flywheel(namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flywheel:
-    """Runs a command in the test's namespace; its exit code and what it printed."""
-    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
-
-    def call(*words: str | Path) -> tuple[int, str]:
-        code = main([*(str(word) for word in words), "--namespace", namespace.name])
-        output = capsys.readouterr()
-        return code, output.out + output.err
-
-    return call
-
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
@@ -56,18 +39,16 @@ def test_a_namespace_that_is_not_ready_for_it_is_found_first(
     namespace: Namespace, flywheel: Flywheel, manifest: Path
 ) -> None:
     namespace.kubectl("delete", "serviceaccount", RUNNER)
-    code, output = flywheel("test", "-f", manifest)
+    output = flywheel("test", "-f", manifest, code=1)
     namespace.kubectl("create", "serviceaccount", RUNNER)
 
-    assert code == 1
     assert f'serviceaccount "{RUNNER}" not found' in output
     assert namespace.get("fwpipe", "commanded") is None
 
 
 def test_every_pod_would_be_admitted(namespace: Namespace, flywheel: Flywheel, manifest: Path) -> None:
-    code, output = flywheel("test", "-f", manifest)
+    output = flywheel("test", "-f", manifest)
 
-    assert code == 0, output
     assert output.count("accepted  a pod of Job 'commanded-run-") == 2
     assert namespace.kubectl("get", "jobs,pods,fwpipe", "--output", "name") == ""
 
@@ -76,23 +57,20 @@ def test_a_run_is_followed_until_it_succeeds(namespace: Namespace, flywheel: Fly
     namespace.apply(manifest)
     namespace.wait("fwpipe", "commanded", reason="Live")
 
-    code, output = flywheel("run", "commanded", "--wait", "--timeout", "3m")
+    output = flywheel("run", "commanded", "--wait", "--timeout", "3m")
 
-    assert code == 0, output
     assert output.index("step 'first' Succeeded") < output.index("step 'second' Succeeded")
 
 
 def test_a_run_that_fails_says_so_by_its_exit_code(flywheel: Flywheel) -> None:
-    code, output = flywheel("run", "commanded", "-p", "code=3", "--wait", "--timeout", "3m")
+    output = flywheel("run", "commanded", "-p", "code=3", "--wait", "--timeout", "3m", code=1)
 
-    assert code == 1
     assert "asked to fail" in output
 
 
 def test_an_unknown_parameter_is_named(flywheel: Flywheel) -> None:
-    code, output = flywheel("run", "commanded", "-p", "mood=good", "--wait", "--timeout", "1m")
+    output = flywheel("run", "commanded", "-p", "mood=good", "--wait", "--timeout", "1m", code=1)
 
-    assert code == 1
     assert "spec.parameters.mood: the pipeline has no such parameter; it has code" in output
 
 
@@ -101,7 +79,6 @@ def test_a_run_of_a_pipeline_that_is_there_shows_its_first_step(flywheel: Flywhe
         "{apiVersion: flywheel.ml/v1alpha1, kind: TrainingRun, metadata: {generateName: once-}, spec: {pipeline: commanded}}"
     )
 
-    code, output = flywheel("test", "-f", tmp_path / "run.yaml")
+    output = flywheel("test", "-f", tmp_path / "run.yaml")
 
-    assert code == 0, output
     assert "accepted  Job 'once-test-first-1-" in output

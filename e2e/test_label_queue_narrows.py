@@ -3,7 +3,6 @@
 import csv
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,13 +14,12 @@ import pytest
 
 from e2e import kube, replay
 from e2e.artifacts import read_artifact
-from e2e.cluster import cluster
+from e2e.flywheel_command import Flywheel
 from e2e.manifests import LOGGED_SERVICE, MONITOR
 from e2e.namespace import Namespace
 from e2e.onnx_models import classifier
 from e2e.reader_access import MOUNT_SECONDS, bind, give_reader_a_key
 from e2e.waiting import wait_until
-from flywheel.cli import main
 from flywheel_runtime.statistics.intervals import wilson
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
@@ -44,22 +42,12 @@ SIGNATURE = {
 EVALUATION = {"v": 1, "test": {"digest": None, "rows": 5_000, "metrics": {"accuracy": 0.9}}}
 LABEL_SECONDS = 100  # until posted labels are in the store
 random = np.random.default_rng(29)
-Flywheel = Callable[..., str]
 
 
-@pytest.fixture
-def flywheel(namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flywheel:
-    """Runs a command in the test's namespace, and returns what it printed; its exit code has to be `code`."""
-    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
+@pytest.fixture(autouse=True)
+def analyst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command asks the reader as this ServiceAccount."""
     monkeypatch.setenv("FLYWHEEL_SERVICE_ACCOUNT", "analyst")
-
-    def call(*words: str | Path, code: int = 0) -> str:
-        ended = main([*(str(word) for word in words), "--namespace", namespace.name])
-        printed = capsys.readouterr()
-        assert ended == code, printed.out + printed.err
-        return printed.out + printed.err
-
-    return call
 
 
 def write_artifact(folder: Path) -> None:
