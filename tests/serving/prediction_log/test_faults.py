@@ -29,7 +29,7 @@ async def record(outputs: list[Array], folder: Path) -> list[ModelResult]:
 
     recorder = PredictionRecorder(CONFIG, folder, SIGNATURE, "v1")
     item = BatchItem({"x": ROW}, ["y"], 1, float("inf"), complete)
-    item.on_result = recorder.record_on(complete, item, InferRequest("r1", {"x": ROW}, []), None, is_direct=True)
+    item.on_result = recorder.record_on(complete, item, InferRequest("r1", {"x": ROW}, []), None, is_sampled=True)
     item.on_result(outputs)
     return completed
 

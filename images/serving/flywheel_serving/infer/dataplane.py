@@ -78,6 +78,7 @@ class DataPlane:
         self._is_draining = False
         self.route: Route | None = None
         self.recorder: Recorder | None = None
+        self._has_row_keys = False  # of which the recorder keeps one for each row
         metrics.register(self._health_metrics())
 
     def _health_metrics(self) -> HealthMetrics:
@@ -164,7 +165,7 @@ class DataPlane:
 
     def start_recording(self, recorder: Recorder) -> None:
         """Records predictions from now on."""
-        self.recorder = recorder
+        self.recorder, self._has_row_keys = recorder, bool(recorder.key)
         self._batcher.on_batch = recorder.count_batch
 
     def drain(self) -> None:
@@ -218,7 +219,9 @@ class DataPlane:
         recorder, layout = self.recorder, request.layout
         try:
             outputs = self._requested_outputs(request.outputs) if request.outputs else self._all_outputs
-            row_keys = recorder.row_keys(request.tensors, request.parameters) if recorder else None
+            row_keys = (
+                recorder.row_keys(request.tensors, request.parameters) if recorder and self._has_row_keys else None
+            )
             if layout is not None and layout.fits:
                 feeds, rows = request.tensors, layout.rows
             else:
@@ -236,7 +239,9 @@ class DataPlane:
             item.layout, item.block = layout, request.block
         route = self.route
         if recorder and not request.is_forwarded:  # the server that forwarded it records it
-            item.on_result = complete = recorder.record_on(complete, item, request, row_keys, is_direct=route is None)
+            is_sampled, item.counted = recorder.samples(request), route is None  # then the local model alone answers
+            if is_sampled or not item.counted:
+                item.on_result = complete = recorder.record_on(complete, item, request, row_keys, is_sampled=is_sampled)
         if route is None:
             self._batcher.submit(item)
         else:

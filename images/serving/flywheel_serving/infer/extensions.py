@@ -52,6 +52,9 @@ class Recorder(Protocol):
     def add_labels(self, body: bytes, peer: str, caller: str) -> int:
         """Logs the labels that `caller` posted from the address `peer` for earlier predictions; their number. Raises RequestError."""
 
+    def samples(self, request: InferRequest) -> bool:
+        """Whether the rows of the request are logged. A request without an id gets one, which its response has too."""
+
     def record_on(
         self,
         complete: Completion,
@@ -59,12 +62,9 @@ class Recorder(Protocol):
         request: InferRequest,
         row_keys: list[str] | None,
         *,
-        is_direct: bool,
+        is_sampled: bool,
     ) -> Completion:
-        """`complete`, which also records what it is given. A request without an id gets one, which its response has too.
-
-        `is_direct`: no route is active, so the local model alone answers, and `count_batch` counts the request with its batch.
-        """
+        """`complete`, which also logs what it is given if the request `is_sampled`, and counts it unless `item.counted`."""
 
     def count_batch(self, batch: Batch, outputs: list[Array]) -> None:
         """Counts the values of the direct requests of one call of the model; of the others `record_on` does."""

@@ -24,8 +24,6 @@ from flywheel_serving.prediction_log.schema import RowSchema, row_schema
 from flywheel_serving.prediction_log.service_counts import ServiceCounts
 from flywheel_serving.prediction_log.sink_connection import SinkConnection
 
-# So many values are processed at once: enough to share numpy's fixed costs, too few for a client to wait 0.1 ms for it.
-BATCH_VALUES = 16_384
 BATCH_REQUESTS = 64  # objects that outlive their request are work for the garbage collector
 BATCH_BYTES = 1024 * 1024  # of request bodies, which binary tensors keep in memory
 BATCH_SECONDS = 1.0
@@ -53,12 +51,11 @@ class PredictionRecorder:
         self._threshold, self._samples_all = sample_threshold(config.sample), config.sample >= 1
         self._samples_none = not config.sample  # then no id has to be hashed
         self._unsent: list[LoggedRequest] = []
-        self._uncounted_values = self._held_bytes = 0
+        self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         schema = _row_schema(signature, config)
         self._encoder = BatchEncoder(schema) if schema else None
         self._counts, baseline_digest = counts_of_baseline(model_folder, signature)
-        self._values_in_row = self._counts.values_in_row if self._counts else 1
         identity = {
             "service": config.service,
             "namespace": config.namespace,
@@ -129,17 +126,13 @@ class PredictionRecorder:
         request: InferRequest,
         row_keys: list[str] | None,
         *,
-        is_direct: bool,
+        is_sampled: bool,
     ) -> Completion:
-        """`complete`, which also records what it is given; gives the request an id, and `is_direct`, as in Recorder."""
-        is_sampled, request_id = self._assign_id(request), request.id
-        if is_direct:
-            item.counted = True
-            if not is_sampled:
-                return complete
+        """`complete`, which also records what it is given: as in Recorder."""
+        request_id, counts = request.id, None if item.counted else self._counts
         # Copied from `item`, which will hold `record`: the cycle would be work for the garbage collector.
         feeds, outputs, rows, start = item.feeds, item.outputs, item.rows, item.submitted
-        layout, block, body_bytes, counts = item.layout, item.block, request.body_bytes, self._counts
+        layout, block, body_bytes = item.layout, item.block, request.body_bytes
 
         def record(
             result: ModelResult, version: str = self._version, route: str = DIRECT, started: float = start
@@ -148,16 +141,17 @@ class PredictionRecorder:
             if isinstance(result, RequestError):
                 return
             try:
-                if counts is not None and not is_direct:
-                    counts.observe(feeds, outputs, result if version == self._version else None, rows, layout, block)
-                    self._uncounted_values += rows * self._values_in_row
+                if counts is not None:
+                    own = result if version == self._version else None
+                    if counts.observe(feeds, outputs, own, rows, layout, block):
+                        self._count_observed(counts)
                 if is_sampled:
                     now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
                     arrays = dict(zip(outputs, result, strict=True))
                     logged = LoggedRequest(request_id, now_us, feeds, arrays, rows, latency, version, route, row_keys)
                     self._unsent.append(logged)
                     self._held_bytes += body_bytes
-                self._process_if_enough()
+                    self._send_if_enough()
             except Exception:  # a fault here must not reach the batch's other requests
                 log.exception("request %r was not recorded", request_id)
 
@@ -171,29 +165,35 @@ class PredictionRecorder:
         try:
             names = batch.outputs
             for item in items:  # a generator in all() takes twice the time
-                if not item.counted or item.outputs != names:
-                    self._count_each(counts, batch, outputs)
+                if not item.counted or item.outputs is not names:
+                    is_due = self._observe_each(counts, batch, outputs)
                     break
             else:
-                counts.observe(batch.feeds, names, outputs, batch.rows, batch.layout, batch.block, len(items))
-                self._uncounted_values += batch.rows * self._values_in_row
-            if self._timer is None or self._uncounted_values >= BATCH_VALUES:
-                self._process_if_enough()
+                is_due = counts.observe(batch.feeds, names, outputs, batch.rows, batch.layout, batch.block, len(items))
+            if is_due:
+                self._count_observed(counts)
         except Exception:  # a fault here must not reach the requests that wait
             log.exception("%d requests were not counted", len(items))
 
-    def _count_each(self, counts: Counts, batch: Batch, outputs: list[Array]) -> None:
-        start, by_name = 0, dict(zip(batch.outputs, outputs, strict=True))
+    def _observe_each(self, counts: Counts, batch: Batch, outputs: list[Array]) -> bool:
+        start, is_due, by_name = 0, False, dict(zip(batch.outputs, outputs, strict=True))
         for item in batch.items:
             end = start + item.rows
             if item.counted:
                 own = [by_name[name][start:end] for name in item.outputs]
-                counts.observe(item.feeds, item.outputs, own, item.rows, item.layout, item.block)
-                self._uncounted_values += item.rows * self._values_in_row
+                is_due = counts.observe(item.feeds, item.outputs, own, item.rows, item.layout, item.block)
             start = end
+        return is_due
 
-    def _assign_id(self, request: InferRequest) -> bool:
-        """Gives the request an id if it has none; whether it is in the sample."""
+    def _count_observed(self, counts: Counts) -> None:
+        try:
+            self._windows.add_totals(*counts.observed)
+            counts.count_observed()
+        except Exception:  # a fault here must not reach a request, nor end the windows
+            log.exception("counting of predictions failed")
+
+    def samples(self, request: InferRequest) -> bool:
+        """Whether the request is in the sample, as in Recorder."""
         if not request.id:
             self._generated_ids += 1
             request.id = f"{self._boot}-{self._generated_ids}"
@@ -201,26 +201,19 @@ class PredictionRecorder:
             return self._samples_all
         return sample_position(request.id) < self._threshold
 
-    def _process_if_enough(self) -> None:
-        if (
-            self._uncounted_values >= BATCH_VALUES
-            or self._held_bytes >= BATCH_BYTES
-            or len(self._unsent) >= BATCH_REQUESTS
-        ):
-            self._process()
-        elif self._timer is None and (self._uncounted_values or self._unsent):
-            self._timer = self._loop.call_later(BATCH_SECONDS, self._process)
+    def _send_if_enough(self) -> None:
+        if self._held_bytes >= BATCH_BYTES or len(self._unsent) >= BATCH_REQUESTS:
+            self._send_rows()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(BATCH_SECONDS, self._send_rows)
 
-    def _process(self) -> None:
+    def _send_rows(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         unsent, self._unsent = self._unsent, []
-        self._uncounted_values = self._held_bytes = 0
+        self._held_bytes = 0
         try:
-            if self._counts is not None:
-                self._windows.add_totals(*self._counts.observed)
-                self._counts.count_observed()
             self._send_by_shape(unsent)
         except Exception:  # a fault here must not reach a request
             log.exception("logging of predictions failed for %d requests", len(unsent))
@@ -266,16 +259,20 @@ class PredictionRecorder:
         self._window_timer = self._loop.call_later(seconds - time.time() % seconds, self._on_window_end)
 
     def _on_window_end(self) -> None:
-        self._process()
-        self._windows.close_window(self._counts)
+        self._close_window()
         self._labels.send_unsent()
         self._schedule_window()
 
+    def _close_window(self) -> None:
+        self._send_rows()
+        if self._counts is not None:
+            self._count_observed(self._counts)
+        self._windows.close_window(self._counts)
+
     async def close(self) -> None:
         """Sends what is left, and gives the sink time to write it."""
-        self._process()
         self._window_timer.cancel()
-        self._windows.close_window(self._counts)
+        self._close_window()
         await self._sink.close(self._config.drain_seconds + 1)
         self._windows.give_up()
         self._labels.give_up()
