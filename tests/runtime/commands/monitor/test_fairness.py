@@ -103,6 +103,10 @@ def test_a_column_that_is_not_logged_has_its_reason(labelled: Labelled) -> None:
     said = labelled.run_hour()["signals"]["fairness"]
 
     assert (said["state"], said["reason"]) == ("Unknown", "ColumnNotLogged")
+    assert (
+        "other columns of a Dataset with labels form no groups; name logged columns in spec.fairness.by"
+        in said["message"]
+    )
     assert labelled.monitored.facts["signals"]["fairness"]["reason"] == "ColumnNotLogged"
     assert "the logged rows have no column 'sex'" in said["message"]
 

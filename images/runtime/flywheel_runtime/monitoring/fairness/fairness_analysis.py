@@ -99,7 +99,10 @@ class FairnessAnalysis:
 
     def _measure(self, rows: GroupedRows, column: str, is_complete: bool) -> FairnessResult:
         if set(rows.groups[column][0]) <= {MISSING_GROUP, OTHER_GROUP}:
-            problem = f"the logged rows have no column '{column}', or no value in it; correct spec.fairness.by"
+            problem = (
+                f"the logged rows have no column '{column}', or no value in it, and other columns of a Dataset with labels "
+                "form no groups; name logged columns in spec.fairness.by"
+            )
             return FairnessResult(rows, column, is_complete, problem=problem, reason=COLUMN_NOT_LOGGED)
         try:
             scale = self.read_scale(rows.version)
