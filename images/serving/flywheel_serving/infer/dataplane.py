@@ -71,14 +71,12 @@ class DataPlane:
         self.local_model = LocalModel(self.name, self.version, signature, self._batcher.submit, limits)
         self._output_specs = self.local_model.output_specs
         self._all_outputs = list(self._output_specs)
-        recorded = golden_rows.read_golden_rows(config.folder / "golden.json", signature)
-        self._recorded_rows = recorded
+        self._recorded_rows = recorded = golden_rows.read_golden_rows(config.folder / "golden.json", signature)
         self._example = (recorded or next(synthetic_rows(signature))).one_row()
-        self._is_warm = False
-        self._is_draining = False
+        self._is_warm = self._is_draining = False
         self.route: Route | None = None
         self.recorder: Recorder | None = None
-        self._has_row_keys = False  # of which the recorder keeps one for each row
+        self._keyed_recorder: Recorder | None = None  # the recorder if it keeps a key for each row
         metrics.register(self._health_metrics())
 
     def _health_metrics(self) -> HealthMetrics:
@@ -165,7 +163,7 @@ class DataPlane:
 
     def start_recording(self, recorder: Recorder) -> None:
         """Records predictions from now on."""
-        self.recorder, self._has_row_keys = recorder, bool(recorder.key)
+        self.recorder, self._keyed_recorder = recorder, recorder if recorder.key else None
         self._batcher.on_batch = recorder.count_batch
 
     def drain(self) -> None:
@@ -215,13 +213,10 @@ class DataPlane:
 
     def submit(self, request: InferRequest, on_response: ResponseCallback) -> None:
         """Calls `on_response` once with the response or the error, at once or later."""
-        start = time.perf_counter()
-        recorder, layout = self.recorder, request.layout
+        start, layout, recorder, keyed = time.perf_counter(), request.layout, self.recorder, self._keyed_recorder
         try:
             outputs = self._requested_outputs(request.outputs) if request.outputs else self._all_outputs
-            row_keys = (
-                recorder.row_keys(request.tensors, request.parameters) if recorder and self._has_row_keys else None
-            )
+            row_keys = keyed.row_keys(request.tensors, request.parameters) if keyed else None
             if layout is not None and layout.fits:
                 feeds, rows = request.tensors, layout.rows
             else:
