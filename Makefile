@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 TELL = $(PYTEST) e2e --timeout 1800 --durations 20 --dist loadfile --no-loadscope-reorder -o cache_dir=.pytest_cache/$@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo logs generate golden lock bench-explanation bench-monitoring bench-operator bench-pipeline bench-preset bench-reader bench-serving clean clean-all
+.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo logs generate golden lock bench-explanation bench-monitoring bench-operator bench-pipeline bench-preset bench-reader bench-replay bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,6 +125,9 @@ bench-preset: setup up images deploy ## Compare the preset with FLAML and AutoGl
 bench-reader: setup ## Measure the reader beside mlflow.search_runs of the same 10,000 runs; into e2e/bench/results.
 	@python3 -m e2e.setup store
 	@$(BIN)/python -m e2e.bench.reader
+
+bench-replay: setup ## What a gate on logged requests costs beside onnxruntime alone; into e2e/bench/results.
+	@$(BIN)/python -m e2e.bench.replay
 
 bench-serving: setup ## Measure the model server beside KServe, MLServer, BentoML and FastAPI; prints the table and the ratios.
 	@$(BIN)/python -m e2e.bench.serving

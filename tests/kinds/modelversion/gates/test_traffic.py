@@ -74,6 +74,14 @@ def test_labels_are_those_of_the_only_monitor_that_has_some() -> None:
     assert len(inputs["labels-delay"]["folder"]["parts"]) == 13 + 6 + 12, "whole days are one folder"
 
 
+def test_the_guards_of_the_monitor_are_those_of_the_gate() -> None:
+    guards = {"trustedSources": ["system:serviceaccount:shop:claims"], "maxSourceShare": "20%", "maxDeviations": 6}
+    _, traffic = job_of(service(), monitor(guards=guards), nominated=model(LABELLED))
+
+    [labels] = traffic["labels"]
+    assert {name: labels[name] for name in guards} == {**guards, "maxSourceShare": 0.2}
+
+
 def test_labels_of_a_dataset_are_its_artifact() -> None:
     truths = custom(DATASET, "truths", {}, status={"digest": "sha256:" + "5" * 64})
     by_key = monitor(dataset="truths", key="flight_id", column="late")

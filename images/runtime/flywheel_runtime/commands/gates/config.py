@@ -142,6 +142,7 @@ class LabelSource(Params):
     max_delay_seconds: int = 7 * 86_400
     trusted_sources: tuple[str, ...] = ()
     max_source_share: float = 1.0
+    max_deviations: float | None = None
     problem: str | None = None
 
 

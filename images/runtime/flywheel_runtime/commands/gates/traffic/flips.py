@@ -47,14 +47,16 @@ def share_interval(flips: Array, requests: Array, confidence: float) -> Interval
     return wilson(share, int(min(rows, max(1.0, effective))), confidence)
 
 
-def flips_by_group(flips: Array, requests: Array, groups: Array, confidence: float) -> list[GroupShare]:
-    """The share of each group, the greatest lower end first; `groups` (rows,) names the group of each row."""
-    names, group = number_values(groups)
+def flips_by_group(flips: Array, requests: Array, values: Array, confidence: float) -> list[GroupShare]:
+    """The share of each group of `values` (rows,), the greatest lower end first."""
+    names, group = number_groups(values)
     found = []
     for number, name in enumerate(names):
-        chosen = group == number
+        chosen = np.flatnonzero(group == number)
+        if not len(chosen):
+            continue
         interval = share_interval(flips[chosen], requests[chosen], confidence)
-        found.append(GroupShare(name, int(chosen.sum()), int(flips[chosen].sum()), interval))
+        found.append(GroupShare(name, len(chosen), int(flips[chosen].sum()), interval))
     return sorted(found, key=lambda each: (-each.interval.low, -each.interval.value, each.group))
 
 
@@ -68,25 +70,25 @@ def number_values(values: Array) -> tuple[list[str], Array]:
     return [f"{each:g}" for each in distinct.tolist()], inverse
 
 
-def name_groups(values: Array) -> Array:
-    """The group of each row (rows,) as text: the value, or of more than 50 numbers their quarter; of more texts the most frequent ones."""
+def number_groups(values: Array) -> tuple[list[str], Array]:
+    """The groups' names, and the number of each row's (rows,): the value, or of more than 50 numbers their quarter; of more texts the most frequent ones."""
     names, number = number_values(values)
-    texts = np.array(names, object)
     if len(names) > MAX_GROUPS and values.dtype.kind != "O":
-        return _name_quarters(values.astype(np.float64))
+        return _number_quarters(values.astype(np.float64))
     if len(names) > MAX_GROUPS:
         rare = np.argsort(-np.bincount(number, minlength=len(names)), kind="stable")[MAX_GROUPS:]
-        texts[rare] = OTHER_GROUP
-    return texts[number]
+        number = np.where(np.isin(number, rare), len(names), number)
+        names = [*names, OTHER_GROUP]
+    return names, number
 
 
-def _name_quarters(values: Array) -> Array:
+def _number_quarters(values: Array) -> tuple[list[str], Array]:
     finite = values[np.isfinite(values)]
     edges = np.unique(np.quantile(finite, QUARTILES)) if len(finite) else np.empty(0)
     texts = [f"{edge:.4g}" for edge in edges]
     if not texts:
-        return np.full(len(values), "(no number)", object)
+        return ["(no number)"], np.zeros(len(values), np.int64)
     between = [f"{low} to {high}" for low, high in pairwise(texts)]
-    names = np.array([f"< {texts[0]}", *between, f"≥ {texts[-1]}", "(no number)"], object)
+    names = [f"< {texts[0]}", *between, f"≥ {texts[-1]}", "(no number)"]
     places = np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), len(names) - 1)
-    return names[places]
+    return names, places

@@ -1,6 +1,9 @@
 """The gate `labelled`: the gain on logged rows of which the labels are known, champion and challenger on the same rows."""
 
+import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from flywheel_runtime.commands.gates.traffic.service_logs import ServiceLogs
 from flywheel_runtime.contract.errors import Undefined, Unmeasurable
 from flywheel_runtime.monitoring.labels.admission import LabelPolicy, admit_labels
 from flywheel_runtime.monitoring.labels.label_matching import Delay
+from flywheel_runtime.monitoring.labels.label_origin import find_range, name_source
 from flywheel_runtime.monitoring.labels.label_sample import LabelSample
 from flywheel_runtime.monitoring.labels.sources import (
     DatasetLabels,
@@ -50,7 +54,7 @@ def labelled_gate(name: str, gate: LabelledGate, models: Models, logs: ServiceLo
     log = logs.open(seconds, only=source.service)
     if not log.count():
         raise Unmeasurable(logs.describe_no_rows(gate.window))
-    refused = _admit(logs, source, seconds)
+    refused = _admit(logs, source, seconds, models.version.version)
     answered = answer_rows(models, log, ReplayCounts(), models.columns(), joined=JOINED, further=TRUTHS)
     parts = [(each.champion, each.challenger, each.batch.further) for each in answered]
     where = f"rows of InferenceService '{source.service}' with labels of the last {gate.window} (ModelMonitor '{source.monitor}')"
@@ -105,7 +109,7 @@ def _check_metric(metric: str, models: Models) -> str:
     return task
 
 
-def _admit(logs: ServiceLogs, source: LabelSource, seconds: int) -> Mapping[str, int]:
+def _admit(logs: ServiceLogs, source: LabelSource, seconds: int, version: str) -> Mapping[str, int]:
     """Creates the table `truth_rows` of the rows whose label counts; the numbers of rows whose labels do not, by the reason. Raises Unmeasurable."""
     connection, folder = logs.connection, logs.inputs / f"{LABELS_PREFIX}{source.monitor}"
     unreadable: list[str] = []
@@ -120,8 +124,7 @@ def _admit(logs: ServiceLogs, source: LabelSource, seconds: int) -> Mapping[str,
             read_posted_labels(connection, files, lambda file, _: unreadable.append(file.name))
     except Undefined as error:
         raise Unmeasurable(f"the labels of ModelMonitor '{source.monitor}' cannot be read: {error}") from error
-    policy = LabelPolicy(Delay(0, source.max_delay_seconds), source.trusted_sources, source.max_source_share)
-    admitted = admit_labels(connection, policy, [int(logs.start(seconds))], seconds)
+    admitted = admit_labels(connection, _policy(logs, source, version), [int(logs.start(seconds))], seconds)
     # A row whose id another one has too cannot be found again.
     connection.execute(
         'CREATE OR REPLACE TEMP TABLE truth_rows AS SELECT id, "row", any_value(label) AS label, any_value(probability) AS probability, '
@@ -129,6 +132,27 @@ def _admit(logs: ServiceLogs, source: LabelSource, seconds: int) -> Mapping[str,
     )
     connection.execute("SET preserve_insertion_order = true")
     return admitted.refused
+
+
+def _policy(logs: ServiceLogs, source: LabelSource, version: str) -> LabelPolicy:
+    """Which labels count: the guards of the monitor. A Dataset's labels have one source, so that there is no share."""
+    namespace = os.environ.get("FLYWHEEL_NAMESPACE", "")
+    trusted = tuple(name_source(each, namespace, source.service) for each in source.trusted_sources)
+    share = 1.0 if source.column is not None else source.max_source_share
+    ranges = {}
+    if source.max_deviations is not None:
+        found = find_range(_read_evaluation(logs.inputs / "champion"), source.max_deviations)
+        ranges = {version: found} if found is not None else {}
+    return LabelPolicy(Delay(0, source.max_delay_seconds), trusted, share, ranges)
+
+
+def _read_evaluation(artifact: Path) -> dict[str, Any]:
+    """evaluation.json of a version, empty where it has none that can be read."""
+    try:
+        document = json.loads((artifact / "evaluation.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _read_truths(models: Models, task: str, parts: list[Mapping[str, Any]]) -> tuple[Array, LabelSample]:

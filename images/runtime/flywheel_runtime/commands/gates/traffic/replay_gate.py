@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.commands.gates.config import ReplayGate, parse_fraction, parse_seconds
-from flywheel_runtime.commands.gates.traffic.flips import GroupShare, flips_by_group, name_groups, share_interval
+from flywheel_runtime.commands.gates.traffic.flips import GroupShare, flips_by_group, share_interval
 from flywheel_runtime.commands.gates.traffic.latency import LatencySample, measure_latency
 from flywheel_runtime.commands.gates.traffic.model_answers import UNKNOWN, differ
 from flywheel_runtime.commands.gates.traffic.replay import AnsweredBatch, Models, ReplayCounts, answer_rows
@@ -123,7 +123,7 @@ def _summarize(gate: ReplayGate, found: Differences) -> Summary:
     if found.groups:
         values = np.concatenate(found.groups)
         named = np.where(values == "", MISSING_GROUP, values) if values.dtype.kind == "O" else values
-        groups = flips_by_group(flips, requests, name_groups(named), confidence)
+        groups = flips_by_group(flips, requests, named, confidence)
     numbers = {
         "rows": len(flips),
         "requests": len(np.unique(requests)),
