@@ -21,6 +21,8 @@ from flywheel_runtime.store.retry import Retry
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.prediction_log.config import LogConfig
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
 CHAMPION, FLIPPING, ALIKE = "delay-1", "delay-2", "delay-3"
 # Late from a distance of 50 on; the second one is late the sooner the higher the number of the airport.
 MODELS = {

@@ -64,7 +64,7 @@ def number_values(values: Array) -> tuple[list[str], Array]:
     """The distinct values (rows,) as text, and the number of each row's. Python's dictionary is ten times as fast as a sort of texts."""
     if values.dtype.kind == "O":
         known: dict[str, int] = {}
-        numbers = np.array([known.setdefault(str(each), len(known)) for each in values.tolist()], np.int64)
+        numbers = np.array([known.setdefault(each, len(known)) for each in values.tolist()], np.int64)
         return list(known), numbers
     distinct, inverse = np.unique(values, return_inverse=True)
     return [f"{each:g}" for each in distinct.tolist()], inverse

@@ -168,7 +168,7 @@ class RequestLog:
             for some in self._group(files):
                 for found in self._query(select, some, _join(schema, joined), _drawn(schema, share)):
                     if len(found["time"]):
-                        yield _batch(found, selected, further)
+                        yield _batch(found, selected, further, columns.by)
 
     def _group(self, files: Sequence[Path]) -> Iterator[list[Path]]:
         """The files in groups of about BATCH_ROWS rows."""
@@ -232,7 +232,7 @@ def _select(
         if name in schema.outputs:
             parts = range(width) if schema.outputs[name] == "list" else (None,)
             found += [_Selected("outputs", name, part) for part in parts]
-    has_group = columns.by is not None and columns.by in schema.features
+    has_group = columns.by is not None and columns.by in schema.features and columns.by not in columns.features
     selected = [
         "logged.id AS id" if "id" in schema.columns else "NULL::VARCHAR AS id",
         'logged."row" AS "row"' if "row" in schema.columns else '0 AS "row"',
@@ -259,7 +259,7 @@ def _is_answered_by(champion: Champion, schema: _FileSchema, columns: LoggedColu
     return f"coalesce({' AND '.join(conditions)}, false)"
 
 
-def _batch(found: Mapping[str, Any], selected: Sequence[_Selected], further: Sequence[str]) -> RowBatch:
+def _batch(found: Mapping[str, Any], selected: Sequence[_Selected], further: Sequence[str], by: str | None) -> RowBatch:
     features: Tensors = {}
     outputs: dict[str, list[Array]] = {}
     for number, each in enumerate(selected):
@@ -275,7 +275,7 @@ def _batch(found: Mapping[str, Any], selected: Sequence[_Selected], further: Seq
         times=np.asarray(found["time"]),
         requests=np.asarray(found["request"]),
         is_champion=np.asarray(found["is_champion"], bool),
-        groups=read_values(found["by_group"]) if "by_group" in found else NO_GROUP,
+        groups=read_values(found["by_group"]) if "by_group" in found else features.get(by or "", NO_GROUP),
         features=features,
         outputs={name: np.stack(each, axis=1) if has_lists[name] else each[0] for name, each in outputs.items()},
         further={name: found[name] for name in further},
