@@ -78,6 +78,21 @@ def test_a_burst_from_one_source_damps_its_own_window_and_hardly_the_next() -> N
     assert after < 1.5
 
 
+@pytest.mark.parametrize("minute", [3, 30, 59])
+def test_a_burst_between_empty_minutes_damps_its_window_too(minute: int) -> None:
+    window = np.zeros((60, 20))
+    window[[8, 20, 36, 50]] = np.random.default_rng(7).multinomial(75, SHARES, size=4)
+    before, _ = estimate_design_effect(window, None, DispersionAverages())
+    window[minute, 7] = 5_700
+
+    found, _ = estimate_design_effect(window, None, DispersionAverages())
+
+    assert before is not None
+    assert before < 2
+    assert found is not None
+    assert found > 50
+
+
 def test_one_document_a_window_is_compared_with_the_window_before() -> None:
     random, averages, previous = np.random.default_rng(6), DispersionAverages(), None
     factors = []

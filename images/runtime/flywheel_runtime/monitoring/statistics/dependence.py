@@ -30,9 +30,10 @@ def measure_dispersion(blocks: Array) -> Dispersion:
     """The dispersion of counts (…, blocks, bins): Pearson's chi-square of each block with its neighbour, over all degrees of freedom.
 
     Blocks are compared in pairs (1st with 2nd, 3rd with 4th, …), so that a slow change such as a daily cycle cancels: within the null it
-    needs no correction. Clusters of m equal rows within a block give m. Blocks and bins without rows have no degrees; without any the
-    value is 1, since a column with one value cannot vary. The error is sqrt(2 / degrees).
+    needs no correction. Empty ones are skipped, so that a burst between them is compared too. Clusters of m equal rows within a block give m.
+    Bins without rows have no degrees; without any the value is 1, since a column with one value cannot vary. The error is sqrt(2 / degrees).
     """
+    blocks = _skip_empty(blocks)
     pairs = blocks.shape[-2] // 2
     tables = blocks[..., : 2 * pairs, :].reshape(*blocks.shape[:-2], pairs, 2, blocks.shape[-1])
     rows, totals = tables.sum(axis=-1, keepdims=True), tables.sum(axis=-2, keepdims=True)
@@ -44,6 +45,19 @@ def measure_dispersion(blocks: Array) -> Dispersion:
     least = np.maximum(degrees, 1)
     value = np.where(degrees > 0, squares.sum(axis=(-1, -2, -3)) / least, 1.0)
     return Dispersion(value, np.sqrt(2 / least), (blocks.sum(axis=-1) > 0).sum(axis=-1))
+
+
+def _skip_empty(blocks: Array) -> Array:
+    """The blocks (…, blocks, bins) with those that have rows first, in their order, and an odd last one of these added to the one before."""
+    has_rows = blocks.sum(axis=-1) > 0
+    if has_rows.all():
+        return blocks
+    dense = np.take_along_axis(blocks, np.argsort(~has_rows, axis=-1, kind="stable")[..., np.newaxis], axis=-2)
+    count = has_rows.sum(axis=-1, keepdims=True)
+    is_odd = (np.arange(blocks.shape[-2]) == count - 1) & (count % 2 == 1) & (count > 1)
+    last = dense * is_odd[..., np.newaxis]
+    joined: Array = dense - last + np.roll(last, -1, axis=-2)
+    return joined
 
 
 @dataclass(frozen=True)
