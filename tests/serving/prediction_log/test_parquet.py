@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,19 @@ def test_nan_stays_nan(tmp_path: Path) -> None:
     [row] = write_and_read(tmp_path, [given])
 
     assert math.isnan(row["features"]["fp32"])
+
+
+def test_a_file_says_what_is_held_back(tmp_path: Path) -> None:
+    rules = (ColumnRule("text", "Drop"), ColumnRule("fp32", "Bucket", 5))
+    write_and_read(tmp_path, [answer("a", [1])], columns=rules)
+
+    metadata = duckdb.connect().execute(
+        "SELECT value FROM parquet_kv_metadata($1) WHERE key = 'flywheel.columns'", [str(tmp_path / "rows.parquet")]
+    )
+    assert json.loads((metadata.fetchone() or ("",))[0]) == {
+        "text": {"action": "Drop", "width": 0.0},
+        "fp32": {"action": "Bucket", "width": 5},
+    }
 
 
 def test_rows_of_another_version_have_no_digest(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class PredictionRecorder:
         self.metrics = LogMetrics()
         self._config, self._version, self._input_names = config, version, signature.input_names
         self._boot = secrets.token_hex(6)
-        self._generated_ids = 0
+        self._generated_ids, self._id_prefix = 0, self._boot
         self._threshold, self._samples_all = sample_threshold(config.sample), config.sample >= 1
         self._samples_none = not config.sample  # then no id has to be hashed
         self._unsent: list[LoggedRequest] = []
@@ -78,6 +78,7 @@ class PredictionRecorder:
     def start(self) -> None:
         """Connects to the sink and starts the clock of the windows; on the event loop."""
         self._loop = asyncio.get_running_loop()
+        self._id_prefix = self._prefix_ids()
         self._sink.start()
         self._schedule_window()
 
@@ -196,10 +197,14 @@ class PredictionRecorder:
         """Whether the request is in the sample, as in Recorder."""
         if not request.id:
             self._generated_ids += 1
-            request.id = f"{self._boot}-{self._generated_ids}"
+            request.id = f"{self._id_prefix}-{self._generated_ids}"
         if self._samples_all or self._samples_none:
             return self._samples_all
         return sample_position(request.id) < self._threshold
+
+    def _prefix_ids(self) -> str:
+        """What generated ids begin with until the next window: a reader finds a row among thousands of files by the minute."""
+        return f"{self._boot}-{int(time.time() // 60):x}"
 
     def _send_if_enough(self) -> None:
         if self._held_bytes >= BATCH_BYTES or len(self._unsent) >= BATCH_REQUESTS:
@@ -259,6 +264,7 @@ class PredictionRecorder:
         self._window_timer = self._loop.call_later(seconds - time.time() % seconds, self._on_window_end)
 
     def _on_window_end(self) -> None:
+        self._id_prefix = self._prefix_ids()
         self._close_window()
         self._labels.send_unsent()
         self._schedule_window()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from arro3.core import Array as ArrowArray
 from arro3.core import DataType, RecordBatch, Table, list_array
 from arro3.io import write_parquet
@@ -44,7 +45,12 @@ class ParquetEncoder:
 
     def _write(self, batches: list[RecordBatch]) -> bytes:
         file = io.BytesIO()
-        metadata = {"flywheel.record": "1", "flywheel.service": f"{self._config.namespace}/{self._config.service}"}
+        rules = {each.name: {"action": each.action, "width": each.width} for each in self._config.columns}
+        metadata = {
+            "flywheel.record": "1",
+            "flywheel.service": f"{self._config.namespace}/{self._config.service}",
+            "flywheel.columns": orjson.dumps(rules).decode(),  # a bucket or a hash does not look like one
+        }
         write_parquet(Table.from_batches(batches), file, compression=COMPRESSION, key_value_metadata=metadata)
         return file.getvalue()
 
