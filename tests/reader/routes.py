@@ -15,7 +15,7 @@ from arro3.io import write_parquet
 from tests.reader.seeds import Seeds
 
 EXPERIMENT, RUN, PIPELINE, DATASET, VERSION, SERVICE = "delay", "nightly-1", "nightly", "flights", "delay-1", "delays"
-MONITOR = "delay-drift"
+MONITOR, MODEL = "delay-drift", "delay"
 DATASET_VERSION = "flights-0123abcd"
 TRIAL, STEP = "uid-delay.trial-1", "uid-nightly.fit"
 GONE_RUN, EVALUATION = "nightly-0", "uid-gone.evaluate"  # a run that was deleted, and the record of its step
@@ -77,6 +77,12 @@ ROUTES = (
         f"/inferenceservices/{SERVICE}/predictions?from=2026-11-01T10:00:00Z&to=2026-11-01T12:00:00Z",
         ("read-data", "inferenceservices", SERVICE),
     ),
+    Route(
+        "/inferenceservices/{name}/prediction",
+        f"/inferenceservices/{SERVICE}/prediction?id=request-1&around=2026-11-01T11:30:00Z",
+        ("read-data", "inferenceservices", SERVICE),
+    ),
+    Route("/models/{name}/audit", f"/models/{MODEL}/audit", ("get", "models", MODEL)),
 )  # fmt: skip
 
 
@@ -134,6 +140,9 @@ def seed_store(seeds: Seeds) -> dict[str, str]:
     gone["outputs"]["evaluation"] = {"digest": report_files}
     seeds.records([trial, step, gone])
     seeds.put("predictions/delays/rows/dt=2026-11-01/hour=11/pod=a/a-0-0.parquet", rows)
+    of_request = {"id": Array(["request-1"], DataType.string()), "name": Array([SECRET], DataType.string())}
+    seeds.put("predictions/delays/rows/dt=2026-11-01/hour=11/pod=a/a-0-1.parquet", parquet_bytes(of_request))
+    seeds.put(f"audit/{MODEL}/00000001.json", json.dumps({"number": 1, "version": SECRET}).encode())
     monitored = seeds.artifact({"report.json": secret, "report.html": secret})
     gates = seeds.artifact({"gates.json": secret, "replay-yesterday.json": secret})
     return {"model": model, "evaluation": report_files, "monitored": monitored, "gates": gates}

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from flywheel_reader.call import Call, Services
 from flywheel_reader.endpoint import Endpoint, parse_query
-from flywheel_reader.endpoints import datasets, model_monitors, model_versions, predictions
+from flywheel_reader.endpoints import datasets, model_monitors, model_versions, models, prediction, predictions
 from flywheel_reader.endpoints.tracking import logs, training_runs, trial_outputs, trials
 from flywheel_reader.errors import BadRequest, NotFound, ReaderError
 from flywheel_reader.metrics import Metrics
@@ -31,6 +31,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *datasets.ENDPOINTS,
     *training_runs.ENDPOINTS,
     *predictions.ENDPOINTS,
+    *prediction.ENDPOINTS,
+    *models.ENDPOINTS,
 )
 MAX_PATH_CHARACTERS = 4096
 # What a name in the path may be; only a file's path may have other characters.

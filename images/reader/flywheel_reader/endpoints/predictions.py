@@ -34,7 +34,7 @@ async def get_predictions(call: Call) -> Response:
     async with call.heavy_slot():
         files, last = await _read_files(bucket, folder, start, end, after)
         body = await run_in_worker(encode_rows, files, Window((), call.query["offset"], limit), "json")
-    rest: dict[str, object] = {"total": None, "next": body.next_offset, "from": _text(start), "to": _text(end)}
+    rest: dict[str, object] = {"total": None, "next": body.next_offset, "from": time_text(start), "to": time_text(end)}
     if body.next_offset is not None:
         rest["message"] = f"there are more rows; go on with offset={body.next_offset}"
     elif last is not None:
@@ -82,21 +82,23 @@ def _hours(start: datetime, end: datetime) -> Iterator[datetime]:
 
 
 def _period(first: str | None, last: str | None) -> tuple[datetime, datetime]:
-    end = _moment("to", last) if last else datetime.now(UTC)
-    start = _moment("from", first) if first else end - DEFAULT_PERIOD
+    end = parse_moment("to", last) if last else datetime.now(UTC)
+    start = parse_moment("from", first) if first else end - DEFAULT_PERIOD
     if not timedelta() < end - start <= timedelta(hours=MAX_HOURS):
         raise BadRequest(f"'from' must be before 'to', and at most {MAX_HOURS // 24} days before it")
     return start, end
 
 
-def _moment(name: str, text: str) -> datetime:
+def parse_moment(name: str, text: str) -> datetime:
+    """The time in the parameter `name`. Raises BadRequest."""
     milliseconds = parse_time(text)
     if milliseconds is None:
         raise BadRequest(f"'{name}' is {text[:60]!r}, and must be a time such as 2026-11-29T12:00:00Z")
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _text(moment: datetime) -> str:
+def time_text(moment: datetime) -> str:
+    """The time as responses have it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

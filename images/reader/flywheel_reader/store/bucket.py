@@ -68,6 +68,15 @@ class Bucket:
 
         return await self._call(request)
 
+    async def get_tail(self, key: str, size: int) -> tuple[bytes, int]:
+        """The last `size` bytes of an object, fewer of a shorter one, and the size of the whole. Raises ObjectMissing, StoreUnreachable."""
+
+        async def request() -> tuple[bytes, int]:
+            found = await obstore.get_async(self._current(), self._root + key, options={"range": {"suffix": size}})
+            return bytes(await found.bytes_async()), found.meta["size"]
+
+        return await self._call(request)
+
     async def stream(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The chunks of an object, or of its bytes `start` to `end`. Raises ObjectMissing, StoreUnreachable."""
 

@@ -36,6 +36,12 @@ class ThriftReader:
         value = self._varint()
         return (value >> 1) ^ -(value & 1)
 
+    def binary(self) -> bytes:
+        """Bytes, or a text in UTF-8."""
+        size = self._varint()
+        self._advance(size)
+        return self._content[self.position - size : self.position]
+
     def skip(self, kind: int, depth: int = 0) -> None:
         """Leaves out a value."""
         if depth > MAX_DEPTH:

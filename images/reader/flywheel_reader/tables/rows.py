@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,6 +86,21 @@ def _encode_arrow(files: Iterable[bytes], window: Window) -> Body:
     return Body(file.getvalue(), rows, window.offset + rows if following else None)
 
 
+def find_rows(content: bytes, column: str, value: str, limit: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The first `limit` rows of a file that have this text in a column, and what the file says of itself. Raises StoredDataInvalid, TooLarge."""
+    rows = batch_rows(content)
+    found: list[dict[str, Any]] = []
+    with _translated_errors():
+        reader = read_parquet(io.BytesIO(content), batch_size=rows)
+        if column not in reader.schema.names:
+            return [], {}
+        for batch in reader:
+            for place, each in enumerate(batch.column(column).to_pylist()):
+                if each == value and len(found) < limit:
+                    found += rows_as_objects(batch.slice(place, 1))
+        return found, dict(reader.schema.metadata_str)
+
+
 def rows_as_objects(batch: RecordBatch) -> list[dict[str, Any]]:
     """One object for each row; numbers that JSON lacks by their names."""
     names = batch.column_names
@@ -103,7 +119,7 @@ def _batches(files: Iterable[bytes], window: Window) -> Iterator[RecordBatch]:
     is_first = True
     for content in files:
         rows = batch_rows(content)
-        try:
+        with _translated_errors():
             for batch in read_parquet(io.BytesIO(content), batch_size=rows):
                 selected = _select(batch, window.columns)
                 start = min(max(window.offset - skipped, 0), batch.num_rows)
@@ -111,13 +127,20 @@ def _batches(files: Iterable[bytes], window: Window) -> Iterator[RecordBatch]:
                 if start < batch.num_rows or is_first:
                     is_first = False
                     yield from _slices(selected.slice(start, batch.num_rows - start))
-        except (ReaderError, GeneratorExit):
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """A `with` block in which a damaged file raises StoredDataInvalid."""
+    try:
+        yield
+    except (ReaderError, GeneratorExit):
+        raise
+    except BaseException as error:
+        # A decoder in another language reports a damaged file by whatever type it has, which need not be an Exception.
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
             raise
-        except BaseException as error:
-            # A decoder in another language reports a damaged file by whatever type it has, which need not be an Exception.
-            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
-                raise
-            raise StoredDataInvalid(f"a Parquet file in the store cannot be read: {str(error)[:200]}") from None
+        raise StoredDataInvalid(f"a Parquet file in the store cannot be read: {str(error)[:200]}") from None
 
 
 def _slices(batch: RecordBatch) -> Iterator[RecordBatch]:
