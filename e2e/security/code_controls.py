@@ -299,4 +299,17 @@ CODE_CONTROLS = (
         "flywheel.cli.output:escape_controls", lambda text: text,
         ("tests/cli/read/test_list_trials.py::test_hostile_names_do_not_reach_the_terminal",),
     ),
+    CodeControl(
+        "a receipt that was changed is told so",
+        "flywheel.client.receipts.document:_changes", _returns([]),
+        (
+            "tests/client/receipts/test_verification.py::test_a_changed_part_is_named",
+            "tests/client/receipts/test_verification.py::test_a_changed_head_is_named",
+        ),
+    ),
+    CodeControl(
+        "a chain of audit records in a receipt is verified",
+        "flywheel.client.receipts.verification:chain_faults", _returns(()),
+        ("tests/client/receipts/test_verification.py::test_a_change_that_restates_the_digests_contradicts_another_part",),
+    ),
 )  # fmt: skip

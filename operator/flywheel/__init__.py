@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flywheel.client.shortcuts import train as train
     from flywheel.client.shortcuts import trial as trial
     from flywheel.client.shortcuts import trials as trials
+    from flywheel.client.shortcuts import why as why
 
 __version__ = "0.1.0"
 
@@ -49,6 +50,7 @@ _EXPORTS = {
         "train",
         "trial",
         "trials",
+        "why",
     ),
     "flywheel.client.objects.resources": (
         "BatchInference",

@@ -45,6 +45,7 @@ COMMANDS = {
         Command("logs", "flywheel.cli.read.print_logs", "the log of a trial or a step, live or recorded"),
         Command("predict", "flywheel.cli.read.predict_rows", "rows of a file to the service of a model"),
         Command("predictions", "flywheel.cli.read.print_predictions", "rows that a service has logged"),
+        Command("why", "flywheel.cli.read.explain_prediction", "one prediction: its reasons, replayed, as a receipt"),
         Command("label", "flywheel.cli.read.label_rows", "which logged rows to label, and posting their labels"),
         Command("download", "flywheel.cli.read.download_files", "files of a model, a dataset, a report or a trial"),
     ),

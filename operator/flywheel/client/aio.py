@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from flywheel.client.objects.resources import TypedObject
+    from flywheel.client.receipts.document import Receipt
     from flywheel.client.training.experiment_manifest import TrainingOptions
     from flywheel.client.training.function_training import Training
 
@@ -186,6 +187,10 @@ class AsyncWorkspace:
     def service(self, name: str) -> AsyncService:
         """Returns an InferenceService; its methods read it."""
         return AsyncService(self.sync.service(name))
+
+    async def why(self, id: str, **options: Any) -> "Receipt":
+        """Returns the receipt of a logged prediction; `options` are those of Workspace.why."""
+        return await asyncio.to_thread(lambda: self.sync.why(id, **options))
 
     async def run(self, pipeline: str, /, **parameters: Any) -> AsyncObject:
         """Starts a TrainingPipeline now, and returns the run."""

@@ -11,11 +11,14 @@ from flywheel.client.workspace import Workspace
 from flywheel.core.resource.api import Manifest
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flywheel.client.objects.live_dataset import LiveDataset
     from flywheel.client.objects.live_model import LiveModel
     from flywheel.client.objects.live_objects import LiveObject, Run
     from flywheel.client.objects.live_service import LiveService
     from flywheel.client.objects.resources import TypedObject
+    from flywheel.client.receipts.document import Receipt
     from flywheel.client.training.experiment_manifest import TrainingOptions
     from flywheel.client.training.function_training import Training
 
@@ -84,6 +87,19 @@ def dataset(name: str, *, namespace: str | None = None) -> "LiveDataset":
 def service(name: str, *, namespace: str | None = None) -> "LiveService":
     """Returns an InferenceService: `.predict(rows)`, `.predictions(start, end)`."""
     return _workspace(namespace).service(name)
+
+
+def why(
+    id: str,
+    *,
+    namespace: str | None = None,
+    service: str | None = None,
+    row: int = 0,
+    around: "datetime | None" = None,
+    replay: bool = True,
+) -> "Receipt":
+    """Returns the receipt of a logged prediction by its id: `.prediction`, `.version`, `.audit`, `.replay`, `.contributions`, `.to_json()`."""
+    return _workspace(namespace).why(id, service=service, row=row, around=around, replay=replay)
 
 
 def run(pipeline: str, /, **parameters: Any) -> "Run":

@@ -10,11 +10,14 @@ from flywheel.client.trial_list import Trial, Trials, find_trial, list_trials
 from flywheel.core.resource.api import GROUP, Api, Manifest
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flywheel.client.objects.live_dataset import LiveDataset
     from flywheel.client.objects.live_model import LiveModel
     from flywheel.client.objects.live_objects import LiveObject, Run
     from flywheel.client.objects.live_service import LiveService
     from flywheel.client.objects.resources import TypedObject
+    from flywheel.client.receipts.document import Receipt
     from flywheel.client.training.experiment_manifest import TrainingOptions
     from flywheel.client.training.function_training import Training
 
@@ -80,6 +83,23 @@ class Workspace:
         from flywheel.client.objects.live_service import LiveService
 
         return LiveService(self.session, name)
+
+    def why(
+        self,
+        id: str,
+        *,
+        service: str | None = None,
+        row: int = 0,
+        around: "datetime | None" = None,
+        replay: bool = True,
+    ) -> "Receipt":
+        """Returns the receipt of a logged prediction: row, version, audit records and contributions, answered again by the stored model.
+
+        `service` is by default any that logs predictions, and `around` when the request was, to the hour, where its client chose the id.
+        """
+        from flywheel.client.receipts.assembly import make_receipt
+
+        return make_receipt(self.session, id, service=service, row=row, around=around, replay=replay)
 
     def run(self, pipeline: str, /, **parameters: Any) -> "Run":
         """Starts a TrainingPipeline now, and returns the run."""
