@@ -303,13 +303,13 @@ CODE_CONTROLS = (
         "a receipt that was changed is told so",
         "flywheel.client.receipts.document:_changes", _returns([]),
         (
-            "tests/client/receipts/test_verification.py::test_a_changed_part_is_named",
-            "tests/client/receipts/test_verification.py::test_a_changed_head_is_named",
+            "tests/client/receipts/test_receipt_check.py::test_a_changed_part_is_named",
+            "tests/client/receipts/test_receipt_check.py::test_a_changed_head_is_named",
         ),
     ),
     CodeControl(
         "a chain of audit records in a receipt is verified",
-        "flywheel.client.receipts.verification:chain_faults", _returns(()),
-        ("tests/client/receipts/test_verification.py::test_a_change_that_restates_the_digests_contradicts_another_part",),
+        "flywheel.client.receipts.receipt_check:chain_faults", _returns(()),
+        ("tests/client/receipts/test_receipt_check.py::test_a_change_that_restates_the_digests_contradicts_another_part",),
     ),
 )  # fmt: skip

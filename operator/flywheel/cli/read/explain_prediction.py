@@ -75,7 +75,7 @@ def _explain(arguments: Namespace) -> int:
 def _check(arguments: Namespace) -> int:
     # Imported here, since a command without --check needs none of it.
     from flywheel.client.receipts.document import MAX_BYTES, parse_receipt
-    from flywheel.client.receipts.verification import check_receipt
+    from flywheel.client.receipts.receipt_check import check_receipt
 
     try:
         if arguments.check.stat().st_size > MAX_BYTES:

@@ -7,8 +7,8 @@ from typing import Any
 from flywheel.client.controls import escape_controls
 from flywheel.client.receipts.audit_chain import Record, chain_faults, promotion_before
 from flywheel.client.receipts.document import Receipt
+from flywheel.client.receipts.receipt_check import NO_SIGNATURE, Finding, describe_replay
 from flywheel.client.receipts.recomputation import NOT_REPLAYED, describe_rule
-from flywheel.client.receipts.verification import NO_SIGNATURE, Finding, describe_replay
 
 MAX_CONTRIBUTIONS = 10  # of an output
 MAX_VALUE_LENGTH = 80  # characters

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_RECORDS = 2000  # of an audit chain, from its end back
 REFUSED = (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED)
 ROW_FIELDS = ("time", "version", "digest", "route", "latency_seconds", "key")
-VERSION_STATUS = ("verifiedAt", "approval", "rejection", "archived")
+VERSION_STATUS = ("verifiedAt", "approval", "rejection")
 T = TypeVar("T")
 GATE_FIELDS = ("name", "passed", "measured", "message")
 
@@ -80,40 +80,32 @@ def find_version(session: "Session", prediction: Prediction) -> Artifact:
     manifest = _read(lambda: session.require(MODEL_VERSION, name), f"ModelVersion '{name}'", notes)
     if manifest is None:
         return Artifact({**base, "missing": notes[0]})
-    spec, status = manifest.get("spec") or {}, manifest.get("status") or {}
-    digest = logged or status.get("digest")
-    part = {
-        **base,
-        "digest": digest,
-        "model": spec.get("model"),
-        "createdAt": manifest["metadata"].get("creationTimestamp"),
-        **{key: status[key] for key in VERSION_STATUS if status.get(key)},
-        "gates": [_pick(each, GATE_FIELDS) for each in (status.get("gates") or {}).get("entries") or ()],
-        "gatesMeasuredAt": (status.get("gates") or {}).get("at"),
-    }
-    if digest != status.get("digest"):
-        return Artifact(
-            {
-                **part,
-                "notes": [
-                    f"ModelVersion '{name}' is another artifact now, {status.get('digest')}, than the one that answered"
-                ],
-            }
-        )
-    listed = _read(lambda: _list_files(session, name, str(digest)), f"the files of ModelVersion '{name}'", notes)
+    stated = (manifest.get("status") or {}).get("digest")
+    part = {**base, "digest": logged or stated, **_describe_version(manifest)}
+    if part["digest"] != stated:
+        note = f"ModelVersion '{name}' is another artifact now, {stated}, than the one that answered"
+        return Artifact({**part, "notes": [note]})
+    listed = _read(lambda: _list_files(session, name, str(stated)), f"the files of ModelVersion '{name}'", notes)
     entries = [dict(each) for each in listed or ()]
     files = [
         remote_file(file_path(session.namespace, "modelversions", name, "files", file=str(each["path"])), each)
         for each in entries
     ]
-    return Artifact(
-        {
-            **part,
-            "files": [_pick(each, ("path", "size", "sha256")) for each in entries],
-            **({"notes": notes} if notes else {}),
-        },
-        files,
-    )
+    part["files"] = [_pick(each, ("path", "size", "sha256")) for each in entries]
+    return Artifact({**part, **({"notes": notes} if notes else {})}, files)
+
+
+def _describe_version(manifest: Manifest) -> dict[str, Any]:
+    """Returns the version's Model, gates and approval."""
+    status = manifest.get("status") or {}
+    gates = status.get("gates") or {}
+    return {
+        "model": (manifest.get("spec") or {}).get("model"),
+        "createdAt": manifest["metadata"].get("creationTimestamp"),
+        **{key: status[key] for key in VERSION_STATUS if status.get(key)},
+        "gates": [_pick(each, GATE_FIELDS) for each in gates.get("entries") or ()],
+        "gatesMeasuredAt": gates.get("at"),
+    }
 
 
 def find_audit(session: "Session", version: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flywheel.client.errors import FlywheelError
 from flywheel.client.receipts.document import PARTS, Receipt, canonical_bytes, parse_receipt, part_digest
-from flywheel.client.receipts.verification import check_receipt
+from flywheel.client.receipts.receipt_check import check_receipt
 from tests.client.receipts.sample_service import DIGEST, ENTRIES, FEATURES, FILES, ID, OUTPUTS, RECORDS
 from tests.examples import examples
 
