@@ -1,6 +1,7 @@
 """`flywheel why`: one logged prediction, replayed, with its reasons; as a receipt that can be checked without the cluster."""
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from flywheel.cli.connection import add_reader_options, open_workspace
 from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
 from flywheel.cli.read.moments import parse_moment
 from flywheel.cli.read.receipt_text import print_findings, print_receipt
+from flywheel.client.controls import escape_lines
 
 DESCRIPTION = "Explain one logged prediction: inputs, answer, contributions, and the version with its gates, approval and audit records; answered again by the stored model."
 EXAMPLES = """\
@@ -64,7 +66,8 @@ def _explain(arguments: Namespace) -> int:
     if arguments.to is not None:
         _write(arguments.to, text)
     if arguments.output == "json":
-        print(text, end="")
+        # A file has the text as it is; a terminal is not to obey what others have written.
+        print(escape_lines(text) if sys.stdout.isatty() else text, end="")
         return DONE
     print_receipt(receipt)
     if arguments.to is not None:
