@@ -199,6 +199,21 @@ def program(source: str, **more: Any) -> dict[str, Any]:
             "source must have at most 262144 bytes (256 KiB) in UTF-8; put a larger program into the image",
             id="a source of too many bytes",
         ),
+        pytest.param(
+            {"trainer": CONTAINER, "objective": F1, "rowwise": {"speed": "dist / air"}},
+            "rowwise requires trainer.sklearn; a container computes its features itself",
+            id="expressions for a container",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "rowwise": {"speed": " \n"}},
+            "an expression of rowwise is empty; write it, or remove its name",
+            id="an expression of blanks",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "rowwise": {"s" * 129: "dist / air"}},
+            "names of rowwise features must have 1 to 128 characters",
+            id="an expression with a long name",
+        ),
     ],
 )
 def test_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
@@ -222,6 +237,10 @@ def test_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> Non
         pytest.param(
             program("pass", command=["python3"], args=["-O", "/flywheel/source/train.py"]),
             id="a source that an argument names",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "rowwise": {"speed": "dist / nullif(air, 0)", "Straße": "hour(sched) -- UTC"}},
+            id="features by expressions",
         ),
     ],
 )

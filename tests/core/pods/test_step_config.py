@@ -43,6 +43,7 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
         ("check_defaults", CheckConfig),
         ("train", TrainConfig),
         ("train_defaults", TrainConfig),
+        ("train_rowwise", TrainConfig),
         ("prepare", PrepareConfig),
         ("evaluate", EvaluateConfig),
         ("package", PackageConfig),

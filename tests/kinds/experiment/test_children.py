@@ -66,6 +66,15 @@ def test_the_short_form_follows_from_the_data() -> None:
     }
 
 
+def test_a_trial_computes_the_features_of_the_spec() -> None:
+    rowwise = {"speed": "dist / nullif(air, 0)"}
+    asked = experiment({"rowwise": rowwise})
+    setup = resolve_setup(asked.spec, DATA)
+    assert setup is not None
+
+    assert trial_params(asked, setup, (1, 0.5))["rowwise"] == rowwise
+
+
 def test_a_container_reads_its_parameters_flat() -> None:
     setup = resolve_setup(CONTAINER.spec, DATA)
     assert setup is not None

@@ -102,6 +102,7 @@ def test_the_golden_document_of_watch() -> None:
         ("check_defaults", DatasetSpec),
         ("train", TrainConfig),
         ("train_defaults", TrainConfig),
+        ("train_rowwise", TrainConfig),
         ("prepare", PrepareConfig),
         ("evaluate", EvaluateConfig),
         ("package", PackageConfig),

@@ -39,8 +39,13 @@ def test_a_model_of_defined_kernels_is_computed_in_the_server(
 @pytest.mark.parametrize(
     ("nodes", "operator"),
     [
-        pytest.param([node("Div", "x two")], "Div of integers", id="a division of integers"),
-        pytest.param([node("Mod", "x two")], "Mod of integers", id="a remainder of integers"),
+        pytest.param([node("Div", "two x")], "Div of integers", id="a division of integers"),
+        pytest.param([node("Mod", "two x")], "Mod of integers", id="a remainder of integers"),
+        pytest.param([node("Div", "x minus_one")], "Div of integers", id="a division by -1"),
+        pytest.param([node("Mod", "x zero")], "Mod of integers", id="a remainder by 0"),
+        pytest.param(
+            [node("Add", "two two", "four"), node("Div", "x four")], "Div of integers", id="a divisor that is computed"
+        ),
         pytest.param([node("Abs", "x", "a"), node("Div", "a a")], "Div of integers", id="integers are followed"),
         pytest.param([node("Tile", "x two")], "Tile", id="a value decides the size"),
         pytest.param([node("NewOperator", "x")], "NewOperator", id="an operator that nobody knows"),
@@ -48,9 +53,29 @@ def test_a_model_of_defined_kernels_is_computed_in_the_server(
     ],
 )
 def test_any_other_model_is_computed_in_workers(tmp_path: Path, nodes: Sequence[NodeProto], operator: str) -> None:
-    path = write_model(tmp_path, nodes, INT64, constants=[scalar("two", INT64, 2)])
+    constants = [scalar(name, INT64, value) for name, value in (("two", 2), ("minus_one", -1), ("zero", 0))]
+    path = write_model(tmp_path, nodes, INT64, constants=constants)
 
     assert unsafe_operator(read_model(path)) == operator
+
+
+def test_a_division_by_a_constant_other_than_0_and_minus_1_is_computed_in_the_server(tmp_path: Path) -> None:
+    nodes = [node("Mod", "x week", "day"), node("Div", "day seven")]
+    week = helper.make_tensor("week", INT64, [1, 1], (7).to_bytes(8, "little"), raw=True)
+    path = write_model(tmp_path, nodes, INT64, constants=[week, scalar("seven", INT64, 7)])
+
+    assert unsafe_operator(read_model(path)) == ""
+
+
+def test_a_divisor_that_a_request_may_replace_is_no_constant(tmp_path: Path) -> None:
+    path = write_model(tmp_path, [node("Div", "x two")], INT64, constants=[scalar("two", INT64, 2)])
+    replaced, twice = onnx.load(path), onnx.load(path)
+    replaced.graph.input.append(helper.make_tensor_value_info("two", INT64, []))
+    twice.graph.initializer.append(scalar("two", INT64, -1))
+
+    for model in (replaced, twice):
+        path.write_bytes(model.SerializeToString())
+        assert unsafe_operator(read_model(path)) == "Div of integers"
 
 
 def test_a_name_that_is_declared_twice_or_is_no_text_hides_no_division(tmp_path: Path) -> None:

@@ -93,8 +93,21 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Front:
+    """What a model computes first: the graph `model` (ONNX, FP64 and texts in, FP32 out) makes the features `names`, in this order.
+
+    `raw` is the data by the columns that callers send. `digest` names the expressions, the types of their columns and DuckDB's version.
+    """
+
+    model: Any
+    names: tuple[str, ...]
+    raw: "Data"
+    digest: str
+
+
+@dataclass(frozen=True)
 class Data:
-    """The artifact of a Dataset, read by its chosen features."""
+    """The artifact of a Dataset, read by its chosen features, some of which `front` makes."""
 
     folder: Path
     schema: Mapping[str, Any]
@@ -103,6 +116,12 @@ class Data:
     texts: TextPool = field(default_factory=TextPool)
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Columns that could be features, and what the train split says against them."""
+    front: Front | None = None
+
+    @property
+    def sent(self) -> "Data":
+        """The data by the columns that callers send: the features, or what those that the model makes itself are made of."""
+        return self.front.raw if self.front else self
 
     @property
     def target(self) -> str:

@@ -5,7 +5,7 @@ The plan's format is DuckDB's own and internal: the version is pinned, golden pl
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,31 @@ class BoundExpression:
 
     node: Mapping[str, Any]
     columns: tuple[tuple[str, SqlType], ...]
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A literal of an expression: its type, and its value as a tensor has it (days, microseconds, a scaled DECIMAL)."""
+
+    type: SqlType
+    value: Any
+
+
+def find_literals(node: Any) -> Iterator[Literal]:
+    """The literals of a node and of all below it; no NULL and no INTERVAL."""
+    if isinstance(node, list):
+        for each in node:
+            yield from find_literals(each)
+    if not isinstance(node, Mapping):
+        return
+    if node.get("expression_class") == "BOUND_CONSTANT":
+        value = node["value"]
+        literal_type = read_type(value["type"])
+        if not value["is_null"] and literal_type.name != "INTERVAL":
+            yield Literal(literal_type, value["value"])
+        return
+    for each in node.values():
+        yield from find_literals(each)
 
 
 def bind_expression(database: duckdb.DuckDBPyConnection, expression: str) -> BoundExpression:

@@ -9,12 +9,17 @@ from typing import Any
 import duckdb
 
 from flywheel_runtime.datasets.sql import quote_identifier
-from flywheel_runtime.features.bound_plan import TABLE, bind_expression
+from flywheel_runtime.features.bound_plan import TABLE, Literal, bind_expression, find_literals
 from flywheel_runtime.features.errors import ExpressionRefused, FeaturesRefused
 from flywheel_runtime.features.expressions import ExpressionCompiler
 from flywheel_runtime.features.graph import GraphBuilder
 from flywheel_runtime.features.input_columns import InputEncoding, add_column
-from flywheel_runtime.features.output_tensors import build_matrix_model, build_native_model, check_feature_type
+from flywheel_runtime.features.output_tensors import (
+    build_comparison_model,
+    build_matrix_model,
+    build_native_model,
+    check_feature_type,
+)
 from flywheel_runtime.features.sql_types import SqlType
 from flywheel_runtime.features.values import Compilation, Value
 
@@ -23,11 +28,17 @@ DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
 
 @dataclass(frozen=True)
 class CompiledExpression:
-    """An expression, the functions of DuckDB that it calls, and those of them whose last bits may differ in the graph."""
+    """An expression, the functions of DuckDB that it calls, and those of them whose last bits may differ in the graph.
+
+    `columns` are those that it reads, `type` is DuckDB's of its value, and `literals` are those of its text.
+    """
 
     sql: str
     functions: tuple[str, ...]
     inexact: tuple[str, ...]
+    columns: tuple[str, ...]
+    type: SqlType
+    literals: tuple[Literal, ...]
 
     @property
     def is_exact(self) -> bool:
@@ -37,9 +48,13 @@ class CompiledExpression:
 
 @dataclass(frozen=True)
 class CompiledFeatures:
-    """The model, what is known of each feature in the order of its columns, and the DuckDB whose results it has."""
+    """The model, what is known of each feature in the order of its columns, and the DuckDB whose results it has.
+
+    `comparison` is a model of the same inputs with each feature in its own type, as `value 0`, `is_null 0`, `value 1`, …
+    """
 
     model: Any
+    comparison: Any
     features: Mapping[str, CompiledExpression]
     duckdb_version: str
 
@@ -64,7 +79,8 @@ def compile_features(columns: Mapping[str, str], expressions: Mapping[str, str])
                 reasons[name] = str(refusal)
         if reasons:
             raise FeaturesRefused(reasons)
-        return CompiledFeatures(build_matrix_model(compiler.graph, values), features, duckdb.__version__)
+        comparison = build_comparison_model(compiler.graph, values)
+        return CompiledFeatures(build_matrix_model(compiler.graph, values), comparison, features, duckdb.__version__)
 
 
 def compile_native(columns: Mapping[str, str], sql: str) -> tuple[Any, CompiledExpression]:
@@ -104,7 +120,9 @@ class FeatureCompiler:
         compilation = Compilation(self.graph, self._database)
         value = ExpressionCompiler(compilation, columns).compile(bound.node)
         used, inexact = sorted(compilation.functions), sorted(compilation.inexact)
-        return value, CompiledExpression(sql, tuple(used), tuple(inexact))
+        names = tuple(name for name, _ in bound.columns)
+        literals = tuple(find_literals(bound.node))
+        return value, CompiledExpression(sql, tuple(used), tuple(inexact), names, value.type, literals)
 
     def compile_native(self, sql: str) -> tuple[Any, CompiledExpression]:
         """A model of one expression, see the function of this name. Raises ExpressionRefused."""

@@ -73,7 +73,7 @@ def _apply_masks(graph: GraphBuilder, matrix: str, masks: Sequence[Mask]) -> str
     nan = graph.constant(float("nan"), Kind.FP32)
     if len(present) == len(masks):
         return graph.add("Where", graph.concatenate(present), nan, matrix)
-    never = _expand(graph, graph.constant(False, Kind.BOOL))
+    never = graph.add("Xor", present[0], present[0])  # false in each row: no server computes Expand in its own process
     return graph.add("Where", graph.concatenate([mask or never for mask in masks]), nan, matrix)
 
 
@@ -84,6 +84,18 @@ def build_native_model(graph: GraphBuilder, value: Value) -> Any:
         (_expand(graph, value.tensor), NATIVE_VALUE, value.kind, 1),
         (_expand(graph, null), NATIVE_NULL, Kind.BOOL, 1),
     ]
+    return _build_model(graph, outputs)
+
+
+def build_comparison_model(graph: GraphBuilder, values: Sequence[Value]) -> Any:
+    """A model with the outputs `value 0`, `is_null 0`, `value 1`, …: each value in its own type, (rows, 1)."""
+    outputs = []
+    for place, value in enumerate(values):
+        null = graph.mask_tensor(graph.any_of(value.null, value.error))
+        outputs += [
+            (_expand(graph, value.tensor), f"{NATIVE_VALUE} {place}", value.kind, 1),
+            (_expand(graph, null), f"{NATIVE_NULL} {place}", Kind.BOOL, 1),
+        ]
     return _build_model(graph, outputs)
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure, one_line
-from flywheel_runtime.datasets.features import Data, Feature
+from flywheel_runtime.datasets.features import Data, Feature, Front
 from flywheel_runtime.models.explanation.tree_covers import write_covers
 from flywheel_runtime.models.golden_rows import Tensors, run_model
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, get_output, name_outputs
@@ -18,6 +18,7 @@ from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIE
 # Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 TEXT_OPSETS = {"com.microsoft": 1}  # of the Tokenizer, which ONNX itself does not have
+FRONT_METADATA = "flywheel.rowwise"  # the digest in features.json
 TOLERANCE = 1e-4  # of a probability, or of the target's scale
 MAX_COMPARED_ROWS = 2000
 FEATURE_MATRIX = "features"
@@ -65,7 +66,7 @@ def _convert(pipeline: Any, data: Data) -> tuple[bytes, bool]:
                 learnt,
                 initial_types=[(FEATURE_MATRIX, FloatTensorType([None, width]))],
                 options={id(learnt): {"zipmap": False}} if is_classifier else None,
-                target_opset=OPSETS,
+                target_opset=OPSETS | _front_opsets(data, ("", "ai.onnx.ml")),
             )
     except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
         message = (
@@ -78,12 +79,22 @@ def _convert(pipeline: Any, data: Data) -> tuple[bytes, bool]:
     # skl2onnx declares the lowest opsets that its own nodes need; ours need those in OPSETS.
     del model.opset_import[:]
     opsets = OPSETS | (TEXT_OPSETS if any(feature.is_free_text for feature in data.features) else {})
+    opsets |= _front_opsets(data, {node.domain for node in data.front.model.graph.node} if data.front else ())
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets.items())
-    mark = _unused_mark(data.features)
+    if data.front:
+        model.ir_version = max(model.ir_version, data.front.model.ir_version)
+        helper.set_model_props(model, {FRONT_METADATA: data.front.digest})
+    mark = _unused_mark((*data.features, *data.sent.features))
     outputs = _hide_names(model.graph, mark)
     _add_inputs(model.graph, data, pipeline.named_steps.get("encode"), mark)
     _name_outputs(model.graph, outputs, data, mark)
     return bytes(model.SerializeToString()), has_covers
+
+
+def _front_opsets(data: Data, domains: Collection[str]) -> dict[str, int]:
+    """The versions of these domains that the graph of rowwise features is written in."""
+    found = data.front.model.opset_import if data.front else ()
+    return {each.domain: each.version for each in found if each.domain in domains}
 
 
 def _learnt_steps(pipeline: Any, features: int) -> tuple[Any, int]:
@@ -173,9 +184,11 @@ def _add_inputs(graph: Any, data: Data, encode: Any, mark: str) -> None:
     from flywheel_runtime.models.onnx_inputs import InputGraph
 
     inputs = InputGraph(mark)
-    names = {feature.name: inputs.declare_input(feature) for feature in data.features}
+    names = {feature.name: inputs.declare_input(feature) for feature in data.sent.features}
+    made = _FrontColumns(inputs, data.front)
+    names |= {each.name: made.take([each.name]) for each in data.features if each.name in made and not _is_number(each)}
     plain = [each for each in data.features if not each.is_free_text and not each.has_many_categories]
-    columns = _plain_columns(inputs, plain)
+    columns = _plain_columns(inputs, plain, names, made)
     means = [each for each in data.features if each.has_many_categories]
     columns += [
         inputs.add_means(names[each.name], each, encode.named_transformers_["means"], number)
@@ -190,22 +203,48 @@ def _add_inputs(graph: Any, data: Data, encode: Any, mark: str) -> None:
     inputs.insert_into(graph)
 
 
-def _plain_columns(inputs: Any, features: Sequence[Feature]) -> list[str]:
+def _is_number(feature: Feature) -> bool:
+    return feature.categories is None and not feature.is_free_text
+
+
+class _FrontColumns:
+    """The columns of the matrix of rowwise features, which is added to the graph once."""
+
+    def __init__(self, inputs: Any, front: Front | None) -> None:
+        self._inputs = inputs
+        self._names = front.names if front else ()
+        self._matrix = inputs.add_front(front) if front else ""
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def take(self, names: Sequence[str]) -> str:
+        """Some of the columns, side by side."""
+        places = [self._names.index(name) for name in names]
+        taken: str = self._inputs.take_columns(self._matrix, len(self._names), places)
+        return taken
+
+
+def _plain_columns(
+    inputs: Any, features: Sequence[Feature], names: Mapping[str, str], made: _FrontColumns
+) -> list[str]:
     """Numbers, which are made narrow together as long as no category stands between them, and codes; in the order of `features`."""
     columns = []
-    for is_number, found in itertools.groupby(features, lambda each: each.categories is None):
+    for (is_number, is_made), found in itertools.groupby(features, lambda each: (_is_number(each), each.name in made)):
         each_of = list(found)
-        if is_number:
+        if is_number and is_made:
+            columns.append(inputs.limit_numbers(made.take([each.name for each in each_of])))
+        elif is_number:
             columns.append(inputs.add_numbers(each_of))
         else:
-            columns += [inputs.add_codes(each.name, each) for each in each_of]
+            columns += [inputs.add_codes(names[each.name], each) for each in each_of]
     return columns
 
 
 def _name_outputs(graph: Any, found: list[str], data: Data, mark: str) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
-    names = name_outputs([feature.name for feature in data.features])
+    names = name_outputs([feature.name for feature in data.sent.features])
     if data.schema["task"] == "Regression":
         shape = numpy_helper.from_array(np.array([-1], dtype=np.int64), f"{mark}flat shape")
         graph.initializer.append(shape)
@@ -253,7 +292,7 @@ def target_scale(values: NDArray[Any], predictions: NDArray[Any]) -> float:
 def _compare(content: bytes, pipeline: Any, data: Data, split: str) -> ExportedModel:
     """The greatest difference on up to 2,000 rows that go their own way in: text as text, never through our codes."""
     rows = data.read(split).x[:MAX_COMPARED_ROWS]
-    outputs = run_model(content, data.raw(split, MAX_COMPARED_ROWS))
+    outputs = run_model(content, data.sent.raw(split, MAX_COMPARED_ROWS))
     scale = 1.0
     if data.schema["task"] == "Regression":
         expected = pipeline.predict(rows).astype(np.float64)

@@ -4,7 +4,8 @@ month   (FP64 [n,1]) ─── Concat ── Cast to FP32 ── too large: NaN 
         (timestamps are scaled before the Cast)                      │
 carrier (text [n,1]) ─── LabelEncoder ── code ───────────────────────┤
 tail    (text [n,1]) ─── LabelEncoder ── mean target ────────────────┤ Concat
-remarks (text [n,1]) ─── lower case ── Tokenizer ── TfIdfVectorizer ─┘
+remarks (text [n,1]) ─── lower case ── Tokenizer ── TfIdfVectorizer ─┤
+sched   (FP64 [n,1]) ─── the graph of rowwise features ──────────────┘
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.datasets.features import UNKNOWN, Feature
+from flywheel_runtime.datasets.features import UNKNOWN, Feature, Front
 from flywheel_runtime.datasets.texts import TOKEN
 from flywheel_runtime.datasets.types import MAX_LEARNT
 from flywheel_runtime.models.encoders import MIN_NORM, CategoryEncoder, TextVectorizer
 
 LOCALE = "C.UTF-8"  # in every image with glibc, whose lower case is the same everywhere; without a locale Ä stays Ä
+FRONT_NODE = "rowwise/"  # begins the names of the nodes that make rowwise features
 NO_TEXT = "\u0000"  # a text that no client can send
 Array = NDArray[Any]
 
@@ -43,6 +45,39 @@ class InputGraph:
         self.inputs.append(helper.make_tensor_value_info(feature.name, kind, [None, 1]))
         return feature.name
 
+    def add_front(self, front: Front) -> str:
+        """The matrix (rows, features) that a graph of rowwise features makes of the inputs that it shares with the model.
+
+        Its nodes have names, by which quantization leaves them alone.
+        """
+        graph = front.model.graph
+        inputs = {each.name for each in graph.input}
+        renamed = {name: name if name in inputs else f"{self.mark}rowwise {name}" for name in _tensor_names(graph)}
+        for number, node in enumerate(graph.node):
+            added = type(node)()
+            added.CopyFrom(node)
+            added.name = f"{FRONT_NODE}{number}"
+            added.input[:] = [renamed.get(name, name) for name in node.input]
+            added.output[:] = [renamed[name] for name in node.output]
+            self.nodes.append(added)
+        for constant in graph.initializer:
+            added = type(constant)()
+            added.CopyFrom(constant)
+            added.name = renamed[constant.name]
+            self.constants.append(added)
+        return renamed[graph.output[0].name]
+
+    def take_columns(self, matrix: str, width: int, places: Sequence[int]) -> str:
+        """Some columns of a matrix that has `width`."""
+        if list(places) == list(range(width)):
+            return matrix
+        return self._add("Gather", [matrix, self._constant(np.array(places, dtype=np.int64))], axis=1)
+
+    def limit_numbers(self, narrow: str) -> str:
+        """32-bit floats, of which those that are infinite or too large are missing."""
+        is_too_large = self._add("Greater", [self._add("Abs", [narrow]), self._constant(np.float32(MAX_LEARNT))])
+        return self._add("Where", [is_too_large, self._constant(np.float32(np.nan)), narrow])
+
     def add_numbers(self, features: Sequence[Feature]) -> str:
         """Numbers as 32-bit floats; what is infinite or too large is missing, as in datasets/features.py."""
         from onnx import TensorProto
@@ -53,9 +88,7 @@ class InputGraph:
             centers = np.array([[each.center for each in features]])
             ranges = np.array([[each.half_range for each in features]])
             wide = self._add("Div", [self._add("Sub", [wide, self._constant(centers)]), self._constant(ranges)])
-        narrow = self._add("Cast", [wide], to=TensorProto.FLOAT)
-        is_too_large = self._add("Greater", [self._add("Abs", [narrow]), self._constant(np.float32(MAX_LEARNT))])
-        return self._add("Where", [is_too_large, self._constant(np.float32(np.nan)), narrow])
+        return self.limit_numbers(self._add("Cast", [wide], to=TensorProto.FLOAT))
 
     def add_codes(self, column: str, feature: Feature) -> str:
         """The code of a known category, else -1."""
@@ -145,6 +178,12 @@ class InputGraph:
         name = f"{self.mark}constant {len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
+
+
+def _tensor_names(graph: Any) -> list[str]:
+    """The names of all tensors of a graph."""
+    made = [name for node in graph.node for name in node.output]
+    return [*(each.name for each in graph.input), *(each.name for each in graph.initializer), *made]
 
 
 def _vectorizer_attributes(terms: Sequence[str]) -> dict[str, Any]:

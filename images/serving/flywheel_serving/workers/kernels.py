@@ -7,6 +7,7 @@ new, of another domain, or in a body (Loop, If, Scan, a function) sends its mode
 from dataclasses import dataclass, field
 from typing import Any
 
+from flywheel_serving.model.row_independence.shape_rules import read_integers
 from flywheel_serving.model.row_independence.values import text
 
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
@@ -20,13 +21,14 @@ BOUNDED_OPERATORS = frozenset(
     GreaterOrEqual HardSigmoid Identity Imputer IsInf IsNaN LSTM LabelEncoder LayerNormalization LeakyRelu Less LessOrEqual
     LinearClassifier LinearRegressor Log LogSoftmax MatMul MatMulInteger Max MaxPool Mean Min Mod Mul Neg Normalizer Not
     OneHotEncoder Or Pow QLinearConv QLinearMatMul QuantizeLinear RNN ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd
-    ReduceSum ReduceSumSquare Relu Reshape Round SVMClassifier SVMRegressor Scaler Selu Shape Sigmoid Sign Sin Slice Softmax
-    Softplus Split Sqrt Squeeze Sub Sum Tanh Transpose TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor Unsqueeze
+    ReduceSum ReduceSumSquare RegexFullMatch Relu Reshape Round SVMClassifier SVMRegressor Scaler Selu Shape Sigmoid Sign Sin
+    Slice Softmax Softplus Split Sqrt Squeeze StringConcat Sub Sum Tanh Transpose TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor Unsqueeze
     Where Xor
     """.split()  # noqa: SIM905  a list would be a page with one word on each line
 )
-# ONNX defines these for every pair of reals, but not for every pair of integers.
+# ONNX defines these for every pair of reals, but not for every pair of integers: for all but the quotients by these.
 INTEGER_PARTIAL_OPERATORS = frozenset({"Div", "Mod"})
+PARTIAL_DIVISORS = frozenset({0, -1})
 # Whose first output has the type of their first input,
 SAME_TYPE_OPERATORS = frozenset(
     """
@@ -68,14 +70,24 @@ def unsafe_operator(model: Any) -> str:
     # A name is bytes: two that are no texts must not become one. A name of two types counts as whole.
     reals = {name for name, datatype in declared if datatype in REAL_TYPES}
     reals -= {name for name, datatype in declared if datatype not in REAL_TYPES} | {b""}  # b"" is an absent operand
+    divisors = _defined_divisors(graph)
     for message in graph.node:
         node = _read_node(message)
         if node.domain not in DOMAINS or node.operator not in BOUNDED_OPERATORS:
             return node.operator
         _infer_reals(node, reals)
-        if node.operator in INTEGER_PARTIAL_OPERATORS and not reals & {*node.inputs, *node.outputs}:
+        is_defined = reals & {*node.inputs, *node.outputs} or (len(node.inputs) == 2 and node.inputs[1] in divisors)
+        if node.operator in INTEGER_PARTIAL_OPERATORS and not is_defined:
             return f"{node.operator} of integers"
     return ""
+
+
+def _defined_divisors(graph: Any) -> set[bytes]:
+    """The constants of integers by which each integer has a quotient. One that an input may replace, or of two values, is none."""
+    names = [tensor.name for tensor in graph.initializer] + [each.values.name for each in graph.sparse_initializer]
+    replaced = {each.name for each in graph.input} | {name for name in names if names.count(name) > 1} | {b""}
+    found = {tensor.name: read_integers(tensor) for tensor in graph.initializer if tensor.name not in replaced}
+    return {name for name, values in found.items() if values and not PARTIAL_DIVISORS & {*values}}
 
 
 def _infer_reals(node: _Node, reals: set[bytes]) -> None:

@@ -160,7 +160,7 @@ class BatchConfig(StepConfig):
 
 
 class TrainConfig(StepConfig):
-    """`params.json` of train; `features` None: every usable column."""
+    """`params.json` of train; `features` None: every usable column. `rowwise` maps features to SQL over columns of one row."""
 
     estimator: str
     parameters: dict[str, Any]
@@ -170,6 +170,7 @@ class TrainConfig(StepConfig):
     validation: dict[Literal["folds"], int] | dict[Literal["holdout"], Literal["Validation"]]
     seed: int
     curve: bool = False
+    rowwise: dict[str, str] | None = None
 
 
 class PrepareConfig(StepConfig):

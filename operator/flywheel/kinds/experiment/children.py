@@ -226,5 +226,6 @@ def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int
         "validation": spec.validation.model_dump(exclude_none=True) if spec.validation else {"holdout": "Validation"},
         "seed": seed,
         **({"curve": True} if spec.pruner else {}),
+        **({"rowwise": dict(spec.rowwise)} if spec.rowwise else {}),
     }
     return TrainConfig.model_validate(config).document()

@@ -17,7 +17,10 @@ class ValidationConfig(Params):
 
 
 class TrainConfig(Params):
-    """One trial; `task` None: that of the target. `features` None: every usable column. `curve`: log the objective while it learns."""
+    """One trial; `task` None: that of the target. `features` None: every usable column. `curve`: log the objective while it learns.
+
+    `rowwise` maps features to expressions over columns of one row, in DuckDB's SQL.
+    """
 
     estimator: str
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -27,3 +30,4 @@ class TrainConfig(Params):
     validation: ValidationConfig
     seed: int = 0
     curve: bool = False
+    rowwise: dict[str, str] = Field(default_factory=dict)

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from flywheel_runtime.commands.train.validation import Validation, fit_pipeline,
 from flywheel_runtime.contract import cgroup
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, write_json
-from flywheel_runtime.datasets import features
+from flywheel_runtime.datasets import features, sql
 from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import estimators, onnx_export
 from flywheel_runtime.models.explanation.explanation_document import describe_explanation
 from flywheel_runtime.models.inspection.model_inspection import inspect_model
 from flywheel_runtime.models.onnx_model import OnnxModel
+from flywheel_runtime.models.rowwise.training_data import open_rowwise_data
 from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet
 from flywheel_runtime.statistics.metrics import ScoredRows, metric_values, order_metrics
 
@@ -28,7 +30,21 @@ def train(step: Step) -> None:
     """Fit, measure and export the estimator of the parameters on input `data`; write output `model`."""
     started = time.time()
     config = TrainConfig.parse(step.params)
-    data = features.open_data(step.input("data"), config.features)
+    with sql.scratch_folder() as scratch:
+        data, rowwise = _open_data(step, config, scratch)
+        _train(step, config, data, started, {"features": rowwise} if rowwise else {})
+        data.connection.close()
+
+
+def _open_data(step: Step, config: TrainConfig, scratch: Path) -> tuple[Data, Mapping[str, Any] | None]:
+    """The data, and the document features.json where some of its features are made by expressions."""
+    if not config.rowwise:
+        return features.open_data(step.input("data"), config.features), None
+    found = open_rowwise_data(step.input("data"), config.features, config.rowwise, scratch)
+    return found.data, found.document
+
+
+def _train(step: Step, config: TrainConfig, data: Data, started: float, rowwise: Mapping[str, Any]) -> None:
     task = _task(config, data)
     metrics = order_metrics(task, config.objective["metric"])
     estimator = estimators.find_estimator(config.estimator, task)
@@ -42,9 +58,8 @@ def train(step: Step) -> None:
     final = validation.fitted if plan.is_holdout else fit_pipeline(unfitted, plan.rows, plan.final)
     log_line(f"fitted to {len(plan.final):,} rows; exporting")
     exported = onnx_export.export_pipeline(final, data)
-    described = artifact.describe_run(config, data, exported, started)
+    described = {"run": artifact.describe_run(config, data, exported, started), **rowwise}
     _write(step, data, plan, final, exported, validation, metrics, described)
-    data.connection.close()
 
 
 def _task(config: TrainConfig, data: Data) -> estimators.Task:
@@ -66,7 +81,7 @@ def _write(
     exported: onnx_export.ExportedModel,
     validation: Validation,
     metrics: list[str],
-    described_run: Mapping[str, Any],
+    described: Mapping[str, Any],
 ) -> None:
     rows = data.read("test")
     test = ScoredRows(rows.y, np.empty(0), np.empty((0, len(data.classes))))
@@ -75,20 +90,20 @@ def _write(
     test_metrics = metric_values(metrics, test)
     seen = [data.classes[int(number)] for number in final.classes_] if test.is_classification else []
     documents = {
-        "signature": artifact.describe_signature(data, seen),
-        "golden": artifact.choose_golden_rows(exported, data),
-        "baseline": artifact.count_baseline(data, {"validation": validation.scored, "test": test}),
+        "signature": artifact.describe_signature(data.sent, seen),
+        "golden": artifact.choose_golden_rows(exported, data.sent),
+        "baseline": artifact.count_baseline(data.sent, {"validation": validation.scored, "test": test}),
         "evaluation": artifact.describe_evaluation(data, metrics[0], validation, test_metrics, test),
-        "run": described_run,
+        **described,
     }
     documents |= _describe_explanation(final, data, exported)
     folder = step.output("model")
     artifact.write_artifact(folder, exported, documents)
     if len(rows):
         model = OnnxModel.load(exported.content, documents["signature"])
-        for name, document in inspect_model(model, TestSet(data, SAMPLE_ROWS), metrics[0]).items():
+        for name, document in inspect_model(model, TestSet(data.sent, SAMPLE_ROWS), metrics[0]).items():
             write_json(folder / name, document)
-    write_loss_model(folder, data, plan, validation, rows.x, test, described_run["seed"])
+    write_loss_model(folder, data, plan, validation, rows.x, test, described["run"]["seed"])
     tested = {f"test_{name}": value for name, value in test_metrics.items()}
     reported = {**validation.metrics, **validation.deviations, **tested, **_beside(metrics[0], validation)}
     step.finish(reported, _facts(data, metrics[0], validation))

@@ -204,12 +204,12 @@ def _transpose(node: Node, inputs: Inputs) -> Outputs:
 
 ELEMENTWISE = """
     Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish
-    IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Tan Tanh
+    IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal RegexFullMatch Relu Round Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Tan Tanh
     ThresholdedRelu ai.onnx.ml.Binarizer ai.onnx.ml.LabelEncoder
 """
 BROADCASTING = """
     Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or
-    PRelu Pow Sub Sum Where Xor
+    PRelu Pow StringConcat Sub Sum Where Xor
 """
 CONVOLUTIONS = "AveragePool Conv ConvTranspose GlobalAveragePool GlobalMaxPool InstanceNormalization LRN MaxPool"
 REDUCTIONS = """

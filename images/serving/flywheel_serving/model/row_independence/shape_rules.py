@@ -22,10 +22,11 @@ CONSTANT = (Value(None),)  # the same for all rows; nothing else is known
 def read_constant(tensor: Any) -> Value:
     """The shape of a TensorProto, and its values if they are a few 64-bit integers."""
     shape = tuple(tensor.dims)
-    return Value(shape, _integers(tensor) if len(shape) <= 1 and prod(shape) <= MAX_VECTOR_LENGTH else None)
+    return Value(shape, read_integers(tensor) if len(shape) <= 1 and prod(shape) <= MAX_VECTOR_LENGTH else None)
 
 
-def _integers(tensor: Any) -> Shape | None:
+def read_integers(tensor: Any) -> Shape | None:
+    """The values of a TensorProto of 64-bit integers; None for one of another type."""
     if tensor.data_type != INT64:
         return None
     if not tensor.HasField("raw_data"):

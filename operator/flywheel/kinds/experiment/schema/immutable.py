@@ -32,6 +32,7 @@ SEARCH_FIELDS = (
     "constraints",
     "repeats",
     "distributed",
+    "rowwise",
 )
 ALWAYS_PRESENT = ("trainer", "search")
 

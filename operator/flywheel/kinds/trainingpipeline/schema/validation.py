@@ -77,6 +77,8 @@ def _trainer_problems(step: Step) -> list[str]:
             finding = (
                 "distributed and checkpoint are for trainer container; trainer sklearn trains in one pod, in one go."
             )
+    elif train.rowwise:
+        finding = "rowwise is for trainer sklearn; a container computes its features itself."
     elif train.objective is None:
         finding = "trainer container needs objective.metric, the name of a metric that it writes to metrics.json."
     elif container.model is None:
