@@ -362,6 +362,24 @@ def test_the_status_has_the_importance_of_columns(fact: Any, expected: Any) -> N
     assert (found and {each.name: each.importance for each in found.features}) == expected
 
 
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        pytest.param({"features": ["speed"], "largestDifference": 1.5}, (("speed",), "1.5"), id="features by SQL"),
+        pytest.param({"features": ["speed"]}, None, id="unreadable"),
+        pytest.param(None, None, id="a model without any"),
+    ],
+)
+def test_the_status_has_the_features_that_the_model_computes(fact: Any, expected: Any) -> None:
+    version = Version(trained(), model())
+    version.reconcile()
+    version.succeed(facts={**FACTS, **({"rowwise": fact} if fact else {})})
+    version.reconcile()
+
+    found = version.status.rowwise
+    assert (found and (found.features, found.largest_difference)) == expected
+
+
 def test_a_model_that_is_not_the_namespaces_own_is_not_fetched() -> None:
     version = Version(brought(), model("fraud"))
     version.restart_with(Settings(store_folders=("default=s3://flywheel/default/",)))

@@ -16,7 +16,7 @@ Generated from the expressions of `tests/runtime/features/expressions.txt`, each
 NaN, infinities and the ends of each type; `GOLDEN=write` and the test write it.
 
 A feature is an expression of DuckDB's SQL over columns of one row. It is compiled into ONNX in front of the model, so that the graph
-computes `TRY(expression)`: an error, such as an overflow, is NULL. The compiler is `flywheel_runtime.features`; no step uses it yet.
+computes `TRY(expression)`: an error, such as an overflow, is NULL. `rowwise` of a training takes such expressions ([training](training.md#features-by-sql)).
 
 - **exact**: the graph gives the bits that DuckDB does, for any number of rows. The sign of a zero may differ, which `1 / x` alone shows.
 - **close**: it differs as stated. An inexact function of one whole number of at most 4,096 values, such as `hour(ts)`, is a table, and exact.

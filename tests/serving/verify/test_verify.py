@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, load, save_model
 
@@ -119,6 +120,54 @@ def test_importances_have_the_room_that_the_signature_leaves(root: Path) -> None
     assert (root / "outputs/facts.json").stat().st_size <= 2_000
     assert "signature" in facts
     assert 0 < len(facts["importance"]["features"]) < 10
+
+
+ROWWISE = {"columns": {"dist": "DOUBLE"}, "duckdb": "2.0.1", "rowwise": {"long": "dist > 1500"}}
+
+
+def write_rowwise(root: Path, model_digest: str | None = None, **changes: Any) -> str:
+    """A model that says that it computes features by SQL, and the record of them."""
+    text = json.dumps(ROWWISE, sort_keys=True, separators=(",", ":"))
+    digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    path = root / "inputs/model/model.onnx"
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"flywheel.rowwise": model_digest or digest})
+    onnx.save(model, path)
+    document = {"v": 1, **ROWWISE, "digest": digest, "largestDifference": 1.5, **changes}
+    (root / "inputs/model/features.json").write_text(json.dumps(document))
+    write_params(root, TRAINED)
+    return digest
+
+
+def test_features_by_sql_are_passed_on_with_their_largest_difference(root: Path) -> None:
+    write_rowwise(root)
+
+    verify(root)
+
+    found = read(root / "outputs/facts.json")["rowwise"]
+    assert found == {"features": ["long"], "largestDifference": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        pytest.param({"model_digest": "sha256:00"}, "of other expressions than those in the model", id="of another model"),
+        pytest.param({"rowwise": {"long": "dist > 1"}}, "of other expressions than those", id="an expression was changed"),
+        pytest.param({"largestDifference": None}, "cannot be read", id="nothing was compared"),
+        pytest.param(None, "cannot be read", id="no record"),
+    ],
+)  # fmt: skip
+def test_features_by_sql_without_their_record_are_refused(
+    root: Path, changes: dict[str, Any] | None, sentence: str
+) -> None:
+    write_rowwise(root, **(changes or {}))
+    if changes is None:
+        (root / "inputs/model/features.json").unlink()
+
+    with pytest.raises(ModelRefused, match=sentence) as refused:
+        verify(root)
+
+    assert refused.value.reason == "FeaturesInvalid"
 
 
 def test_a_brought_model_gets_its_signature(root: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from flywheel_runtime.contract.errors import Failure, one_line
 from flywheel_runtime.contract.step import replace_file
 from flywheel_runtime.models import golden_rows
+from flywheel_runtime.models.onnx_inputs import FRONT_NODE
 
 REPORT = "quantization.json"
 # What the data, or a model that was not trained by trainer sklearn, may lack.
@@ -65,12 +66,25 @@ def quantize_weights(model: bytes) -> tuple[bytes, int]:
         source, target = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         source.write_bytes(model)
         try:
-            quantize_dynamic(source, target, weight_type=QuantType.QInt8, reduce_range=True)
+            quantize_dynamic(
+                source,
+                target,
+                weight_type=QuantType.QInt8,
+                reduce_range=True,
+                nodes_to_exclude=_list_front_nodes(model),
+            )
         except Exception as error:  # the quantiser, onnx and protobuf raise many kinds
             message = f"the model cannot be quantised ({type(error).__name__}: {one_line(error)}); remove spec.quantize, or export it with another opset"
             raise Failure("QuantizationFailed", message) from error
         content = target.read_bytes()
     return content, _count_int8_weights(content)
+
+
+def _list_front_nodes(model: bytes) -> list[str]:
+    """The nodes that make rowwise features: tables of theirs are no weights, and must stay as they are."""
+    import onnx
+
+    return [node.name for node in onnx.load_from_string(model).graph.node if node.name.startswith(FRONT_NODE)]
 
 
 def _count_int8_weights(model: bytes) -> int:

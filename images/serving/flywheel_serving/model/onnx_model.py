@@ -84,6 +84,11 @@ class OnnxModel:
         providers: list[str] = self._session.get_providers()
         return providers
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself, by keys of whoever wrote it."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
         """One array for each of `outputs`. `feeds` come from `Signature.fit`.
 

@@ -15,7 +15,7 @@ from flywheel_serving.model.row_comparison import compare_rows
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.model.signature import signature_differences
 from flywheel_serving.model.warm_up.observation import Observation, observe
-from flywheel_serving.verify import artifact, importance, quantization
+from flywheel_serving.verify import artifact, importance, quantization, rowwise_features
 from flywheel_serving.workers.kernels import unsafe_operator
 
 MAX_FACTS_BYTES = 2_000
@@ -41,8 +41,10 @@ def verify(root: Path) -> None:
     start = time.perf_counter()
     model = OnnxModel(path)
     load_seconds = time.perf_counter() - start
+    rowwise = None
     if not params.get("brought"):
         _check_signature(folder / "signature.json", model)
+        rowwise = rowwise_features.read_rowwise(folder, model.metadata)
     example = artifact.read_example(params, folder)
     golden_path = path.parent / artifact.GOLDEN
     observed = _observe(artifact.recorded_rows(example, golden_path, model.signature), model)
@@ -57,7 +59,8 @@ def verify(root: Path) -> None:
         artifact.write_golden(outputs / "model", example, golden_path)
     quantization.copy_artifact(report, folder, outputs / "model")
     document = _facts(model, facts, {**evaluation, **quantization.facts(report)})
-    _add_importance(document, importance.read_importance(folder, path))
+    _add_shortened(document, "rowwise", rowwise)
+    _add_shortened(document, "importance", importance.read_importance(folder, path))
     artifact.write_json(outputs / "facts.json", document)
     # Written last: its presence says that the outputs are complete.
     metrics = {**artifact.reported_metrics(evaluation), **latency, "size_bytes": path.stat().st_size}
@@ -124,12 +127,12 @@ def _latency_ms(model: OnnxModel, observed: Observation) -> dict[str, float]:
     return {"p50_ms": round(float(p50), 4), "p95_ms": round(float(p95), 4)}
 
 
-def _add_importance(facts: dict[str, Any], found: dict[str, Any] | None) -> None:
-    """Adds as many of the most important columns as there is room for; the artifact has all of them."""
+def _add_shortened(facts: dict[str, Any], name: str, found: dict[str, Any] | None) -> None:
+    """Adds `found` with as many of its first features as there is room for; the artifact has all of them."""
     if found is None:
         return
     for count in range(len(found["features"]), 0, -1):
-        added = {"importance": {**found, "features": found["features"][:count]}}
+        added = {name: {**found, "features": found["features"][:count]}}
         if len(artifact.dump_json({**facts, **added})) <= MAX_FACTS_BYTES:
             facts.update(added)
             return

@@ -80,6 +80,7 @@ def _body(facts: dict[str, Any]) -> str:
     sections = {
         "What it is": _identity(facts),
         "Inputs": [f"- {inline_code(describe_tensor(each))}" for each in inputs],
+        "Features": _rowwise(facts),
         "Outputs": [f"- {inline_code(describe_tensor(each))}" for each in outputs],
         "Metrics": _metrics(facts),
         "Importance of columns": _importance(facts),
@@ -133,6 +134,19 @@ def _metrics(facts: dict[str, Any]) -> list[str]:
         "| Metric | Value |",
         "|---|---|",
         *(f"| {escape_markdown(name)} | {escape_markdown(found[name])} |" for name in sorted(found)),
+    ]
+
+
+def _rowwise(facts: dict[str, Any]) -> list[str]:
+    found = facts["version"].get("rowwise") or {}
+    names = found.get("features") or []
+    if not names:
+        return []
+    difference = escape_markdown(found.get("largestDifference"))
+    return [
+        f"The model computes these of its inputs, by the SQL in features.json of the artifact; they differ from DuckDB's by at most {difference} units in the last place.",
+        "",
+        *(f"- {inline_code(name)}" for name in names),
     ]
 
 

@@ -14,7 +14,7 @@ from flywheel.core.resource.conditions import find_condition
 _VERSION_SPEC = ("model", "format", "source", "path", "quantize", "metrics", "archived")
 _VERSION_STATUS = (
     "digest", "verifiedAt", "metrics", "testDigest", "signature", "golden", "quantization", "rejection", "approval",
-    "featureImportance",
+    "featureImportance", "rowwise",
 )  # fmt: skip
 _OF_GATES = ("champion", "championDigest", "value", "championValue", "artifact", "at")
 _OF_MODEL = ("description", "owner", "objective", "gates", "promotion")

@@ -13,6 +13,7 @@ from flywheel.kinds.modelversion.children import ModelVersion, is_packed
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema.feature_importance import parse_feature_importance
 from flywheel.kinds.modelversion.schema.quantization import parse_quantization
+from flywheel.kinds.modelversion.schema.rowwise_features import parse_rowwise_features
 from flywheel.kinds.modelversion.schema.status import GoldenReplay, ModelVersionStatus, Signature, VerificationFailure
 
 MAX_METRICS = 64
@@ -73,6 +74,7 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
         isolated=None if isolated is None else str(isolated)[:MAX_OPERATOR_CHARACTERS],
         quantization=parse_quantization(outcome.facts.get("quantization")),
         feature_importance=parse_feature_importance(outcome.facts.get("importance")),
+        rowwise=parse_rowwise_features(outcome.facts.get("rowwise")),
         verified_at=seen.now,
         attempts=seen.attempt,
         verify_requested=seen.verify_request or None,

@@ -6,10 +6,12 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import onnx
 import pytest
 
 from flywheel_runtime.datasets.features import open_data
 from flywheel_runtime.models.golden_rows import run_model
+from flywheel_runtime.models.quantization import quantize_weights
 
 TREE = {"estimator": "HistGradientBoostingClassifier", "parameters": {"max_iter": 20}}
 ROWWISE = {
@@ -130,6 +132,29 @@ def test_a_regression_has_a_loss_model_of_raw_columns(run_train: Any, checked: A
     rows = open_data(data, None).raw("test", 20)
     assert np.isfinite(run_model(loss_model, rows)["prediction"]).all()
     assert 0 < result.output("model/features.json")["largestDifference"] <= 4
+
+
+@pytest.mark.integration
+def test_quantization_leaves_the_graph_of_the_features_alone(run_train: Any, dataset: Path) -> None:
+    parameters = {"max_iter": 20, "hidden_layer_sizes": "[32]"}
+    result = run_train(dataset, estimator="MLPClassifier", parameters=parameters, rowwise=ROWWISE)
+    content = (result.root / "outputs/model/model.onnx").read_bytes()
+
+    quantized, weights = quantize_weights(content)
+
+    assert weights
+    assert front(quantized) == front(content)
+    assert len(front(content)) > 50
+
+
+def front(content: bytes) -> set[bytes]:
+    """The nodes of rowwise features, the constants that they read, and the digest of their record."""
+    model = onnx.load_from_string(content)
+    nodes = [node for node in model.graph.node if node.name.startswith("rowwise/")]
+    read = {name for node in nodes for name in node.input}
+    constants = [each for each in model.graph.initializer if each.name in read]
+    digests = [each for each in model.metadata_props if each.key == "flywheel.rowwise"]
+    return {each.SerializeToString(deterministic=True) for each in (*nodes, *constants, *digests)}
 
 
 @pytest.mark.parametrize(

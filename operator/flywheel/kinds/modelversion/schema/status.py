@@ -18,6 +18,7 @@ from flywheel.core.resource.values import Digest
 from flywheel.kinds.modelversion.schema.feature_importance import FeatureImportances
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.schema.quantization import Quantization
+from flywheel.kinds.modelversion.schema.rowwise_features import RowwiseFeatures
 
 
 class Tensor(Schema):
@@ -137,6 +138,9 @@ class ModelVersionStatus(Status):
     feature_importance: FeatureImportances | None = Field(
         None,
         description="Columns that the model needs most. Absent for a version that was trained before this was measured, was brought, or was quantized.",
+    )
+    rowwise: RowwiseFeatures | None = Field(
+        None, description="Features by SQL that the model computes of its inputs. Absent if it has none."
     )
     verified_at: datetime | None = Field(
         None, description="Time when verification last succeeded. Absent if a later verification failed."
