@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
-from flywheel_runtime.datasets.profile import find_unlearnable
+from flywheel_runtime.datasets.profile import describe_no_features, find_unlearnable
+from flywheel_runtime.datasets.split import Rows
 from flywheel_runtime.datasets.sql import connect, prefix_columns, quote_column, quote_literal
 from flywheel_runtime.datasets.target import order_by_target
 from flywheel_runtime.datasets.texts import TextPool
 from flywheel_runtime.datasets.types import TIMESTAMP, narrow_number, timestamp_number
 from flywheel_runtime.params import Params
-
-Floats = NDArray[np.float32]
 
 # More categories than this are encoded by their mean target; identifiers, which have none, keep the most frequent.
 MAX_CATEGORIES = 256
@@ -81,22 +80,10 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of one or more splits: `x` is (rows, features), `y` (rows,) holds class numbers or values, `groups` (rows,)."""
-
-    x: Floats
-    y: NDArray[Any]
-    groups: NDArray[Any] | None = None
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-
-@dataclass(frozen=True)
 class Front:
     """What a model computes first: the graph `model` (ONNX, FP64 and texts in, FP32 out) makes the features `names`, in this order.
 
-    `raw` is the data by the columns that callers send. `digest` names the expressions, the types of their columns and DuckDB's version.
+    `raw` is the data by the columns that callers send; `digest` is that of the record features.json.
     """
 
     model: Any
@@ -144,7 +131,10 @@ class Data:
         columns = [_feature_sql(feature) for feature in self.features] + [self._target_sql()]
         columns += [f"hash({quote_column(group)})"] if group else []
         named = ", ".join(f"{sql} AS c{number}" for number, sql in enumerate(columns))
-        parts = [self.connection.execute(f"SELECT {named} FROM {self._table(split)}").fetchnumpy() for split in splits]
+        parts = [
+            self.connection.execute(f"SELECT {named} FROM {_split_table(self.folder, split)}").fetchnumpy()
+            for split in splits
+        ]
         x = np.empty((sum(len(part["c0"]) for part in parts), len(self.features)), dtype=np.float32)
         for number, feature in enumerate(self.features):
             x[:, number] = np.concatenate([self._numbers(feature, part[f"c{number}"]) for part in parts])
@@ -164,7 +154,9 @@ class Data:
 
     def read_targets(self, split: str) -> NDArray[Any]:
         """Class numbers or values (rows,) of a split."""
-        found = self.connection.execute(f"SELECT {self._target_sql()} AS c0 FROM {self._table(split)}").fetchnumpy()
+        found = self.connection.execute(
+            f"SELECT {self._target_sql()} AS c0 FROM {_split_table(self.folder, split)}"
+        ).fetchnumpy()
         return np.asarray(found["c0"])
 
     def raw(self, split: str, limit: int, start: int = 0) -> dict[str, NDArray[Any]]:
@@ -174,7 +166,7 @@ class Data:
             for i, f in enumerate(self.features)
         )
         found = self.connection.execute(
-            f"SELECT {columns} FROM {self._table(split)} LIMIT {limit} OFFSET {start}"
+            f"SELECT {columns} FROM {_split_table(self.folder, split)} LIMIT {limit} OFFSET {start}"
         ).fetchnumpy()
         return {
             f.name: np.ma.filled(found[f"c{i}"], np.nan).astype(object if f.is_text else np.float64).reshape(-1, 1)
@@ -187,9 +179,6 @@ class Data:
             return f"{column}::DOUBLE"
         classes = ", ".join(quote_literal(name) for name in self.classes)
         return f"list_position([{classes}], {column}::VARCHAR) - 1"
-
-    def _table(self, split: str) -> str:
-        return _split_table(self.folder, split)
 
 
 def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
@@ -205,19 +194,11 @@ def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
     for name, why in left_out.items():
         log_line(f"warning: column '{name}' is left out: it has {why} in the train split")
     if not picked:
-        raise _no_features(left_out)
+        raise describe_no_features(left_out)
     fitted = (_fit_feature(connection, folder, each, columns[each.name]) for each in picked)
     if schema["task"] == "Regression":
         fitted = (_order_codes(connection, folder, each, schema["target"]) for each in fitted)
     return Data(folder, schema, tuple(fitted), connection, left_out=left_out)
-
-
-def _no_features(left_out: Mapping[str, str]) -> Failure:
-    if not left_out:
-        return Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
-    shown = ", ".join(f"'{name}' ({why})" for name, why in list(left_out.items())[:10])
-    message = f"No column tells rows of the train split apart: {shown}; bring rows in which they differ, or name other columns in features."
-    return Failure("NoFeatures", message)
 
 
 def _usable_features(schema: Mapping[str, Any], profile: Mapping[str, Any]) -> list[Feature]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.schema import Column, PreviousVersion, Schema
 from flywheel_runtime.datasets.split import SPLITS
 from flywheel_runtime.datasets.sql import quote_column, quote_literal
@@ -181,3 +182,12 @@ def find_unlearnable(profile: Mapping[str, Any]) -> str | None:
         return "no value"
     is_constant = train["min"] == train["max"] is not None if "bins" in train else train["distinct"] == 1
     return "one value" if is_constant and not train["missing"] and not train.get("invalid") else None
+
+
+def describe_no_features(left_out: Mapping[str, str]) -> Failure:
+    """The failure of data that has no column to learn from; `left_out` says what each of its columns lacks."""
+    if not left_out:
+        return Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
+    shown = ", ".join(f"'{name}' ({why})" for name, why in list(left_out.items())[:10])
+    message = f"No column tells rows of the train split apart: {shown}; bring rows in which they differ, or name other columns in features."
+    return Failure("NoFeatures", message)

@@ -1,8 +1,11 @@
 """Divide the rows: table `splits` (row, split), the same for the same rows whatever their order or the machine."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
@@ -22,6 +25,18 @@ def row_text(columns: list[str]) -> str:
     return (
         "concat_ws(chr(31), " + ", ".join(f"coalesce({quote_column(name)}::VARCHAR, chr(0))" for name in columns) + ")"
     )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one or more splits: `x` is (rows, features), `y` (rows,) holds class numbers or values, `groups` (rows,)."""
+
+    x: NDArray[np.float32]
+    y: NDArray[Any]
+    groups: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """The fitted pipeline as ONNX, with one input for each column (onnx_inputs.py), and a comparison that both give the same predictions."""
 
-import itertools
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure, one_line
-from flywheel_runtime.datasets.features import Data, Feature, Front
+from flywheel_runtime.datasets.features import Data, Feature
 from flywheel_runtime.models.explanation.tree_covers import write_covers
 from flywheel_runtime.models.golden_rows import Tensors, run_model
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, get_output, name_outputs
@@ -21,7 +20,6 @@ TEXT_OPSETS = {"com.microsoft": 1}  # of the Tokenizer, which ONNX itself does n
 FRONT_METADATA = "flywheel.rowwise"  # the digest in features.json
 TOLERANCE = 1e-4  # of a probability, or of the target's scale
 MAX_COMPARED_ROWS = 2000
-FEATURE_MATRIX = "features"
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,10 @@ def export_pipeline(pipeline: Any, data: Data) -> ExportedModel:
 
 def _convert(pipeline: Any, data: Data) -> tuple[bytes, bool]:
     """The model, and whether it has the covers of its trees."""
-    from onnx import helper
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
+
+    from flywheel_runtime.models.onnx_inputs import FEATURE_MATRIX, add_inputs  # which import scikit-learn
 
     is_classifier = data.schema["task"] == "Classification"
     learnt, width = _learnt_steps(pipeline, len(data.features))
@@ -76,7 +75,18 @@ def _convert(pipeline: Any, data: Data) -> tuple[bytes, bool]:
     _round_thresholds_down(model.graph, pipeline[-1])
     has_covers = write_covers(model.graph, pipeline[-1])
     _remove_unused_constants(model.graph)
-    # skl2onnx declares the lowest opsets that its own nodes need; ours need those in OPSETS.
+    _declare_opsets(model, data)
+    mark = _unused_mark((*data.features, *data.sent.features))
+    outputs = _hide_names(model.graph, mark)
+    add_inputs(model.graph, data, pipeline.named_steps.get("encode"), mark)
+    _name_outputs(model.graph, outputs, data, mark)
+    return bytes(model.SerializeToString()), has_covers
+
+
+def _declare_opsets(model: Any, data: Data) -> None:
+    """Declare the opsets that our nodes need: skl2onnx declares the lowest ones for its own."""
+    from onnx import helper
+
     del model.opset_import[:]
     opsets = OPSETS | (TEXT_OPSETS if any(feature.is_free_text for feature in data.features) else {})
     opsets |= _front_opsets(data, {node.domain for node in data.front.model.graph.node} if data.front else ())
@@ -84,11 +94,6 @@ def _convert(pipeline: Any, data: Data) -> tuple[bytes, bool]:
     if data.front:
         model.ir_version = max(model.ir_version, data.front.model.ir_version)
         helper.set_model_props(model, {FRONT_METADATA: data.front.digest})
-    mark = _unused_mark((*data.features, *data.sent.features))
-    outputs = _hide_names(model.graph, mark)
-    _add_inputs(model.graph, data, pipeline.named_steps.get("encode"), mark)
-    _name_outputs(model.graph, outputs, data, mark)
-    return bytes(model.SerializeToString()), has_covers
 
 
 def _front_opsets(data: Data, domains: Collection[str]) -> dict[str, int]:
@@ -174,71 +179,6 @@ def _hide_names(graph: Any, mark: str) -> list[str]:
     found = [mark + output.name for output in graph.output]
     del graph.output[:], graph.input[:], graph.value_info[:]
     return found
-
-
-def _add_inputs(graph: Any, data: Data, encode: Any, mark: str) -> None:
-    """An input for each column, and what makes the fitted pipeline's matrix of them: plain features, mean targets, terms.
-
-    `encode` is the pipeline's step of that name, None if it has no columns with mean targets or terms.
-    """
-    from flywheel_runtime.models.onnx_inputs import InputGraph
-
-    inputs = InputGraph(mark)
-    names = {feature.name: inputs.declare_input(feature) for feature in data.sent.features}
-    made = _FrontColumns(inputs, data.front)
-    names |= {each.name: made.take([each.name]) for each in data.features if each.name in made and not _is_number(each)}
-    plain = [each for each in data.features if not each.is_free_text and not each.has_many_categories]
-    columns = _plain_columns(inputs, plain, names, made)
-    means = [each for each in data.features if each.has_many_categories]
-    columns += [
-        inputs.add_means(names[each.name], each, encode.named_transformers_["means"], number)
-        for number, each in enumerate(means)
-    ]
-    columns += [
-        inputs.add_terms(names[each.name], encode.named_transformers_[f"text {place}"])
-        for place, each in enumerate(data.features)
-        if each.is_free_text
-    ]
-    inputs.join(columns, mark + FEATURE_MATRIX)
-    inputs.insert_into(graph)
-
-
-def _is_number(feature: Feature) -> bool:
-    return feature.categories is None and not feature.is_free_text
-
-
-class _FrontColumns:
-    """The columns of the matrix of rowwise features, which is added to the graph once."""
-
-    def __init__(self, inputs: Any, front: Front | None) -> None:
-        self._inputs = inputs
-        self._names = front.names if front else ()
-        self._matrix = inputs.add_front(front) if front else ""
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._names
-
-    def take(self, names: Sequence[str]) -> str:
-        """Some of the columns, side by side."""
-        places = [self._names.index(name) for name in names]
-        taken: str = self._inputs.take_columns(self._matrix, len(self._names), places)
-        return taken
-
-
-def _plain_columns(
-    inputs: Any, features: Sequence[Feature], names: Mapping[str, str], made: _FrontColumns
-) -> list[str]:
-    """Numbers, which are made narrow together as long as no category stands between them, and codes; in the order of `features`."""
-    columns = []
-    for (is_number, is_made), found in itertools.groupby(features, lambda each: (_is_number(each), each.name in made)):
-        each_of = list(found)
-        if is_number and is_made:
-            columns.append(inputs.limit_numbers(made.take([each.name for each in each_of])))
-        elif is_number:
-            columns.append(inputs.add_numbers(each_of))
-        else:
-            columns += [inputs.add_codes(names[each.name], each) for each in each_of]
-    return columns
 
 
 def _name_outputs(graph: Any, found: list[str], data: Data, mark: str) -> None:

@@ -8,18 +8,20 @@ remarks (text [n,1]) ─── lower case ── Tokenizer ── TfIdfVectorize
 sched   (FP64 [n,1]) ─── the graph of rowwise features ──────────────┘
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.datasets.features import UNKNOWN, Feature, Front
+from flywheel_runtime.datasets.features import UNKNOWN, Data, Feature, Front
 from flywheel_runtime.datasets.texts import TOKEN
 from flywheel_runtime.datasets.types import MAX_LEARNT
 from flywheel_runtime.models.encoders import MIN_NORM, CategoryEncoder, TextVectorizer
 
 LOCALE = "C.UTF-8"  # in every image with glibc, whose lower case is the same everywhere; without a locale Ä stays Ä
+FEATURE_MATRIX = "features"
 FRONT_NODE = "rowwise/"  # begins the names of the nodes that make rowwise features
 NO_TEXT = "\u0000"  # a text that no client can send
 Array = NDArray[Any]
@@ -199,3 +201,65 @@ def _vectorizer_attributes(terms: Sequence[str]) -> dict[str, Any]:
         "ngram_indexes": [number for number, _ in (*singles, *pairs)],
         "pool_strings": [token for _, tokens in (*singles, *pairs) for token in tokens],
     }
+
+
+def add_inputs(graph: Any, data: Data, encode: Any, mark: str) -> None:
+    """An input for each column, and what makes the fitted pipeline's matrix of them: plain features, mean targets, terms.
+
+    `encode` is the pipeline's step of that name, None if it has no columns with mean targets or terms.
+    """
+    inputs = InputGraph(mark)
+    names = {feature.name: inputs.declare_input(feature) for feature in data.sent.features}
+    made = _FrontColumns(inputs, data.front)
+    names |= {each.name: made.take([each.name]) for each in data.features if each.name in made and not _is_number(each)}
+    plain = [each for each in data.features if not each.is_free_text and not each.has_many_categories]
+    columns = _plain_columns(inputs, plain, names, made)
+    means = [each for each in data.features if each.has_many_categories]
+    columns += [
+        inputs.add_means(names[each.name], each, encode.named_transformers_["means"], number)
+        for number, each in enumerate(means)
+    ]
+    columns += [
+        inputs.add_terms(names[each.name], encode.named_transformers_[f"text {place}"])
+        for place, each in enumerate(data.features)
+        if each.is_free_text
+    ]
+    inputs.join(columns, mark + FEATURE_MATRIX)
+    inputs.insert_into(graph)
+
+
+def _is_number(feature: Feature) -> bool:
+    return feature.categories is None and not feature.is_free_text
+
+
+class _FrontColumns:
+    """The columns of the matrix of rowwise features, which is added to the graph once."""
+
+    def __init__(self, inputs: InputGraph, front: Front | None) -> None:
+        self._inputs = inputs
+        self._names = front.names if front else ()
+        self._matrix = inputs.add_front(front) if front else ""
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def take(self, names: Sequence[str]) -> str:
+        """Some of the columns, side by side."""
+        places = [self._names.index(name) for name in names]
+        return self._inputs.take_columns(self._matrix, len(self._names), places)
+
+
+def _plain_columns(
+    inputs: InputGraph, features: Sequence[Feature], names: Mapping[str, str], made: _FrontColumns
+) -> list[str]:
+    """Numbers, which are made narrow together as long as no category stands between them, and codes; in the order of `features`."""
+    columns = []
+    for (is_number, is_made), found in itertools.groupby(features, lambda each: (_is_number(each), each.name in made)):
+        each_of = list(found)
+        if is_number and is_made:
+            columns.append(inputs.limit_numbers(made.take([each.name for each in each_of])))
+        elif is_number:
+            columns.append(inputs.add_numbers(each_of))
+        else:
+            columns += [inputs.add_codes(names[each.name], each) for each in each_of]
+    return columns

@@ -14,7 +14,6 @@ from typing import Any
 from flywheel_runtime.contract.errors import Failure, one_line
 from flywheel_runtime.contract.step import replace_file
 from flywheel_runtime.models import golden_rows
-from flywheel_runtime.models.onnx_inputs import FRONT_NODE
 
 REPORT = "quantization.json"
 # What the data, or a model that was not trained by trainer sklearn, may lack.
@@ -83,6 +82,8 @@ def quantize_weights(model: bytes) -> tuple[bytes, int]:
 def _list_front_nodes(model: bytes) -> list[str]:
     """The nodes that make rowwise features: tables of theirs are no weights, and must stay as they are."""
     import onnx
+
+    from flywheel_runtime.models.onnx_inputs import FRONT_NODE
 
     return [node.name for node in onnx.load_from_string(model).graph.node if node.name.startswith(FRONT_NODE)]
 

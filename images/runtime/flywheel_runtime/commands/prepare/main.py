@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 from pydantic import Field, field_validator
 
+from flywheel_runtime.commands.prepare.added_columns import find_added_columns
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, step_command
 from flywheel_runtime.datasets import anomalies, sql, version
@@ -47,7 +48,7 @@ def main(step: Step) -> None:
     with sql.scratch_folder() as folder, sql.translate_resource_errors():
         ties = query.run_query(folder, inputs, bound, config.seed)
         with sql.connect(folder) as connection:
-            prepared = _describe_result(connection, inputs[0], config, [*_volatile_warnings(bound), *ties])
+            prepared = _describe_result(connection, inputs[0], config, bound, ties)
             anomalies.log_anomalies(prepared.anomalies)
             show_values = all(table.schema.get("showValues") for table in inputs)
             version.write_version(step, connection, prepared, show_values=show_values)
@@ -64,11 +65,15 @@ def _sql(config: PrepareConfig) -> str:
 
 
 def _describe_result(
-    connection: duckdb.DuckDBPyConnection, first: query.Table, config: PrepareConfig, warnings: list[Anomaly]
+    connection: duckdb.DuckDBPyConnection,
+    first: query.Table,
+    config: PrepareConfig,
+    bound: BoundQuery,
+    ties: list[Anomaly],
 ) -> Version:
-    """Fill the tables `data` and `splits` from the result; the version has `warnings` first, then those of its values."""
+    """Fill the tables `data` and `splits` from the result; the version has warnings of the SQL first, then those of its values."""
     schema, carries, lost = inherited_schema.inherit_schema(connection, first)
-    found = [*warnings, *lost]
+    found = [*_volatile_warnings(bound), *ties, *lost]
     inherited_schema.fill_data(connection, schema, carries)
     found += _warnings(connection, schema, first)
     target = None
@@ -82,6 +87,7 @@ def _describe_result(
         division = assign_splits(connection, schema)
         rows = division.rows
         found += division.anomalies
+    found += find_added_columns(bound.sql, first, [column.name for column in schema.features])
     if config.sample is not None:
         rows = split_rows.sample_rows(connection, schema, target, config.sample, config.seed)
     return Version(schema, target, rows, found)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from flywheel_runtime.commands.train.config import ValidationConfig
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.features import Data, Rows
+from flywheel_runtime.datasets.features import Data
+from flywheel_runtime.datasets.split import Rows
 
 Indices = NDArray[np.intp]
 

@@ -11,7 +11,7 @@ from flywheel_runtime import run
 from flywheel_runtime.commands.train import folds, staged
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
-from flywheel_runtime.datasets.features import Rows
+from flywheel_runtime.datasets.split import Rows
 from flywheel_runtime.statistics.dummy import Dummy, fit_dummy
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, metric_values
 

@@ -57,7 +57,7 @@ def measure_differences(compiled: CompiledFeatures, types: Mapping[str, str], ro
 
 
 def check_training_rows(compiled: CompiledFeatures, rows: Rows, expected: Array) -> None:
-    """That the graph gives the FP32 features (rows, features) that a model is fitted to. Raises Failure RowwiseNotEqual."""
+    """Check that the graph gives the FP32 features (rows, features) that a model is fitted to. Raises Failure RowwiseNotEqual."""
     _check_matrix(compiled, rows, expected)
 
 

@@ -72,7 +72,7 @@ def _check_chosen(chosen: ChosenFeatures | None, rowwise: Mapping[str, str]) -> 
 
 
 def _write_documents(folder: Path, scratch: Path, schema: Mapping[str, Any], rowwise: Mapping[str, str]) -> None:
-    """schema.json and profile.json of the Dataset with the rowwise features; the profile has of these what tells whether they can be learnt from."""
+    """Write schema.json and profile.json with the rowwise features, of which the profile has what tells whether they can be learnt from."""
     made = [{"name": name, "type": FLOAT, "nullable": True} for name in rowwise]
     write_json(scratch / "schema.json", {**schema, "columns": [*schema["columns"], *made]})
     profile = json.loads((folder / "profile.json").read_text())
@@ -107,7 +107,7 @@ def _raw_data(folder: Path, schema: Mapping[str, Any], data: Data, compiled: Com
 
 
 def _compare(data: Data, compiled: CompiledFeatures) -> dict[str, Any]:
-    """features.json: the largest difference on rows of the data and on edge rows, the same rows as the model was fitted to among them."""
+    """Compare the graph with DuckDB on rows of the data and on edge rows; return the document features.json."""
     types = sql_types(data.sent.schema)
     read = {name: types[name] for feature in compiled.features.values() for name in feature.columns}
     literals = [literal for feature in compiled.features.values() for literal in feature.literals]
@@ -121,15 +121,17 @@ def _compare(data: Data, compiled: CompiledFeatures) -> dict[str, Any]:
             tried.append(rows)
     found = [measure_differences(compiled, read, rows) for rows in tried]
     differences = {name: max(each[name] for each in found) for name in compiled.features}
-    rows, largest = sum(map(len, tried)), max(differences.values())
-    log_line(f"{len(differences)} rowwise features equal DuckDB's on {rows:,} rows; largest difference {largest:g} ulp")
+    count, largest = sum(map(len, tried)), max(differences.values())
+    log_line(
+        f"{len(differences)} rowwise features equal DuckDB's on {count:,} rows; largest difference {largest:g} ulp"
+    )
     return {
         "v": 1,
         "rowwise": {name: feature.sql for name, feature in compiled.features.items()},
         "digest": data.front.digest if data.front else None,
         "largestDifference": largest,
         "unit": "ulp",
-        "rows": rows,
+        "rows": count,
         "duckdb": compiled.duckdb_version,
         "columns": read,
         "features": {

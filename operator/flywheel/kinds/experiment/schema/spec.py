@@ -1,6 +1,6 @@
 """What a user writes into an Experiment."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from flywheel.core.resource.schema import (
 from flywheel.core.resource.values import Digest, Duration, Label, MetricName, Number, ObjectName
 from flywheel.kinds.experiment.schema.constraints import Constraint
 from flywheel.kinds.experiment.schema.pruner import Pruner
+from flywheel.kinds.experiment.schema.rowwise import Expression, rowwise_field
 from flywheel.kinds.experiment.schema.trainer import Code, Trainer, source_rules
 
 MAX_TRIALS = 500
@@ -29,7 +30,6 @@ MAX_PARALLEL_JOBS = 100  # status.running holds them
 # Every trial stays in status.history, where the sampler finds it again: at most 66 bytes and 13 for each searched
 # parameter, so 500 times 66 and 4,000 times 13 = 85 kB for all of it.
 MAX_RECORDED_VALUES = 4000
-MAX_ROWWISE, MAX_EXPRESSION = 64, 2048  # features of one training, and characters of each expression
 
 _TOO_MANY_VALUES = f"budget.maxTrials times the number of searched parameters must be at most {MAX_RECORDED_VALUES}, because the status stores every trial; reduce one of them"
 
@@ -182,21 +182,7 @@ class ExperimentTemplate(Schema):
         description="Metric to optimize. Defaults to roc_auc for two classes, f1_macro for more classes and rmse for regression.",
     )
     trainer: Trainer = Field(description="Program that a trial runs.")
-    rowwise: dict[str, Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]] = Field(
-        default_factory=dict,
-        max_length=MAX_ROWWISE,
-        description="Features by name, each an expression of DuckDB's SQL over columns of the same row. The model computes them itself, so that callers send the columns that they read. Of trainer sklearn, whose features may name them.",
-        json_schema_extra=validations(
-            rule(
-                "self.all(name, name.size() >= 1 && name.size() <= 128)",
-                "names of rowwise features must have 1 to 128 characters",
-            ),
-            rule(
-                "self.all(name, self[name].matches('\\\\S'))",
-                "an expression of rowwise is empty; write it, or remove its name",
-            ),
-        ),
-    )
+    rowwise: dict[str, Expression] = rowwise_field()
     code: Code | None = Field(
         None, description="Revision of the trainer's code, recorded in the lineage of what is registered."
     )
