@@ -63,9 +63,9 @@ def flips_by_group(flips: Array, requests: Array, values: Array, confidence: flo
 def number_values(values: Array) -> tuple[list[str], Array]:
     """The distinct values (rows,) as text, and the number of each row's. Python's dictionary is ten times as fast as a sort of texts."""
     if values.dtype.kind == "O":
-        known: dict[str, int] = {}
-        numbers = np.array([known.setdefault(each, len(known)) for each in values.tolist()], np.int64)
-        return list(known), numbers
+        texts = values.tolist()
+        known = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        return list(known), np.fromiter(map(known.__getitem__, texts), np.int64, len(texts))
     distinct, inverse = np.unique(values, return_inverse=True)
     return [f"{each:g}" for each in distinct.tolist()], inverse
 

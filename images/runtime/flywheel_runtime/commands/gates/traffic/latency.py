@@ -11,7 +11,7 @@ from flywheel_runtime.commands.gates.traffic.model_answers import AnsweringModel
 from flywheel_runtime.commands.gates.traffic.request_log import RowBatch
 from flywheel_runtime.models.golden_rows import Tensors
 
-ROWS_OF_A_BATCH, MAX_ROWS = 256, 512
+ROWS_OF_A_BATCH, MAX_ROWS = 128, 256
 WARM_UP_ROWS = 8
 MAX_SECONDS = 20.0
 
