@@ -22,7 +22,7 @@ from flywheel.core.resource.schema import (
 from flywheel.core.resource.values import Digest, Duration, Label, MetricName, Number, ObjectName
 from flywheel.kinds.experiment.schema.constraints import Constraint
 from flywheel.kinds.experiment.schema.pruner import Pruner
-from flywheel.kinds.experiment.schema.rowwise import Expression, rowwise_field
+from flywheel.kinds.experiment.schema.rowwise import Expression, expression_rules, rowwise_field
 from flywheel.kinds.experiment.schema.trainer import Code, Trainer, source_rules
 
 MAX_TRIALS = 500
@@ -258,6 +258,7 @@ class ExperimentSpec(ExperimentTemplate):
     model_config = model_rules(
         *_template_rules(),
         *source_rules(),
+        *expression_rules(),
         exactly_one_of("dataset", "artifact"),
         rule(
             "has(self.dataset) || !has(self.datasetVersion)",

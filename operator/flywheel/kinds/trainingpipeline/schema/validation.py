@@ -77,6 +77,8 @@ def _trainer_problems(step: Step) -> list[str]:
             finding = (
                 "distributed and checkpoint are for trainer container; trainer sklearn trains in one pod, in one go."
             )
+        elif blank := next((name for name, sql in train.rowwise.items() if not sql.strip()), None):
+            finding = f"the expression '{blank}' of rowwise is empty; write it, or remove its name."
     elif train.rowwise:
         finding = "rowwise is for trainer sklearn; a container computes its features itself."
     elif train.objective is None:
