@@ -72,6 +72,32 @@ FIVE: dict[str, Any] = {"percent": 5, "duration": "2m"}
             "give exactly one of value and secret",
             id="a variable without a value",
         ),
+        *(
+            pytest.param({"model": "fraud", **OPEN, **given}, sentence, id=name)
+            for name, given, sentence in (
+                (
+                    "explained rows of no log",
+                    {"explain": {"sample": "1%"}},
+                    "set spec.logging, or remove spec.explain.sample",
+                ),
+                (
+                    "more explained rows than logged ones",
+                    {"explain": {"sample": "10.5%"}, "logging": {}},
+                    "spec.explain.sample is a part of spec.logging.sample",
+                ),
+                ("nothing to explain", {"explain": {}}, "give sample, or header: true, or both"),
+                (
+                    "an explainer without room",
+                    {"explain": {"header": True, "memory": "64Mi"}},
+                    "between 256Mi and 64Gi",
+                ),
+                (
+                    "explanations by another server",
+                    {"explain": {"header": True}, "runtime": {"triton": {"image": "a/b:1"}}},
+                    "only the default server explains answers",
+                ),
+            )
+        ),
         pytest.param(
             {"model": "fraud", "logging": {"sample": "101%"}, **OPEN},
             "must be a percentage of at most 100",

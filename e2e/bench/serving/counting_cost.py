@@ -75,13 +75,11 @@ def measure(servers: Mapping[str, LocalServer], rounds: int, seconds: float) -> 
     """Microseconds of CPU for a request by server, each round with another order, and the medians of the rounds' ratios."""
     content, names = question(wide=False), list(servers)
     for server in servers.values():
-        _cpu_of_request(server, content, WARM_UP_SECONDS)
+        cpu_of_request(server, content, WARM_UP_SECONDS)
     found = []
     for number in range(rounds):
         turn = names[number % 3 :] + names[: number % 3]
-        costs = {
-            name: _cpu_of_request(servers[name], content, seconds) for name in (turn if number % 2 else turn[::-1])
-        }
+        costs = {name: cpu_of_request(servers[name], content, seconds) for name in (turn if number % 2 else turn[::-1])}
         found.append(costs)
         sys.stdout.write(
             f"{number + 1}/{rounds}: " + ", ".join(f"{name} {costs[name]:.1f}" for name in names) + " us\n"
@@ -95,7 +93,8 @@ def measure(servers: Mapping[str, LocalServer], rounds: int, seconds: float) -> 
     return figures
 
 
-def _cpu_of_request(server: LocalServer, content: bytes, seconds: float) -> float:
+def cpu_of_request(server: LocalServer, content: bytes, seconds: float) -> float:
+    """Microseconds of the server's process for one request, at full load."""
     process = server.process.pid
     before, _ = processor_seconds(process, 0)
     rate, _ = asyncio.run(load(int(server.http.rpartition(":")[2]), content, seconds))

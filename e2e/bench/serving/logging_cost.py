@@ -9,6 +9,7 @@ the store (versitygw) have the other core. A pair is two turns beside each other
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import statistics
@@ -27,6 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from e2e.waiting import wait_until
+from flywheel_runtime.models.explanation.tree_covers import write_covers
 from tests.runtime import s3_server as s3
 from tests.serving.local_server import LocalServer
 from tests.serving.prediction_log.log_store import start_sink
@@ -36,7 +38,7 @@ NAMES = [f"f{number}" for number in range(FEATURES)]
 
 
 def model(folder: Path, *, wide: bool) -> Path:
-    """model.onnx, and a baseline where every feature is an input."""
+    """model.onnx; where every feature is an input, a baseline and what explains it."""
     random = np.random.default_rng(7)
     rows = random.normal(size=(2_000, FEATURES)).astype(np.float32)
     forest = GradientBoostingClassifier(n_estimators=100, random_state=7).fit(rows, rows[:, :3].sum(axis=1) > 0)
@@ -49,7 +51,12 @@ def model(folder: Path, *, wide: bool) -> Path:
         (folder / "baseline.json").write_text(json.dumps({"v": 1, "rows": len(rows), "features": features, "predictions": predictions}))  # fmt: skip
     pipeline = forest if wide else make_pipeline(FunctionTransformer(), forest)
     made = to_onnx(pipeline, initial_types=types, options={id(forest): {"zipmap": False}})
+    write_covers(made.graph, forest)
     (folder / "model.onnx").write_bytes(made.SerializeToString())
+    if not wide:
+        digest = f"sha256:{hashlib.sha256(made.SerializeToString()).hexdigest()}"
+        explained = {"v": 1, "model": digest, "method": "PathDependentTreeSHAP", "columns": NAMES}
+        (folder / "explanation.json").write_text(json.dumps(explained))
     return folder
 
 

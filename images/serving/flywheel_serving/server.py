@@ -18,11 +18,13 @@ import uvloop
 from flywheel_serving.auth.authenticator import build_authenticator
 from flywheel_serving.auth.verdict import CannotStart
 from flywheel_serving.errors import ModelRefused
+from flywheel_serving.explanation.sidecar.config import ExplainConfig
 from flywheel_serving.flag_types import Address
 from flywheel_serving.http.config import HttpLimits
 from flywheel_serving.http.http_server import HttpServer
 from flywheel_serving.http.message import Application
 from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.infer.extensions import ExplainedResponses
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.prediction_log.config import LogConfig
 from flywheel_serving.rest import cors
@@ -33,6 +35,7 @@ from flywheel_serving.route.router import Router
 from flywheel_serving.settings import Settings
 
 if TYPE_CHECKING:
+    from flywheel_serving.explanation.sidecar.client import ExplainerClient
     from flywheel_serving.prediction_log.recorder import PredictionRecorder  # only servers that log import it
 
 DRAINED, CANNOT_START, MODEL_REFUSED = 0, 1, 2  # exit codes
@@ -86,6 +89,7 @@ class Server:
         dataplane.metrics.register(self._router.metrics)
         self._authenticator = None if settings.auth is None else build_authenticator(settings.auth)
         self._recorder: PredictionRecorder | None = None
+        self._explainer: ExplainerClient | None = None
         self._http = self._http_server()
         self._stops: list[Callable[[float], Awaitable[None]]] = []
 
@@ -111,8 +115,9 @@ class Server:
             await self._authenticator.start()
         difference = await dataplane.warm_up()
         self._router.watch(settings.route)
+        explainer = None if settings.explain is None else self._start_explaining(settings.explain)
         if settings.log is not None:
-            self._start_recording(settings.log)
+            self._start_recording(settings.log, explainer)
         gc.freeze()  # these objects stay; collecting them again and again would delay some requests by 10 ms
         return {
             "model": dataplane.name,
@@ -129,13 +134,30 @@ class Server:
         self._stops.append(rpc.stop)
         return await rpc.start(address)
 
-    def _start_recording(self, config: LogConfig) -> None:
+    def _start_explaining(self, config: ExplainConfig) -> "tuple[ExplainerClient, ExplainConfig]":
+        from flywheel_serving.explanation.sidecar.client import ExplainerClient
+        from flywheel_serving.explanation.sidecar.metrics import ExplanationMetrics
+
+        self._explainer = client = ExplainerClient(config)
+        self._dataplane.metrics.register(ExplanationMetrics(client))
+        if config.header:
+            explained = ExplainedResponses(self._dataplane.version, client, config.answer_seconds)
+            self._dataplane.explained_responses = explained
+        client.start()
+        return client, config
+
+    def _start_recording(self, config: LogConfig, explainer: "tuple[ExplainerClient, ExplainConfig] | None") -> None:
+        from flywheel_serving.prediction_log.explanations import LoggedExplanations, is_answer_protected
         from flywheel_serving.prediction_log.recorder import PredictionRecorder  # only servers that log pay for it
         from flywheel_serving.prediction_log.service_counts import ServiceCounts
 
         dataplane, folder = self._dataplane, self._settings.model.folder
+        signature, version = dataplane.signature, dataplane.version
+        explanations = None
+        if explainer is not None and config.explanations and not is_answer_protected(signature, config):
+            explanations = LoggedExplanations(*explainer, config, version)
         service = ServiceCounts(dataplane.metrics)
-        self._recorder = recorder = PredictionRecorder(config, folder, dataplane.signature, dataplane.version, service)
+        self._recorder = recorder = PredictionRecorder(config, folder, signature, version, service, explanations)
         dataplane.metrics.register(recorder.metrics)
         dataplane.start_recording(recorder)
         recorder.start()
@@ -154,6 +176,8 @@ class Server:
         cut_requests = self._dataplane.in_flight
         if self._recorder is not None:
             await self._recorder.close()
+        if self._explainer is not None:
+            await self._explainer.close(0.0)
         self._router.close()
         self._dataplane.close()
         log.info("drained, %d inferences were cut", cut_requests)

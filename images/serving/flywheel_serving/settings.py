@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flywheel_serving.auth import config as auth_config
+from flywheel_serving.explanation.sidecar import config as explain_config
 from flywheel_serving.flag_types import Address, address, field_values, non_negative_seconds
 from flywheel_serving.http import config as http_config
 from flywheel_serving.http.config import HttpLimits
@@ -13,12 +14,12 @@ from flywheel_serving.prediction_log import config as log_config
 from flywheel_serving.rest import cors
 from flywheel_serving.route import route_file
 
-FEATURES = (infer_config, http_config, auth_config, route_file, log_config, cors)
+FEATURES = (infer_config, http_config, auth_config, route_file, log_config, explain_config, cors)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`grpc`, `health`, `auth` and `log` are None if the feature is off; without `auth` all callers are admitted."""
+    """`grpc`, `health`, `auth`, `log` and `explain` are None if the feature is off; without `auth` all callers are admitted."""
 
     model: infer_config.InferConfig
     http: Address
@@ -28,6 +29,7 @@ class Settings:
     auth: auth_config.AuthConfig | None
     route: Path
     log: log_config.LogConfig | None
+    explain: explain_config.ExplainConfig | None
     cors_origins: frozenset[str]
     drain_seconds: float
     grace_seconds: float
@@ -58,6 +60,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         auth=flags.auth,
         route=flags.route,
         log=flags.record,
+        explain=flags.explain,
         cors_origins=frozenset(flags.cors_origin),
         drain_seconds=flags.drain_seconds,
         grace_seconds=flags.grace_seconds,

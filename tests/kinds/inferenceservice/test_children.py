@@ -42,6 +42,7 @@ EVERYTHING: dict[str, Any] = {
         "columns": [{"name": "wind", "action": "Bucket", "width": "2.5"}, {"name": "carrier", "action": "Hmac"}],
         "hmac": {"name": "log-key", "key": "hmac"},
     },
+    "explain": {"sample": "1%", "header": True},
 }
 
 

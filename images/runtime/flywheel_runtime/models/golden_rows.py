@@ -12,6 +12,7 @@ from flywheel_runtime.contract.errors import Failure, describe_fault, one_line
 Array = NDArray[Any]
 Tensors = dict[str, Array]
 RANDOM_ROWS = 64
+MAX_EXACT_INTEGER = 2**53  # of a 64-bit float: larger ones would be written with digits that they do not have
 SEED = 7
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -33,6 +34,16 @@ def read_golden_rows(golden: Path, model: bytes) -> tuple[Tensors, dict[str, Any
     except (ValueError, KeyError, TypeError) as error:
         message = f"golden.json does not fit the model ({describe_fault(error)}); register the version again"
         raise Failure("GoldenInvalid", message) from error
+
+
+def json_value(value: Any) -> Any:
+    """A text or a number as JSON has it; null for a number that is not finite."""
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    if not np.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) <= MAX_EXACT_INTEGER else number
 
 
 def run_model(model: bytes, inputs: Tensors) -> Tensors:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from flywheel_serving.errors import ModelRefused
+from flywheel_serving.explanation.description import describe_rows
 from flywheel_serving.explanation.errors import NotExplained
-from flywheel_serving.explanation.explainer import Explainer, Explanation
+from flywheel_serving.explanation.method_choice import load_explainer
 from flywheel_serving.model.golden_rows import parse_golden_rows
 from flywheel_serving.model.onnx_model import OnnxModel
 
 DONE, REFUSED = 0, 2  # exit codes
-DIGITS = 9
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,29 +39,11 @@ def _explain(folder: Path, rows: Path) -> Iterator[dict[str, Any]]:
         document = json.loads(rows.read_bytes())
     except (OSError, ValueError) as error:
         raise NotExplained("RowsInvalid", f"'{rows}' cannot be read ({type(error).__name__}); give --rows") from error
-    explainer = Explainer(folder / "model.onnx")
+    explainer = load_explainer(folder)
     signature = OnnxModel(folder / "model.onnx", is_checked=True).signature
     given = parse_golden_rows({"inputs": document.get("inputs")}, signature, rows.name)
-    return describe_rows(explainer.explain_rows(given.inputs))
-
-
-def describe_rows(explanation: Explanation) -> Iterator[dict[str, Any]]:
-    """An object for each row: of each output the value, the base, and the contributions, the largest first."""
-    for row, contributions in enumerate(explanation.contributions):
-        outputs = {
-            name: {
-                "value": round(float(explanation.values[row, number]), DIGITS),
-                "base": round(float(explanation.base[number]), DIGITS),
-                "contributions": {
-                    explanation.columns[column]: round(float(contributions[number, column]), DIGITS)
-                    for column in sorted(
-                        range(len(explanation.columns)), key=lambda each: -abs(contributions[number, each])
-                    )
-                },
-            }
-            for number, name in enumerate(explanation.outputs)
-        }
-        yield {"row": row, "method": explanation.method, "scale": explanation.scale, "outputs": outputs}
+    described = describe_rows(explainer.explain_rows(given.inputs))
+    return ({"row": number, **row} for number, row in enumerate(described))
 
 
 if __name__ == "__main__":

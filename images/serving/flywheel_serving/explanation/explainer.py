@@ -3,24 +3,25 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
+from flywheel_serving.explanation.background.interventional_shap import InterventionalShap
 from flywheel_serving.explanation.errors import NotExplained
+from flywheel_serving.explanation.explained_rows import Array, Explanation
 from flywheel_serving.explanation.linear_shap import LinearShap
 from flywheel_serving.explanation.tree_paths import parse_ensemble
 from flywheel_serving.explanation.tree_shap import TreeShap
-from flywheel_serving.model.graph import CLASSIFIERS, FLOAT
+from flywheel_serving.model.graph import CLASSIFIERS, FLOAT, class_names
 from flywheel_serving.model.onnx_file import read_model
 from flywheel_serving.model.onnx_model import read_signature
+from flywheel_serving.model.signature import TensorSpec, column_names
 
-Array = NDArray[Any]
 FILE = "explanation.json"
+INTERVENTIONAL = "InterventionalTreeSHAP"
 TREE_NODES = frozenset({b"TreeEnsembleClassifier", b"TreeEnsembleRegressor"})
 LINEAR_NODES = frozenset({b"LinearClassifier", b"LinearRegressor"})
 PROBABILITY_TOLERANCE = 1e-4  # as of golden rows
@@ -35,51 +36,39 @@ class Method(Protocol):
     def shap_values(self, matrix: Array) -> Array: ...
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """For each row and output the contributions (rows, outputs, columns) of `columns`; with `base` (outputs,) they add up to `values` (rows, outputs).
-
-    `scale` is LogOdds, Probability or Target: the unit of all of them.
-    """
-
-    method: str
-    scale: str
-    outputs: list[str]
-    columns: list[str]
-    base: Array
-    values: Array
-    contributions: Array
-
-
 class Explainer:
-    """Explains rows of one model."""
+    """Explains rows of one model by its graph: trees with covers and linear models, or trees with kept rows."""
 
-    def __init__(self, path: Path) -> None:
-        """Loads the model at `path` and the files beside it. Raises NotExplained, or ModelRefused for a file that is no model."""
-        document = _read_document(path)
+    def __init__(self, path: Path, background: Mapping[str, Array] | None = None) -> None:
+        """Loads the model at `path` and the files beside it; with `background`, rows as the model takes them, covers are not needed.
+
+        Raises NotExplained, or ModelRefused for a file that is no model.
+        """
+        document = _read_document(path) if background is None else None
         model = read_model(path)
         node = _find_node(model)
         self._matrix = node.input[0].decode()
-        model.graph.output.add(name=node.input[0]).type.tensor_type.elem_type = FLOAT
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = _open_session(model, node.input[0])
         signature = read_signature(path.parent / "signature.json")
         extra: Mapping[str, Any] = signature.extra if signature else {}
-        self._classes = [str(each) for each in extra.get("classes") or ()]
+        self._classes = [str(each) for each in extra.get("classes") or class_names(model)]
         self.is_classifier = node.op_type in CLASSIFIERS
-        self.method_name = str(document["method"])
-        matrix_columns = [str(each) for each in document["columns"]]
-        self._post_transform, self._method = _make_method(node, document, len(matrix_columns))
+        if document is None:
+            matrix_columns, parts = _make_interventional(node, background or {})
+        else:
+            matrix_columns = [str(each) for each in document["columns"]]
+            parts = _make_method(node, document, len(matrix_columns))
+        self.method_name, self._post_transform, self._method = parts
         self.columns = list(dict.fromkeys(matrix_columns))
         self._sums = np.array([[float(each == column) for column in self.columns] for each in matrix_columns])
         self._output = self._session.get_outputs()[1 if self.is_classifier else 0].name
 
     def explain_rows(self, inputs: Mapping[str, Array]) -> Explanation:
         """The contributions to the predictions of rows, as the model takes them. Raises NotExplained where they do not add up to its answers."""
-        predicted, matrix = self._session.run([self._output, self._matrix], dict(inputs))
+        if self._matrix in inputs:
+            [predicted], matrix = self._session.run([self._output], dict(inputs)), inputs[self._matrix]
+        else:
+            predicted, matrix = self._session.run([self._output, self._matrix], dict(inputs))
         if matrix.ndim != 2 or matrix.shape[1] != len(self._sums):
             raise NotExplained(
                 "ColumnsDiffer", f"{FILE} has {len(self._sums)} columns, and the model {matrix.shape[1:]}"
@@ -88,15 +77,17 @@ class Explainer:
         values = self._method.base + found.sum(axis=2)
         self._check_additivity(values, np.abs(found).sum(axis=2) + np.abs(self._method.base), predicted)
         outputs = self._output_names()
-        kept = slice(values.shape[1] - len(outputs), None)  # of two classes the second alone: the first is its opposite
+        shown = slice(
+            values.shape[1] - len(outputs), None
+        )  # of two classes the second alone: the first is its opposite
         return Explanation(
             self.method_name,
             self._scale,
             outputs,
             self.columns,
-            self._method.base[kept],
-            values[:, kept],
-            found[:, kept] @ self._sums,
+            self._method.base[shown],
+            values[:, shown],
+            found[:, shown] @ self._sums,
         )
 
     @property
@@ -130,15 +121,18 @@ class Explainer:
 def _read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads((path.parent / FILE).read_bytes())
-        _ = document["method"], document["columns"]
+        has_method = "columns" in document or "background" not in document
+        _ = document["method"], has_method and document["columns"]
     except FileNotFoundError as error:
-        message = f"the version has no {FILE}: it was brought, trained by an earlier release, or is of a family without an exact method"
+        message = f"the version has no {FILE}: it was brought, or trained by an earlier release"
         raise NotExplained("MethodUnknown", message) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotExplained("DocumentInvalid", f"{FILE} cannot be read ({type(error).__name__}); train again") from error
     digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     if document.get("model") != digest:
         raise NotExplained("OtherModel", f"{FILE} is of another model, such as the one before quantization")
+    if not has_method:
+        raise NotExplained("MethodUnknown", "the model is of a family without an exact method")
     return dict(document)
 
 
@@ -149,15 +143,37 @@ def _find_node(model: Any) -> Any:
     return nodes[0]
 
 
-def _make_method(node: Any, document: Mapping[str, Any], columns: int) -> tuple[bytes, Method]:
+def _open_session(model: Any, matrix: bytes) -> Any:
+    """The model with the matrix as another output."""
+    if matrix not in [each.name for each in model.graph.input]:
+        model.graph.output.add(name=matrix).type.tensor_type.elem_type = FLOAT
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _make_method(node: Any, document: Mapping[str, Any], columns: int) -> tuple[str, bytes, Method]:
+    """The exact method's name, the `post_transform`, and the method."""
+    name = str(document["method"])
     if node.op_type in TREE_NODES:
         ensemble = parse_ensemble(node)
-        return ensemble.post_transform, TreeShap(ensemble, columns)
+        return name, ensemble.post_transform, TreeShap(ensemble, columns)
     means = np.array(document.get("means", ()), dtype=np.float64)
     if len(means) != columns:
         raise NotExplained("DocumentInvalid", f"{FILE} has {len(means)} means of {columns} columns; train again")
     transforms = [bytes(attribute.s) for attribute in node.attribute if attribute.name == b"post_transform"]
-    return (transforms or [b"NONE"])[0], LinearShap(node, means)
+    return name, (transforms or [b"NONE"])[0], LinearShap(node, means)
+
+
+def _make_interventional(node: Any, background: Mapping[str, Array]) -> tuple[list[str], tuple[str, bytes, Method]]:
+    """The columns, and the same of trees whose matrix is the model's own input, so that its columns are known."""
+    name = node.input[0].decode()
+    if node.op_type not in TREE_NODES or name not in background or background[name].ndim != 2:
+        raise NotExplained("ModelUnknown", "the model has no trees that read its input as it is")
+    rows = background[name]
+    ensemble = parse_ensemble(node, needs_covers=False)
+    columns = column_names(TensorSpec(name, "FP32", (-1, rows.shape[1])))
+    return columns, (INTERVENTIONAL, ensemble.post_transform, InterventionalShap(ensemble, rows))
 
 
 def _transform(values: Array, post_transform: bytes) -> Array:

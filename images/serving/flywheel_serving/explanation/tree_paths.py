@@ -52,15 +52,18 @@ class TreeEnsemble:
         return len(self.base_values)
 
 
-def parse_ensemble(node: Any) -> TreeEnsemble:
-    """The ensemble of a node TreeEnsembleClassifier or TreeEnsembleRegressor of an onnx_proto.Model. Raises NotExplained."""
+def parse_ensemble(node: Any, *, needs_covers: bool = True) -> TreeEnsemble:
+    """The ensemble of a node TreeEnsembleClassifier or TreeEnsembleRegressor of an onnx_proto.Model; without covers all shares are 1.
+
+    Raises NotExplained.
+    """
     attributes = {bytes(attribute.name): attribute for attribute in node.attribute}
     kind = b"class" if b"class_ids" in attributes else b"target"
     aggregate = attributes.get(b"aggregate_function")
     if aggregate is not None and bytes(aggregate.s) != b"SUM":
         raise NotExplained("TreesNotAdded", "the outputs of its trees are not added up")
     try:
-        return _Parser(attributes, kind).parse()
+        return _Parser(attributes, kind, needs_covers=needs_covers).parse()
     except (KeyError, IndexError, ValueError) as error:
         raise NotExplained("TreesUnreadable", f"its trees cannot be read ({type(error).__name__})") from error
 
@@ -68,7 +71,7 @@ def parse_ensemble(node: Any) -> TreeEnsemble:
 class _Parser:
     """Walks the trees of one node's attributes."""
 
-    def __init__(self, attributes: Mapping[bytes, Any], kind: bytes) -> None:
+    def __init__(self, attributes: Mapping[bytes, Any], kind: bytes, *, needs_covers: bool) -> None:
         self._attributes = attributes
         names = (b"treeids", b"nodeids", b"truenodeids", b"falsenodeids", b"featureids")
         trees, nodes, left, right, features = (attributes[b"nodes_" + name].ints for name in names)
@@ -87,7 +90,7 @@ class _Parser:
         self._thresholds = list(attributes[b"nodes_values"].floats)
         missing = attributes.get(b"nodes_missing_value_tracks_true")
         self._missing = [bool(value) for value in missing.ints] if missing else [False] * len(self._keys)
-        self._covers = self._read_covers()
+        self._covers = self._read_covers() if needs_covers else [1.0] * len(self._keys)
         self._kind, self._values = kind, self._leaf_values(kind, place)
 
     def _read_covers(self) -> list[float]:

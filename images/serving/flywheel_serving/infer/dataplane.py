@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel_serving import VERSION
-from flywheel_serving.errors import DeadlineExceeded, InvalidRequest, NotFound, Overloaded, RequestError
+from flywheel_serving.errors import DeadlineExceeded, NotFound, Overloaded, RequestError
 from flywheel_serving.infer.admission import Admission
 from flywheel_serving.infer.batcher import Batcher, BatchItem
 from flywheel_serving.infer.config import InferConfig
-from flywheel_serving.infer.extensions import Completion, Recorder, Route, RoutedRequest
+from flywheel_serving.infer.extensions import Completion, ExplainedResponses, Recorder, Route, RoutedRequest
 from flywheel_serving.infer.health_metrics import HealthMetrics
 from flywheel_serving.infer.local_model import LocalModel
 from flywheel_serving.infer.model_loading import load_model
+from flywheel_serving.infer.request_rules import read_outputs
 from flywheel_serving.infer.requests import DIRECT, InferRequest, InferResponse, InputLayout, ResponseCallback
 from flywheel_serving.infer.runner import ModelResult, Runner
 from flywheel_serving.infer.warm_up_calls import run_warm_up_calls
@@ -77,6 +78,7 @@ class DataPlane:
         self.route: Route | None = None
         self.recorder: Recorder | None = None
         self._keyed_recorder: Recorder | None = None  # the recorder if it keeps a key for each row
+        self.explained_responses = ExplainedResponses(self.version)
         metrics.register(self._health_metrics())
 
     def _health_metrics(self) -> HealthMetrics:
@@ -215,7 +217,7 @@ class DataPlane:
         """Calls `on_response` once with the response or the error, at once or later."""
         start, layout, recorder, keyed = time.perf_counter(), request.layout, self.recorder, self._keyed_recorder
         try:
-            outputs = self._requested_outputs(request.outputs) if request.outputs else self._all_outputs
+            outputs = read_outputs(request.outputs, self._output_specs) if request.outputs else self._all_outputs
             row_keys = keyed.row_keys(request.tensors, request.parameters) if keyed else None
             if layout is not None and layout.fits:
                 feeds, rows = request.tensors, layout.rows
@@ -225,6 +227,8 @@ class DataPlane:
             self.metrics.count_failure(error)
             on_response(error)
             return
+        if request.explain:
+            on_response = self.explained_responses.explaining(request, feeds, rows, start, on_response)
         self.metrics.in_flight += 1
         queue_seconds, timeout = self._limits.queue_seconds, request.timeout
         deadline = start + (min(queue_seconds, timeout) if timeout else queue_seconds)
@@ -291,10 +295,3 @@ class DataPlane:
         if isinstance(response, RequestError):
             raise response
         return response
-
-    def _requested_outputs(self, names: list[str]) -> list[str]:
-        for name in names:
-            if name not in self._output_specs:
-                known = ", ".join(map(repr, self._output_specs))
-                raise InvalidRequest(f"outputs: unknown {name[:100]!r}; the model has {known}")
-        return list(dict.fromkeys(names))

@@ -1,13 +1,18 @@
-"""What features plug into the data plane: a route for its requests, and a recorder of its predictions."""
+"""What features plug into the data plane: a route for its requests, a recorder of its predictions, and explanations of its responses."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from flywheel_serving.errors import RequestError
+from flywheel_serving.explanation.sidecar.client import Explained, ExplainerClient
 from flywheel_serving.infer.batcher import Batch, BatchItem
-from flywheel_serving.infer.requests import InferRequest
+from flywheel_serving.infer.requests import InferRequest, InferResponse, ResponseCallback
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
+
+NOT_ENABLED = Explained(None, "NotEnabled", "the service explains no answers; set spec.explain.header to true")
 
 
 class Completion(Protocol):
@@ -68,3 +73,47 @@ class Recorder(Protocol):
 
     def count_batch(self, batch: Batch, outputs: list[Array]) -> None:
         """Counts the values of the direct requests of one call of the model; of the others `record_on` does."""
+
+
+class ExplainedResponses:
+    """Asks the explainer for each response; `client` is None where the service answers none with contributions."""
+
+    def __init__(self, version: str, client: ExplainerClient | None = None, answer_seconds: float = 0.0) -> None:
+        self._version, self._client, self._answer_seconds = version, client, answer_seconds
+
+    def explaining(
+        self, request: InferRequest, feeds: dict[str, Array], rows: int, start: float, on_response: ResponseCallback
+    ) -> ResponseCallback:
+        """`on_response`, which is called with the explanation of `feeds`, at most `answer_seconds` later, and within the client's time."""
+
+        def on_answer(response: InferResponse | RequestError) -> None:
+            if isinstance(response, RequestError):
+                on_response(response)
+                return
+
+            def on_explained(found: Explained) -> None:
+                response.explanation = _document(found)
+                on_response(response)
+
+            if self._client is None:
+                on_explained(NOT_ENABLED)
+            elif response.version != self._version:
+                on_explained(_of_another_version(response.version))
+            else:
+                seconds = self._answer_seconds
+                if request.timeout is not None:
+                    seconds = min(seconds, (start + request.timeout - time.perf_counter()) / 2)
+                self._client.explain(feeds, rows, seconds, on_explained)
+
+        return on_answer
+
+
+def _document(found: Explained) -> dict[str, object]:
+    return {"reason": found.reason, "message": found.message} if found.rows is None else {"rows": found.rows}
+
+
+def _of_another_version(version: str) -> Explained:
+    message = (
+        f"version {version!r} of a rollout answered, and these servers explain another; name the version in the URL"
+    )
+    return Explained(None, "OtherVersion", message)

@@ -84,3 +84,11 @@ def read_timeout(parameters: Parameters | None) -> float | None:
     if microseconds is not None and type(microseconds) is not int:
         raise InvalidRequest(f"parameters.timeout: wanted a whole number, found {str(microseconds)[:60]!r}")
     return microseconds / 1e6 if microseconds and microseconds > 0 else None
+
+
+def read_outputs(names: list[str], known: Mapping[str, Any]) -> list[str]:
+    """The requested outputs, each once. Raises InvalidRequest for one that the model does not have."""
+    for name in names:
+        if name not in known:
+            raise InvalidRequest(f"outputs: unknown {name[:100]!r}; the model has {', '.join(map(repr, known))}")
+    return list(dict.fromkeys(names))

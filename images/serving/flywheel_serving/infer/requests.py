@@ -15,6 +15,8 @@ DIRECT, NOT_FORWARDED, FORWARDED, FELL_BACK = "Direct", "Kept", "Forwarded", "Fe
 FORWARDED_HEADER = b"x-flywheel-forwarded"
 # Requests the names of the classes with the response: the other server learns them once, to name this version's scores.
 CLASS_NAMES_HEADER = b"x-flywheel-class-names"
+# "true" requests the contributions of the columns with the response.
+EXPLAIN_HEADER = b"x-flywheel-explain"
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +35,7 @@ class InferRequest:
     """Named tensors; `outputs` names the requested ones, empty for all; `timeout` is in seconds.
 
     `headers` are REST headers or gRPC metadata, names in lower case; `pinned` is whether the client named the version.
-    `peer` is the client's address, among which the server is shared fairly.
+    `peer` is the client's address, among which the server is shared fairly. `explain`: the response has the contributions of its columns.
     If `layout` is given, `block` holds the numbers of all inputs, [input, *shape], and `tensors` are views of it.
     """
 
@@ -48,6 +50,7 @@ class InferRequest:
     headers: Mapping[bytes, bytes] | None = None
     pinned: bool = False
     peer: str = ""
+    explain: bool = False
 
     @property
     def is_forwarded(self) -> bool:
@@ -57,12 +60,16 @@ class InferRequest:
 
 @dataclass(slots=True)
 class InferResponse:
-    """`version` computed the outputs; `route` is DIRECT, NOT_FORWARDED, FORWARDED or FELL_BACK."""
+    """`version` computed the outputs; `route` is DIRECT, NOT_FORWARDED, FORWARDED or FELL_BACK.
+
+    `explanation` is for a request that asked for it: `rows`, or `reason` and `message`.
+    """
 
     id: str
     outputs: list[tuple[TensorSpec, Array]]
     version: str
     route: str
+    explanation: dict[str, Any] | None = None
 
 
 ResponseCallback = Callable[[InferResponse | RequestError], None]

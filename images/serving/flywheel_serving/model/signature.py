@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any, NoReturn
 
 from flywheel_serving.errors import InvalidRequest, RequestTooLarge
@@ -141,6 +142,19 @@ def _fit_one(spec: TensorSpec, array: Array) -> Array:
         return convert(array, spec.datatype)
     except ValueError as error:
         raise InvalidRequest(f"input {spec.name!r}: wanted {spec.datatype}, {error}") from error
+
+
+def column_names(spec: TensorSpec) -> list[str]:
+    """One name, or `<name>_<number>` for each value of a row, as a BatchInference names them."""
+    width = prod(spec.shape[1:])
+    if is_single_column(spec) or width < 1 or -1 in spec.shape[1:]:
+        return [spec.name]
+    return [f"{spec.name}_{number}" for number in range(width)]
+
+
+def is_single_column(spec: TensorSpec) -> bool:
+    """Whether a row has one value of the input."""
+    return spec.any_rank or all(axis == 1 for axis in spec.shape[1:])
 
 
 def signature_differences(recorded: Signature, actual: Signature) -> list[str]:

@@ -22,7 +22,7 @@ BatchShape = tuple[tuple[str, ...], int, tuple[int, ...]]  # names of the output
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request with its response. `row_keys` has one key for each row, or is None."""
+    """One request with its response. `row_keys` and `explanations` have a text for each row, or are None."""
 
     id: str
     time_us: int  # since 1970
@@ -33,6 +33,7 @@ class LoggedRequest:
     version: str
     route: str
     row_keys: list[str] | None
+    explanations: list[str] | None = None
 
 
 def encode_message(head: dict[str, Any], numbers: bytes = b"") -> bytes:
@@ -94,6 +95,8 @@ class BatchEncoder:
                 if field.datatype == "BYTES"
             ],
         }
+        if any(request.explanations for request in requests):  # few messages have one
+            head["explanations"] = [request.explanations for request in requests]
         arrays = [
             array
             for request in requests

@@ -43,6 +43,7 @@ class LogConfig:
     seconds: float = 60.0  # the age at which rows are written, and the length of a window of counts
     rows: int = 50_000  # that are written at once
     bytes: int = 8 * 1024 * 1024  # that are written at once
+    explanations: bool = False  # rows have the column `explanation`
     drain_seconds: float = 8.0  # for the writer to finish after the server has ended
 
     def rule(self, name: str) -> ColumnRule | None:

@@ -32,9 +32,10 @@ class LogMetrics(Collector):
         self.is_sink_connected = False
         self.waiting_rows = 0  # not yet in the socket to the sink
         self.sent_rows = 0  # in the socket or the sink
+        self.unexplained_rows = 0  # that wait for their explanation
 
     def collect(self) -> Iterator[Metric]:
-        pending = self.waiting_rows + self.sent_rows
+        pending = self.waiting_rows + self.sent_rows + self.unexplained_rows
         dropped = [((reason,), count) for reason, count in self.dropped.items()]
         labels = [((outcome,), count) for outcome, count in self.labels.items()]
         windows = [((outcome,), count) for outcome, count in self.windows.items()]

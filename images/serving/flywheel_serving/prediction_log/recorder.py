@@ -18,9 +18,10 @@ from flywheel_serving.prediction_log.batches import BatchEncoder, BatchShape, Lo
 from flywheel_serving.prediction_log.config import MAX_KEY_LENGTH, LogConfig, sample_position, sample_threshold
 from flywheel_serving.prediction_log.count_windows import CountWindows
 from flywheel_serving.prediction_log.counts import Counts, counts_of_baseline
+from flywheel_serving.prediction_log.explanations import LoggedExplanations
 from flywheel_serving.prediction_log.labels import LabelLog
 from flywheel_serving.prediction_log.metrics import LogMetrics
-from flywheel_serving.prediction_log.schema import RowSchema, row_schema
+from flywheel_serving.prediction_log.schema import usable_row_schema
 from flywheel_serving.prediction_log.service_counts import ServiceCounts
 from flywheel_serving.prediction_log.sink_connection import SinkConnection
 
@@ -42,6 +43,7 @@ class PredictionRecorder:
         signature: Signature,
         version: str,
         service: ServiceCounts | None = None,
+        explanations: LoggedExplanations | None = None,
     ) -> None:
         """Reads the baseline in `model_folder`. If `config` does not fit the model, this is logged and no row is."""
         self.metrics = LogMetrics()
@@ -53,18 +55,14 @@ class PredictionRecorder:
         self._unsent: list[LoggedRequest] = []
         self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        schema = _row_schema(signature, config)
+        schema = usable_row_schema(signature, config)
         self._encoder = BatchEncoder(schema) if schema else None
+        self._explanations = explanations
+        if explanations is not None:
+            explanations.bind(self._send_by_shape, self.metrics)
         self._counts, baseline_digest = counts_of_baseline(model_folder, signature)
-        identity = {
-            "service": config.service,
-            "namespace": config.namespace,
-            "pod": config.pod,
-            "boot": self._boot,
-            "version": version,
-            "digest": config.digest,
-            "baseline": baseline_digest,
-        }
+        described = {"boot": self._boot, "version": version, "digest": config.digest, "baseline": baseline_digest}
+        identity = {"service": config.service, "namespace": config.namespace, "pod": config.pod, **described}
         self._windows = CountWindows(identity, self._send_message, self.metrics, service=service)
         self._labels = LabelLog(config, self._send_message, self.metrics)
         greeting = encode_message({"schema": schema, "version": version, "boot": self._boot})
@@ -219,6 +217,8 @@ class PredictionRecorder:
         unsent, self._unsent = self._unsent, []
         self._held_bytes = 0
         try:
+            if self._explanations is not None:
+                unsent = self._explanations.take(unsent)
             self._send_by_shape(unsent)
         except Exception:  # a fault here must not reach a request
             log.exception("logging of predictions failed for %d requests", len(unsent))
@@ -243,6 +243,9 @@ class PredictionRecorder:
         elif len(requests) > 1:  # only the request that is too large is dropped
             for request in requests:
                 self._send(encoder, shape, [request])
+        elif requests[0].explanations is not None:  # the row alone may fit
+            requests[0].explanations = None
+            self._send(encoder, shape, requests)
         else:
             self.metrics.dropped["too_large"] += rows
 
@@ -277,6 +280,9 @@ class PredictionRecorder:
 
     async def close(self) -> None:
         """Sends what is left, and gives the sink time to write it."""
+        self._send_rows()
+        if self._explanations is not None:
+            await self._explanations.close()
         self._window_timer.cancel()
         self._close_window()
         await self._sink.close(self._config.drain_seconds + 1)
@@ -284,11 +290,3 @@ class PredictionRecorder:
         self._labels.give_up()
         rows, dropped = self.metrics.rows, self.metrics.dropped.total()
         log.info("predictions logged", extra={"facts": {"rows": rows, "dropped": dropped, **self.metrics.windows}})
-
-
-def _row_schema(signature: Signature, config: LogConfig) -> RowSchema | None:
-    try:
-        return row_schema(signature, config)
-    except ValueError as error:
-        log.error("predictions are not logged: %s; correct spec.logging.columns", error)  # noqa: TRY400  no bug of ours
-        return None

@@ -1,5 +1,6 @@
 """The columns of a logged row: inputs and outputs of the signature, without those that the configuration drops."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.prediction_log.baseline import is_single_value
 from flywheel_serving.prediction_log.config import LogConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,15 @@ def row_schema(signature: Signature, config: LogConfig) -> RowSchema:
         if column.action == "Bucket" and datatypes.get(column.name, "BYTES") in ("BYTES", "BOOL"):
             raise ValueError(f"column {column.name!r} is no number and has no buckets; use Hmac or Drop")
     return RowSchema(_fields(signature.inputs, config), _fields(signature.outputs, config))
+
+
+def usable_row_schema(signature: Signature, config: LogConfig) -> RowSchema | None:
+    """The schema, or None after a line in the log."""
+    try:
+        return row_schema(signature, config)
+    except ValueError as error:
+        log.error("predictions are not logged: %s; correct spec.logging.columns", error)  # noqa: TRY400  no bug of ours
+        return None
 
 
 def _fields(specs: Iterable[TensorSpec], config: LogConfig) -> tuple[Field, ...]:

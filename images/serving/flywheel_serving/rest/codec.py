@@ -97,6 +97,11 @@ def encode(
         document["id"] = response.id
     if class_names is not None:
         document["parameters"] = {"class_names": class_names}
+    if response.explanation is not None:  # as text: a parameter of the protocol is no object
+        document["parameters"] = {
+            **document.get("parameters", {}),
+            "explanation": orjson.dumps(response.explanation).decode(),
+        }
     head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     return (b"".join((head, *parts)), len(head)) if parts else (head, None)
 

@@ -18,7 +18,7 @@ from flywheel_serving import errors
 from flywheel_serving.http.message import Request, Response, SendResponse, error_response
 from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
 from flywheel_serving.infer.dataplane import DataPlane
-from flywheel_serving.infer.requests import CLASS_NAMES_HEADER, InferRequest, InferResponse
+from flywheel_serving.infer.requests import CLASS_NAMES_HEADER, EXPLAIN_HEADER, InferRequest, InferResponse
 from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
 from flywheel_serving.rest import codec, cors, feedback, headers, health, openapi, page, repository
@@ -184,8 +184,7 @@ class Endpoints:
         parsed_headers = request.head_cache.get("headers")
         if parsed_headers is None:
             parsed_headers = request.head_cache["headers"] = headers.parse(request.headers)
-        json_length, timeout = parsed_headers
-        body = request.body
+        (json_length, timeout), body = parsed_headers, request.body
         if len(body) > INLINE_BYTES and self._large_bodies.is_large(body, json_length):
             decode = partial(codec.decode, body, json_length, self._templates)
             self._decode_later(decode, partial(self._submit_tensors, pinned, timeout), request, send)
@@ -212,9 +211,7 @@ class Endpoints:
         self, pinned: bool, timeout: float | None, decoding: Decoding, request: Request, send: SendResponse
     ) -> None:
         decoded, encoding = decoding
-        decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
-        if timeout is not None:
-            decoded.timeout = min(timeout, decoded.timeout or float("inf"))
+        _add_headers(decoded, request, pinned, timeout)
         class_names = self._dataplane.signature.class_names if CLASS_NAMES_HEADER in request.headers else None
 
         def on_response(response: InferResponse | errors.RequestError) -> None:
@@ -238,8 +235,7 @@ class Endpoints:
         parsed_headers = request.head_cache.get("row_headers")
         if parsed_headers is None:
             parsed_headers = request.head_cache["row_headers"] = headers.parse_for_rows(request.headers)
-        delimiter, timeout = parsed_headers
-        body = request.body
+        (delimiter, timeout), body = parsed_headers, request.body
         if len(body) > INLINE_BYTES and self._large_bodies.is_large(body):
             decode = partial(self._predictor.decode, body, delimiter)
             self._decode_later(decode, partial(self._submit_rows, pinned, timeout), request, send)
@@ -249,9 +245,7 @@ class Endpoints:
     def _submit_rows(
         self, pinned: bool, timeout: float | None, decoded: InferRequest, request: Request, send: SendResponse
     ) -> None:
-        decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
-        if timeout is not None:
-            decoded.timeout = min(timeout, decoded.timeout or float("inf"))
+        _add_headers(decoded, request, pinned, timeout)
 
         def on_response(response: InferResponse | errors.RequestError) -> None:
             if isinstance(response, errors.RequestError):
@@ -263,6 +257,12 @@ class Endpoints:
                 send(_error(error))
 
         self._dataplane.submit(decoded, on_response)
+
+
+def _add_headers(decoded: InferRequest, request: Request, pinned: bool, timeout: float | None) -> None:
+    decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
+    decoded.explain = request.headers.get(EXPLAIN_HEADER) == b"true"
+    decoded.timeout = decoded.timeout if timeout is None else min(timeout, decoded.timeout or float("inf"))
 
 
 def _json_handler(content: Callable[[], dict[str, Any]]) -> Handler:

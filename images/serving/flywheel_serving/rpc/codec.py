@@ -3,6 +3,7 @@
 from typing import Any, NoReturn
 
 import numpy as np
+import orjson
 
 from flywheel_serving.errors import InvalidRequest
 from flywheel_serving.infer import request_rules
@@ -99,6 +100,8 @@ def _typed(contents: pb.InferTensorContents, datatype: str, shape: list[int]) ->
 def encode(response: InferResponse, raw: bool, model: str) -> pb.ModelInferResponse:
     """The message with raw contents if `raw`, else typed ones. FP16 is always raw, and then every output is."""
     message = pb.ModelInferResponse(model_name=model, model_version=response.version, id=response.id)
+    if response.explanation is not None:
+        message.parameters["explanation"].string_param = orjson.dumps(response.explanation).decode()
     raw = raw or any(spec.datatype not in CONTENTS_FIELDS for spec, _ in response.outputs)
     for spec, array in response.outputs:
         output = message.outputs.add(name=spec.name, datatype=spec.datatype, shape=array.shape)

@@ -17,7 +17,7 @@ from flywheel_serving.http.config import HttpLimits
 from flywheel_serving.http.connection_table import ConnectionTable
 from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
 from flywheel_serving.infer.dataplane import DataPlane
-from flywheel_serving.infer.requests import InferRequest
+from flywheel_serving.infer.requests import EXPLAIN_HEADER, InferRequest
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rpc import codec
@@ -43,6 +43,7 @@ CODES = {
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.TimeLimitExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+EXPLAIN_METADATA = EXPLAIN_HEADER.decode()
 TOO_MANY_WATCHES = "as many watches are in progress as one client may have, or all clients; call Check instead"
 
 Method = Callable[[Any, RpcCall], Awaitable[Any]]  # of a message
@@ -135,6 +136,7 @@ class RpcServer:
         decoded, raw = codec.decode(request)
         decoded.peer = call.peer
         _set_timeout(decoded, call.context)
+        decoded.explain = _asks_for_explanation(call.context)
         if dataplane.route is not None:
             _set_route_fields(decoded, request, call.context)
         return codec.encode(await dataplane.infer(decoded), raw, dataplane.name)
@@ -233,6 +235,11 @@ def _set_timeout(decoded: InferRequest, context: Context) -> None:
     seconds_left = context.time_remaining()
     if seconds_left is not None:
         decoded.timeout = min(max(seconds_left, 1e-6), decoded.timeout or seconds_left)
+
+
+def _asks_for_explanation(context: Context) -> bool:
+    """Whether the call's metadata has the header of REST."""
+    return any(name == EXPLAIN_METADATA and value == "true" for name, value in context.invocation_metadata() or ())
 
 
 def _set_route_fields(decoded: InferRequest, request: Any, context: Context) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from flywheel_serving.errors import ModelRefused
+from flywheel_serving.explanation.expected_method import expect_method
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.graph import add_class_names, read_graph
 from flywheel_serving.model.onnx_model import OnnxModel, read_signature
@@ -96,7 +97,9 @@ def _measure(path: Path, model: OnnxModel, observed: Observation) -> dict[str, A
     mixing = graph_row_mixing(graph) or (compare_rows(rows, model) if rows else NO_ACCEPTED_ROW)
     return {
         "golden": {"rows": rows.rows if rows and recorded else 0, "maxDifference": observed.difference},
-        "isolated": unsafe_operator(graph)[:MAX_OPERATOR_CHARACTERS],  # empty is a fact too
+        # Empty is a fact, too.
+        "isolated": unsafe_operator(graph)[:MAX_OPERATOR_CHARACTERS],
+        "explanation": expect_method(path, graph, rows.rows if rows and recorded else 0),
         **({"rowMixing": mixing[:MAX_FINDING_CHARACTERS]} if mixing else {}),
         **({"note": note[:MAX_NOTE_CHARACTERS]} if (note := _note(observed)) else {}),
     }

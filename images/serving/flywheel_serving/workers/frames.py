@@ -23,10 +23,10 @@ BASE_JSON_BYTES, ESCAPE_BYTES = 2**24, 6
 NUMBER_KINDS = "biuf"
 
 
-def send_message(connection: socket.socket, content: dict[str, Any], arrays: dict[str, Array]) -> None:
-    """Sends an object and named arrays: numbers as bytes, texts as JSON. Raises OSError."""
+def encode_message(content: dict[str, Any], arrays: dict[str, Array]) -> list[Any]:
+    """The blocks of bytes of an object and named arrays: numbers as bytes, texts as JSON."""
     described: list[dict[str, Any]] = []
-    blocks: list[Any] = []
+    blocks: list[Any] = [b""]
     for name, array in arrays.items():
         one: dict[str, Any] = {"name": name, "shape": array.shape}
         if array.dtype.kind in NUMBER_KINDS:
@@ -36,8 +36,13 @@ def send_message(connection: socket.socket, content: dict[str, Any], arrays: dic
             one["texts"] = array.ravel().tolist()
         described.append(one)
     text = orjson.dumps({**content, "arrays": described})
-    connection.sendall(LENGTHS.pack(len(text), sum(len(block) for block in blocks)) + text)
-    for block in blocks:
+    blocks[0] = LENGTHS.pack(len(text), sum(len(block) for block in blocks)) + text
+    return blocks
+
+
+def send_message(connection: socket.socket, content: dict[str, Any], arrays: dict[str, Array]) -> None:
+    """Sends an object and named arrays. Raises OSError."""
+    for block in encode_message(content, arrays):
         connection.sendall(block)
 
 

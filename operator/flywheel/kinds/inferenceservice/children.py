@@ -31,6 +31,7 @@ POD_FIELDS = {
     "placement",
     "shared_memory",
     "logging",
+    "explain",
     "batching",
     "request_timeout",
     "max_body_size",

@@ -250,7 +250,7 @@ def _plan(service: InferenceService, seen: Seen, transition: Transition, decisio
     checks = [each for each in (decision.requeue_after, transition.requeue_after) if each is not None]
     complete = replace(
         decision,
-        message=f"{decision.message}{seen.logging_note}{seen.batching_note}{ONE_BY_ONE_MESSAGE if one_by_one else ''}",
+        message=f"{decision.message}{seen.logging_note}{seen.batching_note}{seen.explanation_note}{ONE_BY_ONE_MESSAGE if one_by_one else ''}",
         events=(*decision.events, *transition.events),
         requeue_after=min(checks, default=None),
     )

@@ -14,6 +14,7 @@ from flywheel.core.resource.model_reference import (
     require_approval,
     resolve_version,
 )
+from flywheel.kinds.inferenceservice import explanations
 from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.model_health import CHECK_INTERVAL, IN_PROCESS_CHECK_INTERVAL, diagnose_model
 from flywheel.kinds.inferenceservice.rollout import observe as rollout_observe
@@ -41,6 +42,7 @@ class Seen(Observation):
     model_diagnosis: Diagnosis | None = None
     logging_note: str = ""  # why no predictions are logged
     batching_note: str = ""  # why spec.batching has no effect
+    explanation_note: str = ""  # by which method answers are explained, or why they are not
     autoscaler: AutoscalerSeen = field(default_factory=AutoscalerSeen)
     rollout: rollout_observe.RolloutSeen = field(default_factory=rollout_observe.RolloutSeen)
 
@@ -80,6 +82,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         model_diagnosis=model_diagnosis,
         logging_note=_logging_note(service, status),
         batching_note=_batching_note(service, status),
+        explanation_note=explanations.method_note(service.spec.explain, status.explanation),
         autoscaler=observe_autoscaler(service, cluster),
         rollout=rollout_observe.observe_rollout(service, cluster, active, pods, status),
     )
@@ -110,9 +113,9 @@ def _observe_model(
 def _version_status(
     service: InferenceService, version: ResolvedVersion | UnresolvedReference, cluster: Cluster
 ) -> ModelVersionStatus:
-    """The status of the wanted ModelVersion, for services with logging, batching or a rollout; empty for others."""
+    """The status of the wanted ModelVersion, for services with logging, batching, explanations or a rollout; empty for others."""
     spec = service.spec
-    is_needed = spec.logging is not None or spec.batching is not None or spec.rollout is not None
+    is_needed = any(part is not None for part in (spec.logging, spec.batching, spec.explain, spec.rollout))
     if isinstance(version, UnresolvedReference) or not is_needed:
         return ModelVersionStatus()
     found = cluster.get(Reference(MODEL_VERSION, service.namespace, version.version)) or {}

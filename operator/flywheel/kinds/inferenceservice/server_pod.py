@@ -19,6 +19,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice import explanations
 from flywheel.kinds.inferenceservice.auth import authentication
 from flywheel.kinds.inferenceservice.auth.authentication import SERVER_ACCOUNT, reviews_tokens
 from flywheel.kinds.inferenceservice.environment import allowed_variables
@@ -39,6 +40,7 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
     variables = step_env(service, "serve", settings)
     limit, memory = fetch_limit(spec.resources, settings), {"medium": "Memory", "sizeLimit": spec.shared_memory}
     files = SERVED_FILES if container.is_ours(spec.runtime) else ()
+    files = tuple(sorted((*files, *explanations.FILES))) if spec.explain else files
     fetch = fetch_container((Input("model", artifact=target.digest, files=files),), settings, variables, limit)
     return {
         # The service's own account has no rights.
@@ -52,7 +54,8 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
         "initContainers": [fetch, *container.init_containers(service, fetch, settings)],
         "containers": [
             container.runtime_container(_server(service, target, settings), service, target.version),
-            *prediction_logging.sinks(spec.logging, service.name, service.namespace, target.digest, settings),
+            *prediction_logging.sinks(_log(service, target), settings),
+            *explanations.containers(spec.explain, settings),
         ],
         "volumes": [
             {"name": "flywheel", **inputs_volume(spec.resources, settings, restores_checkpoint=False)},
@@ -63,6 +66,7 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
             *authentication.volumes(spec.auth),
             *([{"name": "shared-memory", "emptyDir": memory}] if spec.shared_memory else []),
             *prediction_logging.volumes(spec.logging),
+            *explanations.volumes(spec.explain),
         ],
     }
 
@@ -95,6 +99,7 @@ def _server(service: InferenceService, target: ResolvedVersion, settings: Settin
             *authentication.mounts(spec.auth),
             *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if spec.shared_memory else []),
             *prediction_logging.mounts(spec.logging),
+            *explanations.mounts(spec.explain),
         ],
     }
 
@@ -118,8 +123,17 @@ def _flags(service: InferenceService, target: ResolvedVersion) -> dict[str, str]
         **({"--max-body-bytes": str(int(parse_quantity(spec.max_body_size)))} if spec.max_body_size else {}),
         **_batching_flags(spec.batching),
         **authentication.flags(spec.auth, service.namespace, service.name, service_host(service)),
-        **prediction_logging.flags(spec.logging, service.name, service.namespace, target.digest),
+        **prediction_logging.flags(_log(service, target)),
+        **explanations.flags(spec.explain),
     }
+
+
+def _log(service: InferenceService, target: ResolvedVersion) -> prediction_logging.Log | None:
+    spec = service.spec
+    if spec.logging is None:
+        return None
+    explained = spec.explain is not None and spec.explain.sample is not None
+    return prediction_logging.Log(spec.logging, service.name, service.namespace, target.digest, explained)
 
 
 def _batching_flags(batching: Batching | None) -> dict[str, str]:

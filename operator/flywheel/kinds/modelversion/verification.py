@@ -20,7 +20,7 @@ MAX_METRICS = 64
 MAX_FINDING_CHARACTERS = 700
 MAX_ROW_MIXING_CHARACTERS = 256
 MAX_NOTE_CHARACTERS = 400
-MAX_OPERATOR_CHARACTERS = 64
+MAX_OPERATOR_CHARACTERS = MAX_METHOD_CHARACTERS = 64
 SERVING_METRICS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap", "fp32_size_bytes")
 
 # What may appear later, although `fetch` does not wait for it.
@@ -61,7 +61,7 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
     measured = {name: number_text(value) for name, value in outcome.metrics.items()}
     metrics = {**declared, **measured}
     listed = sorted(metrics, key=lambda name: (name not in SERVING_METRICS, name))[:MAX_METRICS]
-    isolated = outcome.facts.get("isolated")
+    isolated, explanation = outcome.facts.get("isolated"), outcome.facts.get("explanation")
     return ModelVersionStatus(
         digest=digest,
         metrics={name: metrics[name] for name in sorted(listed)},
@@ -72,6 +72,7 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
         row_mixing=str(outcome.facts.get("rowMixing") or "")[:MAX_ROW_MIXING_CHARACTERS] or None,
         note=str(outcome.facts.get("note") or "")[:MAX_NOTE_CHARACTERS] or None,
         isolated=None if isolated is None else str(isolated)[:MAX_OPERATOR_CHARACTERS],
+        explanation=None if explanation is None else str(explanation)[:MAX_METHOD_CHARACTERS],
         quantization=parse_quantization(outcome.facts.get("quantization")),
         feature_importance=parse_feature_importance(outcome.facts.get("importance")),
         rowwise=parse_rowwise_features(outcome.facts.get("rowwise")),

@@ -12,6 +12,7 @@ from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.logging import prediction_logging
+from flywheel.kinds.inferenceservice.logging.prediction_logging import Log
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.logging import Logging
@@ -73,7 +74,7 @@ def test_the_sink_requests_cpu_and_memory_so_that_an_autoscaler_can_measure_the_
 
 
 def test_a_name_that_looks_like_a_variable_is_left_alone() -> None:
-    told = prediction_logging.flags(Logging(key="$(HOME)"), "delay", "default", "sha256:1")["--record"]
+    told = prediction_logging.flags(Log(Logging(key="$(HOME)"), "delay", "default", "sha256:1"))["--record"]
 
     # The kubelet writes $$(HOME) as $(HOME).
     assert "$$(HOME)" in told

@@ -11,6 +11,7 @@ from flywheel_runtime.models.estimators import ESTIMATORS
 from flywheel_serving.explanation.__main__ import main as explain
 from flywheel_serving.explanation.errors import NotExplained
 from flywheel_serving.explanation.explainer import Explainer
+from flywheel_serving.explanation.method_choice import load_explainer
 from flywheel_serving.model.golden_rows import read_golden_rows
 from flywheel_serving.model.onnx_model import OnnxModel
 from tests.runtime.commands.flights import FEATURES, flights
@@ -97,10 +98,18 @@ def test_a_family_without_an_exact_method_is_named(run_train: Any, checked: Any,
     small = {"boosting__max_iter": 5, "forest__n_estimators": 5, "network__max_iter": 5} if name.startswith("V") else {}
     folder = train(run_train, checked, "Classification", name, "late", parameters=small)
 
-    with pytest.raises(NotExplained, match=r"has no explanation\.json") as caught:
+    with pytest.raises(NotExplained, match="of a family without an exact method") as caught:
         Explainer(folder / "model.onnx")
 
     assert caught.value.reason == "MethodUnknown"
+    explainer, signature = load_explainer(folder), OnnxModel(folder / "model.onnx").signature
+    golden = read_golden_rows(folder / "golden.json", signature)
+    assert golden is not None
+    found = explainer.explain_rows({each: values[:3] for each, values in golden.inputs.items()})
+    assert (found.method, found.scale, found.outputs) == ("KernelSHAP", "Probability", ["1"])
+    assert found.values[:, 0] == pytest.approx(golden.outputs["probabilities"][:3, 1], abs=1e-4)
+    background = json.loads((folder / "explanation.json").read_text())["background"]["inputs"]
+    assert {len(values) for values in background.values()} == {100}
 
 
 def test_the_command_writes_an_object_for_each_row(
@@ -126,7 +135,6 @@ def test_the_command_writes_an_object_for_each_row(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        pytest.param({"model": "sha256:00"}, "OtherModel", id="of another model"),
         pytest.param({"columns": ["month"]}, "ColumnsDiffer", id="other columns"),
         pytest.param({"means": []}, "DocumentInvalid", id="without means"),
         pytest.param(None, "DocumentInvalid", id="no JSON"),

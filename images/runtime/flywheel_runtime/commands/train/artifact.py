@@ -17,6 +17,7 @@ from flywheel_runtime.contract.step import write_json
 from flywheel_runtime.datasets.features import Data, Feature
 from flywheel_runtime.datasets.types import TIMESTAMP
 from flywheel_runtime.models import onnx_export
+from flywheel_runtime.models.golden_rows import json_value
 from flywheel_runtime.models.onnx_export import ExportedModel
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_output, get_output, name_outputs
 from flywheel_runtime.statistics.curves import roc_points
@@ -25,7 +26,6 @@ from flywheel_runtime.statistics.metrics import Array, ScoredRows, describe_conf
 GOLDEN_ROWS = 50
 PREDICTION_BINS = 50
 SAMPLE_ROWS = 100
-MAX_EXACT_INTEGER = 2**53  # of a 64-bit float: larger ones would be written with digits that they do not have
 
 
 def describe_signature(data: Data, seen: list[str]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def choose_golden_rows(exported: ExportedModel, data: Data) -> dict[str, Any]:
     return {
         "v": 1,
         "tolerance": onnx_export.TOLERANCE * exported.scale,
-        "inputs": {name: [_json_value(value) for value in values[:, 0]] for name, values in inputs.items()},
+        "inputs": {name: [json_value(value) for value in values[:, 0]] for name, values in inputs.items()},
         "outputs": {name: values.tolist() for name, values in outputs.items()},
     }
 
@@ -88,15 +88,6 @@ def _ties(outputs: Mapping[str, Array]) -> Array:
     best = np.sort(get_output(outputs, PROBABILITIES), axis=1)
     ties: Array = best[:, -1] - best[:, -2] <= 2 * onnx_export.TOLERANCE
     return ties
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, str):
-        return value
-    number = float(value)
-    if not np.isfinite(number):
-        return None
-    return int(number) if number.is_integer() and abs(number) <= MAX_EXACT_INTEGER else number
 
 
 def count_baseline(data: Data, scored: Mapping[str, ScoredRows]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Messages as one Parquet file: `id, row, time, version, digest, latency_seconds, route, key, features.*, outputs.*`.
+"""Messages as one Parquet file: `id, row, time, version, digest, latency_seconds, route, key, explanation, features.*, outputs.*`.
 
 Labels are files of their own: `id, row, key, label, time, probability, source`, either the id or the key null; the probability is null where
 the row was not drawn to be labelled, and the source empty where nobody was authenticated.
@@ -81,6 +81,9 @@ class ParquetEncoder:
         }
         if self._config.key:
             columns["key"] = _text_array(self._keys(head["keys"], rows))
+        if self._config.explanations:
+            explained = head.get("explanations") or [None] * requests
+            columns["explanation"] = _text_array([text for texts in explained for text in texts or [None] * rows])
         values = self._values(head, raw)
         for side, fields in (("features", self._schema.features), ("outputs", self._schema.outputs)):
             if fields:

@@ -5,9 +5,8 @@ from typing import Any
 import orjson
 
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.model.signature import Signature, TensorSpec, column_names
 from flywheel_serving.model.timestamps import format_timestamp
-from flywheel_serving.rest.predict.model_columns import column_names
 
 
 def example_rows(feeds: dict[str, Array], signature: Signature) -> bytes:

@@ -4,7 +4,6 @@ import struct
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
-from math import prod
 from operator import itemgetter
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from flywheel_serving.errors import InvalidRequest
 from flywheel_serving.infer.requests import InputLayout
 from flywheel_serving.model.datatypes import DTYPES, Array
-from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.model.signature import Signature, TensorSpec, column_names, is_single_column
 from flywheel_serving.rest.predict.cells import has_inexact, key_array, to_array
 from flywheel_serving.rest.predict.row_bodies import RowBody, quote_names
 
@@ -41,7 +40,7 @@ class ModelColumns:
         self._is_matrix = len(self._specs) == 1 and len(self.column_names) > 1
         self._datatype, self._row_shape = first.datatype, first.shape[1:]
         same = all((spec.datatype, spec.shape) == (first.datatype, first.shape) for spec in self._specs)
-        fixed = self._batched and not first.any_rank and (self._is_matrix or _is_single(first))
+        fixed = self._batched and not first.any_rank and (self._is_matrix or is_single_column(first))
         self._packs = same and fixed and first.datatype in STRUCT_CODES
 
     def pack(self, body: RowBody) -> tuple[Tensors, Block] | None:
@@ -135,7 +134,7 @@ class ModelColumns:
     def _columns_of_lists(self, records: list[Any], *, is_list: bool) -> dict[str, list[Any]]:
         """Cells in the order of the model's columns; a row of the only input, if it takes several values."""
         [*names] = self._names
-        if len(names) == 1 and (not is_list or self._specs[0].any_rank or not _is_single(self._specs[0])):
+        if len(names) == 1 and (not is_list or self._specs[0].any_rank or not is_single_column(self._specs[0])):
             return {names[0]: records}
         if not is_list or any(len(record) != len(names) for record in records):
             raise InvalidRequest(f"rows: wanted {len(names)} cells in each row, for {quote_names(names)}")
@@ -158,18 +157,6 @@ def _convert(name: str, convert: Any) -> Array:
     except (ValueError, IndexError) as error:
         raise InvalidRequest(f"column {name[:100]!r}: {error}") from error
     return array
-
-
-def column_names(spec: TensorSpec) -> list[str]:
-    """One name, or `<name>_<number>` for each value of a row, as a BatchInference names them."""
-    width = prod(spec.shape[1:])
-    if _is_single(spec) or width < 1 or -1 in spec.shape[1:]:
-        return [spec.name]
-    return [f"{spec.name}_{number}" for number in range(width)]
-
-
-def _is_single(spec: TensorSpec) -> bool:
-    return spec.any_rank or all(axis == 1 for axis in spec.shape[1:])
 
 
 @lru_cache(256)

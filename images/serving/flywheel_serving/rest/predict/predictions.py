@@ -26,6 +26,8 @@ def encode(response: InferResponse, classes: Sequence[str], model: str) -> bytes
     }
     if response.id:
         document["id"] = response.id
+    if response.explanation is not None:
+        document["parameters"] = {"explanation": response.explanation}
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

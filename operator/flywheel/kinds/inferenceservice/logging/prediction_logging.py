@@ -6,6 +6,7 @@ the server, which loads models of users. They share a folder with a socket.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flywheel.core.pods.pod_spec import (
@@ -28,25 +29,38 @@ SOCKET_FOLDER = "/run/flywheel-log"
 SINK_RESOURCES = Resources(requests={"cpu": "10m", "memory": "64Mi"}, limits={"memory": "640Mi"})
 
 
-def flags(logging: Logging | None, service: str, namespace: str, digest: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Log:
+    """The log of one version's servers; `explained`: rows have a column for explanations."""
+
+    logging: Logging
+    service: str
+    namespace: str
+    digest: str
+    explained: bool = False
+
+
+def flags(log: Log | None) -> dict[str, str]:
     """The server's flag."""
-    return {} if logging is None else {"--record": _config(logging, service, namespace, digest)}
+    return {} if log is None else {"--record": _config(log)}
 
 
-def _config(logging: Logging, service: str, namespace: str, digest: str) -> str:
+def _config(log: Log) -> str:
     """The configuration of server and sink. The kubelet fills in the pod's name; other text that looks like a variable is escaped."""
+    logging = log.logging
     columns = [
         {"name": each.name, "action": each.action, **({"width": each.width.value} if each.width else {})}
         for each in sorted(logging.columns, key=lambda each: each.name)
     ]
     config: dict[str, Any] = {
         "sample": round(logging.sample.fraction, 6),
-        "service": service,
-        "namespace": namespace,
-        "digest": digest,
+        "service": log.service,
+        "namespace": log.namespace,
+        "digest": log.digest,
         "store": STORE_FOLDER,
         "socket": f"{SOCKET_FOLDER}/sink.sock",
         "drain_seconds": WRITE_SECONDS,
+        **({"explanations": True} if log.explained else {}),
         **({"key": logging.key} if logging.key else {}),
         **({"columns": columns} if columns else {}),
         **({"hmac_file": f"{HMAC_FOLDER}/{HMAC_FILE}"} if logging.hmac else {}),
@@ -55,14 +69,13 @@ def _config(logging: Logging, service: str, namespace: str, digest: str) -> str:
     return f'{text[:-1]}, "pod": "$({POD_VARIABLE})"}}'
 
 
-def sinks(
-    logging: Logging | None, service: str, namespace: str, digest: str, settings: Settings
-) -> list[dict[str, Any]]:
+def sinks(log: Log | None, settings: Settings) -> list[dict[str, Any]]:
     """The container that writes to the store."""
-    if logging is None:
+    if log is None:
         return []
+    logging = log.logging
     hmac = [{"name": "hmac", "mountPath": HMAC_FOLDER, "readOnly": True}] if logging.hmac else []
-    config = _config(logging, service, namespace, digest)
+    config = _config(log)
     return [
         {
             **serving_container("log-sink", "flywheel_serving.prediction_log.sink", [config], settings),

@@ -67,6 +67,7 @@ RULES = tuple(
         "!has(self.rollout)": "only the default server supports rollouts: with another spec.runtime remove spec.rollout",
         "!has(self.scaling) || self.scaling.metric in ['CPU', 'Memory']": "only the default server reports the metrics InFlight and RequestsPerSecond: with another spec.runtime use CPU or Memory in spec.scaling.metric",
         "!has(self.logging)": "only the default server logs and counts predictions: with another spec.runtime remove spec.logging",
+        "!has(self.explain)": "only the default server explains answers: with another spec.runtime remove spec.explain",
         "!has(self.requestTimeout)": "only the default server limits the time of a computation: with another spec.runtime remove spec.requestTimeout and use the settings of that server",
         "!has(self.maxBodySize)": "only the default server limits the size of a request: with another spec.runtime remove spec.maxBodySize and use the settings of that server",
         "!has(self.batching)": "only the default server supports spec.batching: with another spec.runtime remove it and use the settings of that server",

@@ -16,9 +16,11 @@ from flywheel.core.resource.schema import (
     validations,
 )
 from flywheel.core.resource.values import Duration, Latency, ObjectName
+from flywheel.kinds.inferenceservice.schema import explain as explain_rules
 from flywheel.kinds.inferenceservice.schema import runtimes
 from flywheel.kinds.inferenceservice.schema import scaling as scaling_rules
 from flywheel.kinds.inferenceservice.schema.auth import Authentication
+from flywheel.kinds.inferenceservice.schema.explain import Explain
 from flywheel.kinds.inferenceservice.schema.logging import Logging
 from flywheel.kinds.inferenceservice.schema.rollout import Rollout
 from flywheel.kinds.inferenceservice.schema.runtimes import Runtime
@@ -48,6 +50,7 @@ class InferenceServiceSpec(Schema):
         ),
         *scaling_rules.RULES,
         *runtimes.RULES,
+        *explain_rules.RULES,
     )
 
     model: ObjectName | None = Field(None, description="The Model whose champion is served.")
@@ -76,6 +79,9 @@ class InferenceServiceSpec(Schema):
     auth: Authentication | None = Field(None, description="Who may call the service; required.")
     logging: Logging | None = Field(
         None, description="Logging of a sample of predictions; absent, none are logged or counted."
+    )
+    explain: Explain | None = Field(
+        None, description="Contributions of the columns to answers; absent, none are computed."
     )
     env: tuple[Variable, ...] = Field(
         (),

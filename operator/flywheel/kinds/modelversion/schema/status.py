@@ -134,6 +134,11 @@ class ModelVersionStatus(Status):
         max_length=64,
         description="Operator for which servers compute the model in worker processes, since it might end or occupy theirs. Empty, they compute it themselves. Absent, verification did not look for one, as in earlier releases.",
     )
+    explanation: str | None = Field(
+        None,
+        max_length=64,
+        description="Method by which servers explain the model's answers, such as PathDependentTreeSHAP. Empty, none fits. Absent, verification did not look for one, as in earlier releases.",
+    )
     quantization: Quantization | None = Field(None, description="What spec.quantize did to the model.")
     feature_importance: FeatureImportances | None = Field(
         None,
