@@ -1,5 +1,6 @@
 """Counts are exact, use the training's bins, and add up however the traffic was split."""
 
+import weakref
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,21 @@ def test_training_counts_the_same_values_into_the_same_bins(values: list[float])
     found = counted([[(value, 0.0, 3.0, "UA", 0.0, 0.5)] for value in values])["features"]["month"]
 
     assert list(trained) == [found["under"], found["over"], *found["bins"]]
+
+
+def test_no_text_of_a_client_is_kept() -> None:
+    class Text(str):
+        """A text to which a weak reference is possible."""
+
+    counts = Counts(BASELINE)
+    feeds, *answer = request([(1, 2, 3, text, 1.0, 0.5) for text in ("UA", "elsewhere", "")])
+    feeds["carrier"] = np.array([Text(each) for (each,) in feeds["carrier"]], object).reshape(-1, 1)
+    sent = [weakref.ref(each) for (each,) in feeds["carrier"]]
+    counts.observe(feeds, *answer)
+    del feeds
+
+    assert [text() for text in sent] == [None, None, None]
+    assert counts.pop_document()["features"]["carrier"] == {"missing": 1, "counts": [1, 0], "other": 1}
 
 
 def test_responses_of_other_versions_are_not_counted_as_predictions() -> None:

@@ -21,6 +21,10 @@ NUMBER_TOLERANCE = 1e-9  # of a target that both preparations compute
 TEST_ROW, TEST_TARGET = '"#row"', '"#target"'  # beside columns of the user's, which begin with another character
 
 
+class OtherRowsOrTarget(Unmeasurable):
+    """Both versions learnt from other rows or another target, so that no form of the rows makes their scores comparable."""
+
+
 @dataclass(frozen=True)
 class MatchedRows:
     """`test`: the rows in the other form, with the target of the test set; `numbers` (rows,): which test rows they are.
@@ -37,7 +41,8 @@ def match_rows(test: TestSet, other: Repeated, target: str | None, folder: Path)
     """The rows of `test` as `other` has them, written to `folder`. `target` is that of the model which takes them.
 
     Raises:
-        Unmeasurable: no key tells the rows apart, too few are in both, or both define the target in another way.
+        Unmeasurable: no key tells the rows apart.
+        OtherRowsOrTarget: too few rows are in both, or both define the target in another way.
     """
     return _Match(test, other, target, folder).rows()
 
@@ -59,7 +64,7 @@ class _Match:
         numbers = np.asarray(self._fetch(f"SELECT {TEST_ROW} AS n FROM matched ORDER BY n"))
         left_out = len(self.test) - len(numbers) + self._count_dropped()
         if len(numbers) < max(MIN_COMMON_ROWS, (len(numbers) + left_out) * MIN_COMMON_FRACTION):
-            raise Unmeasurable(
+            raise OtherRowsOrTarget(
                 f"only {len(numbers):,} of {len(numbers) + left_out:,} test rows are in both preparations; "
                 "let them keep the same test rows, with a condition such as WHERE flywheel_split <> 'train' OR …"
             )
@@ -118,7 +123,9 @@ class _Match:
     def _check_target(self) -> None:
         own = next((name for name in (self.target, self.test.data.target) if name in self.other.data.columns), None)
         if own is None:
-            raise Unmeasurable(f"its preparation leaves no column '{self.target or self.test.data.target}', the target")
+            raise OtherRowsOrTarget(
+                f"its preparation leaves no column '{self.target or self.test.data.target}', the target"
+            )
         first, second = TEST_TARGET, quote_column(own)
         differs = f"{first}::VARCHAR IS DISTINCT FROM {second}::VARCHAR"
         if self.test.task == "Regression":
@@ -134,7 +141,7 @@ class _Match:
             )
         )
         if different:
-            raise Unmeasurable(
+            raise OtherRowsOrTarget(
                 f"both preparations define the target in another way: '{own}' differs on {different:,} of {rows:,} test rows; "
                 "a gain between two targets says nothing, so pin the version by spec.champion once, or prepare the target alike"
             )

@@ -48,9 +48,12 @@ class Counts:
         self._numbers = _BinCounts([*baseline.numbers.values()])
         self._get_numbers = value_getter([*baseline.numbers])
         self._dtype: np.dtype[Any] | None = baseline.dtype
-        self._texts: dict[str, Counter[str]] = {name: Counter() for name in baseline.texts}
-        self._flags: dict[str, Counter[float]] = {name: Counter() for name in baseline.flags}
-        self._categorical = (*baseline.texts, *baseline.flags)
+        self._categorical = {**baseline.texts, **baseline.flags}
+        self._categories: dict[str, Counter[str | None]] = {name: Counter() for name in self._categorical}
+        # The texts of requests are not kept: a client may send long ones, and each another.
+        self._get_category = {
+            name: {_MISSING: _MISSING, **{each: each for each in texts}}.get for name, texts in baseline.texts.items()
+        }
         self._last_layout: InputLayout | None = None
         self._block_is_numbers = False  # a block of that layout is just the baseline's numbers, in its order and type
         self._last_outputs: list[str] = []
@@ -88,7 +91,7 @@ class Counts:
             self._use_outputs(output_names)
         observed, index = self._observed, self._score_index
         numbers: RawNumbers = block if self._block_is_numbers else self._raw_numbers(feeds)
-        categories = [feeds[name].ravel().tolist() for name in self._categorical] if self._categorical else ()
+        categories = [self._known(name, feeds[name]) for name in self._categorical] if self._categorical else ()
         if outputs is not None and index is not None:
             output = outputs[index]
             try:
@@ -117,6 +120,11 @@ class Counts:
         self._last_outputs = names
         self._score_index = names.index(self._score_output) if self._score_output in names else None
 
+    def _known(self, name: str, values: Array) -> list[Any]:
+        """The category of each text, or the flag of each row as it came."""
+        get, found = self._get_category.get(name), values.ravel().tolist()
+        return found if get is None else list(map(get, found))
+
     def _raw_numbers(self, feeds: Feeds) -> bytes:
         return join_arrays(self._get_numbers(feeds)) if self._dtype else self._as_float64(feeds)
 
@@ -129,9 +137,9 @@ class Counts:
             for rows, content in observed.numbers.items():
                 numbers = np.frombuffer(content, self._dtype or np.float64).reshape(-1, columns, max(rows, 1))
                 self._numbers.add(numbers.transpose(1, 0, 2).reshape(columns, -1))
-        counters: list[Counter[Any]] = [*self._texts.values(), *self._flags.values()]
-        for counter, values in zip(counters, observed.categories, strict=True):
-            counter.update(values)
+        for (name, categories), values in zip(self._categorical.items(), observed.categories, strict=True):
+            is_flag = name in self._baseline.flags
+            self._categories[name].update(_flag_categories(values, categories) if is_flag else values)
         if observed.score_rows:
             scores = self._scores_in(observed)
             self.predicted_rows += len(scores)
@@ -150,17 +158,10 @@ class Counts:
     def pop_document(self) -> dict[str, Any]:
         """The counts of all observed values as the window's document has them; then all counts are zero."""
         self.count_observed()
-        baseline = self._baseline
-        features: dict[str, Any] = dict(zip(baseline.numbers, self._numbers.pop_documents(), strict=True))
-        for name, texts in self._texts.items():
-            missing = texts.pop("", 0)  # the server decodes null as an empty text
-            features[name] = _categories(texts, baseline.texts[name], missing)
-            texts.clear()
-        for name, values in self._flags.items():
-            missing = sum(count for value, count in values.items() if value != value)
-            known = Counter({_FLAGS.get(value, str(value)): count for value, count in values.items() if value == value})
-            features[name] = _categories(known, baseline.flags[name], missing)
-            values.clear()
+        features: dict[str, Any] = dict(zip(self._baseline.numbers, self._numbers.pop_documents(), strict=True))
+        for name, counter in self._categories.items():
+            features[name] = _count_document(counter, self._categorical[name])
+            counter.clear()
         document: dict[str, Any] = {"requests": self.requests, "rows": self.rows, "features": features}
         if self._score_output is not None:
             document["predictions"] = {"rows": self.predicted_rows, **self._scores.pop_documents()[0]}
@@ -182,6 +183,8 @@ def counts_of_baseline(model_folder: Path, signature: Signature) -> tuple[Counts
 
 
 _FLAGS = {0.0: "false", 1.0: "true"}
+_MISSING = ""  # the server decodes null as an empty text
+_OTHER = None  # the category of all values that the baseline does not know
 
 
 class _BinCounts:
@@ -246,6 +249,13 @@ def _document(cells: list[int], edges: int) -> dict[str, Any]:
     return {"missing": missing, "invalid": invalid, "under": counted[0], "over": over, "bins": bins}
 
 
-def _categories(values: Counter[str], categories: Sequence[str], missing: int) -> dict[str, Any]:
-    counts = [values[category] for category in categories]
-    return {"missing": missing, "counts": counts, "other": values.total() - sum(counts)}
+def _flag_categories(values: Sequence[float], categories: Sequence[str]) -> list[str | None]:
+    """The category of each flag; not a number is missing."""
+    names = {value: _MISSING if value != value else _FLAGS.get(value, str(value)) for value in values}
+    return [name if (name := names[value]) in categories or name == _MISSING else _OTHER for value in values]
+
+
+def _count_document(counter: Counter[str | None], categories: Sequence[str]) -> dict[str, Any]:
+    missing = counter[_MISSING]
+    counts = [0 if category == _MISSING else counter[category] for category in categories]
+    return {"missing": missing, "counts": counts, "other": counter.total() - missing - sum(counts)}

@@ -204,6 +204,24 @@ def test_raw_rows_that_are_gone_are_told_and_the_other_gates_are_measured(
     assert found["honest"]["passed"]
 
 
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        (OLD.replace("late,", "(month > 9)::INTEGER AS late,"), "define the target in another way"),
+        (f"{OLD} WHERE flywheel_split = 'train' OR month = 3", "test rows are in both preparations"),
+    ],
+)
+def test_an_earlier_version_of_another_target_or_other_rows_is_not_compared(
+    measure: Any, versions: Any, trained: Train, sql: str, words: str
+) -> None:
+    same = {**versions, "champion": trained(versions["data"], "month")}
+
+    found, _ = measure(own_of(("features", ["flights"], sql), direct=True), **same)
+
+    assert (found["better"]["passed"], found["better"]["measured"]) == (False, False)
+    assert words in found["better"]["message"]
+
+
 @pytest.mark.parametrize("direct", [True, False])
 def test_a_finding_of_the_operator_is_told(measure: Any, versions: Any, direct: bool) -> None:
     found, _ = measure({"finding": "it was brought; register it with its lineage", "direct": direct}, **versions)

@@ -9,7 +9,7 @@ from flywheel_runtime.contract.step import Step, log_line
 from flywheel_runtime.datasets import sql
 from flywheel_runtime.datasets.preparation.repeated import Preparation, repeat_preparation
 from flywheel_runtime.datasets.split import SPLITS
-from flywheel_runtime.models.matched_rows import match_rows
+from flywheel_runtime.models.matched_rows import OtherRowsOrTarget, match_rows
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import Array, TestSet
 from flywheel_runtime.statistics.metrics import ScoredRows
@@ -44,6 +44,8 @@ def score_champion(step: Step, champion: Champion, test: TestSet) -> ChampionRow
             return _score_prepared(step, champion.version, own.preparation, test)
         except Failure as error:
             reason = error.message.rstrip(".")
+        except OtherRowsOrTarget as error:
+            return ChampionRows(error)
         except Unmeasurable as error:
             reason = str(error)
     if own.direct:
