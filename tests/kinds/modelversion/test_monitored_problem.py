@@ -18,6 +18,7 @@ SINCE = "2026-01-01T11:30:00Z"
 NOT_FINITE = {"signal": "dataQuality", "subject": "prediction", "measure": "invalid", "problem": "NotFinite"}
 CONSTANT = {"signal": "predictionDrift", "subject": "prediction", "measure": "psi", "problem": "ConstantOutput"}
 LOSS = {"signal": "performance", "subject": "roc_auc", "measure": "drop"}
+FLOOD = {"signal": "labels", "subject": "user-06114ad7bfcf773e", "measure": "overShare"}
 OVERLOAD = {"signal": "service", "subject": "errors", "measure": "errors"}  # of all classes of errors
 ERRORS = {
     "signal": "service",
@@ -190,6 +191,33 @@ def test_a_finding_that_was_tolerated_is_never_a_reason_later() -> None:
     assert (problem(version).reason, problem(version).rolled_back) == ("Tolerated", False)
     finds(version, LOSS | {"since": "2026-01-01T11:50:00Z"})
     assert problem(version).rolled_back
+
+
+def test_labels_that_do_not_count_take_nothing_back_and_are_told_once() -> None:
+    version = champion()
+    finds(version, FLOOD | {"message": "Source 'user-06114ad7bfcf773e' decided 20 % of the labelled rows alone."})
+    told = problem(version)
+
+    assert (version.status.rejection, told.rolled_back, told.reason) == (None, False, "LabelsRefused")
+    assert "found labels that do not count since 2026-01-01 11:30 UTC: Source 'user-06114ad7bfcf773e'" in told.message
+    assert "is not taken back, since what they say is no loss" in told.message
+    assert [event.reason for event in version.plan.events] == ["NotRolledBack"]
+    finds(version, FLOOD | {"since": "2026-01-01T11:50:00Z"})
+    assert (problem(version), version.plan.events) == (told, ())
+
+
+def test_labels_that_do_not_count_hide_no_loss() -> None:
+    version = champion(tolerated=[tolerated("LabelsRefused")])
+    finds(version, FLOOD, LOSS)
+
+    assert (problem(version).reason, problem(version).rolled_back) == ("RolledBack", True)
+
+
+def test_labels_that_do_not_count_are_told_only_where_labels_could_take_back() -> None:
+    version = champion(rollback={"when": ["Errors"], "monitors": ["watch"]})
+    finds(version, FLOOD)
+
+    assert version.status.problem is None
 
 
 @pytest.mark.parametrize("entry", [tolerated("Pinned", kind="Errors"), tolerated("Pinned", monitor="another")])

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from flywheel.kinds.modelmonitor.schema.problems import ProblemKind
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, ModelVersion
-from flywheel.kinds.modelversion.observe import Champion, FoundProblem, Seen
+from flywheel.kinds.modelversion.observe import LABELS_REFUSED, Champion, FoundProblem, Seen
 from flywheel.kinds.modelversion.schema.status import MonitoredProblem, Rejection, RejectionClearing
 
 MAX_MESSAGE_CHARACTERS = 512
@@ -27,10 +27,15 @@ def decide_problem(version: ModelVersion, seen: Seen, cleared: RejectionClearing
         if each.kind in champion.rollback_kinds and each.monitor in champion.rollback_monitors
     ]
     decided = [_decide(version, seen.now, champion, each, cleared) for each in wanted]
-    chosen = min(decided, key=lambda each: (not each.rolled_back, each.since, each.monitor), default=None)
+    chosen = min(decided, key=_precedence, default=None)
     if chosen is not None and known is not None and _identity(known) == _identity(chosen):
         return known
     return chosen
+
+
+def _precedence(problem: MonitoredProblem) -> tuple[bool, bool, datetime, str]:
+    """What was taken back goes first, and what the version has goes before what nobody knows."""
+    return (not problem.rolled_back, problem.reason == LABELS_REFUSED, problem.since, problem.monitor)
 
 
 def rejection_for(problem: MonitoredProblem | None, seen: Seen) -> Rejection | None:
@@ -45,7 +50,8 @@ def _decide(
     version: ModelVersion, now: datetime, champion: Champion, found: FoundProblem, cleared: RejectionClearing | None
 ) -> MonitoredProblem:
     reason, why = _reason_against(version, now, champion, found, cleared)
-    says = f"ModelMonitor '{found.monitor}' found {_PHRASES[found.kind]} since {found.since:%Y-%m-%d %H:%M} UTC"
+    what = "labels that do not count" if found.has_refused_labels else _PHRASES[found.kind]
+    says = f"ModelMonitor '{found.monitor}' found {what} since {found.since:%Y-%m-%d %H:%M} UTC"
     done = f"Champion '{version.name}' is not taken back, since {why}" if why else "It is taken back."
     finding = f": {found.message}"
     room = max(0, MAX_MESSAGE_CHARACTERS - len(f"{says}. {done}"))
@@ -73,6 +79,8 @@ def _reason_against(
 ) -> tuple[str, str]:
     """Reason, and the end of the sentence that says why it is not taken back; empty where it is."""
     model = version.spec.model
+    if found.has_refused_labels:
+        return LABELS_REFUSED, "what they say is no loss (spec.groundTruth.guards of the ModelMonitor)."
     if cleared is not None and found.since <= cleared.at:
         return "Cleared", f"annotation {CLEAR_REJECTION_ANNOTATION} was set after that."
     if champion.is_pinned:
@@ -94,4 +102,6 @@ def _reason_against(
 
 
 def _identity(problem: MonitoredProblem) -> tuple[object, ...]:
-    return (problem.monitor, problem.kind, problem.since, problem.reason)
+    """What makes it another problem; a source that goes on with its labels is none, although each run finds it anew."""
+    since = None if problem.reason == LABELS_REFUSED else problem.since
+    return (problem.monitor, problem.kind, since, problem.reason)

@@ -23,7 +23,7 @@ from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import ModelStatus, Promotion
-from flywheel.kinds.modelmonitor.schema.problems import ProblemKind, problem_kind, summarize_finding
+from flywheel.kinds.modelmonitor.schema.problems import ProblemKind, problem_kind, refuses_labels, summarize_finding
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, VERIFY, VERIFY_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.gates.gates_job import Measurement, MeasurementRequest, gates_step
 from flywheel.kinds.modelversion.gates.preparations import own_preparation
@@ -31,6 +31,7 @@ from flywheel.kinds.modelversion.gates.traffic import observe_traffic
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import Rejection
 
+LABELS_REFUSED = "LabelsRefused"  # reason of a problem that labels are which do not count
 RETURN_REASONS = ("RolledBack", "Archived", "Pinned")  # of promotions that no gain over another version decided
 
 
@@ -40,7 +41,7 @@ class Champion:
 
     `has_returned`: a return or a pin made it champion, so that it does not count as new. `rollback_kinds`: the problems for which it is taken
     back within `bake_time`, if one of `rollback_monitors` finds them. `has_predecessor`: an earlier champion can take its place.
-    `tolerated`: the problems (monitor, kind, since) for which it was not taken back before.
+    `tolerated`: the problems (monitor, kind, since) for which it was not taken back before, but not labels that did not count.
     """
 
     since: datetime
@@ -55,13 +56,14 @@ class Champion:
 
 @dataclass(frozen=True)
 class FoundProblem:
-    """What a monitor found of the version."""
+    """What a monitor found of the version. `has_refused_labels`: labels that do not count, so that nobody knows whether it has the problem."""
 
     monitor: str
     service: str
     kind: ProblemKind
     since: datetime
     message: str
+    has_refused_labels: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,9 @@ def _champion(version: ModelVersion, model: Manifest, cluster: Cluster) -> Champ
         bake_time=spec.rollback.bake_time.timedelta if spec.rollback else None,
         has_predecessor=any(_can_return(version, each, cluster) for each in status.history),
         tolerated=frozenset(
-            (each.monitor, each.kind, each.since) for each in status.tolerated if each.version == version.name
+            (each.monitor, each.kind, each.since)
+            for each in status.tolerated
+            if each.version == version.name and each.reason != LABELS_REFUSED
         ),
     )
 
@@ -161,8 +165,8 @@ def _problems(version: ModelVersion, cluster: Cluster) -> Iterator[FoundProblem]
             kind = problem_kind(found) if found.get("version") == version.name and found.get("since") else None
             if kind is not None:
                 since = datetime.fromisoformat(found["since"])
-                service = str(monitor["spec"].get("inferenceService") or "")
-                yield FoundProblem(monitor["metadata"]["name"], service, kind, since, summarize_finding(found))
+                name, service = monitor["metadata"]["name"], str(monitor["spec"].get("inferenceService") or "")
+                yield FoundProblem(name, service, kind, since, summarize_finding(found), refuses_labels(found))
 
 
 def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:

@@ -86,7 +86,9 @@ class ToleratedProblem(Schema):
     monitor: NameText = Field(description="The ModelMonitor.")
     kind: ShortText = Field(description="Errors, NotFinite, ConstantOutput or LabelledLoss.")
     since: datetime = Field(description="Since when, as the finding says.")
-    reason: ShortText = Field(description="Pinned, Returned, BakeTimeOver, NoPreviousChampion, Tolerated or Cleared.")
+    reason: ShortText = Field(
+        description="Pinned, Returned, BakeTimeOver, NoPreviousChampion, Tolerated, Cleared or LabelsRefused."
+    )
     message: MessageText = Field("", description="The finding, and why the champion stays.")
 
 

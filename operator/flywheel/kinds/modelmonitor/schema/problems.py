@@ -12,13 +12,18 @@ _KINDS: dict[ProblemKind, Callable[[Manifest], Any]] = {
     "Errors": lambda found: found.get("problem") == "ModelFailed",
     "NotFinite": lambda found: found.get("problem") == "NotFinite",
     "ConstantOutput": lambda found: found.get("problem") == "ConstantOutput",
-    "LabelledLoss": lambda found: found.get("signal") == "performance",
+    "LabelledLoss": lambda found: found.get("signal") == "performance" or refuses_labels(found),
 }
 
 
 def problem_kind(found: Manifest) -> ProblemKind | None:
     """Which of them a finding of a monitor's status is."""
     return next((kind for kind, matches in _KINDS.items() if matches(found)), None)
+
+
+def refuses_labels(found: Manifest) -> bool:
+    """Whether the finding is of labels that do not count, since one source brought too many: a loss by them is none."""
+    return bool(found.get("signal") == "labels")
 
 
 def summarize_finding(found: Manifest) -> str:

@@ -91,7 +91,7 @@ class MonitoredProblem(Schema):
     at: datetime = Field(description="Time when the operator decided.")
     rolled_back: bool = Field(description="Whether the version was taken back.")
     reason: ShortText = Field(
-        description="RolledBack; or why not: Pinned, Returned (it was champion before, or pinned), BakeTimeOver, NoPreviousChampion, Tolerated (the finding is in status.tolerated of the Model) or Cleared (the rejection for this finding was cleared)."
+        description="RolledBack; or why not: Pinned, Returned (it was champion before, or pinned), BakeTimeOver, NoPreviousChampion, Tolerated (the finding is in status.tolerated of the Model), Cleared (the rejection for this finding was cleared) or LabelsRefused (labels do not count that might have said so)."
     )
     message: MessageText = Field(description="The finding and what was done, in a sentence.")
 
