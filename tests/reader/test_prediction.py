@@ -1,15 +1,18 @@
 """One logged prediction by its id: where it is looked for, and what is said where it is not."""
 
+import asyncio
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 from arro3.core import Array, DataType
 
-from flywheel_reader.endpoints.prediction import request_minute
+from flywheel_reader.endpoints import prediction
+from flywheel_reader.endpoints.prediction import Search, request_minute
+from flywheel_reader.store.bucket import Bucket
 from tests.reader.routes import parquet_bytes
 from tests.reader.running_reader import RunningReader
 
@@ -72,6 +75,52 @@ def test_an_id_that_no_name_of_kubernetes_is_like_is_found_by_its_time(reader: R
     assert "say it with 'around'" in missed.json["error"]["message"]
 
 
+class HourOfFiles:
+    """A bucket whose first hour has so many files, none of which may have the id `zzz`."""
+
+    def __init__(self, files: int) -> None:
+        values = {"id": Array(["a", "b"], DataType.string()), "value": Array([1.0, 2.0], DataType.float64())}
+        self.content, self.left, self.read = parquet_bytes(values), files, 0
+
+    async def list(self, folder: str) -> list[tuple[str, datetime]]:
+        files, self.left = self.left, 0
+        return [(f"{folder}{number}.parquet", NOW) for number in range(files)]
+
+    async def get_tail(self, key: str, size: int) -> tuple[bytes, int]:
+        self.read += 1
+        return self.content, len(self.content)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [pytest.param("MAX_SECONDS", 0.0, id="time"), pytest.param("MAX_READ_BYTES", 1, id="bytes")],
+)
+def test_a_search_ends_also_where_no_file_may_have_the_id(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
+    monkeypatch.setattr(prediction, limit, value)
+    bucket = HourOfFiles(10 * prediction.PARALLEL)
+    search = Search(cast("Bucket", bucket), "rows/", "zzz", None)
+
+    asyncio.run(search.run(NOW))
+
+    assert bucket.read <= prediction.PARALLEL
+    assert not search.is_complete
+
+
+@pytest.mark.integration
+def test_other_files_with_the_id_are_named(reader: RunningReader) -> None:
+    files = [f"dt=2026-10-0{day}/hour={hour}/pod={pod}/a.parquet" for day, hour, pod in ((1, "03", "a"), (1, "03", "b"), (1, "04", "a"), (2, "03", "a"))]  # fmt: skip
+    for file in files:
+        put_rows(reader, "repeated", file, ["order-7", "x"])
+
+    found = ask(reader, "repeated", "order-7", "2026-10-01T03:30:00Z").json
+
+    assert {found["file"], *(each["file"] for each in found["others"])} == set(files[:3])
+    assert [each["rows"] for each in found["others"]] == [1, 1]
+    assert found["searched"]["isComplete"]
+
+
 @pytest.mark.integration
 def test_a_damaged_file_hides_no_other(reader: RunningReader) -> None:
     wanted, hour = f"{BOOT}-{MINUTE:x}-7", "dt=2026-11-01/hour=12/pod=a"
@@ -85,7 +134,17 @@ def test_a_damaged_file_hides_no_other(reader: RunningReader) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("query", ["", "id=", f"id={'x' * 1025}", "id=a&around=yesterday"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "id=",
+        f"id={'x' * 1025}",
+        "id=a&around=yesterday",
+        "id=a&around=9999-12-31T23:30:00Z",
+        "id=a&around=0001-01-01T00:00:00Z",
+    ],
+)
 def test_what_is_no_id_or_no_time_is_refused(reader: RunningReader, query: str) -> None:
     assert reader.get(f"/v1/namespaces/shop/inferenceservices/delays/prediction?{query}").status == 400
 

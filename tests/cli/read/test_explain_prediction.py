@@ -42,11 +42,11 @@ def test_a_prediction_is_printed_with_its_version_and_what_let_it_in(
         "  replay        not replayed: it was not asked for",
         "  gates         quality passed: 0.81 is above 0.7",
         "  approval      by jane at 2026-11-02T10:00:00Z: ticket 7",
-        "  promotion     audit record 3, since 2026-11-03T00:00:00Z, approved by jane: better by 0.01",
+        "  promotion     audit record 4, since 2026-11-03T00:00:00Z, approved by jane: better by 0.01",
     ):
         assert each in lines
     assert any(
-        line.startswith("  audit         records 2 to 4 are a chain; the last one has SHA-256 ") for line in lines
+        line.startswith("  audit         records 2 to 5 are a chain; the last one has SHA-256 ") for line in lines
     )
 
 
@@ -65,7 +65,7 @@ def test_a_receipt_is_written_and_checked_and_a_changed_one_refused(
     assert main(["why", "--check", str(receipt)]) == 1
     changed = capsys.readouterr().out
 
-    assert "holds  the audit records 2 to 4 of Model 'delay' are a chain" in held
+    assert "holds  the audit records 2 to 5 of Model 'delay' are a chain" in held
     assert "A receipt has no signature" in held
     assert "FAILS  the part 'version' was changed" in changed
 

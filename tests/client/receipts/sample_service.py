@@ -57,17 +57,22 @@ def chain(*entries: dict[str, Any], model: str = "delay") -> list[str]:
     return texts
 
 
+GATES = [{"name": "quality", "passed": True, "message": "0.81 is above 0.7"}]
+APPROVAL = {"by": "jane", "at": "2026-11-02T10:00:00Z", "reason": "ticket 7", "digest": DIGEST}
+MEASURED = {"event": "Measured", "version": "delay-1", "digest": DIGEST, "found": {"facts": {"gates": GATES}}}
 PROMOTED = {
     "event": "Promoted",
     "version": "delay-1",
     "digest": DIGEST,
     "since": "2026-11-03T00:00:00Z",
-    "approvedBy": "jane",
+    "approvedBy": APPROVAL["by"],
+    "approvedAt": APPROVAL["at"],
     "message": "better by 0.01",
 }
 RECORDS = chain(
     {"event": "Verified", "version": "delay-0"},
     {"event": "Verified", "version": "delay-1"},
+    MEASURED,
     PROMOTED,
     {"event": "Verified", "version": "delay-2"},
 )
@@ -80,6 +85,7 @@ class SampleService:
     cluster: LocalCluster
     rows: list[dict[str, Any]] = field(default_factory=lambda: [row()])
     columns: Any = field(default_factory=dict)
+    others: list[dict[str, Any]] = field(default_factory=list)
     queries: list[dict[str, str]] = field(default_factory=list)
 
     def build(self) -> None:
@@ -89,12 +95,8 @@ class SampleService:
             "inferenceservices",
             {"metadata": {"name": "delay", "namespace": "shop"}, "spec": {"logging": {"sample": "100%"}}},
         )
-        gates = {
-            "entries": [{"name": "quality", "passed": True, "message": "0.81 is above 0.7"}],
-            "at": "2026-11-02T00:00:00Z",
-        }
-        approval = {"by": "jane", "at": "2026-11-02T10:00:00Z", "reason": "ticket 7", "digest": DIGEST}
-        status = {"digest": DIGEST, "verifiedAt": "2026-11-02T00:00:00Z", "gates": gates, "approval": approval}
+        gates = {"entries": GATES, "at": "2026-11-02T00:00:00Z"}
+        status = {"digest": DIGEST, "verifiedAt": "2026-11-02T00:00:00Z", "gates": gates, "approval": APPROVAL}
         add(
             "modelversions",
             {"metadata": {"name": "delay-1", "namespace": "shop"}, "spec": {"model": "delay"}, "status": status},
@@ -103,7 +105,7 @@ class SampleService:
         add("models", {"metadata": {"name": "delay", "namespace": "shop"}, "spec": {}, "status": {"audit": audit}})
         reader[f"{BASE}/inferenceservices/delay/prediction"] = self._prediction
         reader[f"{BASE}/models/delay/audit"] = Reply(
-            {"items": [{"number": each, "text": RECORDS[each - 1]} for each in (4, 3, 2, 1)], "next": None}
+            {"items": [{"number": each, "text": RECORDS[each - 1]} for each in (5, 4, 3, 2, 1)], "next": None}
         )
         reader[f"{BASE}/modelversions/delay-1"] = Reply({"digest": DIGEST, "files": ENTRIES})
         for name, content in FILES.items():
@@ -121,6 +123,7 @@ class SampleService:
                 "items": found,
                 "file": "dt=2026-11-29/hour=11/pod=a/a-0-0.parquet",
                 "columns": self.columns,
-                "searched": {"files": 1},
+                "others": self.others,
+                "searched": {"files": 1, "isComplete": True},
             }
         )

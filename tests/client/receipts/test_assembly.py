@@ -46,7 +46,7 @@ def test_version_and_audit_are_those_of_the_answer(sample: SampleService) -> Non
     assert (receipt.version["digest"], receipt.version["approval"]["by"]) == (DIGEST, "jane")
     assert receipt.version["gates"] == [{"name": "quality", "passed": True, "message": "0.81 is above 0.7"}]
     assert receipt.audit["records"] == RECORDS[1:]  # from the first one that names the version to the newest
-    assert (receipt.audit["head"]["number"], receipt.audit["stated"]["number"]) == (4, 3)
+    assert (receipt.audit["head"]["number"], receipt.audit["stated"]["number"]) == (5, 3)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,35 @@ def test_columns_that_the_log_holds_back_are_named(sample: SampleService, column
     replayed = why(sample, replay=True).replay
 
     assert replayed == {"result": "NotReplayed", "reason": f"columns that the model reads are not in the log: {reason}"}
+
+
+def test_other_files_with_the_id_are_named(sample: SampleService) -> None:
+    sample.others = [{"file": "dt=2026-11-29/hour=12/pod=b/b-0-0.parquet", "rows": 1}]
+
+    found = str(why(sample).prediction["ambiguous"])
+
+    assert found.startswith("requests in 2 files have this id, since clients choose ids; this is the one of file dt=")
+    assert "hour=12/pod=b/b-0-0.parquet; --around" in found
+
+
+def test_requests_of_one_file_with_the_id_are_told(sample: SampleService) -> None:
+    sample.rows = [row(), row(time="2026-11-29T11:00:09+00:00")]
+
+    receipt = why(sample)
+
+    assert str(receipt.prediction["ambiguous"]).startswith("2 requests have this id")
+    assert receipt.prediction["time"] == "2026-11-29T11:00:09+00:00"
+
+
+def test_an_id_of_two_services_needs_the_name_of_one(sample: SampleService) -> None:
+    other = {"metadata": {"name": "fares", "namespace": "shop"}, "spec": {"logging": {"sample": "100%"}}}
+    sample.cluster.add("inferenceservices", other)
+    routes = sample.cluster.reader
+    routes[f"{BASE}/inferenceservices/fares/prediction"] = routes[f"{BASE}/inferenceservices/delay/prediction"]
+
+    with pytest.raises(FlywheelError, match=r"delay, fares have a request .* --service"):
+        why(sample)
+    assert why(sample, service="delay").prediction["service"] == "delay"
 
 
 def test_the_explanation_of_the_log_is_taken(sample: SampleService) -> None:

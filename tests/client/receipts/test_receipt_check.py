@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from flywheel.client.errors import FlywheelError
 from flywheel.client.receipts.document import PARTS, Receipt, canonical_bytes, parse_receipt, part_digest
 from flywheel.client.receipts.receipt_check import check_receipt
-from tests.client.receipts.sample_service import DIGEST, ENTRIES, FEATURES, FILES, ID, OUTPUTS, RECORDS
+from tests.client.receipts.sample_service import APPROVAL, DIGEST, ENTRIES, FEATURES, FILES, GATES, ID, OUTPUTS, RECORDS
 from tests.examples import examples
 
 HEAD = "5" * 64
 RECEIPT = Receipt(
     "2026-11-30T00:00:00Z",
     {"service": "delay", "id": ID, "row": 0, "digest": DIGEST, "features": FEATURES, "outputs": OUTPUTS, "columns": {}},
-    {"name": "delay-1", "digest": DIGEST, "files": ENTRIES},
+    {"name": "delay-1", "digest": DIGEST, "files": ENTRIES, "gates": GATES, "approval": APPROVAL},
     {"model": "delay", "records": RECORDS, "stated": {}},
     {"result": "Equal"},
     {"missing": "MethodUnknown"},
@@ -49,6 +49,7 @@ def test_a_receipt_as_it_was_written_holds() -> None:
 
     assert not found["Fails"]
     assert [each.split(":")[0] for each in found["Open"]] == [
+        "whether InferenceService 'delay' was asked this, and gave this answer",
         "whether they are the cluster's",
         "whether the stored model gives this answer",
     ]
@@ -76,8 +77,11 @@ def test_a_changed_head_is_named(change: Change, says: str) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        pytest.param(lambda p: p["version"]["gates"][0].update(message="0.91 is above 0.7"), "the gates (quality passed) are not those of audit record 3", id="another measurement"),
+        pytest.param(lambda p: p["version"]["gates"].clear() or p["version"]["gates"].append({"name": "bias", "passed": True}), "the gates (bias passed) are not those", id="another gate"),
+        pytest.param(lambda p: p["version"]["approval"].update(by="joe"), "the approval by joe at 2026-11-02T10:00:00Z is not that of audit record 4", id="an approval that no promotion had"),
         pytest.param(lambda p: p["audit"]["records"].pop(1), "audit record 2 is missing between 1 and 3", id="a record that is left out"),
-        pytest.param(lambda p: p["audit"]["records"].__setitem__(2, RECORDS[2].replace("jane", "joe")), "audit record 3 or 4 was changed", id="another approver"),
+        pytest.param(lambda p: p["audit"]["records"].__setitem__(3, RECORDS[3].replace("jane", "joe")), "audit record 4 or 5 was changed", id="another approver"),
         pytest.param(lambda p: p["audit"].update(model="other"), "is not one of Model 'other'", id="another model"),
         pytest.param(lambda p: p["audit"].update(stated={"number": 3, "sha256": HEAD}), "audit record 3 does not have the digest", id="not what the Model stated"),
         pytest.param(lambda p: p["version"]["files"].pop(), "the list of files does not have the version's digest", id="a file less"),
@@ -91,13 +95,48 @@ def test_a_change_that_restates_the_digests_contradicts_another_part(change: Cha
     assert any(says in each for each in check(lambda d: change(d["parts"]), resealed=True)["Fails"])
 
 
+def test_gates_and_approval_are_compared_with_the_records() -> None:
+    holds = check(lambda _: None)["Holds"]
+
+    assert "the gates are those of audit record 3" in holds
+    assert any(each.startswith("audit record 4 has the approval by jane") for each in holds)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(lambda p: p["version"]["approval"].update(at="2026-11-20T00:00:00Z"), "whether jane approved the version", id="an approval after the promotion"),
+        pytest.param(lambda p: p["version"]["gates"].__setitem__(0, {"name": "measurement", "passed": True, "measured": False}), "whether the gates found this", id="gates that could not be measured"),
+        pytest.param(lambda p: p["audit"].update(records=RECORDS[3:]), "whether the gates found this", id="the end of a long chain"),
+    ],
+)  # fmt: skip
+def test_what_no_record_has_is_open(change: Change, says: str) -> None:
+    found = check(lambda d: change(d["parts"]), resealed=True)
+
+    assert not found["Fails"]
+    assert any(each.startswith(says) for each in found["Open"])
+
+
+def test_a_row_that_was_made_up_holds_nowhere() -> None:
+    found = check(lambda d: d["parts"]["prediction"]["features"].update(month=9.0), resealed=True)
+
+    assert not found["Fails"]  # nothing in the file can show it
+    assert found["Open"][0].startswith("whether InferenceService 'delay' was asked this, and gave this answer")
+
+
+def test_an_ambiguous_id_is_told_by_the_check_too() -> None:
+    found = check(lambda d: d["parts"]["prediction"].update(ambiguous="2 requests have this id"), resealed=True)
+
+    assert "whether this is the request that you mean: 2 requests have this id" in found["Open"]
+
+
 @pytest.mark.parametrize(
     ("head", "state", "says"),
     [
         pytest.param(
             json.loads(RECORDS[3])["previous"], "Holds", "audit record 3 has the SHA-256 that you kept", id="kept"
         ),
-        pytest.param(HEAD, "Fails", "none of the audit records 1 to 4 has the SHA-256", id="another chain"),
+        pytest.param(HEAD, "Fails", "none of the audit records 1 to 5 has the SHA-256", id="another chain"),
     ],
 )
 def test_a_head_that_was_kept_decides(head: str, state: str, says: str) -> None:

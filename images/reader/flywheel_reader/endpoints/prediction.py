@@ -1,7 +1,8 @@
 """One logged prediction by its id: the rows of one request among all files of a service's log (images/README.md, "Logged predictions").
 
 An id that the server made has the minute of its request, by which few files come into question. Of any other id the caller says when the
-request was; else the last day is searched, newest first, as far as a response may take.
+request was; else the last day is searched, newest first, as far as a response may take. Clients choose ids, so that several requests may have one:
+the rows are those of the file that was written next to the time, and `others` names the other files with the id.
 """
 
 import asyncio
@@ -28,7 +29,9 @@ from flywheel_reader.workers import run_in_worker
 MAX_ID_CHARACTERS = 1024
 MAX_ROWS = 1000  # of one request
 MAX_SECONDS = 20.0  # of a search
-MAX_READ_BYTES = 256 << 20  # of whole files that a search reads
+MAX_SECONDS_ONCE_FOUND = 3.0  # that it goes on for other requests with the id
+MAX_OTHERS = 20  # further files with the id
+MAX_READ_BYTES = 512 << 20  # that it reads: the ends of files, and whole ones
 TAIL_BYTES = 64 << 10  # in which a footer lies, and often a whole file
 PARALLEL = 32  # files whose ends are read side by side
 HOUR = timedelta(hours=1)
@@ -36,6 +39,7 @@ HOURS_WITHOUT_TIME = 24
 WRITTEN_AFTER = timedelta(seconds=60)  # a row, at the latest, while the store responds
 GENERATED_ID = re.compile(r"[0-9a-f]{12}-([0-9a-f]{7})-[0-9]{1,18}")  # <boot>-<minutes since 1970>-<number>
 RULES = "flywheel.columns"
+FIRST, DAY = datetime(1970, 1, 1, tzinfo=UTC), timedelta(days=1)
 
 
 @dataclass
@@ -46,7 +50,9 @@ class Search:
     folder: str
     id: str
     moment: datetime | None
-    started: float = field(default_factory=time.monotonic)
+    until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
+    found: dict[str, Any] | None = None  # the rows, and the file that they are in
+    others: list[dict[str, Any]] = field(default_factory=list)  # further files with the id, and how many rows
     files: int = 0
     read_bytes: int = 0
     unreadable: int = 0
@@ -59,15 +65,23 @@ class Search:
         """Whether all files of the hours were looked at."""
         return not (self.is_exhausted or self.is_truncated)
 
-    async def run(self, now: datetime) -> dict[str, Any] | None:
-        """The rows with the file that they are in, None where nothing that was looked at has the id."""
+    async def run(self, now: datetime) -> None:
+        """Looks at all files of the hours, since clients may have chosen one id for several requests."""
         for hour in _hours(self.moment, now):
+            if self._is_spent():
+                return
             keys = await self._list(hour)
             for start in range(0, len(keys), PARALLEL):
-                found = await self._look_at(keys[start : start + PARALLEL])
-                if found is not None or self.is_exhausted:
-                    return found
-        return None
+                if self._is_spent():
+                    return
+                await self._look_at(keys[start : start + PARALLEL])
+
+    def _is_spent(self) -> bool:
+        """Whether the search must end although files are left."""
+        self.is_exhausted |= (
+            self.read_bytes > MAX_READ_BYTES or len(self.others) >= MAX_OTHERS or time.monotonic() > self.until
+        )
+        return self.is_exhausted
 
     async def _list(self, hour: datetime) -> list[str]:
         """The files of an hour, those first that were written when a row of the moment is."""
@@ -78,20 +92,31 @@ class Search:
         near = sorted(listed, key=lambda each: abs(each[1] - expected))
         return [key for key, _ in near if key.endswith(".parquet")]
 
-    async def _look_at(self, keys: Sequence[str]) -> dict[str, Any] | None:
+    async def _look_at(self, keys: Sequence[str]) -> None:
         tails = await asyncio.gather(*[self._tail(key) for key in keys])
-        self.files += len(keys)
         for key, (tail, size) in zip(keys, tails, strict=True):
-            if not tail or not may_contain(tail, "id", self.id):
-                continue
+            if self._is_spent():
+                return
+            self.files += 1
+            self.read_bytes += len(tail)
+            if tail and may_contain(tail, "id", self.id):
+                await self._read(key, tail, size)
+
+    async def _read(self, key: str, tail: bytes, size: int) -> None:
+        try:
             rows, metadata = await self._rows(key, tail, size)
-            if rows:
-                rules = orjson.loads(metadata[RULES]) if RULES in metadata else None
-                return {"items": rows, "file": key.removeprefix(self.folder), "columns": rules}
-            if self.read_bytes > MAX_READ_BYTES or time.monotonic() - self.started > MAX_SECONDS:
-                self.is_exhausted = True
-                return None
-        return None
+            rules = orjson.loads(metadata[RULES]) if RULES in metadata else None
+        except ObjectMissing:
+            return
+        except (StoredDataInvalid, TooLarge, orjson.JSONDecodeError):  # one such file must not hide the others
+            self.unreadable += 1
+            return
+        file = key.removeprefix(self.folder)
+        if rows and self.found is None:
+            self.found = {"items": rows, "file": file, "columns": rules}
+            self.until = min(self.until, time.monotonic() + MAX_SECONDS_ONCE_FOUND)
+        elif rows:
+            self.others.append({"file": file, "rows": len(rows)})
 
     async def _tail(self, key: str) -> tuple[bytes, int]:
         try:
@@ -100,15 +125,10 @@ class Search:
             return b"", 0
 
     async def _rows(self, key: str, tail: bytes, size: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        self.read_bytes += size
-        try:
-            content = tail if size <= len(tail) else await self.bucket.get(key, MAX_FILE_BYTES)
-            return await run_in_worker(find_rows, content, "id", self.id, MAX_ROWS)
-        except ObjectMissing:
-            return [], {}
-        except (StoredDataInvalid, TooLarge):  # one such file must not hide the others
-            self.unreadable += 1
-            return [], {}
+        is_whole = size <= len(tail)
+        self.read_bytes += 0 if is_whole else size
+        content = tail if is_whole else await self.bucket.get(key, MAX_FILE_BYTES)
+        return await run_in_worker(find_rows, content, "id", self.id, MAX_ROWS)
 
     def describe(self) -> dict[str, Any]:
         """What was looked at."""
@@ -125,12 +145,14 @@ async def get_prediction(call: Call) -> Response:
     now = datetime.now(UTC)
     around = call.query["around"]
     moment = parse_moment("around", around) if around else request_minute(wanted, now)
+    if moment is not None and not FIRST <= moment <= now + DAY:
+        raise BadRequest(f"'around' is {str(around)[:60]!r}, and must be a time of a request, from 1970 until now")
     search = Search(call.store().bucket, f"predictions/{name}/rows/", wanted, moment)
     async with call.heavy_slot():
-        found = await search.run(now)
-    if found is None:
+        await search.run(now)
+    if search.found is None:
         raise NotFound(_not_found_message(name, search), {"searched": search.describe()})
-    return json_response({**found, "searched": search.describe()})
+    return json_response({**search.found, "others": search.others, "searched": search.describe()})
 
 
 def request_minute(id_: str, now: datetime) -> datetime | None:

@@ -47,6 +47,8 @@ def _lines(receipt: Receipt) -> Iterator[str]:
     if dropped:
         yield _field("not logged", ", ".join(dropped))
     yield from _value_lines("answer", part["outputs"], part["columns"])
+    if part.get("ambiguous"):
+        yield _field("ambiguous", part["ambiguous"])
     yield from (_field("note", each) for each in part.get("notes", ()))
     yield from _contribution_lines(receipt.contributions)
     yield from _replay_lines(receipt.replay)

@@ -59,17 +59,24 @@ def find_prediction(
     services = _services(session, service)
     query = [("id", id_), *([("around", around.isoformat())] if around is not None else [])]
     refusals: list[FlywheelError] = []
+    answers: dict[str, Mapping[str, Any]] = {}
     for name in services:
         path = path_of(session.namespace, "inferenceservices", name, "prediction")
         try:
-            found = session.reader.get_json(path, query)
+            answers[name] = session.reader.get_json(path, query)
         except FlywheelError as error:
             if error.status not in (HTTPStatus.NOT_FOUND, *REFUSED):
                 raise
             refusals.append(error)
-            continue
-        return Prediction(name, _prediction_part(session, name, id_, row, found, services[name]))
-    raise _not_found(session, id_, services, refusals)
+    if not answers:
+        raise _not_found(session, id_, services, refusals)
+    if len(answers) > 1:
+        raise FlywheelError(
+            f"the InferenceServices {', '.join(answers)} have a request '{id_[:200]}' each; name the one that you mean with --service (service=)",
+            reason="Ambiguous",
+        )
+    [(name, found)] = answers.items()
+    return Prediction(name, _prediction_part(session, name, id_, row, found, services[name]))
 
 
 def find_version(session: "Session", prediction: Prediction) -> Artifact:
@@ -164,10 +171,7 @@ def _prediction_part(
             status=404,
         )
     row, notes = max(rows, key=lambda each: str(each.get("time"))), []
-    if len(rows) > 1:
-        notes.append(
-            f"{len(rows)} requests have this id, since a client chose it for all of them; this is the newest one of file {found.get('file')}"
-        )
+    ambiguous = _ambiguity(len(rows), found)
     rules = found.get("columns")
     if rules is None:
         given = ((manifest or {}).get("spec") or {}).get("logging")
@@ -188,9 +192,29 @@ def _prediction_part(
         "features": row.get("features") or {},
         "outputs": row.get("outputs") or {},
         "columns": rules,
+        **({"ambiguous": ambiguous} if ambiguous else {}),
         **({"explanation": row["explanation"]} if row.get("explanation") else {}),
         **({"notes": notes} if notes else {}),
     }
+
+
+def _ambiguity(same: int, found: Mapping[str, Any]) -> str | None:
+    """Returns why the row may be of another request than the one that is meant, None where no other one has its id."""
+    others, searched = found.get("others") or (), found.get("searched") or {}
+    this = (
+        f"this is the newest one of file {found.get('file')}"
+        if same > 1
+        else f"this is the one of file {found.get('file')}"
+    )
+    if others:
+        files = ", ".join(str(each.get("file")) for each in others[:3])
+        more = f" and {len(others) - 3} others" if len(others) > 3 else ""
+        return f"requests in {1 + len(others)} files have this id, since clients choose ids; {this}, and others are in {files}{more}; --around (around=) with the minute chooses the nearest file"
+    if same > 1:
+        return f"{same} requests have this id, since a client chose it for all of them; {this}"
+    if searched.get("isComplete") is False:
+        return f"the search ended after {searched.get('files')} files, so that others may have this id too; {this}"
+    return None
 
 
 def _not_found(

@@ -5,19 +5,21 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from flywheel.client.downloads import check_manifest
 from flywheel.client.errors import FlywheelError
 from flywheel.client.receipts.assembly import answer_again
 from flywheel.client.receipts.audit_chain import Record, chain_faults, records_of
+from flywheel.client.receipts.audit_comparison import State, compare_with_records
 from flywheel.client.receipts.document import Receipt, ReceiptFile
 from flywheel.client.receipts.recomputation import DIFFERS, EQUAL, FILES, MODEL_FILE, NOT_REPLAYED, lacking_inputs
 
-State = Literal["Holds", "Fails", "Open"]
 NO_SIGNATURE = (
-    "A receipt has no signature: that its parts belong together does not show who wrote it. It is the cluster's if its audit records are, "
-    "so compare the digest of the last one with the Model's status.audit, or with one that you kept (--head)."
+    "A receipt has no signature: that its parts belong together does not show who wrote it. Its audit records are the cluster's if the Model's "
+    "status.audit, or a digest that you kept (--head), is that of one of them; then they prove the version's artifact, and the gates and the "
+    "approval that hold above. They prove nothing of the row: who has a receipt can write other inputs into it, the model's answer to them, "
+    "and all digests anew, and every check of this file holds."
 )
 
 
@@ -37,12 +39,24 @@ def check_receipt(file: ReceiptFile, *, model: Path | None = None, head: str | N
         findings.append(
             Finding("Holds", "no part was changed since the receipt was written: all have the digests that it states")
         )
-    for check in (_check_version(receipt), _check_audit(receipt, head), _check_model(receipt, model)):
+    checks = (_check_row(receipt), _check_version(receipt), _check_audit(receipt, head), _check_model(receipt, model))
+    for check in checks:
         try:
             findings += check
         except (TypeError, AttributeError, KeyError, ValueError, IndexError):
             findings.append(Finding("Fails", "a part of the receipt has a form that 'flywheel why' does not write"))
     return findings
+
+
+def _check_row(receipt: Receipt) -> Iterator[Finding]:
+    part = receipt.prediction
+    yield Finding(
+        "Open",
+        f"whether InferenceService '{part.get('service')}' was asked this, and gave this answer: no audit record has a row. While the log has it, "
+        f"'flywheel why {part.get('id')} --service {part.get('service')}' shows it again",
+    )
+    if part.get("ambiguous"):
+        yield Finding("Open", f"whether this is the request that you mean: {part['ambiguous']}")
 
 
 def _check_version(receipt: Receipt) -> Iterator[Finding]:
@@ -85,6 +99,7 @@ def _check_audit(receipt: Receipt, head: str | None) -> Iterator[Finding]:
     elif named:
         events = ", ".join(f"{each.body.get('event')} ({each.number})" for each in named)
         yield Finding("Holds", f"they name ModelVersion '{version.get('name')}': {events}")
+    yield from (Finding(*each) for each in compare_with_records(version, named))
     yield from _check_heads(part, records, head)
 
 
