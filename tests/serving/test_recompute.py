@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2e.onnx_models import columns
+from flywheel_serving.explanation.method_choice import load_explainer
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.recompute import recompute_row
 from tests.examples import examples
@@ -53,6 +55,17 @@ def test_served_rows_have_the_same_answer_and_their_ids_the_minute(logged_flight
 
 
 @pytest.mark.integration
+def test_a_model_without_an_exact_method_is_explained_as_beside_the_server(logged_flights: Path) -> None:
+    golden = json.loads((logged_flights / "golden.json").read_text())["inputs"]
+
+    found = recompute_row(logged_flights, {name: values[0] for name, values in golden.items()})
+
+    assert found["contributions"]["method"] == load_explainer(logged_flights).method_name == "KernelSHAP"
+    [output] = found["contributions"]["outputs"].values()
+    assert output["contributions"].keys() == golden.keys()
+
+
+@pytest.mark.integration
 @settings(max_examples=examples(100, ci=20), deadline=None)
 @given(values=st.lists(st.floats(width=32), min_size=3, max_size=3))
 def test_numbers_pass_through_json_without_a_change(model: Path, values: list[float]) -> None:
@@ -83,6 +96,7 @@ def test_a_row_that_does_not_fit_is_a_sentence(model: Path, features: Any, says:
     ended = subprocess.run(
         [sys.executable, "-m", "flywheel_serving.recompute", "--model", str(model)],
         input=json.dumps({"features": features}).encode(),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         check=False,
     )

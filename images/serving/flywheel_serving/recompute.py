@@ -15,9 +15,9 @@ import numpy as np
 import onnxruntime
 
 from flywheel_serving.errors import ModelRefused, RequestError
-from flywheel_serving.explanation.__main__ import describe_rows
+from flywheel_serving.explanation.description import describe_rows
 from flywheel_serving.explanation.errors import NotExplained
-from flywheel_serving.explanation.explainer import Explainer
+from flywheel_serving.explanation.method_choice import load_explainer
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.signature import Signature, TensorSpec
@@ -31,7 +31,7 @@ NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float(
 def main(arguments: list[str] | None = None) -> int:
     """0 with the object on stdout; 2 with a sentence on stderr where the row cannot be computed."""
     parser = ArgumentParser(prog="flywheel_serving.recompute", description="Compute the answer to one logged row.")
-    parser.add_argument("--model", type=Path, required=True, help="the folder with model.onnx")
+    parser.add_argument("--model", type=Path, required=True, help="the folder with model.onnx, and what explains it")
     options = parser.parse_args(arguments)
     try:
         features = json.loads(sys.stdin.buffer.read(MAX_INPUT_BYTES))["features"]
@@ -87,7 +87,7 @@ def _values(array: Array) -> list[Any]:
 
 def _explain(folder: Path, feeds: dict[str, Array]) -> dict[str, Any]:
     try:
-        [found] = describe_rows(Explainer(folder / "model.onnx").explain_rows(feeds))
+        [found] = describe_rows(load_explainer(folder).explain_rows(feeds))
     except NotExplained as error:
         return {"notExplained": {"reason": error.reason, "message": str(error)}}
     return {"contributions": {key: found[key] for key in ("method", "scale", "outputs")}}

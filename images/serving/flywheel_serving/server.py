@@ -147,15 +147,15 @@ class Server:
         return client, config
 
     def _start_recording(self, config: LogConfig, explainer: "tuple[ExplainerClient, ExplainConfig] | None") -> None:
-        from flywheel_serving.prediction_log.explanations import LoggedExplanations, is_answer_protected
+        from flywheel_serving.prediction_log.explanations import LoggedExplanations, is_protected
         from flywheel_serving.prediction_log.recorder import PredictionRecorder  # only servers that log pay for it
         from flywheel_serving.prediction_log.service_counts import ServiceCounts
 
         dataplane, folder = self._dataplane, self._settings.model.folder
         signature, version = dataplane.signature, dataplane.version
         explanations = None
-        if explainer is not None and config.explanations and not is_answer_protected(signature, config):
-            explanations = LoggedExplanations(*explainer, config, version)
+        if explainer is not None and config.explanations and not is_protected(signature, config):
+            explanations = LoggedExplanations(*explainer, version)
         service = ServiceCounts(dataplane.metrics)
         self._recorder = recorder = PredictionRecorder(config, folder, signature, version, service, explanations)
         dataplane.metrics.register(recorder.metrics)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.client.receipts.recomputation import compare_answers, lacking_inputs, without_nonfinite
+from flywheel.client.receipts.recomputation import FILES, compare_answers, lacking_inputs, without_nonfinite
+from flywheel.kinds.inferenceservice import explanations
 
 NAN = float("nan")
 
@@ -40,3 +41,7 @@ def test_numbers_that_json_lacks_are_texts() -> None:
     assert without_nonfinite({"a": [NAN, float("inf"), -float("inf"), 1.5]}) == {
         "a": ["NaN", "Infinity", "-Infinity", 1.5]
     }
+
+
+def test_what_explains_beside_the_server_is_downloaded() -> None:
+    assert {*explanations.FILES, "golden.json"} <= {*FILES}

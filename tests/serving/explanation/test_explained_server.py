@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 import pytest
 
+from e2e.onnx_models import columns
 from e2e.waiting import wait_until
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from tests.serving.explanation.explained_server import explained_server
@@ -155,8 +156,7 @@ def workers(model: Path) -> list[int]:
 
 
 def test_a_sample_of_logged_rows_is_explained(logged_flights: Path, log_store: LogStore, tmp_path: Path) -> None:
-    config = log_store.config_json(columns=[{"name": "carrier", "action": "Drop"}])
-    with explained_server(logged_flights, tmp_path / "explain.log", config, sample=0.5) as server:
+    with explained_server(logged_flights, tmp_path / "explain.log", log_store.config_json(), sample=0.5) as server:
         for number in range(40):
             send_request(server, body([(1 + number % 12, 2.5, "UA"), ROW], id=f"r{number}"))
         said = stop_server(server)
@@ -168,8 +168,8 @@ def test_a_sample_of_logged_rows_is_explained(logged_flights: Path, log_store: L
     for row in explained:
         found = json.loads(row["explanation"])
         [output] = found["outputs"].values()
-        assert (found["method"], found["withheld"]) == ("KernelSHAP", ["carrier"])
-        assert output["contributions"].keys() == {"month", "wind"}
+        assert found["method"] == "KernelSHAP"
+        assert output["contributions"].keys() == {"month", "wind", "carrier"}
         assert output["value"] == pytest.approx(np.array(row["outputs"]["probabilities"])[1], abs=1e-6)
 
 
@@ -188,13 +188,38 @@ def test_rows_are_logged_without_an_explainer(logged_flights: Path, log_store: L
     assert {row["explanation"] for row in rows} == {None}
 
 
-def test_an_output_that_the_log_protects_is_not_told_by_its_contributions(
-    logged_flights: Path, log_store: LogStore, tmp_path: Path
+@pytest.mark.parametrize("column", ["probabilities", "carrier"])
+def test_a_column_that_the_log_protects_is_not_told_by_contributions(
+    logged_flights: Path, log_store: LogStore, tmp_path: Path, column: str
 ) -> None:
-    config = log_store.config_json(columns=[{"name": "probabilities", "action": "Drop"}])
+    config = log_store.config_json(columns=[{"name": column, "action": "Drop"}])
     with explained_server(logged_flights, tmp_path / "explain.log", config, sample=1.0) as server:
-        # `outputs` has what the client asked for, and a rule of any of them counts.
         send_request(server, body([ROW], id="r"))
         stop_server(server)
 
+    # The answer less the base and the contributions of the open columns would be that of the protected one.
     assert [row["explanation"] for row in log_store.rows()] == [None]
+
+
+def test_rows_that_take_too_long_are_left_and_do_not_end_the_explainer(tmp_path: Path) -> None:
+    model, names = tmp_path / "model", [f"c{number}" for number in range(40)]
+    model.mkdir()
+    (model / "model.onnx").write_bytes(columns(dict.fromkeys(names, 0.1)))
+    values = np.random.default_rng(0).normal(size=(100, len(names))).astype(np.float32)
+    rows = {name: values[:, number].tolist() for number, name in enumerate(names)}
+    golden = {"v": 1, "tolerance": 1e-4, "inputs": rows, "outputs": {"prediction": (0.1 * values.sum(axis=1)).tolist()}}
+    (model / "golden.json").write_text(json.dumps(golden))
+    with explained_server(model, tmp_path / "explain.log", answer_seconds=0.5, run_seconds=2) as server:
+        before = workers(model)
+        late = explanation(ask(server, tensors(rows)))
+        wait_until(lambda: "rows" in explanation(ask(server, tensors({name: each[:1] for name, each in rows.items()}))))
+        after = workers(model)
+
+    assert late["reason"] == "Late"
+    assert before == after
+    assert len(before) == 1
+
+
+def tensors(rows: dict[str, list[float]]) -> bytes:
+    inputs = [{"name": name, "datatype": "FP32", "shape": [len(each), 1], "data": each} for name, each in rows.items()]
+    return json.dumps({"inputs": inputs}).encode()

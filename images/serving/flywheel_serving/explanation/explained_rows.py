@@ -1,9 +1,13 @@
 """What a method says of rows."""
 
+import math
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
+
+from flywheel_serving.explanation.errors import NotExplained
 
 Array = NDArray[Any]
 
@@ -29,5 +33,11 @@ class RowExplainer(Protocol):
 
     method_name: str
 
-    def explain_rows(self, inputs: dict[str, Array]) -> Explanation:
-        """The contributions to the predictions of rows, as the model takes them. Raises NotExplained."""
+    def explain_rows(self, inputs: dict[str, Array], deadline: float = math.inf) -> Explanation:
+        """The contributions to the predictions of rows, as the model takes them. Raises NotExplained, Late after `deadline`."""
+
+
+def check_deadline(deadline: float) -> None:
+    """Raises NotExplained after `deadline`, on the clock time.monotonic, which all processes share."""
+    if time.monotonic() > deadline:
+        raise NotExplained("Late", "nobody waits for it any more; explain fewer rows at once")

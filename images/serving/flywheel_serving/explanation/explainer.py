@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ import onnxruntime
 
 from flywheel_serving.explanation.background.interventional_shap import InterventionalShap
 from flywheel_serving.explanation.errors import NotExplained
-from flywheel_serving.explanation.explained_rows import Array, Explanation
+from flywheel_serving.explanation.explained_rows import Array, Explanation, check_deadline
 from flywheel_serving.explanation.linear_shap import LinearShap
 from flywheel_serving.explanation.tree_paths import parse_ensemble
 from flywheel_serving.explanation.tree_shap import TreeShap
@@ -25,6 +26,7 @@ INTERVENTIONAL = "InterventionalTreeSHAP"
 TREE_NODES = frozenset({b"TreeEnsembleClassifier", b"TreeEnsembleRegressor"})
 LINEAR_NODES = frozenset({b"LinearClassifier", b"LinearRegressor"})
 PROBABILITY_TOLERANCE = 1e-4  # as of golden rows
+STEP_ROWS = 10  # after which the deadline is read
 TARGET_TOLERANCE = 1e-5  # of the sum of all parts: models compute in 32 bits
 
 
@@ -63,8 +65,11 @@ class Explainer:
         self._sums = np.array([[float(each == column) for column in self.columns] for each in matrix_columns])
         self._output = self._session.get_outputs()[1 if self.is_classifier else 0].name
 
-    def explain_rows(self, inputs: Mapping[str, Array]) -> Explanation:
-        """The contributions to the predictions of rows, as the model takes them. Raises NotExplained where they do not add up to its answers."""
+    def explain_rows(self, inputs: Mapping[str, Array], deadline: float = math.inf) -> Explanation:
+        """The contributions to the predictions of rows, as the model takes them.
+
+        Raises NotExplained where they do not add up to its answers, and after `deadline` (time.monotonic's clock).
+        """
         if self._matrix in inputs:
             [predicted], matrix = self._session.run([self._output], dict(inputs)), inputs[self._matrix]
         else:
@@ -73,7 +78,10 @@ class Explainer:
             raise NotExplained(
                 "ColumnsDiffer", f"{FILE} has {len(self._sums)} columns, and the model {matrix.shape[1:]}"
             )
-        found = self._method.shap_values(matrix)
+        found = np.zeros((len(matrix), len(self._method.base), len(self._sums)))
+        for at in range(0, len(matrix), STEP_ROWS):
+            check_deadline(deadline)
+            found[at : at + STEP_ROWS] = self._method.shap_values(matrix[at : at + STEP_ROWS])
         values = self._method.base + found.sum(axis=2)
         self._check_additivity(values, np.abs(found).sum(axis=2) + np.abs(self._method.base), predicted)
         outputs = self._output_names()

@@ -1,5 +1,6 @@
 """What features plug into the data plane: a route for its requests, a recorder of its predictions, and explanations of its responses."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,11 @@ from flywheel_serving.infer.requests import InferRequest, InferResponse, Respons
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 
+FAILED = Explained(None, "Failed", "the explainer could not be asked; the server's log says why")
 NOT_ENABLED = Explained(None, "NotEnabled", "the service explains no answers; set spec.explain.header to true")
+
+
+log = logging.getLogger(__name__)
 
 
 class Completion(Protocol):
@@ -103,7 +108,11 @@ class ExplainedResponses:
                 seconds = self._answer_seconds
                 if request.timeout is not None:
                     seconds = min(seconds, (start + request.timeout - time.perf_counter()) / 2)
-                self._client.explain(feeds, rows, seconds, on_explained)
+                try:
+                    self._client.explain(feeds, rows, seconds, on_explained, for_client=True)
+                except Exception:  # a fault here must not cost the answer
+                    log.exception("an answer goes without its explanation")
+                    on_explained(FAILED)
 
         return on_answer
 

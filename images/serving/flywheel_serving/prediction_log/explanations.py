@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import orjson
 
@@ -23,8 +22,8 @@ log = logging.getLogger(__name__)
 class LoggedExplanations:
     """Belongs to the event loop. Each request is logged once, with the explanation or without."""
 
-    def __init__(self, client: ExplainerClient, explain: ExplainConfig, config: LogConfig, version: str) -> None:
-        self._client, self._config, self._version = client, config, version
+    def __init__(self, client: ExplainerClient, explain: ExplainConfig, version: str) -> None:
+        self._client, self._version = client, version
         self._threshold, self._seconds = sample_threshold(explain.sample), explain.log_seconds
 
     def bind(self, send: Callable[[list[LoggedRequest]], None], metrics: LogMetrics) -> None:
@@ -61,38 +60,23 @@ class LoggedExplanations:
         if found.rows is None:
             return None
         try:
-            texts = [orjson.dumps(withhold(row, self._config, request.feeds)).decode() for row in found.rows]
-        except (KeyError, TypeError, AttributeError, orjson.JSONEncodeError):  # what explained is not trusted
+            texts = [orjson.dumps(row).decode() for row in found.rows]
+        except orjson.JSONEncodeError:  # what explained is not trusted
             log.warning("the explanation of request %r cannot be read; it is logged without", request.id)
             return None
         return texts if sum(map(len, texts)) <= MAX_BYTES else None
 
 
-def is_answer_protected(signature: Signature, config: LogConfig) -> bool:
-    """Whether the log protects an output: then it has no contributions either, which add up to it. The server's log says so."""
-    protected = [spec.name for spec in signature.outputs if config.rule(spec.name)]
+def is_protected(signature: Signature, config: LogConfig) -> bool:
+    """Whether the log protects an input or output: then no row is explained, and the server's log says so.
+
+    Contributions add up to the answer, so those of the other columns and the answer tell that of a protected one; and a feature that the
+    model computes of inputs tells of each of them.
+    """
+    protected = [spec.name for spec in (*signature.inputs, *signature.outputs) if config.rule(spec.name)]
     if protected:
-        message = "logged rows are not explained: the log protects output %r, and contributions add up to it"
+        message = (
+            "logged rows are not explained: the log protects column %r, and contributions would tell of its values"
+        )
         log.warning(message, protected[0])
     return bool(protected)
-
-
-def withhold(row: dict[str, Any], config: LogConfig, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The explanation of a row without the contributions of columns whose values the log protects, and their names in `withheld`."""
-    protected = [name for name in inputs if config.rule(name)]
-    if not protected:
-        return row
-    starts = tuple(f"{name}_" for name in protected)
-
-    def is_protected(column: str) -> bool:
-        # An input of several values has the columns <name>_0, <name>_1, ...
-        return column in protected or (column not in inputs and column.startswith(starts))
-
-    outputs = {
-        name: {
-            **output,
-            "contributions": {key: value for key, value in output["contributions"].items() if not is_protected(key)},
-        }
-        for name, output in row["outputs"].items()
-    }
-    return {**row, "outputs": outputs, "withheld": protected}

@@ -4,6 +4,7 @@ A label names its prediction by the id of the response and the index of the row 
 drawn to be labelled, such as by `flywheel label`, a label has the probability with which its row was drawn.
 """
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +16,6 @@ import orjson
 from flywheel_serving.errors import InvalidRequest, Overloaded, RequestTooLarge
 from flywheel_serving.prediction_log.batches import encode_message
 from flywheel_serving.prediction_log.config import MAX_KEY_LENGTH, LogConfig
-from flywheel_serving.prediction_log.label_source import name_source
 from flywheel_serving.prediction_log.metrics import LogMetrics
 
 MAX_LABELS = 1_000  # of one request, which is parsed while others wait
@@ -27,6 +27,9 @@ MIN_PROBABILITY = 1e-6  # of a draw: a row counts as 1/probability rows, and no 
 MAX_PENDING_BYTES = 2 * 1024 * 1024
 MAX_PENDING_BYTES_OF_PEER = MAX_PENDING_BYTES // 2
 MESSAGE_OVERHEAD_BYTES = 256  # of the objects of one message
+SERVICE_ACCOUNT = "system:serviceaccount:"
+MAX_SOURCE_LENGTH = 400  # the longest name of a ServiceAccount has 22 + 63 + 1 + 253 characters
+SOURCE_HEX_DIGITS = 16
 FIELDS = frozenset({"id", "row", "key", "label", "probability"})
 BODY_FORM = '{"labels": [{"id": "…", "row": 0, "label": …}]}'
 
@@ -185,3 +188,14 @@ def _parse_probability(probability: Any) -> float | None:
 
 def _excerpt(value: Any) -> str:
     return orjson.dumps(value)[:60].decode("utf-8", "replace")
+
+
+def name_source(caller: str, namespace: str, service: str) -> str:
+    """The source of the labels of `caller`, the user name of Kubernetes or the claim `sub`; empty if nobody was authenticated.
+
+    A ServiceAccount has its name. Anybody else has a pseudonym: who knows the name can compute it (monitors do, for their trusted sources),
+    and it is another one for each service.
+    """
+    if not caller or (caller.startswith(SERVICE_ACCOUNT) and len(caller) <= MAX_SOURCE_LENGTH):
+        return caller
+    return "user-" + hashlib.sha256(f"{namespace}/{service}\0{caller}".encode()).hexdigest()[:SOURCE_HEX_DIGITS]

@@ -16,7 +16,7 @@ from flywheel.client.transport.reader import Reader
 MODULE = "flywheel_serving.recompute"
 NEEDED_PACKAGES = ("onnxruntime", "flywheel_serving")
 MODEL_FILE, SIGNATURE_FILE = "model.onnx", "signature.json"
-FILES = (MODEL_FILE, SIGNATURE_FILE, "explanation.json")  # of an artifact, that the computation reads
+FILES = (MODEL_FILE, SIGNATURE_FILE, "explanation.json", "golden.json")  # of an artifact, that the computation reads
 MAX_SECONDS = 120.0
 TOLERANCE = 1e-4  # as of golden rows: processors and releases of onnxruntime add numbers in other orders
 EQUAL, DIFFERS, NOT_REPLAYED = "Equal", "Differs", "NotReplayed"

@@ -1,5 +1,7 @@
 """Any model of rows, by its answers alone: columns that are not known have the values of kept rows."""
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,14 +9,14 @@ import numpy as np
 from flywheel_serving.errors import RequestError
 from flywheel_serving.explanation.background.kernel_shap import kernel_shap
 from flywheel_serving.explanation.errors import NotExplained
-from flywheel_serving.explanation.explained_rows import Array, Explanation
+from flywheel_serving.explanation.explained_rows import Array, Explanation, check_deadline
 from flywheel_serving.model.datatypes import is_float
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.signature import TensorSpec, column_names
 
 METHOD = "KernelSHAP"
 MAX_COLUMNS, MAX_OUTPUTS = 200, 32
-CALL_ROWS = 4_096
+CALL_ROWS, CALL_SECONDS = 4_096, 0.5  # of one call of the model at most: between two calls the deadline is read
 TOLERANCE = 1e-4  # relative, above 1: between the answer to a row alone and the one to it among others
 
 
@@ -38,33 +40,39 @@ class KernelExplainer:
             )
             raise NotExplained("TooManyColumns", message)
         self._output = _find_output(signature.outputs, signature.class_names)
+        start = time.perf_counter()
         answers = self._answer(background)
+        call_rows = min(CALL_ROWS, int(self._rows * CALL_SECONDS / max(time.perf_counter() - start, 1e-6)))
+        self._sets_per_call = max(1, call_rows // self._rows)
         self._base: Array = answers.mean(axis=0)
         self._outputs, self.scale = _name_outputs(answers.shape[1], signature.class_names)
         # Of two classes the second alone: the first is its opposite.
         self._shown = slice(answers.shape[1] - len(self._outputs), None)
 
-    def explain_rows(self, inputs: Mapping[str, Array]) -> Explanation:
-        """The contributions to the predictions of rows, as the model takes them. Raises NotExplained."""
+    def explain_rows(self, inputs: Mapping[str, Array], deadline: float = math.inf) -> Explanation:
+        """The contributions to the predictions of rows, as the model takes them. Raises NotExplained, Late after `deadline`."""
         rows = len(next(iter(inputs.values())))
         each = [{name: array[number : number + 1] for name, array in inputs.items()} for number in range(rows)]
         alone = np.concatenate([self._answer(row) for row in each])
         among = self._answer(inputs)
         if not np.all(np.abs(alone - among) <= TOLERANCE * np.maximum(1, np.abs(alone))):
             raise NotExplained("RowsMixed", "its answer to a row depends on the other rows of a call")
-        found = np.stack([self._explain_row(row, answer) for row, answer in zip(each, alone, strict=True)])
+        found = np.stack([self._explain_row(row, answer, deadline) for row, answer in zip(each, alone, strict=True)])
         base, values = self._base[self._shown], alone[:, self._shown]
         return Explanation(METHOD, self.scale, self._outputs, self.columns, base, values, found[:, self._shown])
 
-    def _explain_row(self, row: Mapping[str, Array], answer: Array) -> Array:
+    def _explain_row(self, row: Mapping[str, Array], answer: Array, deadline: float) -> Array:
         """Contributions (outputs, columns); those of columns whose value all kept rows have are 0."""
         varying = [number for number, cell in enumerate(self._cells) if self._differs(row, cell)]
 
         def values_of_sets(sets: Array) -> Array:
             known = np.ones((len(sets), len(self._cells)), dtype=bool)
             known[:, varying] = sets
-            step = max(1, CALL_ROWS // self._rows)
-            return np.concatenate([self._expect(row, known[at : at + step]) for at in range(0, len(known), step)])
+            step, expected = self._sets_per_call, []
+            for at in range(0, len(known), step):
+                check_deadline(deadline)
+                expected.append(self._expect(row, known[at : at + step]))
+            return np.concatenate(expected)
 
         found = np.zeros((len(answer), len(self._cells)))
         found[:, varying] = kernel_shap(values_of_sets, len(varying), self._base, answer)

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -18,7 +18,9 @@ from flywheel_serving.model.datatypes import Array
 from flywheel_serving.workers.frames import encode_message
 
 MAX_ROWS = 100  # of one request
-MAX_WAITING, MAX_WAITING_BYTES = 64, 2 * 1024 * 1024  # that the explainer has not answered
+# What the explainer has not answered. Clients that ask by header may fill half, so that they keep no logged row out.
+MAX_WAITING, MAX_WAITING_BYTES = 64, 2 * 1024 * 1024
+MAX_WAITING_OF_CLIENTS, MAX_WAITING_BYTES_OF_CLIENTS = MAX_WAITING // 2, MAX_WAITING_BYTES // 2
 MAX_LINE_BYTES = 16 * 1024 * 1024
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 60.0
 HEALTHY_SECONDS = 60.0  # after which the pauses begin anew
@@ -61,6 +63,18 @@ class _Waiting:
     timer: asyncio.TimerHandle
 
 
+@dataclass(slots=True)
+class _Unanswered:
+    """Requests that the explainer has not answered, late ones too: the bytes of each by its number."""
+
+    max_requests: int
+    max_bytes: int
+    sizes: dict[int, int] = field(default_factory=dict)
+
+    def has_room(self, size: int) -> bool:
+        return len(self.sizes) < self.max_requests and sum(self.sizes.values()) + size <= self.max_bytes
+
+
 class ExplainerClient(asyncio.Protocol):
     """Connects to the explainer, again with growing pauses. Belongs to one event loop."""
 
@@ -72,8 +86,8 @@ class ExplainerClient(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._numbers = 0
         self._waiting: dict[int, _Waiting] = {}
-        self._unanswered: dict[int, int] = {}  # bytes by number, of late ones too
-        self._unanswered_bytes = 0
+        self._unanswered = _Unanswered(MAX_WAITING, MAX_WAITING_BYTES)
+        self._of_clients = _Unanswered(MAX_WAITING_OF_CLIENTS, MAX_WAITING_BYTES_OF_CLIENTS)
         self._unparsed = b""
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._is_closing = False
@@ -105,8 +119,13 @@ class ExplainerClient(asyncio.Protocol):
         self._timer = self._loop.call_later(self._pause_seconds, self.start)
         self._pause_seconds = min(2 * self._pause_seconds, MAX_PAUSE_SECONDS)
 
-    def explain(self, inputs: dict[str, Array], rows: int, seconds: float, on_result: OnExplained) -> None:
-        """Calls `on_result` once, at once or at most `seconds` later, with the explanation of rows as the model takes them."""
+    def explain(
+        self, inputs: dict[str, Array], rows: int, seconds: float, on_result: OnExplained, *, for_client: bool = False
+    ) -> None:
+        """Calls `on_result` once, at once or at most `seconds` later, with the explanation of rows as the model takes them.
+
+        Those that are asked `for_client`, by a header, have a part of the places only.
+        """
         if (refusal := self._refuse(rows, seconds)) is not None:
             self._count_and_call(on_result, refusal)
             return
@@ -114,23 +133,24 @@ class ExplainerClient(asyncio.Protocol):
         content = {"number": number, "deadline": time.monotonic() + seconds}
         blocks = encode_message(content, inputs)
         size = sum([len(block) for block in blocks])
-        if self._unanswered_bytes + size > MAX_WAITING_BYTES:
+        taken = [self._unanswered, self._of_clients] if for_client else [self._unanswered]
+        if not all(each.has_room(size) for each in taken):
             self._count_and_call(on_result, BUSY)
             return
-        timer = self._loop.call_later(seconds, self._finish, number, LATE)
-        self._waiting[number] = _Waiting(on_result, rows, timer)
-        self._unanswered[number] = size
-        self._unanswered_bytes += size
         assert self._transport is not None
         self._transport.writelines(blocks)
+        timer = self._loop.call_later(seconds, self._finish, number, LATE)
+        self._waiting[number] = _Waiting(on_result, rows, timer)
+        for each in taken:
+            each.sizes[number] = size
 
     def _refuse(self, rows: int, seconds: float) -> Explained | None:
         if not self.method:
             return self._refusal
         if rows > MAX_ROWS:
             return TOO_MANY_ROWS
-        if len(self._unanswered) >= MAX_WAITING:
-            return BUSY
+        if not self._unanswered.has_room(0):
+            return BUSY  # before its rows are copied
         return LATE if seconds <= 0 else None
 
     def _count_and_call(self, on_result: OnExplained, result: Explained) -> None:
@@ -185,7 +205,8 @@ class ExplainerClient(asyncio.Protocol):
                 log.warning("predictions are not explained: %s: %s", self._refusal.reason, self._refusal.message)
             return
         number = answer["number"]
-        self._unanswered_bytes -= self._unanswered.pop(number)
+        del self._unanswered.sizes[number]
+        self._of_clients.sizes.pop(number, None)
         rows = answer.get("rows")
         if rows is None:
             self._finish(number, _without_rows(answer))
@@ -199,8 +220,8 @@ class ExplainerClient(asyncio.Protocol):
         self._refusal = UNREACHABLE
         for number in [*self._waiting]:
             self._finish(number, ENDED)
-        self._unanswered.clear()
-        self._unanswered_bytes = 0
+        self._unanswered.sizes.clear()
+        self._of_clients.sizes.clear()
         if self._loop.time() - self._connected_at > HEALTHY_SECONDS:
             self._pause_seconds = FIRST_PAUSE_SECONDS
         self._connect_later("has ended")

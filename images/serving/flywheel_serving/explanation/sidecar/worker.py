@@ -1,7 +1,8 @@
 """`python3 -m flywheel_serving.explanation.sidecar.worker JSON`: explains the rows that come over one connection, its standard input.
 
 It says first by which method it explains, or why there is none, and then answers one request after the other, as lines of JSON. A request
-whose answer nobody waits for any more is skipped. A call that goes on for too long ends the process: a model's code cannot be stopped else.
+whose answer nobody waits for any more is skipped, or left between two calls of the model. A call that goes on for too long ends the
+process: a model's code cannot be stopped else.
 """
 
 import contextlib
@@ -11,7 +12,6 @@ import resource
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from flywheel_serving import logs
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.explanation.description import describe_rows
 from flywheel_serving.explanation.errors import NotExplained
-from flywheel_serving.explanation.explained_rows import RowExplainer
+from flywheel_serving.explanation.explained_rows import RowExplainer, check_deadline
 from flywheel_serving.explanation.method_choice import load_explainer
 from flywheel_serving.explanation.sidecar.config import ExplainConfig, parse_explain_config
 from flywheel_serving.workers.frames import receive_message
@@ -49,11 +49,9 @@ def serve(connection: socket.socket, config: ExplainConfig) -> None:
             request, inputs = receive_message(connection, max_bytes=MAX_REQUEST_BYTES)
             if explainer is None:
                 answer = greeting
-            elif time.monotonic() > request["deadline"]:  # both sides have the clock of the kernel
-                answer = {"reason": "Late", "message": "nobody waits for it any more"}
             else:
                 signal.setitimer(signal.ITIMER_REAL, config.run_seconds)
-                answer = _explain(explainer, inputs)
+                answer = _explain(explainer, inputs, request["deadline"])
                 signal.setitimer(signal.ITIMER_REAL, 0)
             _send(connection, {"number": request["number"], **answer})
 
@@ -68,9 +66,10 @@ def _load(folder: Path) -> tuple[RowExplainer | None, dict[str, Any]]:
     return explainer, {"method": explainer.method_name}
 
 
-def _explain(explainer: RowExplainer, inputs: dict[str, Any]) -> dict[str, Any]:
+def _explain(explainer: RowExplainer, inputs: dict[str, Any], deadline: float) -> dict[str, Any]:
     try:
-        return {"rows": [*describe_rows(explainer.explain_rows(inputs))]}
+        check_deadline(deadline)
+        return {"rows": [*describe_rows(explainer.explain_rows(inputs, deadline))]}
     except NotExplained as error:
         return {"reason": error.reason, "message": str(error)}
     except MemoryError:
