@@ -42,9 +42,9 @@ def serve(connection: socket.socket, config: ExplainConfig) -> None:
     signal.setitimer(signal.ITIMER_REAL, LOAD_SECONDS)
     explainer, greeting = _load(Path(config.model))
     signal.setitimer(signal.ITIMER_REAL, 0)
-    _send(connection, greeting)
-    log.info("explaining", extra={"facts": greeting})
     with contextlib.suppress(EOFError, OSError):
+        _send(connection, greeting)
+        log.info("explaining", extra={"facts": greeting})
         while True:
             request, inputs = receive_message(connection, max_bytes=MAX_REQUEST_BYTES)
             if explainer is None:
