@@ -15,8 +15,8 @@ from flywheel_serving.explanation.sidecar.client import (
 from flywheel_serving.explanation.sidecar.config import ExplainConfig
 
 
-class Connection(asyncio.Transport):
-    """A connection to an explainer that never answers."""
+class Connection(asyncio.BaseTransport):
+    """A connection to an explainer that never answers; as uvloop's, it is no asyncio.WriteTransport."""
 
     def writelines(self, blocks: object) -> None: ...
 

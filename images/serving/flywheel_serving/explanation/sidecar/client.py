@@ -171,11 +171,11 @@ class ExplainerClient(asyncio.Protocol):
         self._count_and_call(waiting.on_result, result)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
         if self._is_closing:
             transport.close()
             return
-        self._transport, self._refusal = transport, STARTING
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.WriteTransport
+        self._refusal = STARTING
         self._connected_at = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
