@@ -42,12 +42,29 @@ def test_an_added_column_is_named_with_advice(expression: str, advice: str) -> N
         "SELECT flights.*, weather.temp FROM flights JOIN weather USING (sched)",
         "(SELECT * FROM flights) UNION ALL (SELECT * FROM flights)",
         "WITH x AS (SELECT 1 AS temp) SELECT * FROM flights, x",
+        "WITH x AS (SELECT * REPLACE (dist * 10 AS dist) FROM flights) SELECT *, dist * 2 AS temp FROM x",
+        "WITH flights AS (SELECT * REPLACE (dist * 10 AS dist) FROM flights) SELECT *, dist * 2 AS temp FROM flights",
+        "SELECT *, dist * 2 AS temp FROM (SELECT * REPLACE (dist * 10 AS dist) FROM flights)",
+        "SELECT flights.*, dist * 2 AS temp FROM flights JOIN weather USING (sched)",
+        "SELECT *, dist * 2 AS temp FROM weather",
+        "SELECT *, dist * 2 AS temp FROM flights AS flights(flight, sched, air, dist, late)",
+        "SELECT COLUMNS(*) + 1, dist * 2 AS temp FROM flights",
     ],
 )
-def test_a_column_without_an_expression_comes_from_elsewhere(sql: str) -> None:
+def test_a_column_that_the_first_table_alone_does_not_make_has_no_advice(sql: str) -> None:
     [warning] = find_added_columns(sql, FLIGHTS, [*COLUMNS, "temp"])
 
-    assert "it comes from other rows or another table" in warning.message
+    assert "it comes from other rows, another table or a query inside the SQL" in warning.message
+
+
+@pytest.mark.parametrize(
+    "columns", ["* REPLACE (dist * 10 AS dist)", "dist * 10 AS Dist, air", "* RENAME (dist AS km, air AS dist)"]
+)
+def test_an_expression_over_a_column_that_the_query_changes_is_not_advised(columns: str) -> None:
+    """The model would read the changed one."""
+    [warning] = find_added_columns(f"SELECT {columns}, dist * 2 AS twice FROM Flights", FLIGHTS, [*COLUMNS, "twice"])
+
+    assert "it reads 'dist' of 'flights', and 'dist' of the result is another value" in warning.message
 
 
 def test_columns_of_the_source_give_no_warning() -> None:
