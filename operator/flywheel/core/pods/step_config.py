@@ -1,7 +1,6 @@
 """The configuration that commands of the runtime image read in their pods, in FLYWHEEL_FETCH or params.json.
 
-tests/contracts/config/*.json hold both sides to the same documents. Only fields that were set are written, so that a pod's manifest
-shows what was asked for.
+tests/contracts/config/*.json hold both sides to the same documents. A pod's manifest shows only what was asked for.
 """
 
 import json

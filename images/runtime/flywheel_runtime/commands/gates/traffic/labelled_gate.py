@@ -147,7 +147,7 @@ def _policy(logs: ServiceLogs, source: LabelSource, version: str) -> LabelPolicy
 
 
 def _read_evaluation(artifact: Path) -> dict[str, Any]:
-    """evaluation.json of a version, empty where it has none that can be read."""
+    """The document evaluation.json of a version, empty where it has none that can be read."""
     try:
         document = json.loads((artifact / "evaluation.json").read_bytes())
     except (OSError, ValueError):
