@@ -29,7 +29,7 @@ from flywheel_reader.workers import run_in_worker
 MAX_ID_CHARACTERS = 1024
 MAX_ROWS = 1000  # of one request
 MAX_SECONDS = 20.0  # of a search
-MAX_SECONDS_ONCE_FOUND = 3.0  # that it goes on for other requests with the id
+MAX_SECONDS_ONCE_FOUND = 0.5  # that it goes on for other requests with the id
 MAX_OTHERS = 20  # further files with the id
 MAX_READ_BYTES = 512 << 20  # that it reads: the ends of files, and whole ones
 TAIL_BYTES = 64 << 10  # in which a footer lies, and often a whole file
