@@ -20,6 +20,9 @@ class BusyRoute:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
+    def assign(self, _request: InferRequest, _row_keys: list[str] | None) -> None:
+        """No request is of an A/B test."""
+
     def submit(self, request: RoutedRequest) -> None:
         asyncio.get_running_loop().call_later(self.seconds, request.complete, Overloaded("the model was not free"))
 

@@ -124,12 +124,12 @@ def metric(server: LocalServer, series: str) -> float:
 
 
 @contextmanager
-def start_server(model: Path, config_json: str) -> Iterator[LocalServer]:
-    """A server that logs and drains at once, with its sink. Short paths: a socket's has at most 107 bytes."""
+def start_server(model: Path, config_json: str, *more: str) -> Iterator[LocalServer]:
+    """A server that logs and drains at once, with its sink and `more` flags. Short paths: a socket's has at most 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="sink-") as folder:
         config = json.loads(config_json)
         with_socket = json.dumps({**config, "socket": f"{folder}/sock"})
-        flags = ("--name", "delay", "--version", "v1", "--drain-seconds", "0", "--record", with_socket)
+        flags = ("--name", "delay", "--version", "v1", "--drain-seconds", "0", "--record", with_socket, *more)
         with start_sink(with_socket, Path(config["store"]).with_name("sink.log")) as sink:
             wait_until(Path(folder, "sock").exists)
             with LocalServer(model, *flags) as server:

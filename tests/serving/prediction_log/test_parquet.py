@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from flywheel_serving.infer.requests import Assignment
 from flywheel_serving.model.datatypes import DTYPES, Array
 from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.prediction_log.batches import BatchEncoder, LoggedRequest
@@ -98,6 +99,17 @@ def test_requests_of_one_shape_share_a_batch() -> None:
 
     assert len(set(shapes)) == 4
     assert shapes[0] == shapes[1]
+
+
+def test_the_arm_of_an_ab_test_has_columns_where_a_file_has_such_rows_and_its_unit_is_hashed(tmp_path: Path) -> None:
+    tested = answer("a", [1, 2], assignment=Assignment("t1", "0" * 32, "Challenger"))
+    left_out = answer("b", [3], assignment=Assignment("t1"))
+    rows = write_and_read(tmp_path, [tested], [left_out], [answer("c", [4])])
+
+    unit = hmac.new(KEY, b"0" * 32, hashlib.sha256).hexdigest()[:32]
+    found = [(row["id"], row["test"], row["unit"], row["arm"]) for row in rows]
+    assert found == [("a", "t1", unit, "Challenger")] * 2 + [("b", "t1", None, None), ("c", None, None, None)]
+    assert "test" not in write_and_read(tmp_path, [answer("c", [4])])[0]
 
 
 def test_an_output_that_was_not_requested_is_null(tmp_path: Path) -> None:

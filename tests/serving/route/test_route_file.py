@@ -10,6 +10,7 @@ from flywheel_serving.route.route_file import Challenger, Route, RouteFile, Rout
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 CANARY = json.loads((CONTRACTS / "route_canary.json").read_text())
+AB_TEST = json.loads((CONTRACTS / "route_ab_test.json").read_text())
 SHADOW = json.loads((CONTRACTS / "route_shadow.json").read_text())
 
 
@@ -17,6 +18,9 @@ def test_the_examples_of_the_contract_are_parsed() -> None:
     who = Challenger("flight-delay-88b2d0", "flight-delay-b.shop.svc", 8080)
 
     assert parse_route(json.dumps(CANARY).encode()) == Route("Canary", 500, who, b"x-user-id", 1.0, 1e-6, 1e-3)
+    assert parse_route(json.dumps(AB_TEST).encode()) == Route(
+        "ABTest", 5_000, who, b"x-user-id", 1.0, 1e-6, 1e-3, "3f9a1c2e"
+    )
     assert parse_route(json.dumps(SHADOW).encode()) == Route("Shadow", 1_234, who, None, 2.0, 1e-6, 1e-3)
 
 
@@ -54,7 +58,10 @@ def test_percent_is_exact(percent: float, hundredths: int) -> None:
     ("change", "finding"),
     [
         pytest.param({"v": 2}, 'wanted an object with "v": 1', id="version of the file"),
-        pytest.param({"mode": "Blue"}, "mode: wanted Canary or Shadow, found 'Blue'", id="mode"),
+        pytest.param({"mode": "Blue"}, "mode: wanted Canary, Shadow or ABTest, found 'Blue'", id="mode"),
+        pytest.param(
+            {"mode": "ABTest"}, "test: wanted the id of an A/B test, found nothing", id="an A/B test without an id"
+        ),
         pytest.param(
             {"percent": 101},
             "percent: wanted a number from 0 to 100 with at most two decimals, found '101'",

@@ -236,16 +236,19 @@ class DataPlane:
         item = BatchItem(feeds, outputs, rows, deadline, complete, start, request.peer)
         if feeds is request.tensors:
             item.layout, item.block = layout, request.block
-        route = self.route
+        assignment = None if (route := self.route) is None else route.assign(request, row_keys)
         if recorder and not request.is_forwarded:  # the server that forwarded it records it
             is_sampled, item.counted = recorder.samples(request), route is None  # then the local model alone answers
             if is_sampled or not item.counted:
-                item.on_result = complete = recorder.record_on(complete, item, request, row_keys, is_sampled=is_sampled)
+                item.on_result = complete = recorder.record_on(
+                    complete, item, request, row_keys, is_sampled=is_sampled, assignment=assignment
+                )
         if route is None:
             self._batcher.submit(item)
         else:
             deadline = start + timeout if timeout else float("inf")
-            route.submit(RoutedRequest(item, request.id, request.headers or {}, request.pinned, deadline, complete))
+            headers = request.headers or {}
+            route.submit(RoutedRequest(item, request.id, headers, request.pinned, deadline, complete, assignment))
 
     def _fit(self, tensors: dict[str, Array], layout: InputLayout | None) -> tuple[dict[str, Array], int]:
         """What the model takes, and its number of rows."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from flywheel_serving.errors import RequestError
 from flywheel_serving.explanation.sidecar.client import Explained, ExplainerClient
 from flywheel_serving.infer.batcher import Batch, BatchItem
-from flywheel_serving.infer.requests import InferRequest, InferResponse, ResponseCallback
+from flywheel_serving.infer.requests import Assignment, InferRequest, InferResponse, ResponseCallback
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 
@@ -40,10 +40,14 @@ class RoutedRequest:
     pinned: bool  # the client named the version
     deadline: float
     complete: Completion
+    assignment: Assignment | None = None  # of an A/B test
 
 
 class Route(Protocol):
     """Takes every request while it is active."""
+
+    def assign(self, request: InferRequest, row_keys: list[str] | None) -> Assignment | None:
+        """The arm of an A/B test to which the request belongs; None without a test. `row_keys`: the key of each row."""
 
     def submit(self, request: RoutedRequest) -> None:
         """Completes `request` once, at once or later."""
@@ -73,8 +77,12 @@ class Recorder(Protocol):
         row_keys: list[str] | None,
         *,
         is_sampled: bool,
+        assignment: Assignment | None = None,
     ) -> Completion:
-        """`complete`, which also logs what it is given if the request `is_sampled`, and counts it unless `item.counted`."""
+        """`complete`, which also logs what it is given if the request `is_sampled`, and counts it unless `item.counted`.
+
+        `assignment` is that of an A/B test.
+        """
 
     def count_batch(self, batch: Batch, outputs: list[Array]) -> None:
         """Counts the values of the direct requests of one call of the model; of the others `record_on` does."""

@@ -17,6 +17,19 @@ FORWARDED_HEADER = b"x-flywheel-forwarded"
 CLASS_NAMES_HEADER = b"x-flywheel-class-names"
 # "true" requests the contributions of the columns with the response.
 EXPLAIN_HEADER = b"x-flywheel-explain"
+CHAMPION_ARM, CHALLENGER_ARM = "Champion", "Challenger"  # of an A/B test
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The arm to which an A/B test assigns a request, whoever answers it in the end. `unit` stands for the user or key that is assigned.
+
+    Both are empty where the request names no unit: then it is no part of the test.
+    """
+
+    test: str
+    unit: str = ""
+    arm: str = ""
 
 
 @dataclass(slots=True, eq=False)

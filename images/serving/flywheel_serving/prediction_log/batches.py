@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from flywheel_serving.infer.requests import Assignment
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.prediction_log.schema import Field, RowSchema
 
@@ -22,7 +23,7 @@ BatchShape = tuple[tuple[str, ...], int, tuple[int, ...]]  # names of the output
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request with its response. `row_keys` and `explanations` have a text for each row, or are None."""
+    """One request with its response. `row_keys` and `explanations` have a text for each row, or are None; `assignment`: of an A/B test."""
 
     id: str
     time_us: int  # since 1970
@@ -34,6 +35,7 @@ class LoggedRequest:
     route: str
     row_keys: list[str] | None
     explanations: list[str] | None = None
+    assignment: Assignment | None = None
 
 
 def encode_message(head: dict[str, Any], numbers: bytes = b"") -> bytes:
@@ -97,12 +99,20 @@ class BatchEncoder:
         }
         if any(request.explanations for request in requests):  # few messages have one
             head["explanations"] = [request.explanations for request in requests]
+        if any(request.assignment for request in requests):
+            head["assignments"] = [_assignment_values(request.assignment) for request in requests]
         arrays = [
             array
             for request in requests
             for array in (*self._feature_numbers(request.feeds), *output_numbers(request.outputs))
         ]
         return encode_message(head, join_arrays(arrays))
+
+
+def _assignment_values(assignment: Assignment | None) -> list[str | None]:
+    """The test, the unit and its arm; null where a request has none."""
+    values = (assignment.test, assignment.unit, assignment.arm) if assignment else (None, None, None)
+    return [value or None for value in values]
 
 
 def record_fields(schema: RowSchema, head: dict[str, Any]) -> list[tuple[str, Field, int]]:

@@ -10,7 +10,7 @@ from typing import Any
 from flywheel_serving.errors import InvalidRequest, NotFound, RequestError
 from flywheel_serving.infer.batcher import Batch, BatchItem
 from flywheel_serving.infer.extensions import Completion
-from flywheel_serving.infer.requests import DIRECT, InferRequest
+from flywheel_serving.infer.requests import DIRECT, Assignment, InferRequest
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.signature import Signature
@@ -126,6 +126,7 @@ class PredictionRecorder:
         row_keys: list[str] | None,
         *,
         is_sampled: bool,
+        assignment: Assignment | None = None,
     ) -> Completion:
         """`complete`, which also records what it is given: as in Recorder."""
         request_id, counts = request.id, None if item.counted else self._counts
@@ -148,6 +149,7 @@ class PredictionRecorder:
                     now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
                     arrays = dict(zip(outputs, result, strict=True))
                     logged = LoggedRequest(request_id, now_us, feeds, arrays, rows, latency, version, route, row_keys)
+                    logged.assignment = assignment
                     self._unsent.append(logged)
                     self._held_bytes += body_bytes
                     self._send_if_enough()

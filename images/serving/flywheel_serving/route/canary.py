@@ -4,6 +4,7 @@ selected -> capacity and breaker allow? -> challenger -> valid response --------
                  `- no: local model -> client     `- failed, late, invalid -> local model -> client
 """
 
+import hashlib
 import time
 from dataclasses import replace
 
@@ -12,12 +13,24 @@ import numpy as np
 from flywheel_serving.errors import ModelFailed, RequestError
 from flywheel_serving.infer.extensions import RoutedRequest
 from flywheel_serving.infer.local_model import LocalModel
-from flywheel_serving.infer.requests import FELL_BACK, FORWARDED, FORWARDED_HEADER, NOT_FORWARDED
+from flywheel_serving.infer.requests import (
+    CHALLENGER_ARM,
+    CHAMPION_ARM,
+    FELL_BACK,
+    FORWARDED,
+    FORWARDED_HEADER,
+    NOT_FORWARDED,
+    Assignment,
+    InferRequest,
+)
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.route.route_file import Route
-from flywheel_serving.route.traffic_split import TrafficSplit
+from flywheel_serving.route.traffic_split import ALL_HUNDREDTHS, TrafficSplit
 from flywheel_serving.route.upstream import NOT_SENT, ForwardedRequest, ForwardResult, Upstream
+
+UNIT_BYTES = 16
+POSITION_BYTES = 8  # of a unit, by which its arm is chosen
 
 
 class Canary:
@@ -31,17 +44,24 @@ class Canary:
         # A challenger that hangs holds its requests until they are late: most of the capacity stays for the local model.
         self._max_forwarded = max(1, local_model.limits.in_flight // 4)
 
+    def assign(self, _request: InferRequest, _row_keys: list[str] | None) -> Assignment | None:
+        """None: a canary is no A/B test."""
+        return None
+
     def submit(self, request: RoutedRequest) -> None:
         """Completes `request` once, later; never with an error that only the challenger has."""
         if request.pinned or FORWARDED_HEADER in request.headers:
             self._local_model.submit(request.item)
-        elif self._split.selects(request.headers) and self._may_forward():
+        elif self._selects(request) and self._may_forward():
             self._forward(request)
         else:
             self._answer_locally(request)
 
     def close(self) -> None:
         """Does nothing: requests in flight end here, though another route takes the next ones."""
+
+    def _selects(self, request: RoutedRequest) -> bool:
+        return self._split.selects(request.headers)
 
     def _may_forward(self) -> bool:
         return self._upstream.pool.in_flight < self._max_forwarded and self._upstream.allow()
@@ -129,3 +149,41 @@ def _is_finite_where(outputs: list[Array], result: ModelResult) -> bool:
         if left.shape != right.shape or not (np.isfinite(left) | ~np.isfinite(right)).all():
             return False
     return True
+
+
+class ABTest(Canary):
+    """A canary in which all requests of one unit (a user or key) have the same arm, and the log has the arm of each.
+
+    A request belongs to the arm that it was assigned to, also where the champion answered for the challenger (intention to treat): who is asked
+    must depend on nothing that a version does. A request without a unit, or with rows of several, is answered by the champion and left out.
+    """
+
+    def __init__(self, local_model: LocalModel, route: Route, upstream: Upstream) -> None:
+        super().__init__(local_model, route, upstream)
+        self._test = route.test
+        self._header = route.sticky_header
+        self._share_hundredths = route.share_hundredths
+        # Another test has other units for the same users, so that the log does not follow them from test to test.
+        self._salt = route.test.encode() + b"\0"
+
+    def assign(self, request: InferRequest, row_keys: list[str] | None) -> Assignment | None:
+        """The arm of the request's unit; None for one that names its version, or that another server forwarded."""
+        if request.pinned or request.is_forwarded:
+            return None
+        value = self._unit_value(request, row_keys)
+        if not value:
+            return Assignment(self._test)
+        digest = hashlib.blake2b(self._salt + value, digest_size=UNIT_BYTES).digest()
+        position = int.from_bytes(digest[:POSITION_BYTES], "big") % ALL_HUNDREDTHS
+        arm = CHALLENGER_ARM if position < self._share_hundredths else CHAMPION_ARM
+        return Assignment(self._test, digest.hex(), arm)
+
+    def _unit_value(self, request: InferRequest, row_keys: list[str] | None) -> bytes:
+        if self._header is not None:
+            return (request.headers or {}).get(self._header, b"")
+        if not row_keys or row_keys.count(row_keys[0]) != len(row_keys):
+            return b""
+        return row_keys[0].encode()
+
+    def _selects(self, request: RoutedRequest) -> bool:
+        return request.assignment is not None and request.assignment.arm == CHALLENGER_ARM

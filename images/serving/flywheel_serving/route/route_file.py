@@ -13,6 +13,7 @@ MAX_FILE_BYTES = 65_536
 MAX_TIMEOUT_SECONDS = 60
 VERSION = re.compile(r".{1,253}", re.DOTALL)
 HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
+TEST = re.compile(r"[a-z0-9-]{1,64}")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")  # RFC 9110, token
 
 FileStamp = tuple[int, ...]
@@ -33,15 +34,19 @@ class Challenger:
 
 @dataclass(frozen=True)
 class Route:
-    """`share_hundredths` is in hundredths of a percent, 0 to 10,000; `sticky_header` is a header's name in lower case."""
+    """`share_hundredths` is in hundredths of a percent, 0 to 10,000; `sticky_header` is a header's name in lower case.
 
-    mode: Literal["Canary", "Shadow"]
+    `test` is the id of an A/B test, whose requests are assigned by the sticky header, or without one by the row's key; empty otherwise.
+    """
+
+    mode: Literal["Canary", "Shadow", "ABTest"]
     share_hundredths: int
     challenger: Challenger
     sticky_header: bytes | None
     timeout_seconds: float
     absolute_tolerance: float
     relative_tolerance: float
+    test: str = ""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -108,8 +113,8 @@ def parse_route(content: bytes) -> Route | None:
 
 def _route(document: dict[str, Any]) -> Route:
     mode = document.get("mode")
-    if mode not in ("Canary", "Shadow"):
-        raise _wrong("mode", "Canary or Shadow", mode)
+    if mode not in ("Canary", "Shadow", "ABTest"):
+        raise _wrong("mode", "Canary, Shadow or ABTest", mode)
     challenger = _object(document, "challenger")
     tolerance = _object(document, "tolerance")
     header = _object(document, "sticky").get("header")
@@ -127,6 +132,7 @@ def _route(document: dict[str, Any]) -> Route:
         timeout_seconds=_number(document, "timeoutSeconds", 1.0, MAX_TIMEOUT_SECONDS, positive=True),
         absolute_tolerance=_number(tolerance, "absolute", 1e-6, 1e300),
         relative_tolerance=_number(tolerance, "relative", 1e-3, 1e300),
+        test=_text("test", "the id of an A/B test", TEST, document.get("test")) if mode == "ABTest" else "",
     )
 
 

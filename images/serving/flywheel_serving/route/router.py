@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flywheel_serving.infer.local_model import LocalModel
-from flywheel_serving.route.canary import Canary
+from flywheel_serving.route.canary import ABTest, Canary
 from flywheel_serving.route.metrics import ChallengerCounts, RouteMetrics
 from flywheel_serving.route.route_file import Route, RouteFile, RouteInvalid
 from flywheel_serving.route.shadow import Shadow
 from flywheel_serving.route.top_differences import Example
 from flywheel_serving.route.upstream import Upstream
 
+ROUTES: dict[str, type[Canary | Shadow]] = {"Canary": Canary, "Shadow": Shadow, "ABTest": ABTest}
 POLL_SECONDS = 0.25  # each poll is one call of stat
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Router:
             return
         upstream = self._upstream_of(route)
         self.metrics.share_hundredths = route.share_hundredths
-        self._active = (Canary if route.mode == "Canary" else Shadow)(self._local_model, route, upstream)
+        self._active = ROUTES[route.mode](self._local_model, route, upstream)
         self._activate(self._active)
         log.info("%s: %g %% of the requests to %s", route.mode, route.share_hundredths / 100, upstream)
 

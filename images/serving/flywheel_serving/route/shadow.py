@@ -13,7 +13,7 @@ from functools import partial
 from flywheel_serving.errors import RequestError
 from flywheel_serving.infer.extensions import RoutedRequest
 from flywheel_serving.infer.local_model import LocalModel
-from flywheel_serving.infer.requests import FORWARDED_HEADER
+from flywheel_serving.infer.requests import FORWARDED_HEADER, Assignment, InferRequest
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.route.codec import PASSED_ON_HEADERS
@@ -51,6 +51,10 @@ class Shadow:
         self._queue: deque[Copy] = deque()
         self._held_bytes = 0  # of the copies that wait or are in flight
         self._in_flight = 0
+
+    def assign(self, _request: InferRequest, _row_keys: list[str] | None) -> Assignment | None:
+        """None: a shadow is no A/B test."""
+        return None
 
     def submit(self, request: RoutedRequest) -> None:
         """Lets the local model complete `request`, and copies it if the split selects it."""

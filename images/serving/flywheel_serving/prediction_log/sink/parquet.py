@@ -1,5 +1,7 @@
 """Messages as one Parquet file: `id, row, time, version, digest, latency_seconds, route, key, explanation, features.*, outputs.*`.
 
+A file with rows of an A/B test also has `test, unit, arm`.
+
 Labels are files of their own: `id, row, key, label, time, probability, source`, either the id or the key null; the probability is null where
 the row was not drawn to be labelled, and the source empty where nobody was authenticated.
 """
@@ -24,6 +26,7 @@ from flywheel_serving.prediction_log.schema import Field, RowSchema
 # zstd's first level halves the bytes at a tenth of the time of the default.
 COMPRESSION = "zstd(1)"
 HMAC_HEX_DIGITS = 32  # 128 bits
+ASSIGNMENT = ("test", "unit", "arm")  # columns of an A/B test, in files with its rows
 TIMESTAMP = DataType.timestamp("us", tz="UTC")
 
 Values = Array | list[str | None]
@@ -37,7 +40,9 @@ class ParquetEncoder:
 
     def encode(self, contents: Sequence[bytes]) -> bytes:
         """One file of all messages' rows, in their order."""
-        return self._write([self._batch(*decode_message(content)) for content in contents])
+        messages = [decode_message(content) for content in contents]
+        is_tested = any("assignments" in head for head, _ in messages)  # all batches of a file have the same columns
+        return self._write([self._batch(head, raw, is_tested=is_tested) for head, raw in messages])
 
     def encode_labels(self, heads: Sequence[dict[str, Any]]) -> bytes:
         """One file of the labels in these heads, in their order."""
@@ -67,7 +72,7 @@ class ParquetEncoder:
         }
         return RecordBatch.from_pydict(columns)
 
-    def _batch(self, head: dict[str, Any], raw: memoryview) -> RecordBatch:
+    def _batch(self, head: dict[str, Any], raw: memoryview, *, is_tested: bool) -> RecordBatch:
         requests, rows = len(head["id"]), int(head["rows"])
         digests = [self._config.digest if version == self._version else None for version in head["version"]]
         columns: dict[str, Any] = {
@@ -84,6 +89,8 @@ class ParquetEncoder:
         if self._config.explanations:
             explained = head.get("explanations") or [None] * requests
             columns["explanation"] = _text_array([text for texts in explained for text in texts or [None] * rows])
+        if is_tested:
+            columns |= self._assignments(head.get("assignments") or [[None] * len(ASSIGNMENT)] * requests, rows)
         values = self._values(head, raw)
         for side, fields in (("features", self._schema.features), ("outputs", self._schema.outputs)):
             if fields:
@@ -92,6 +99,13 @@ class ParquetEncoder:
                 }
                 columns[side] = RecordBatch.from_pydict(arrays).to_struct_array()
         return RecordBatch.from_pydict(columns)
+
+    def _assignments(self, assignments: list[list[str | None]], rows: int) -> dict[str, ArrowArray]:
+        """The columns of an A/B test. A unit is hashed with the secret, if there is one: without it anybody may hash a user's name."""
+        columns = [list(column) for column in zip(*assignments, strict=True)]
+        if self._secret is not None:
+            columns[ASSIGNMENT.index("unit")] = self._hash(columns[ASSIGNMENT.index("unit")])
+        return {name: _text_array(_repeat(column, rows)) for name, column in zip(ASSIGNMENT, columns, strict=True)}
 
     def _values(self, head: dict[str, Any], raw: memoryview) -> dict[tuple[str, str], tuple[Values, int]]:
         """By side and name: the values of all rows, and the number of values in each row."""
