@@ -25,6 +25,7 @@ MODULES = {
     "triton": "flywheel_runtime.commands.triton",
     "quantize": "flywheel_runtime.commands.quantize",
     "judge": "flywheel_runtime.commands.canary_analysis.main",
+    "ab-test": "flywheel_runtime.commands.ab_test.main",
     "gates": "flywheel_runtime.commands.gates.main",
     "monitor": "flywheel_runtime.commands.monitor.main",
     "promote": "flywheel_runtime.commands.promote",

@@ -11,9 +11,9 @@ import pytest
 
 from flywheel_runtime.audit import chain, records
 from flywheel_runtime.commands import audit
-from flywheel_runtime.commands.collect.main import add_audit_record, finish
+from flywheel_runtime.commands.collect.main import finish
 from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop
-from flywheel_runtime.commands.collect.results import ResultStore
+from flywheel_runtime.commands.collect.results import ResultStore, add_audit_record
 from flywheel_runtime.commands.collect.tracker import Tracker
 from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import ObjectMissing

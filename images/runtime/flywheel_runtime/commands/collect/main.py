@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop, occupy_probe_port
 from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics, read_output
 from flywheel_runtime.commands.collect.patience import MESSAGE_MARGIN_SECONDS, Patience, waiting_report
-from flywheel_runtime.commands.collect.results import Files, ResultStore
+from flywheel_runtime.commands.collect.results import Files, ResultStore, add_audit_record
 from flywheel_runtime.commands.collect.tracker import Tracker
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.collect import CollectConfig
@@ -275,13 +275,6 @@ def finish(tracker: Tracker, observer: MainObserver, results: ResultStore, deadl
         return add_audit_record(committed, config, results, deadline)
     except Failure as failure:
         return final_message(observer, error=failure, **found)
-
-
-def add_audit_record(
-    result: dict[str, Any], config: CollectConfig, results: ResultStore, deadline: float
-) -> dict[str, Any]:
-    """The result, recorded where the configuration says so: one that is not recorded does not count."""
-    return {**result, "audit": results.audit(config.audit, result, deadline)} if config.audit else result
 
 
 def final_message(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import (
     ArtifactMissing,
     AuditChainBroken,
@@ -152,3 +153,16 @@ def _parse_result(result: bytes) -> dict[str, Any]:
         words = "the committed result of this attempt is damaged; delete it from results/ in the store"
         raise Failure("InternalError", words, retry=True)
     return body
+
+
+def add_audit_record(
+    result: dict[str, Any], config: CollectConfig, results: ResultStore, deadline: float
+) -> dict[str, Any]:
+    """The result, recorded where the configuration says so: one that is not recorded does not count.
+
+    With `verdicts` only a result is recorded whose fact `verdict` is one of them: a look at a test that goes on decides nothing.
+    """
+    order = config.audit
+    if not order or ("verdicts" in order and result.get("facts", {}).get("verdict") not in order["verdicts"]):
+        return result
+    return {**result, "audit": results.audit(order, result, deadline)}

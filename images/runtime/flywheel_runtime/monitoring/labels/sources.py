@@ -53,16 +53,18 @@ def read_logged_rows(
     group_columns: Sequence[str] = (),
     unreadable: UnreadableFile = _raise_error,
     digests: Mapping[str, str] | None = None,
+    text_columns: Sequence[str] = (),
 ) -> None:
-    """Creates the table `logged`: one row for each logged row, with `predicted` (text), `probabilities` and its groups as text.
+    """Creates the table `logged`: one row for each logged row, with `predicted` (text), `probabilities`, its groups as text, and `text_columns`.
 
     Files of several versions or of other servers may have other columns: what a file does not have is null, and `row` then 0. A row that an artifact with another digest than that
     in `digests` answered, under the same name, is of no version.
     """
-    groups = "".join(f", group_{index} VARCHAR" for index in range(len(group_columns)))
+    names = [*(f"group_{index}" for index in range(len(group_columns))), *text_columns]
+    texts = "".join(f", {quote_identifier(name)} VARCHAR" for name in names)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE logged (id VARCHAR, row INTEGER, key VARCHAR, time BIGINT, version VARCHAR, "
-        f"predicted VARCHAR, probabilities DOUBLE[]{groups})"
+        f"predicted VARCHAR, probabilities DOUBLE[]{texts})"
     )
     for types, alike in _by_schema(connection, files, unreadable).items():
         columns = dict(types)
@@ -80,6 +82,7 @@ def read_logged_rows(
                 f"coalesce({_first_field(columns, 'features', (name,))}::VARCHAR, {quote_literal(MISSING_GROUP)})"
                 for name in group_columns
             ),
+            *(quote_identifier(name) if name in columns else "NULL" for name in text_columns),
         ]
         _insert(connection, f"INSERT INTO logged SELECT {', '.join(selected)}", alike, unreadable, _source)
 
