@@ -11,6 +11,20 @@ pytestmark = pytest.mark.apiserver
 
 JWT: dict[str, Any] = {"issuer": "https://login.example.org", "audiences": ["fraud"]}
 FIVE: dict[str, Any] = {"percent": 5, "duration": "2m"}
+LOGGED: dict[str, Any] = {"logging": {"sample": "100%"}}
+OF_KEYS: dict[str, Any] = {"metric": "label", "minEffect": "0.02", "maxDuration": "14d"}
+BY_LABEL: dict[str, Any] = {**OF_KEYS, "sticky": {"header": "x-user-id"}}
+BAD_AB_TESTS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("an effect of nothing", {"minEffect": "0"}, "must be above 0"),
+    ("an effect that no test can find", {"minEffect": "1"}, "minEffect must be less than the range of the outcome"),
+    ("a loss without bounds", {"metric": "mae"}, "range is required with metric log_loss, mae or mape"),
+    ("bounds that are known", {"metric": "accuracy", "range": {"max": "2"}}, "have a range of their own"),
+    ("bounds in reverse", {"range": {"min": "5", "max": "2"}}, "max must be above min"),
+    ("more time for labels than the test has", {"labelDelay": "8d"}, "maxDuration must be at least twice labelDelay"),
+    ("a test for ever", {"maxDuration": "91d"}, "maxDuration must not be longer than 90d"),
+    ("no error at all", {"alpha": "0%"}, "must be above 0%"),
+    ("nobody for the champion", {"percent": 100}, "less than or equal to 99"),
+)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +152,16 @@ FIVE: dict[str, Any] = {"percent": 5, "duration": "2m"}
             id="a logged column twice",
         ),
         pytest.param(
-            {"model": "fraud", "explain": {}, **OPEN}, 'unknown field "spec.explain"', id="a field of a later version"
+            {"model": "fraud", "mirror": {}, **OPEN}, 'unknown field "spec.mirror"', id="a field of a later version"
         ),
         pytest.param(
-            {"model": "fraud", "rollout": {}, **OPEN}, "give exactly one of canary and shadow", id="an empty rollout"
+            {"model": "fraud", "rollout": {}, **OPEN},
+            "give exactly one of canary, shadow and abTest",
+            id="an empty rollout",
         ),
         pytest.param(
             {"model": "fraud", "rollout": {"canary": {"steps": [FIVE]}, "shadow": FIVE}, **OPEN},
-            "give exactly one of canary and shadow",
+            "give exactly one of canary, shadow and abTest",
             id="a canary and a shadow",
         ),
         pytest.param(
@@ -203,6 +219,22 @@ FIVE: dict[str, Any] = {"percent": 5, "duration": "2m"}
             "spec.rollout.canary.sticky.header",
             id="no name of a header",
         ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"abTest": BY_LABEL}, **OPEN},
+            "set spec.logging with a sample above 0%",
+            id="an A/B test of predictions that nobody logs",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"abTest": OF_KEYS}, **LOGGED, **OPEN},
+            "an A/B test assigns users, not requests",
+            id="an A/B test without users",
+        ),
+        *(
+            pytest.param(
+                {"model": "fraud", "rollout": {"abTest": {**BY_LABEL, **change}}, **LOGGED, **OPEN}, sentence, id=name
+            )
+            for name, change, sentence in BAD_AB_TESTS
+        ),
     ],
 )
 def test_a_bad_service_is_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
@@ -239,11 +271,28 @@ def test_its_name_must_do_for_a_service(installed: Kubectl) -> None:
             {"shadow": {**FIVE, "percent": 100, "maxDisagreement": "1%", "tolerance": {"absolute": "0.001"}}},
             id="a shadow of all",
         ),
+        pytest.param({"abTest": BY_LABEL}, id="an A/B test with what is usual"),
+        pytest.param(
+            {
+                "abTest": {
+                    **BY_LABEL,
+                    "metric": "mae",
+                    "minEffect": "2.5",
+                    "range": {"max": "120"},
+                    "percent": 10,
+                    "alpha": "1%",
+                    "labelDelay": "1d",
+                    "interval": "1h",
+                },
+                "timeout": "2s",
+            },
+            id="all of an A/B test",
+        ),
     ],
 )
 def test_a_rollout_is_taken(installed: Kubectl, rollout: dict[str, Any]) -> None:
     answer = installed(
-        "create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "m", "rollout": rollout, **OPEN})
+        "create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "m", "rollout": rollout, **LOGGED, **OPEN})
     )
 
     assert answer.returncode == 0, answer.stderr

@@ -24,6 +24,7 @@ from flywheel.core.pods.step_config import (
 )
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import CheckConfig
+from flywheel.kinds.inferenceservice.rollout.look_job import ABTestConfig
 from flywheel.kinds.model.schema.gates import Gate
 from flywheel.kinds.model.schema.spec import ModelSpec
 
@@ -38,6 +39,7 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
         ("watch", WatchConfig),
         ("notify", NotifyConfig),
         ("canary_analysis", CanaryAnalysisConfig),
+        ("ab_test", ABTestConfig),
         ("batch", BatchConfig),
         ("check", CheckConfig),
         ("check_defaults", CheckConfig),

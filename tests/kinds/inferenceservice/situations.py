@@ -18,6 +18,10 @@ CANARY: dict[str, Any] = {
     "canary": {"steps": [{"percent": 5, "duration": "10s"}, {"percent": 50, "duration": "10s"}], "sticky": {"header": "X-User-Id"}}
 }  # fmt: skip
 SHADOW: dict[str, Any] = {"shadow": {"percent": 20, "duration": "10s"}}
+AB_TEST: dict[str, Any] = {
+    "abTest": {"metric": "accuracy", "minEffect": "0.02", "maxDuration": "10m", "labelDelay": "1m", "interval": "4m", "sticky": {"header": "X-User-Id"}}
+}  # fmt: skip
+LOGGED: dict[str, Any] = {"logging": {"sample": "100%"}}
 NUMBERS = {"requests": 1204.0, "errorRate": 0.0412345}
 BAD = "had 4.12 % errors (limit 1 %; 50 failed) in 1,204 requests at 5 %"
 JUST_OVER, SETTLED = timedelta(minutes=10, seconds=1), timedelta(seconds=11)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flywheel_runtime.commands.ab_test.config import ABTestConfig
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig
 from flywheel_runtime.commands.compare import CompareConfig
@@ -96,6 +97,7 @@ def test_the_golden_document_of_watch() -> None:
     ("name", "model"),
     [
         ("notify", NotifyConfig),
+        ("ab_test", ABTestConfig),
         ("canary_analysis", CanaryAnalysisConfig),
         ("batch", BatchConfig),
         ("check", DatasetSpec),

@@ -1,6 +1,6 @@
 -- Written by 'make generate' from the code; do not edit.
 -- Health of InferenceService for Argo CD.
-local health = {EnvNotAllowed = "Degraded", RolledBack = "Degraded", RolloutPaused = "Suspended"}
+local health = {ABTestInconclusive = "Degraded", EnvNotAllowed = "Degraded", RolledBack = "Degraded", RolloutPaused = "Suspended"}
 local result = {status = "Progressing", message = "Waiting for the operator"}
 if obj.status == nil or obj.status.conditions == nil then
   return result

@@ -59,10 +59,11 @@ KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
             "ChallengerStarting",
             "CanaryJudged",
             "ShadowJudged",
+            "ABTestJudged",
             "RolloutPaused",
             "Promoting",
             "RolloutAborted",
         )
     ),
-    health=HealthByReason(suspended=("RolloutPaused",), degraded=("EnvNotAllowed", "RolledBack")),
+    health=HealthByReason(suspended=("RolloutPaused",), degraded=("EnvNotAllowed", "RolledBack", "ABTestInconclusive")),
 )

@@ -28,16 +28,16 @@ def verdict_decides(rollout: RolloutInProgress) -> Transition:
     """The judge measures until it has ended; then its verdict counts."""
     outcome = rollout.seen.judge.outcome
     if outcome is None:
-        return _given_up(rollout) or _measure(rollout)
+        return given_up(rollout) or _measure(rollout)
     verdict = str(outcome.facts.get("verdict") or "") if outcome.result == "Succeeded" else ""
     if verdict == "Breach":
-        return _roll_back(rollout, _status_after(rollout.status, outcome, "Breach"))
+        return roll_back(rollout, status_after(rollout.status, outcome, "Breach"))
     if verdict == "Pass":
-        return _pass_step(rollout, _status_after(rollout.status, outcome, "Pass"))
-    return _hold(rollout, outcome)
+        return _pass_step(rollout, status_after(rollout.status, outcome, "Pass"))
+    return hold(rollout, outcome)
 
 
-def _given_up(rollout: RolloutInProgress) -> Transition | None:
+def given_up(rollout: RolloutInProgress) -> Transition | None:
     """The judge failed by faults of Flywheel, the last one a while ago: nobody is promoted, and nobody is rolled back."""
     status = rollout.status
     if status.given_up != _retry_scope(rollout):
@@ -67,22 +67,22 @@ def _measure(rollout: RolloutInProgress) -> Transition:
     if paused:
         reason, message = "RolloutPaused", PAUSED
     next_check = wait if waits else PENDING_CHECK_INTERVAL
-    return _at_this_step(rollout, status, reason, message, judge=not waits and not paused, requeue_after=next_check)
+    return at_this_step(rollout, status, reason, message, judge=not waits and not paused, requeue_after=next_check)
 
 
 def _pass_step(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
     if rollout.spec.paused:
         # The verdict stays where it is, and is read when the pause is over.
-        return _at_this_step(rollout, rollout.status, "RolloutPaused", PAUSED, requeue_after=PENDING_CHECK_INTERVAL)
+        return at_this_step(rollout, rollout.status, "RolloutPaused", PAUSED, requeue_after=PENDING_CHECK_INTERVAL)
     step = rollout.step_number
     last = step >= len(rollout.spec.steps)
     change: dict[str, Any] = {"phase": "Promoting"} if last else {"phase": "Starting", "step": step + 1}
     following = status.model_copy(update={**change, "since": rollout.now})
     message = f"Step {step} is passed: it {status.message}"
-    return _at_this_step(rollout, following, "Promoting" if last else f"{status.mode}Judged", message)
+    return at_this_step(rollout, following, "Promoting" if last else f"{status.mode}Judged", message)
 
 
-def _hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
+def hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
     """Neither forward nor back: a step without enough requests is measured for longer, a failed judge is retried after longer pauses.
 
     Each cause is counted alone, from 1 where the other one came between.
@@ -90,7 +90,7 @@ def _hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
     # What was given up is counted anew, since it is measured with another spec or release.
     counted = None if rollout.status.given_up else rollout.status.internal_errors
     outcome, internal_errors = bound_internal_error(outcome, counted)
-    status, judge_failed = _status_after(rollout.status, outcome, "CannotMeasure"), outcome.result != "Succeeded"
+    status, judge_failed = status_after(rollout.status, outcome, "CannotMeasure"), outcome.result != "Succeeded"
     if judge_failed and is_given_up(internal_errors):
         return _give_up(rollout, status, outcome, internal_errors)
     times = (rollout.status.held or 0) + 1 if rollout.judge_failed == judge_failed else 1
@@ -101,7 +101,7 @@ def _hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
         change |= {"retry_at": rollout.now + pause, "message": finding, "internal_errors": internal_errors}
     held = status.model_copy(update=change)
     message = _holding_message(rollout.with_status(held), held.message)
-    return _at_this_step(rollout, held, "CannotMeasure", message)
+    return at_this_step(rollout, held, "CannotMeasure", message)
 
 
 def _give_up(
@@ -111,13 +111,14 @@ def _give_up(
     given_up = {"internal_errors": internal_errors, "given_up": _retry_scope(rollout)}
     status = status.model_copy(update={"phase": "Holding", "message": finding, **given_up})
     event = Event(INTERNAL_ERROR, _given_up_message(finding), "Warning", action="Measure")
-    return replace(_at_this_step(rollout, status, "CannotMeasure", event.message), events=(event,))
+    return replace(at_this_step(rollout, status, "CannotMeasure", event.message), events=(event,))
 
 
-def _roll_back(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
+def roll_back(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
+    """The challenger is rejected by the finding in the status, and goes."""
     finding = f"Challenger '{status.challenger}' {status.message}".rstrip(".")
     message = f"{finding}; champion '{rollout.champion.version}' answers all traffic."
-    if status.mode == "Canary":
+    if status.mode != "Shadow":
         message = f"{message} What the challenger failed, the champion answered."
     rejection = Rejection(
         version=status.challenger,
@@ -144,7 +145,7 @@ def _roll_back(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
     )
 
 
-def _at_this_step(
+def at_this_step(
     rollout: RolloutInProgress,
     status: RolloutStatus,
     reason: str,
@@ -168,7 +169,8 @@ def _holding_message(rollout: RolloutInProgress, finding: str | None) -> str:
     return f"This step is held and measured again, for up to {rollout.max_duration}: {finding}"
 
 
-def _status_after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStatus:
+def status_after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStatus:
+    """The status with what the judge found."""
     finding = str(outcome.facts.get("message") or "")[:MAX_FINDING_CHARACTERS]
     return status.model_copy(
         update={

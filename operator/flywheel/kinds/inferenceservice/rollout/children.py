@@ -17,6 +17,7 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.children import deployment, selecting_service
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
+from flywheel.kinds.inferenceservice.rollout.look_job import look_job
 from flywheel.kinds.inferenceservice.rollout.observe import ROUTE_ANNOTATION, RolloutSeen, judge_name, judge_step
 from flywheel.kinds.inferenceservice.rollout.transition import Transition
 from flywheel.kinds.inferenceservice.runtimes.container import HTTP_PORT
@@ -52,7 +53,8 @@ def rollout_children(
     if before is not None and transition.retain_judge:
         found.append(ExistingChild(JOB, judge_name(service, before)))
     if transition.judge is not None:
-        found.append(judge_job(transition.judge))
+        judged, test = transition.judge, transition.judge.spec.ab_test
+        found.append(look_job(judged, test) if test is not None else judge_job(judged))
     return tuple(found)
 
 
@@ -86,20 +88,25 @@ def _route(service: InferenceService, spec: Rollout, transition: Transition, slo
         return NO_FORWARDING
     if slot == transition.active:
         percent = transition.percent
-        return (
-            NO_FORWARDING if percent is None else _challenge_route(service, spec, transition.challenger, slot, percent)
-        )
+        if percent is None:
+            return NO_FORWARDING
+        test = transition.status.test if transition.status is not None else None
+        return _challenge_route(service, spec, transition.challenger, slot, percent, test or "")
     if transition.status is None or transition.status.phase != "Promoted":
         return NO_FORWARDING
     return _forwarding_route(service, spec, transition.champion, slot, 100)
 
 
 def _challenge_route(
-    service: InferenceService, spec: Rollout, challenger: ResolvedVersion, slot: Slot, percent: int
+    service: InferenceService, spec: Rollout, challenger: ResolvedVersion, slot: Slot, percent: int, test: str
 ) -> dict[str, Any]:
     content = _forwarding_route(service, spec, challenger, slot, percent)
     if spec.canary is not None and spec.canary.sticky is not None:
         content["sticky"] = {"header": spec.canary.sticky.header.lower()}
+    if spec.ab_test is not None:
+        content |= {"mode": "ABTest", "test": test}
+        if spec.ab_test.sticky is not None:
+            content["sticky"] = {"header": spec.ab_test.sticky.header.lower()}
     if spec.shadow is not None:
         tolerance = spec.shadow.tolerance or schema.Tolerance()
         content["mode"] = "Shadow"

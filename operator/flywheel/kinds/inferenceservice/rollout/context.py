@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
+from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.rollout.observe import RolloutSeen
@@ -75,6 +76,16 @@ class WantedRollout(RolloutContext):
         own = [each.message for each in self.valid_rejections(name) if each.version == name]
         return own[-1] if own else (others.message if others else None)
 
+    def test_id(self, started: datetime) -> str | None:
+        """The id of the A/B test of the wanted version that started then; None where the spec has none.
+
+        A test whose spec changes is another test: what was seen by the old rule must not end the new one.
+        """
+        if self.spec.ab_test is None:
+            return None
+        facts = [self.wanted.digest, started.isoformat(), self.spec.ab_test.model_dump(mode="json", exclude_none=True)]
+        return names.digest(facts)[:8]
+
     def with_status(self, status: RolloutStatus) -> "RolloutInProgress":
         """The rollout of the wanted version that has that status."""
         return RolloutInProgress(**{**vars(self), "status": status})
@@ -119,6 +130,9 @@ class RolloutInProgress(WantedRollout):
     def progress(self) -> str:
         """Who challenges whom, and how far the rollout is, as the begin of a message."""
         share = self.step.percent
+        if self.status.mode == "ABTest":
+            looks = self.status.judgements or 0
+            return f"Challenger '{self.status.challenger}' is tested on {share} % of the users of '{self.champion.version}' ({looks} looks)."
         effect = f"answers {share} %" if self.status.mode == "Canary" else f"gets copies of {share} %"
         steps = f"step {self.step_number} of {len(self.spec.steps)}"
         return f"Challenger '{self.status.challenger}' {effect} of the requests of '{self.champion.version}' ({steps})."

@@ -6,7 +6,7 @@ from datetime import timedelta
 from flywheel.core.diagnosis.attempt_state import AttemptState, find_job
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis, diagnose_workload
 from flywheel.core.resource import names
-from flywheel.core.resource.api import DEPLOYMENT, MODEL, POD, SERVICE, Manifest, Reference
+from flywheel.core.resource.api import DEPLOYMENT, MODEL, MODEL_VERSION, POD, SERVICE, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
@@ -27,6 +27,7 @@ class RolloutSeen:
     `judge`: the judge Job that runs or comes next; `abort`: the version that the annotation names.
     `version`: the status of the wanted ModelVersion, for its rejection by a rollout of this or another service.
     `bake_time`: how long the Model takes a new champion back, so that the one before it must stay on standby.
+    `model`: the Model of the wanted version.
     `terminating`: pods of the other slot that are being deleted; clients that hold a connection still reach them.
     """
 
@@ -38,6 +39,7 @@ class RolloutSeen:
     version: ModelVersionStatus = field(default_factory=ModelVersionStatus)
     abort: str = ""
     terminating: int = 0
+    model: str = ""
     bake_time: timedelta = timedelta(0)
 
 
@@ -78,9 +80,18 @@ def observe_rollout(
         pods=(*pods, *others),
         version=version,
         bake_time=_bake_time(service, cluster),
+        model=_model(service, cluster),
         abort=service.annotations.get(ABORT_ANNOTATION, ""),
         terminating=sum(slot_of(each) == other for each in cluster.children(service.uid, POD)) - len(others),
     )
+
+
+def _model(service: InferenceService, cluster: Cluster) -> str:
+    """The Model whose versions are served; that of the version that the spec names."""
+    if service.spec.model is not None:
+        return str(service.spec.model)
+    version = cluster.get(Reference(MODEL_VERSION, service.namespace, str(service.spec.version)))
+    return str((version or {"spec": {}})["spec"].get("model") or "")
 
 
 def _bake_time(service: InferenceService, cluster: Cluster) -> timedelta:

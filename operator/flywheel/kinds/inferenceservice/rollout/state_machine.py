@@ -12,6 +12,7 @@ from flywheel.kinds.inferenceservice.rollout.context import (
     RolloutInProgress,
     WantedRollout,
 )
+from flywheel.kinds.inferenceservice.rollout.look_rules import look_decides
 from flywheel.kinds.inferenceservice.rollout.observe import ABORT_ANNOTATION
 from flywheel.kinds.inferenceservice.rollout.transition import (
     Transition,
@@ -21,7 +22,7 @@ from flywheel.kinds.inferenceservice.rollout.transition import (
     with_standby,
     without_challenger,
 )
-from flywheel.kinds.inferenceservice.schema.rollout import IN_PROGRESS, RolloutStatus
+from flywheel.kinds.inferenceservice.schema.rollout import IN_PROGRESS, MAX_MESSAGE_CHARACTERS, RolloutStatus
 from flywheel.kinds.inferenceservice.slots import other_slot
 
 
@@ -37,6 +38,7 @@ def next_transition(context: RolloutContext) -> Transition:
         or wanted_version_is_served(rollout)
         or wanted_version_was_rejected(rollout)
         or wanted_version_was_aborted(rollout)
+        or wanted_version_was_not_proven(rollout)
         or wanted_version_is_on_standby(rollout)
         or _rollout_transition(rollout)
     )
@@ -44,10 +46,16 @@ def next_transition(context: RolloutContext) -> Transition:
 
 def _rollout_transition(rollout: WantedRollout) -> Transition:
     status = rollout.status
-    if status is None or status.mode != rollout.spec.mode or not rollout.is_under_way(rollout.wanted):
+    if status is None or not rollout.is_under_way(rollout.wanted) or not _is_of_this_spec(rollout, status):
         return rollout_is_paused(rollout) or challenger_appears(rollout)
     begun = rollout.with_status(status)
-    return challenger_starts(begun) or challenger_takes_over(begun) or verdict_decides(begun)
+    decides = look_decides if status.mode == "ABTest" else verdict_decides
+    return challenger_starts(begun) or challenger_takes_over(begun) or decides(begun)
+
+
+def _is_of_this_spec(rollout: WantedRollout, status: RolloutStatus) -> bool:
+    """Whether the rollout measures what the spec asks for."""
+    return status.mode == rollout.spec.mode and status.test == rollout.test_id(status.started)
 
 
 def first_version_never_served(rollout: WantedRollout) -> Transition | None:
@@ -67,7 +75,8 @@ def pointer_was_moved(context: RolloutContext) -> Transition | None:
     went_back = status.phase == "Promoted" and versions == (status.champion, status.challenger)
     if not went_back and not context.is_under_way(champion):
         return None
-    message = (_return_message if went_back else _promotion_message)(champion, other.target)
+    loser = other.target
+    message = _return_message(champion, loser) if went_back else _promotion_message(champion, loser, status)
     return promote(context, champion, other.target, context.seen.active, message)
 
 
@@ -130,6 +139,17 @@ def wanted_version_was_aborted(rollout: WantedRollout) -> Transition | None:
     )
 
 
+def wanted_version_was_not_proven(rollout: WantedRollout) -> Transition | None:
+    """An A/B test of the version ended without a decision, and the spec asks for no other one."""
+    status, wanted = rollout.status, rollout.wanted
+    if status is None or status.phase != "Inconclusive" or not _is_of_this_spec(rollout, status):
+        return None
+    if (status.challenger, status.digest) != (wanted.version, wanted.digest):
+        return None
+    step = "To go on, change spec.rollout, such as a longer maxDuration for another test."
+    return _stopped(rollout, status, "ABTestInconclusive", f"{status.message} {step}")
+
+
 def wanted_version_is_on_standby(rollout: WantedRollout) -> Transition | None:
     """The version served until a short while ago and its servers still run, so the pointer moves back without a measurement."""
     status, wanted = rollout.status, rollout.wanted
@@ -162,6 +182,7 @@ def challenger_appears(rollout: WantedRollout) -> Transition:
         step=1,
         started=rollout.now,
         since=rollout.now,
+        test=rollout.test_id(rollout.now),
         rejected=rollout.valid_rejections(wanted.version),
     )
     return _awaiting_servers(rollout.with_status(status))
@@ -189,9 +210,10 @@ def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
     count, other = rollout.replicas, rollout.seen.other
     if not paused and rollout.is_ready_beside(wanted, count):
         slot = other_slot(rollout.seen.active)
-        return promote(rollout, wanted, champion, slot, _promotion_message(wanted, champion))
+        return promote(rollout, wanted, champion, slot, _promotion_message(wanted, champion, status))
     ready = min(other.ready, count)
-    message = f"'{wanted.version}' passed every step; {ready} of {count} of its servers are ready, then it takes over."
+    won = "won its A/B test" if status.mode == "ABTest" else "passed every step"
+    message = f"'{wanted.version}' {won}; {ready} of {count} of its servers are ready, then it takes over."
     if rollout.seen.diagnosis is not None:
         message = f"{message} {rollout.seen.diagnosis.message}"
     if paused:
@@ -222,7 +244,11 @@ def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
     return continue_rollout(rollout, reason, message, PENDING_CHECK_INTERVAL)
 
 
-def _promotion_message(winner: ResolvedVersion, loser: ResolvedVersion) -> str:
+def _promotion_message(winner: ResolvedVersion, loser: ResolvedVersion, status: RolloutStatus) -> str:
+    if status.mode == "ABTest" and status.message:
+        finding = status.message.rstrip(".")
+        message = f"Version '{winner.version}' answers all traffic in place of '{loser.version}', which stays on standby: it {finding}."
+        return message[:MAX_MESSAGE_CHARACTERS]
     return f"Version '{winner.version}' passed every step and answers all traffic in place of '{loser.version}', which stays on standby."
 
 

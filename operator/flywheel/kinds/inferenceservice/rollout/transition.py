@@ -119,6 +119,7 @@ def promote(
         verdict=before.verdict if before else None,
         numbers=before.numbers if before else None,
         examples=before.examples if before else None,
+        test=before.test if before else None,
         message=message,
         keep_until=now + standby,
         rejected=context.valid_rejections(winner.version),

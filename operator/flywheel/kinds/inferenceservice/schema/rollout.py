@@ -18,6 +18,7 @@ from flywheel.core.resource.schema import (
     validations,
 )
 from flywheel.core.resource.values import Digest, Duration, Number, Percent
+from flywheel.kinds.inferenceservice.schema.ab_test import ABTest, Sticky
 
 MAX_REJECTIONS = 5
 MAX_NUMBERS = 24
@@ -30,7 +31,7 @@ DEFAULT_MIN_REQUESTS, DEFAULT_TIMEOUT = 100, "1s"
 DEFAULT_ABSOLUTE_TOLERANCE, DEFAULT_RELATIVE_TOLERANCE = "1e-6", "1e-3"
 
 
-Mode = Literal["Canary", "Shadow"]
+Mode = Literal["Canary", "Shadow", "ABTest"]
 
 
 class CanaryStep(Schema):
@@ -42,16 +43,6 @@ class CanaryStep(Schema):
         description="The percentage of requests that the challenger answers; it is compared with the champion on the others.",
     )
     duration: Duration = Field(description="How long the challenger is measured before the verdict, such as 2m.")
-
-
-class Sticky(Schema):
-    """Which requests the same side answers."""
-
-    header: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$",
-        max_length=64,
-        description="Requests with the same value of this header are answered by the same version, such as x-user-id.",
-    )
 
 
 class CanaryAnalysis(Schema):
@@ -133,11 +124,14 @@ class Shadow(Schema):
 class Rollout(Schema):
     """How a new version takes over: it is measured while the old one serves."""
 
-    model_config = model_rules(exactly_one_of("canary", "shadow"))
+    model_config = model_rules(exactly_one_of("canary", "shadow", "abTest"))
 
     canary: Canary | None = Field(None, description="The challenger serves an increasing percentage of requests.")
     shadow: Shadow | None = Field(
         None, description="The challenger gets copies of requests, and responses are compared."
+    )
+    ab_test: ABTest | None = Field(
+        None, description="Users are divided between both versions, until the outcomes of their requests decide."
     )
     timeout: Duration | None = Field(
         None,
@@ -153,16 +147,23 @@ class Rollout(Schema):
     @property
     def mode(self) -> Mode:
         """How a challenger is measured."""
+        if self.ab_test is not None:
+            return "ABTest"
         return "Canary" if self.canary is not None else "Shadow"
 
     @property
     def steps(self) -> tuple[CanaryStep, ...]:
-        """The steps of the canary; a shadow is one step."""
-        shadow = (CanaryStep(percent=self.shadow.percent, duration=self.shadow.duration),) if self.shadow else ()
-        return (*(self.canary.steps if self.canary else ()), *shadow)
+        """The steps of the canary; a shadow is one step, and so is an A/B test."""
+        if self.canary is not None:
+            return self.canary.steps
+        test, shadow = self.ab_test, self.shadow
+        if test is not None:
+            percent, duration = test.step
+            return (CanaryStep(percent=percent, duration=duration),)
+        return (CanaryStep(percent=shadow.percent, duration=shadow.duration),) if shadow is not None else ()
 
 
-Phase = Literal["Starting", "Judging", "Holding", "Promoting", "Promoted", "RolledBack", "Aborted"]
+Phase = Literal["Starting", "Judging", "Holding", "Promoting", "Promoted", "RolledBack", "Aborted", "Inconclusive"]
 IN_PROGRESS: tuple[Phase, ...] = ("Starting", "Judging", "Holding", "Promoting")
 # Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes (seen: 422).
 Numbers = dict[str, NumberText]
@@ -180,8 +181,10 @@ class Rejection(Schema):
 class RolloutStatus(Schema):
     """How far the rollout of a challenger is, or how the last one ended."""
 
-    phase: Phase = Field(description="Starting, Judging, Holding, Promoting, Promoted, RolledBack or Aborted.")
-    mode: Mode = Field(description="Canary or Shadow.")
+    phase: Phase = Field(
+        description="Starting, Judging, Holding, Promoting, Promoted, RolledBack, Aborted or Inconclusive."
+    )
+    mode: Mode = Field(description="Canary, Shadow or ABTest.")
     challenger: NameText = Field(description="The ModelVersion that takes over, or took over.")
     digest: Digest | None = Field(None, description="The challenger's artifact.")
     champion: NameText = Field(description="The ModelVersion that is replaced, or was replaced.")
@@ -190,7 +193,10 @@ class RolloutStatus(Schema):
     started: datetime = Field(description="Time when the rollout started.")
     since: datetime = Field(description="When the phase or step began.")
     judgements: int | None = Field(None, description="Number of finished judge Jobs of this rollout.")
-    verdict: ShortText | None = Field(None, description="The last verdict: Pass, Breach or CannotMeasure.")
+    verdict: ShortText | None = Field(
+        None,
+        description="The last verdict: Pass, Breach or CannotMeasure; of an A/B test Better, NotBetter, Undecided, CannotMeasure or Inconclusive.",
+    )
     message: str | None = Field(None, max_length=MAX_MESSAGE_CHARACTERS, description="The last verdict's finding.")
     numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="Measurements of the last analysis.")
     examples: Digest | None = Field(
@@ -201,6 +207,12 @@ class RolloutStatus(Schema):
         description="Number of consecutive times that this step could not be measured for the same cause (no verdict, or a judge that failed).",
     )
     retry_at: datetime | None = Field(None, description="When the step is measured again.")
+    test: str | None = Field(
+        None,
+        max_length=16,
+        description="Id of the A/B test in the log; another start or another spec.rollout.abTest has another.",
+    )
+    next_look: datetime | None = Field(None, description="When the A/B test is looked at next.")
     internal_errors: InternalErrorCount = None
     given_up: RetryScope = None
     keep_until: datetime | None = Field(None, description="Until when the other version stays on standby.")

@@ -48,6 +48,14 @@ class InferenceServiceSpec(Schema):
             "has(self.auth) && [has(self.auth.none),has(self.auth.serviceAccount),has(self.auth.jwt)].exists_one(x,x)",
             "spec.auth is required: set auth: {none: {}} to allow every client that can reach the Service, or exactly one of serviceAccount and jwt",
         ),
+        rule(
+            "!has(self.rollout) || !has(self.rollout.abTest) || (has(self.logging) && !self.logging.sample.matches(r'^0(\\.0+)?%$'))",
+            "an A/B test reads the outcomes of logged predictions: set spec.logging with a sample above 0%, such as logging: {sample: 100%}",
+        ),
+        rule(
+            "!has(self.rollout) || !has(self.rollout.abTest) || has(self.rollout.abTest.sticky) || (has(self.logging) && has(self.logging.key))",
+            "an A/B test assigns users, not requests: set spec.rollout.abTest.sticky.header, or spec.logging.key",
+        ),
         *scaling_rules.RULES,
         *runtimes.RULES,
         *explain_rules.RULES,
