@@ -1,5 +1,6 @@
 """The gate `labelled`, whole: two models on logged requests whose labels came later."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,49 @@ def test_without_labels_it_says_so(job: Any, labels: Any, words: str) -> None:
 
     assert (found["passed"], found["measured"]) == (False, False)
     assert words in found["message"]
+
+
+def write_data(job: TrafficJob, keys: list[str], learned: int) -> None:
+    """The version's data, of which the train split has the first keys of the log."""
+    data = job.inputs / "data"
+    data.mkdir()
+    columns = [{"name": "flight"}, {"name": "late"}]
+    (data / "schema.json").write_text(json.dumps({"keys": keys, "columns": columns}))
+    duckdb.sql(f"SELECT 'k-' || range AS flight, 1 AS late FROM range({learned})").write_parquet(
+        str(data / "train.parquet")
+    )
+
+
+def test_rows_from_which_the_version_learned_are_left_out_by_the_key(job: Any) -> None:
+    made = job(TRUE, WORSE)
+    table = draw(ROWS)
+    write_log(made.rows / "delay-0001.parquet", table, answer(WORSE, table), keyed=True)
+    write_data(made, ["flight"], learned=500)
+    found = made.run(gate(), labels=LABELS)["labels"]
+
+    assert "on 1,500 rows of InferenceService 'delay'" in found["message"]
+    assert "500 training rows are left out by key 'flight'" in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "keyed", "protected", "words"),
+    [
+        (["flight"], False, {}, "key 'flight' is not logged"),
+        (["flight"], True, {"flight": "Hmac"}, "key 'flight' is not logged"),
+        (["flight", "late"], True, {}, "its Dataset has no single key"),
+        (None, True, {}, "no training data is known"),
+    ],
+)
+def test_where_no_key_tells_from_which_rows_it_learned_the_message_says_so(
+    job: Any, keys: list[str] | None, keyed: bool, protected: dict[str, str], words: str
+) -> None:
+    made = job(TRUE, WORSE)
+    table = draw(ROWS)
+    write_log(made.rows / "delay-0001.parquet", table, answer(WORSE, table), keyed=keyed)
+    if keys is not None:
+        write_data(made, keys, learned=500)
+    services = [{"name": "delay", "sample": "10%", "protected": protected}]
+    found = made.run(gate(), labels=LABELS, services=services)["labels"]
+
+    assert "on 2,000 rows" in found["message"]
+    assert f"may include training rows: {words}" in found["message"]

@@ -9,6 +9,7 @@ import pytest
 
 from e2e.onnx_models import classifier, columns
 from flywheel_runtime.commands.gates.traffic import measurement
+from flywheel_runtime.commands.gates.traffic.flips import share_interval
 from tests.runtime.commands.gates.traffic_job import UNTIL, TrafficJob, answer, draw, write_log
 
 RUN = measurement._run
@@ -115,6 +116,56 @@ def test_columns_that_the_log_protects_are_named(job: Any, rules: dict[str, str]
 def test_a_protected_column_that_is_not_needed_is_no_matter(job: Any) -> None:
     services = [{"name": "delay", "sample": "10%", "protected": {"carrier": "Hmac"}}]
     assert job().run(YESTERDAY, services=services)["yesterday"]["passed"]
+
+
+@pytest.mark.parametrize("action", ["Hmac", "Bucket"])
+def test_an_answer_that_the_log_protects_is_computed_and_not_taken_for_the_champions(job: Any, action: str) -> None:
+    made = job(rows=0)
+    table = draw(1_000)
+    hashed = {**answer(OLD, table), "label": np.array(["5f1d", "9c0e"])[np.arange(1_000) % 2]}
+    write_log(made.rows / "delay-0001.parquet", table, hashed)
+    services = [{"name": "delay", "sample": "10%", "protected": {"label": action}}]
+    found = made.run(YESTERDAY, services=services)["yesterday"]
+
+    assert found["passed"], found
+    assert made.document("yesterday")["answers"] == {"logged": 0, "byChampion": 1_000}
+
+
+def test_rows_that_the_champion_cannot_answer_from_what_the_log_protects_are_left_out(job: Any) -> None:
+    made = job(classifier({"month": 0.1}, -5.0), rows=1_000)
+    table = draw(400, seed=4)
+    write_log(made.rows / "delay-0002.parquet", table, answer(OLD, table), version="delay-0", first=5_000)
+    services = [{"name": "delay", "sample": "10%", "protected": {"distance": "Bucket"}}]
+    found = made.run(replay(by="month"), services=services)["yesterday"]
+
+    assert made.document("yesterday")["answers"] == {"logged": 1_000, "byChampion": 0}
+    assert (
+        "rows without a column that a version takes, as it was sent, are left out: 'distance' (400)" in found["message"]
+    )
+
+
+@pytest.mark.parametrize("requests", [3, 12, 40])
+@pytest.mark.parametrize(("flip", "other"), [(1, 32), (3, 7)])
+def test_the_interval_covers_the_share_also_of_few_large_requests(requests: int, flip: int, other: int) -> None:
+    random, share, trials = np.random.default_rng(5), flip / (flip + other), 300
+    numbers = np.repeat(np.arange(requests), 100)
+    covered = 0
+    for rates in random.beta(flip, other, (trials, requests)):
+        found = share_interval((random.random(len(numbers)) < rates[numbers]).astype(float), numbers, 0.95)
+        covered += found.low <= share <= found.high
+
+    assert covered / trials >= 0.92
+
+
+def test_requests_that_happen_to_flip_alike_do_not_count_as_all_their_rows() -> None:
+    numbers = np.repeat([0, 1], 1_000)
+    alike = np.tile(np.arange(1_000) < 300, 2)
+    nearly = alike.copy()
+    nearly[300] = True
+
+    for flips in (alike, nearly):
+        found = share_interval(flips, numbers, 0.95)
+        assert found.high - found.low > 0.5
 
 
 def test_a_window_without_requests_says_what_to_do(job: Any) -> None:

@@ -52,6 +52,7 @@ def write_log(
     first: int = 0,
     rows_of_a_request: int = 1,
     drop: Sequence[str] = (),
+    keyed: bool = False,
 ) -> None:
     """Rows of the last hour before `until`. `drop`: columns of a log that files of an earlier build do not have."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -60,13 +61,14 @@ def write_log(
     columns = {**table, **answers, "micro": micros.astype(np.int64), "number": first + np.arange(count)}
     struct = ", ".join(f"'{name}': \"{name}\"" for name in features)
     outputs = VALUES if "prediction" in answers else CLASSES
+    key = "'k-' || number" if keyed else "NULL::VARCHAR"
     dropped = f"EXCLUDE ({', '.join(drop)})" if drop else ""
     with duckdb.connect() as connection:
         connection.register("source", columns)
         connection.execute(
             f"COPY (SELECT * {dropped} FROM (SELECT 'r-' || (number // {rows_of_a_request}) AS id, "
             f"(number % {rows_of_a_request})::INTEGER AS \"row\", make_timestamptz(micro) AS time, '{version}' AS version, "
-            f"'{digest}' AS digest, 0.01 AS latency_seconds, 'Direct' AS route, NULL::VARCHAR AS key, {{{struct}}} AS features, "
+            f"'{digest}' AS digest, 0.01 AS latency_seconds, 'Direct' AS route, {key} AS key, {{{struct}}} AS features, "
             f"{outputs} AS outputs FROM source)) TO '{file}' (FORMAT parquet)"
         )
 

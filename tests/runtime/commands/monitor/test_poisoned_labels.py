@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flywheel_runtime.monitoring.labels.label_origin import find_range, name_source
+from flywheel_runtime.monitoring.labels.admission import find_range, name_source
 from tests.runtime.commands.monitor.labelled import CLAIMS, ROWS, STRANGER, Labelled
 
 GUARDS = {"trustedSources": [CLAIMS], "maxSourceShare": 0.05}

@@ -108,6 +108,37 @@ def test_rows_on_which_a_second_source_agrees_count_for_no_share(tmp_path: Path)
     assert (admitted.labels, admitted.refused) == (40, {})
 
 
+def test_where_some_are_trusted_two_others_that_agree_share_what_one_of_them_may_decide(tmp_path: Path) -> None:
+    rows = [LoggedRow(f"{number:03}", START + number) for number in range(100)]
+    posted = [PostedLabel("1", START + 200, id=row.id, source=CLAIMS) for row in rows[:20]]
+    posted += [PostedLabel("0", START + 200, id=row.id, source=name) for row in rows[20:] for name in (STRANGER, OTHER)]
+
+    admitted, found = admit(tmp_path, rows, posted, replace(TRUSTED, max_source_share=0.2))
+
+    assert (admitted.labels, admitted.refused) == (25, {"overShare": 75})
+    assert list(found.values()).count("0") == 5
+    assert [(each.source, each.refused) for each in admitted.floods] == [(STRANGER, 75)]
+
+
+@pytest.mark.parametrize("policy", [TRUSTED, replace(POLICY, max_source_share=0.2)], ids=["trusted", "share"])
+def test_a_source_that_is_not_trusted_names_no_weight_of_its_rows(policy: LabelPolicy, tmp_path: Path) -> None:
+    rows = [LoggedRow(f"{number:03}", START + number) for number in range(100)]
+    posted = [PostedLabel("1", START + 200, id=row.id, source=CLAIMS, probability=0.5) for row in rows[:90]]
+    posted += [PostedLabel("0", START + 200, id=row.id, source=STRANGER, probability=1e-6) for row in rows[90:]]
+    posted += [PostedLabel("1", START + 200, id=row.id, source=STRANGER, probability=1e-6) for row in rows[:90]]
+
+    admitted, found = admit(tmp_path, rows, posted, policy)
+
+    counted = 90 if policy.trusted_sources else 0
+    assert (admitted.refused, len(found)) == ({"untrustedDraw": 100 - counted}, counted)
+
+
+def test_without_guards_every_draw_counts(tmp_path: Path) -> None:
+    admitted, _ = admit(tmp_path, [LoggedRow("a", START)], [PostedLabel("1", START, id="a", probability=0.1)])
+
+    assert (admitted.labels, admitted.refused) == (1, {})
+
+
 def test_the_share_is_that_of_one_version_so_that_a_flood_hides_in_no_other(tmp_path: Path) -> None:
     rows = [LoggedRow(f"c{number:03}", START + number) for number in range(90)]
     rows += [LoggedRow(f"n{number:03}", START + number, version="v2") for number in range(10)]

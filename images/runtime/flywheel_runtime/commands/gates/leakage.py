@@ -1,13 +1,15 @@
 """Whether the challenger was trained on rows that it is compared on, found by the Dataset's keys."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
+
+LEARNED_FILES = ("train.parquet", "validation.parquet")  # from which a version learned, and by which it was chosen
 
 # A split by hash leaves rows where they are but for those near its boundary, which moves as the data grows.
 MAX_MOVED_FRACTION = 0.1
@@ -59,3 +61,29 @@ def _count_overlap(connection: duckdb.DuckDBPyConnection, test: Path, train: Pat
 
 def _sentence(leaked: int, rows: int, where: str) -> str:
     return f"TestRowsLeaked: {leaked:,} of {rows:,} rows of {where} are in the training split, by the Dataset's keys; train without them"
+
+
+def leave_out_learned(connection: duckdb.DuckDBPyConnection, data: Path, protected: Collection[str]) -> tuple[int, str]:
+    """Removes from the table `truth_rows`, by its column `key`, the rows that the challenger learned from or was chosen by.
+
+    Returns how many, and the sentence about them: with none where nothing tells which these are, such as a key that the log hashes
+    (`protected` has the columns that it does not log as they are).
+    """
+    schema = _read_schema(data)
+    keys = [str(key) for key in (schema or {}).get("keys") or ()]
+    files = [data / name for name in LEARNED_FILES if (data / name).is_file()]
+    ((logged,),) = connection.execute("SELECT count(key) FROM truth_rows").fetchall()
+    finding = ""
+    if schema is None or not files:
+        finding = "no training data is known"
+    elif len(keys) != 1:
+        finding = "its Dataset has no single key"
+    elif not logged or keys[0] in protected:
+        finding = f"key '{keys[0]}' is not logged"
+    if finding:
+        return 0, f"may include training rows: {finding}"
+    listed = ", ".join(quote_literal(str(file)) for file in files)
+    ((count,),) = connection.execute(
+        f"DELETE FROM truth_rows WHERE key IN (SELECT {quote_identifier(keys[0])}::VARCHAR FROM read_parquet([{listed}], union_by_name = true))"
+    ).fetchall()
+    return int(count), f"{count:,} training rows are left out by key '{keys[0]}'"

@@ -3,9 +3,8 @@
 from flywheel_runtime.commands.monitor.config import GroundTruth, MonitorConfig
 from flywheel_runtime.commands.monitor.version_files import read_json
 from flywheel_runtime.contract.step import Step
-from flywheel_runtime.monitoring.labels.admission import LabelPolicy
+from flywheel_runtime.monitoring.labels.admission import LabelPolicy, find_range, name_source
 from flywheel_runtime.monitoring.labels.label_matching import Delay
-from flywheel_runtime.monitoring.labels.label_origin import find_range, name_source
 
 
 def label_policy(step: Step, config: MonitorConfig, truth: GroundTruth) -> LabelPolicy:

@@ -3,14 +3,19 @@
 A row has a label if all that were posted for it in time agree. Labels of trusted sources go before all others: where one is there, the
 others say nothing, and the row is counted (`overruled`) where they differ. Between sources of one rank nobody wins: a row whose labels
 differ has none (`conflicts`), so that a hostile source can take a row away, but never turn its label. One source that is not trusted decides
-at most a share of the labelled rows of a version in a window by itself; the rows beyond have no label (`overShare`). Numbers outside the
-range of a version's training are no label either (`outliers`).
+at most a share of the labelled rows of a version in a window by itself; the rows beyond have no label (`overShare`). Where sources are told
+apart, the probability of a draw counts from trusted ones alone, since it is a weight that its poster names: rows that others say they drew
+have no label (`untrustedDraw`). Numbers outside the range of a version's training are no label either (`outliers`).
 """
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import duckdb
+import numpy as np
 
 from flywheel_runtime.monitoring.labels.label_matching import Delay, match_labels
 from flywheel_runtime.monitoring.labels.source_shares import (
@@ -21,6 +26,11 @@ from flywheel_runtime.monitoring.labels.source_shares import (
     place_rows,
     refuse_excess,
 )
+
+SERVICE_ACCOUNT = "system:serviceaccount:"
+PSEUDONYM = re.compile("user-[0-9a-f]{16}")
+MIN_NUMBERS = 30  # of test rows, from which a spread is taken
+NORMAL_CONSISTENCY = 1.4826  # the standard deviation of a normal distribution in median absolute deviations
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,18 @@ class LabelPolicy:
     max_source_share: float = 1.0
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
+    @property
+    def tells_sources_apart(self) -> bool:
+        """Whether some sources count for more than others."""
+        return bool(self.trusted_sources) or self.max_source_share < 1
+
 
 @dataclass(frozen=True)
 class Admitted:
     """What became of the labels of the rows in the windows.
 
-    `labels` rows have a label that counts. `refused` counts rows whose labels do not, by reason: ambiguous, conflicts, outliers, overShare.
+    `labels` rows have a label that counts. `refused` counts rows whose labels do not, by reason: ambiguous, conflicts, outliers, overShare,
+    untrustedDraw.
     `overruled` of the rows that count had other labels beside that of a trusted source. `floods` are what sources brought beyond their share.
     """
 
@@ -68,6 +84,8 @@ def admit_labels(
     place_rows(connection, starts, window_seconds)
     _refuse_unclear(connection)
     _refuse_outliers(connection, policy.ranges)
+    if policy.tells_sources_apart:
+        _refuse_untrusted_draws(connection)
     connection.execute(
         "CREATE OR REPLACE TEMP VIEW admitted AS SELECT truths.number, lowest AS label, probability, undrawn FROM truths "
         "SEMI JOIN placed USING (number) ANTI JOIN refused USING (number) WHERE labels > 0 AND lowest IS NOT NULL"
@@ -92,7 +110,8 @@ def _match_by_rank(connection: duckdb.DuckDBPyConnection, policy: LabelPolicy) -
     )
     if not policy.trusted_sources:
         match_labels(connection, max_seconds, "posted", "truths")
-        connection.execute("ALTER TABLE truths ADD COLUMN is_overruled BOOLEAN DEFAULT false")
+        for column in ("is_trusted", "is_overruled"):
+            connection.execute(f"ALTER TABLE truths ADD COLUMN {column} BOOLEAN DEFAULT false")
         return
     match_labels(connection, max_seconds, "(FROM posted SEMI JOIN trusted USING (source))", "trusted_truths")
     match_labels(connection, max_seconds, "(FROM posted ANTI JOIN trusted USING (source))", "other_truths")
@@ -103,6 +122,7 @@ def _match_by_rank(connection: duckdb.DuckDBPyConnection, policy: LabelPolicy) -
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE truths AS SELECT number, {chosen}, "
         "coalesce(trusted_truths.too_late, 0) + coalesce(other_truths.too_late, 0) AS too_late, "
+        "coalesce(trusted_truths.labels > 0, false) AS is_trusted, "
         "coalesce(trusted_truths.labels > 0 AND other_truths.labels > 0 AND (other_truths.lowest <> trusted_truths.lowest "
         "OR other_truths.highest <> trusted_truths.highest), false) AS is_overruled "
         "FROM trusted_truths FULL JOIN other_truths USING (number)"
@@ -133,3 +153,34 @@ def _refuse_outliers(connection: duckdb.DuckDBPyConnection, ranges: Mapping[str,
         "WHERE NOT coalesce(TRY_CAST(lowest AS DOUBLE) BETWEEN low AND high, true)",
         [list(ranges), [low for low, _ in ranges.values()], [high for _, high in ranges.values()]],
     )
+
+
+def _refuse_untrusted_draws(connection: duckdb.DuckDBPyConnection) -> None:
+    """Refuses rows of which a source that is not trusted says how likely they were drawn: without that they are no fair sample."""
+    connection.execute(
+        "INSERT INTO refused SELECT number, 'untrustedDraw' FROM truths ANTI JOIN refused USING (number) "
+        "WHERE labels > 0 AND probability IS NOT NULL AND NOT is_trusted"
+    )
+
+
+def name_source(caller: str, namespace: str, service: str) -> str:
+    """The source of the labels of a caller, as the server writes it: a ServiceAccount by its name, others by a pseudonym."""
+    if caller.startswith(SERVICE_ACCOUNT) or PSEUDONYM.fullmatch(caller):
+        return caller
+    return "user-" + hashlib.sha256(f"{namespace}/{service}\0{caller}".encode()).hexdigest()[:16]
+
+
+def find_range(evaluation: Mapping[str, Any], max_deviations: float) -> tuple[float, float] | None:
+    """The least and the largest number that is a label: the median of the test rows, and so many robust standard deviations to each side.
+
+    The standard deviation is estimated by the median absolute deviation (Rousseeuw and Croux, 1993), which half of the rows cannot move far. None for
+    classes, and where there are too few rows or more than half of them are equal.
+    """
+    sample = evaluation.get("predictionsSample")
+    given = [each.get("actual") for each in sample if isinstance(each, dict)] if isinstance(sample, list) else []
+    numbers = np.array([each for each in given if isinstance(each, int | float) and not isinstance(each, bool)], float)
+    if len(numbers) < MIN_NUMBERS or len(numbers) < len(given) or not np.isfinite(numbers).all():
+        return None
+    median = float(np.median(numbers))
+    spread = NORMAL_CONSISTENCY * float(np.median(np.abs(numbers - median)))
+    return (median - max_deviations * spread, median + max_deviations * spread) if spread > 0 else None

@@ -31,7 +31,8 @@ class LabelCounts:
 
     `labelled` rows are those that are compared. The others have no label, labels that contradict each other (`conflicts`), a label that
     is no class or number, or whose probability no draw has (`invalid`), an id that several rows have (`ambiguous`), no output that could
-    be compared (`unanswered`), a number that is an outlier (`outliers`), or a label of a source beyond its share (`over_share`).
+    be compared (`unanswered`), a number that is an outlier (`outliers`), a label of a source beyond its share (`over_share`), or one of a draw that no trusted source
+    made (`untrusted_draw`).
     `duplicates` are further equal labels of a row, `too_late` are labels that arrived after their window was frozen.
     `overruled` rows have a label of a trusted source, and others that differ from it.
     `drawn` of the labelled rows were drawn to be labelled, with known probabilities: `redrawn` of these with several, of which the largest
@@ -52,6 +53,7 @@ class LabelCounts:
     outliers: int = 0
     over_share: int = 0
     overruled: int = 0
+    untrusted_draw: int = 0
 
     @property
     def coverage(self) -> float:
@@ -61,8 +63,9 @@ class LabelCounts:
     def to_json(self) -> dict[str, Any]:
         """The counts by name, with the coverage."""
         found = asdict(self)
-        renamed = {"tooLate": found.pop("too_late"), "overShare": found.pop("over_share")}
-        return {**found, **renamed, "coverage": round(self.coverage, 6)}
+        names = {"too_late": "tooLate", "over_share": "overShare", "untrusted_draw": "untrustedDraw"}
+        renamed = {names.get(name, name): count for name, count in found.items()}
+        return {**renamed, "coverage": round(self.coverage, 6)}
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,8 @@ def _labelled_rows(
         f"count(*) FILTER ({usable} AND {truth} IS NOT NULL AND NOT ({answered})), "
         "coalesce(sum(labels - 1) FILTER (labels > 1 AND lowest = highest), 0), coalesce(sum(too_late), 0), "
         f"count(*) FILTER ({compared} AND probability IS NOT NULL), count(*) FILTER ({compared} AND least < probability), 0, "
-        f"count(*) FILTER (refusal = 'outliers'), count(*) FILTER (refusal = 'overShare'), count(*) FILTER ({compared} AND is_overruled) FROM {tables}"
+        f"count(*) FILTER (refusal = 'outliers'), count(*) FILTER (refusal = 'overShare'), count(*) FILTER ({compared} AND is_overruled), "
+        f"count(*) FILTER (refusal = 'untrustedDraw') FROM {tables}"
     ).fetchall()[0]
     scored, groups, sample = fetch_rows(connection, tables, compared, truth, predicted, classes, group_columns)
     return LabelledRows(

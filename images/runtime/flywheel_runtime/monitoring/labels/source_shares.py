@@ -13,8 +13,8 @@ from flywheel_runtime.monitoring.labels.label_matching import ALWAYS, MICROSECON
 class SourceShare:
     """What one source brought for the rows in the windows.
 
-    It labelled `rows`, of which it decided `alone` those that neither another source nor a trusted one labelled. `largest` is the largest share
-    of the labelled rows of one version in one window that it labelled alone. `refused` counts rows by the reason why its label does not count.
+    It labelled `rows`, of which it decided `alone` those that neither another source nor a trusted one labelled, or that are its own of several
+    sources (find_row_sources). `largest` is the largest share of the labelled rows of one version in one window that it decided alone. `refused` counts rows by the reason why its label does not count.
     """
 
     source: str
@@ -80,7 +80,8 @@ def place_rows(connection: duckdb.DuckDBPyConnection, starts: Sequence[int], win
 def find_row_sources(connection: duckdb.DuckDBPyConnection, max_seconds: int) -> None:
     """Creates `row_sources`, with each source of a label that came in time for a row of `placed`, and `deciders`, with one row for each such row.
 
-    A subject has a row for each of its sources, however often they posted.
+    A subject has a row for each of its sources, however often they posted. `owner` is the source whose share the row counts for: its only one, if
+    that is not trusted. Where sources are trusted, others that agree are not told from one caller with several names: the first by name has the row.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE row_sources (number BIGINT, source VARCHAR)")
     for subject, chosen in ((("id", "row"), "id IS NOT NULL"), (("key",), "id IS NULL")):
@@ -92,8 +93,9 @@ def find_row_sources(connection: duckdb.DuckDBPyConnection, max_seconds: int) ->
             [max_seconds * MICROSECONDS],
         )
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE deciders AS SELECT number, count(DISTINCT row_sources.source) AS sources, min(row_sources.source) AS source, "
-        "bool_or(trusted.source IS NOT NULL) AS is_trusted FROM row_sources LEFT JOIN trusted USING (source) GROUP BY number"
+        "CREATE OR REPLACE TEMP TABLE deciders AS SELECT number, count(DISTINCT row_sources.source) AS sources, "
+        "CASE WHEN NOT bool_or(trusted.source IS NOT NULL) AND (sources = 1 OR EXISTS (FROM trusted)) THEN min(row_sources.source) END AS owner "
+        "FROM row_sources LEFT JOIN trusted USING (source) GROUP BY number"
     )
 
 
@@ -103,7 +105,7 @@ def refuse_excess(connection: duckdb.DuckDBPyConnection, max_share: float) -> tu
     Which rows are left is drawn by the hash of their ids and keys, which says nothing of their labels.
     """
     found = connection.execute(
-        "SELECT version, start, CASE WHEN sources = 1 AND NOT is_trusted THEN source END AS alone, count(*) "
+        "SELECT version, start, owner, count(*) "
         "FROM admitted JOIN placed USING (number) JOIN deciders USING (number) GROUP BY ALL"
     ).fetchall()
     windows: dict[tuple[str, int], dict[str | None, int]] = {}
@@ -133,10 +135,10 @@ def _refuse_beyond(connection: duckdb.DuckDBPyConnection, limits: Sequence[tuple
     """Refuses the rows of each source beyond the limit: (version, start of the window, rows)."""
     connection.execute(
         "INSERT INTO refused SELECT number, 'overShare' FROM (SELECT placed.number, most, row_number() OVER (PARTITION BY placed.version, "
-        "placed.start, source ORDER BY md5(concat_ws('/', id, row, key)), logged.time, id, row) AS place "
+        "placed.start, owner ORDER BY md5(concat_ws('/', id, row, key)), logged.time, id, row) AS place "
         "FROM admitted JOIN placed USING (number) JOIN deciders USING (number) JOIN logged ON logged.rowid = placed.number "
         "JOIN (SELECT unnest($1::VARCHAR[]) AS version, unnest($2::BIGINT[]) AS start, unnest($3::BIGINT[]) AS most) AS limits "
-        "ON limits.version = placed.version AND limits.start = placed.start WHERE sources = 1 AND NOT is_trusted) WHERE place > most",
+        "ON limits.version = placed.version AND limits.start = placed.start WHERE owner IS NOT NULL) WHERE place > most",
         [list(column) for column in zip(*limits, strict=True)],
     )
 
@@ -144,7 +146,8 @@ def _refuse_beyond(connection: duckdb.DuckDBPyConnection, limits: Sequence[tuple
 def describe_sources(connection: duckdb.DuckDBPyConnection, largest: Mapping[str, float]) -> list[SourceShare]:
     """What each source brought, in the order of the rows that it labelled."""
     totals = connection.execute(
-        "SELECT row_sources.source, bool_or(trusted.source IS NOT NULL), count(DISTINCT number), count(DISTINCT number) FILTER (sources = 1) "
+        "SELECT row_sources.source, bool_or(trusted.source IS NOT NULL), count(DISTINCT number), "
+        "count(DISTINCT number) FILTER (sources = 1 OR owner = row_sources.source) "
         "FROM row_sources JOIN deciders USING (number) LEFT JOIN trusted ON trusted.source = row_sources.source GROUP BY 1 ORDER BY 3 DESC, 1"
     ).fetchall()
     refused: dict[str, dict[str, int]] = {}

@@ -26,6 +26,7 @@ REFUSALS = {
     "conflicts": "have labels that differ",
     "outliers": "have a number outside the range of the version's test rows",
     "overShare": "have a label of one source alone, beyond its share",
+    "untrustedDraw": "have the probability of a draw from a source that is not trusted",
 }
 
 

@@ -35,6 +35,7 @@ LABEL_COUNTS = {
     "capped": "rows whose weight was cut",
     "outliers": "rows with an outlier",
     "overShare": "rows of one source beyond its share",
+    "untrustedDraw": "rows drawn by a source that is not trusted",
     "overruled": "rows where a trusted source overruled others",
 }
 STATES = {"True": ("good", "as in the reference"), "False": ("bad", "finding"), "Unknown": ("open", "unknown")}

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from flywheel_runtime.statistics.intervals import Interval, wilson
 from flywheel_runtime.statistics.metrics import Array
 
 MAX_GROUPS = 50  # of a column, those with the most rows
+MIN_REQUESTS = 10  # that tell how much requests differ
 QUARTILES = (0.25, 0.5, 0.75)
 OTHER_GROUP = "(other)"
 
@@ -33,17 +36,23 @@ def share_interval(flips: Array, requests: Array, confidence: float) -> Interval
     """Wilson's interval of the share of `flips` (rows,), as of so many independent rows as its variance over whole requests says.
 
     `requests` (rows,) numbers the request of each row. The variance is that of a ratio of sums over requests (Cochran, Sampling
-    Techniques, 1977, section 2.11); where no row or each one flips there is none, and requests count in place of rows.
+    Techniques, 1977, section 2.11), which n requests estimate with n - 1 degrees of freedom: Student's t takes the place of the normal
+    quantile. Requests count in place of rows where there is no variance (no row or each one flips), and where fewer than ten requests
+    do not tell it.
     """
     rows, share = len(flips), float(flips.mean())
     _, request = np.unique(requests, return_inverse=True)
     sizes = np.bincount(request)
     count = len(sizes)
-    if share in (0.0, 1.0) or count < 2:
+    if share in (0.0, 1.0) or count < MIN_REQUESTS:
         return wilson(share, count, confidence)
     residuals = np.bincount(request, weights=flips) - share * sizes
     variance = count / (count - 1) * float((residuals**2).sum()) / rows**2
-    effective = share * (1 - share) / variance if variance > 0 else count
+    if variance <= 0:
+        return wilson(share, count, confidence)
+    level = (1 + confidence) / 2
+    wider = float(stdtrit(count - 1, level)) / NormalDist().inv_cdf(level)
+    effective = share * (1 - share) / variance / wider**2
     return wilson(share, int(min(rows, max(1.0, effective))), confidence)
 
 

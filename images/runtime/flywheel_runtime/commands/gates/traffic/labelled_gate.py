@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.commands.gates.config import LabelledGate, LabelSource, parse_fraction, parse_seconds
+from flywheel_runtime.commands.gates.leakage import leave_out_learned
 from flywheel_runtime.commands.gates.traffic.model_answers import Answers, spread_scores
 from flywheel_runtime.commands.gates.traffic.replay import Models, ReplayCounts, answer_rows, join_answers
 from flywheel_runtime.commands.gates.traffic.service_logs import ServiceLogs
 from flywheel_runtime.contract.errors import Undefined, Unmeasurable
-from flywheel_runtime.monitoring.labels.admission import LabelPolicy, admit_labels
+from flywheel_runtime.monitoring.labels.admission import LabelPolicy, admit_labels, find_range, name_source
 from flywheel_runtime.monitoring.labels.label_matching import Delay
-from flywheel_runtime.monitoring.labels.label_origin import find_range, name_source
 from flywheel_runtime.monitoring.labels.label_sample import LabelSample
 from flywheel_runtime.monitoring.labels.sources import (
     DatasetLabels,
@@ -55,24 +55,26 @@ def labelled_gate(name: str, gate: LabelledGate, models: Models, logs: ServiceLo
     if not log.count():
         raise Unmeasurable(logs.describe_no_rows(gate.window))
     refused = _admit(logs, source, seconds, models.version.version)
+    learned, about = leave_out_learned(logs.connection, logs.inputs / "data", logs.protected(source.service))
     answered = answer_rows(models, log, ReplayCounts(), models.columns(), joined=JOINED, further=TRUTHS)
     parts = [(each.champion, each.challenger, each.batch.further) for each in answered]
     where = f"rows of InferenceService '{source.service}' with labels of the last {gate.window} (ModelMonitor '{source.monitor}')"
+    told = f" ({about})" if learned else ""
     if not parts:
-        raise Unmeasurable(f"there are no {where}{_refusals(refused)}; post labels, or lengthen window")
+        raise Unmeasurable(f"there are no {where}{_refusals(refused)}{told}; post labels, or lengthen window")
     truth, sample = _read_truths(models, task, [further for *_, further in parts])
     champion, challenger = map(join_answers, ([one for one, _, _ in parts], [other for _, other, _ in parts]))
     usable = np.isfinite(truth) & champion.is_finite & challenger.is_finite
     failed = int((np.isfinite(truth) & champion.is_finite & ~challenger.is_finite).sum())
     rows = int(usable.sum())
     if rows < gate.min_rows:
-        finding = f"there are {rows:,} {where}{_refusals(refused)}, and minRows is {gate.min_rows}"
+        finding = f"there are {rows:,} {where}{_refusals(refused)}{told}, and minRows is {gate.min_rows}"
         raise Unmeasurable(f"{finding}; lengthen window, or post more labels")
     own, other = (_scored(each, truth, usable, models, task) for each in (challenger, champion))
     gain = _gain(gate, own, other, None if sample.weights is None else sample.weights[usable])
     passed, message, numbers = _judge(gate, models, gain, f"{rows:,} {where}", failed)
-    numbers |= {"rows": rows, "refusedLabels": dict(refused), "failedRows": failed}
-    return passed, message + _refusals(refused), numbers, True
+    numbers |= {"rows": rows, "refusedLabels": dict(refused), "failedRows": failed, "learnedRows": learned}
+    return passed, f"{message}{_refusals(refused)}; {about}", numbers, True
 
 
 def _judge(
@@ -127,7 +129,7 @@ def _admit(logs: ServiceLogs, source: LabelSource, seconds: int, version: str) -
     admitted = admit_labels(connection, _policy(logs, source, version), [int(logs.start(seconds))], seconds)
     # A row whose id another one has too cannot be found again.
     connection.execute(
-        'CREATE OR REPLACE TEMP TABLE truth_rows AS SELECT id, "row", any_value(label) AS label, any_value(probability) AS probability, '
+        'CREATE OR REPLACE TEMP TABLE truth_rows AS SELECT id, "row", any_value(key) AS key, any_value(label) AS label, any_value(probability) AS probability, '
         'any_value(undrawn) AS undrawn FROM admitted JOIN logged ON logged.rowid = admitted.number GROUP BY id, "row" HAVING count(*) = 1'
     )
     connection.execute("SET preserve_insertion_order = true")

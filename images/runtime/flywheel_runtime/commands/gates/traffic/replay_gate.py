@@ -196,7 +196,7 @@ def _message(gate: ReplayGate, logs: ServiceLogs, summary: Summary, counts: Repl
 
 def _left_out(counts: ReplayCounts) -> str:
     columns = ", ".join(f"'{name}' ({rows:,})" for name, rows in counts.left_out.most_common(5))
-    return f"rows without a column that a version takes are left out: {columns}"
+    return f"rows without a column that a version takes, as it was sent, are left out: {columns}"
 
 
 def _check_columns(needed: Sequence[str], logged: set[str]) -> None:

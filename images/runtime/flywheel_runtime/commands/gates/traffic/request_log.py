@@ -4,7 +4,7 @@ A file of an earlier build has fewer columns: one without an id has a request fo
 version's name.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,27 +106,35 @@ class _Selected:
 
 
 class RequestLog:
-    """The rows of these files from `start` until before `until`, seconds since 1970. Files that cannot be read are left out, and counted."""
+    """The rows of these files from `start` until before `until`, seconds since 1970. Files that cannot be read are left out, and counted.
+
+    `files` have the names of the inputs and outputs that the log hashes, rounds or drops: these are as if the file did not have them.
+    """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, files: Iterable[Path], start: float, until: float
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: Mapping[Path, Collection[str]],
+        start: float,
+        until: float,
     ) -> None:
         self._connection = connection
         self._window = (int(start * MICROSECONDS), int(until * MICROSECONDS))
         self.unreadable: list[str] = []
         self._schemas: dict[tuple[Any, ...], tuple[_FileSchema, list[Path]]] = {}
         for file in sorted(files):
-            self._add(file)
+            self._add(file, frozenset(files[file]))
 
-    def _add(self, file: Path) -> None:
+    def _add(self, file: Path, protected: frozenset[str]) -> None:
         try:
             relation = self._connection.read_parquet(str(file), hive_partitioning=False)
             types = dict(zip(relation.columns, relation.types, strict=True))
         except duckdb.Error as error:
             self._leave_out(file, error)
             return
-        key = tuple((name, str(kind)) for name, kind in types.items())
-        schema = _FileSchema(frozenset(types), _fields(types, "features"), _fields(types, "outputs"))
+        key = (protected, *((name, str(kind)) for name, kind in types.items()))
+        features, outputs = (_fields(types, struct, protected) for struct in ("features", "outputs"))
+        schema = _FileSchema(frozenset(types), features, outputs)
         self._schemas.setdefault(key, (schema, []))[1].append(file)
 
     def _leave_out(self, file: Path, error: duckdb.Error) -> None:
@@ -200,11 +208,11 @@ class RequestLog:
                 yield from self._query(select, [file], joined, drawn)
 
 
-def _fields(types: Mapping[str, Any], struct: str) -> dict[str, str]:
-    """The fields of a struct column with their types' ids, `list` for a list."""
+def _fields(types: Mapping[str, Any], struct: str, protected: Collection[str]) -> dict[str, str]:
+    """The fields of a struct column with their types' ids, `list` for a list, without those that the log protects."""
     if struct not in types or types[struct].id != "struct":
         return {}
-    return {str(name): str(kind.id) for name, kind in types[struct].children}
+    return {str(name): str(kind.id) for name, kind in types[struct].children if str(name) not in protected}
 
 
 def _request(schema: _FileSchema) -> str:

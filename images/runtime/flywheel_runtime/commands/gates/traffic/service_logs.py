@@ -1,6 +1,6 @@
 """The logs of the services that serve the Model: their files, and what their rules for the log keep from a gate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ class ServiceLogs:
             raise Unmeasurable(
                 f"InferenceService {names} logs no rows; set spec.logging.sample above 0%, and {AGAIN} when there was traffic"
             )
-        files = [file for each in self._logging if only in (None, each.name) for file in self.files(each.name)]
+        chosen = [each for each in self._logging if only in (None, each.name)]
+        files = {file: tuple(each.protected) for each in chosen for file in self.files(each.name)}
         return RequestLog(self.connection, files, self.start(seconds), self.until)
 
     def files(self, service: str) -> list[Path]:
@@ -84,6 +85,10 @@ class ServiceLogs:
                     f"the log of InferenceService '{service.name}' does not have all columns as callers sent them "
                     f"(spec.logging.columns): {', '.join(changed)[:300]}; log them as they are, or remove the gate"
                 )
+
+    def protected(self, service: str) -> Mapping[str, str]:
+        """The actions of the columns that a service does not log as they are."""
+        return next((each.protected for each in self._logging if each.name == service), {})
 
     def describe_no_rows(self, window: str) -> str:
         """The sentence for a window without rows."""
