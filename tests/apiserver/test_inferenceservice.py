@@ -22,6 +22,8 @@ BAD_AB_TESTS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("bounds in reverse", {"range": {"min": "5", "max": "2"}}, "max must be above min"),
     ("more time for labels than the test has", {"labelDelay": "8d"}, "maxDuration must be at least twice labelDelay"),
     ("a test for ever", {"maxDuration": "91d"}, "maxDuration must not be longer than 90d"),
+    ("looks without a pause", {"maxDuration": "3h", "interval": "29s"}, "interval must be at least 30s"),
+    ("too many looks", {"interval": "10m"}, "interval must be at least a thousandth of maxDuration"),
     ("no error at all", {"alpha": "0%"}, "must be above 0%"),
     ("nobody for the champion", {"percent": 100}, "less than or equal to 99"),
 )

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flywheel.kinds.inferenceservice.schema import ab_test as schema
+from flywheel_runtime.commands.ab_test.units import LOG_SECONDS
 from tests.runtime.commands.ab_test.log_of_test import DELAY, ABTestLog, TestedRow
 
 pytestmark = pytest.mark.integration  # each look starts a database
@@ -50,7 +52,7 @@ def test_the_reward_of_the_arms_decides(log: ABTestLog, rate: float, verdict: st
     numbers = found["numbers"]
     assert abs(numbers["effect"] - (rate - 0.5)) < 0.06
     assert numbers["effectLow"] < rate - 0.5 < numbers["effectHigh"]
-    assert (numbers["championUnits"], numbers["challengerUnits"], numbers["pairs"]) == (1_500, 1_500, 1_500)
+    assert (numbers["championUnits"], numbers["challengerUnits"]) == (1_500, 1_500)
 
 
 def test_a_look_that_is_repeated_finds_the_same_whatever_the_files_are_called(log: ABTestLog) -> None:
@@ -88,7 +90,8 @@ def test_a_unit_counts_by_its_arm_also_where_the_champion_answered(log: ABTestLo
 
 
 def test_a_unit_counts_when_its_outcome_cannot_change_any_more(log: ABTestLog) -> None:
-    old, new = 3_600 - 2 * DELAY, 3_600 - 2 * DELAY + 1
+    old = 3_600 - 2 * DELAY - LOG_SECONDS
+    new = old + 1
     rows = [row(0, "Champion", second=old), row(1, "Challenger", second=old), row(2, "Champion", second=new)]
     late_row = row(3, "Challenger", unit="u1", second=old + DELAY)
     log.write_rows([*rows, late_row])
@@ -180,4 +183,21 @@ def test_a_file_that_cannot_be_read_is_left_out(log: ABTestLog) -> None:
     log.write_labels([("r0", "1", 5), ("r1", "1", 5)])
     (log.root / "inputs" / "rows" / "z.parquet").write_bytes(b"no Parquet")
 
-    assert log.look()["numbers"]["pairs"] == 1
+    assert log.look()["numbers"]["championUnits"] == 1
+
+
+def test_labels_for_fewer_units_of_one_arm_hold_the_test_and_those_of_half_of_both_do_not(log: ABTestLog) -> None:
+    rows = rows_of_both(1_000)
+    labels = rewards(rows, {"Champion": 0.3, "Challenger": 0.6})
+    log.write_rows(rows)
+    log.write_labels([label for number, label in enumerate(labels) if number % 2 == 0 or number % 8 < 4])
+    found = log.look()
+    log.write_labels([label for number, label in enumerate(labels) if number % 4 < 2])
+
+    words = "labels have come for 50 % of its units and for 100 % of the champion's, which is no chance"
+    assert (found["verdict"], words in found["message"]) == ("CannotMeasure", True), found["message"]
+    assert log.look()["verdict"] == "Better"
+
+
+def test_the_operator_knows_how_long_the_log_takes() -> None:
+    assert schema.LOG_SECONDS == LOG_SECONDS

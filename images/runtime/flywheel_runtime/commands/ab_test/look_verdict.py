@@ -4,14 +4,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flywheel_runtime.commands.ab_test.config import ABTestConfig
-from flywheel_runtime.commands.ab_test.pair_comparison import (
+from flywheel_runtime.commands.ab_test.arm_comparison import (
     Comparison,
     compare_arms,
     log_evidence_of_split,
-    pair_outcomes,
 )
-from flywheel_runtime.commands.ab_test.units import LABEL, ArmOutcomes, TestOutcomes
+from flywheel_runtime.commands.ab_test.config import ABTestConfig
+from flywheel_runtime.commands.ab_test.units import LABEL, ArmCounts, TestOutcomes
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER
 
 MIN_MATURE_UNITS = 20  # of an arm, from which on it is told that none has a label
@@ -34,19 +33,24 @@ class Verdict:
 def decide(config: ABTestConfig, found: TestOutcomes, bounds: tuple[float, float]) -> Verdict:
     """The verdict of one look. `bounds` are those of an outcome, in the unit of the metric."""
     width = bounds[1] - bounds[0]
-    pairs = pair_outcomes(found.champion.outcomes, found.challenger.outcomes, config.share)
-    comparison = compare_arms(pairs, min(config.min_effect / width, 1.0), config.alpha)
+    least_effect = min(config.min_effect / width, 1.0)
+    comparison = compare_arms(found.outcomes, found.is_challenger, config.share, least_effect, config.alpha)
     numbers = _numbers(config, found, comparison, bounds)
-    problem = _split_problem(config, found) or _label_problem(found)
+    problem = _split_problem(config, found) or _label_problem(found) or _label_rate_problem(config, found)
     needed = -math.log(config.alpha)
     if problem:
         classification, message = "CannotMeasure", problem
+    elif not (found.champion.labelled and found.challenger.labelled):
+        classification, message = "Undecided", "has no unit with a label in either arm to compare yet"
     elif comparison.log_not_better >= needed:  # also where it is better, but by less than the least effect
         classification, message = "NotBetter", _not_better(config, comparison, numbers)
     elif comparison.log_better >= needed:
         classification, message = "Better", f"is better: {_effect(config, numbers)}"
     else:
-        classification, message = "Undecided", _undecided(config, numbers)
+        classification = "Undecided"
+        message = (
+            f"is neither better nor not better by {config.min_effect:g} for certain yet: {_effect(config, numbers)}"
+        )
     message = f"{message}{_left_out(found)}"
     if config.final and classification in ("Undecided", "CannotMeasure"):
         return Verdict(
@@ -79,7 +83,7 @@ def _label_problem(found: TestOutcomes) -> str:
             "cannot be judged: the log has no request of this test; if there is traffic, see flywheel_route_invalid of the servers, "
             "which those of an earlier release set, and restart them"
         )
-    silent = [name for name, arm in arms.items() if arm.mature >= MIN_MATURE_UNITS and not len(arm.outcomes)]
+    silent = [name for name, arm in arms.items() if arm.mature >= MIN_MATURE_UNITS and not arm.labelled]
     if not silent:
         return ""
     whose = "either arm" if len(silent) == 2 else f"the {silent[0]}'s arm"
@@ -90,18 +94,25 @@ def _label_problem(found: TestOutcomes) -> str:
     return f"cannot be judged: no label has come for any unit of {whose} in time; {step}"
 
 
+def _label_rate_problem(config: ABTestConfig, found: TestOutcomes) -> str:
+    """Units without a label are left out, which is fair only while as many of each arm are."""
+    champion, challenger = found.champion, found.challenger
+    labelled = champion.labelled + challenger.labelled
+    if log_evidence_of_split(challenger.labelled, labelled, config.share) < -math.log(SPLIT_ALPHA):
+        return ""
+    rates = [100 * each.labelled / max(1, each.mature) for each in (challenger, champion)]
+    return (
+        f"cannot be judged: labels have come for {rates[0]:.3g} % of its units and for {rates[1]:.3g} % of the champion's, which is no chance, "
+        "so that the means of the rest say little; post a label for each request, whatever the answer was, such as 0 where nothing came of it"
+    )
+
+
 def _not_better(config: ABTestConfig, comparison: Comparison, numbers: Mapping[str, float]) -> str:
     if comparison.high < 0:
         return f"is worse: {_effect(config, numbers)}"
     if comparison.low > 0:
         return f"is better by less than {config.min_effect:g}: {_effect(config, numbers)}"
     return f"is not better by {config.min_effect:g}: {_effect(config, numbers)}"
-
-
-def _undecided(config: ABTestConfig, numbers: Mapping[str, float]) -> str:
-    if not numbers["pairs"]:
-        return "has no unit with a label to compare yet"
-    return f"is neither better nor not better by {config.min_effect:g} for certain yet: {_effect(config, numbers)}"
 
 
 def _effect(config: ABTestConfig, numbers: Mapping[str, float]) -> str:
@@ -138,12 +149,8 @@ def _numbers(
     config: ABTestConfig, found: TestOutcomes, comparison: Comparison, bounds: tuple[float, float]
 ) -> dict[str, float]:
     width = bounds[1] - bounds[0]
-    # Bounds of the arms' means are those of all units; the pairs leave out what waits for a partner.
-    means = {
-        name: _metric_value(config, float(arm.outcomes.mean()), bounds)
-        for name, arm in (("champion", found.champion), ("challenger", found.challenger))
-        if len(arm.outcomes)
-    }
+    arms = {"champion": found.outcomes[~found.is_challenger], "challenger": found.outcomes[found.is_challenger]}
+    means = {name: _metric_value(config, float(each.mean()), bounds) for name, each in arms.items() if len(each)}
     return {
         "looks": config.look,
         **means,
@@ -152,7 +159,6 @@ def _numbers(
         "effectHigh": comparison.high * width,
         "log10Better": comparison.log_better / NATS_PER_DECADE,
         "log10NotBetter": comparison.log_not_better / NATS_PER_DECADE,
-        "pairs": comparison.pairs,
         **_unit_counts("champion", found.champion),
         **_unit_counts("challenger", found.challenger),
         "alpha": config.alpha,
@@ -160,8 +166,8 @@ def _numbers(
     }
 
 
-def _unit_counts(name: str, arm: ArmOutcomes) -> dict[str, float]:
-    return {f"{name}Units": len(arm.outcomes), f"{name}Mature": arm.mature, f"{name}Assigned": arm.units}
+def _unit_counts(name: str, arm: ArmCounts) -> dict[str, float]:
+    return {f"{name}Units": arm.labelled, f"{name}Mature": arm.mature, f"{name}Assigned": arm.units}
 
 
 def _metric_value(config: ABTestConfig, outcome: float, bounds: tuple[float, float]) -> float:

@@ -1,8 +1,8 @@
 """The outcome of each unit of an A/B test: the mean over its rows, since rows of one user are no independent observations.
 
 A unit counts once its outcome cannot change any more. Its rows are those of the time of `label_delay_seconds` from its first row on, and labels
-count that came within `label_delay_seconds` of their row; so it counts from twice that time after its first row on. A unit without a label
-is left out and counted.
+count that came within `label_delay_seconds` of their row; so it counts from twice that time after its first row on, when the log has been
+written. A unit without a label is left out and counted.
 """
 
 from collections.abc import Mapping
@@ -19,31 +19,37 @@ from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
 LABEL = "label"  # the metric that takes the label itself as the outcome
 ARMS = ("Champion", "Challenger")
+LOG_SECONDS = 90  # until rows and labels are in the store: servers write those of a minute, and may have to try again
 NUMBER_OF_LABEL = "coalesce(TRY_CAST(lowest AS DOUBLE), CASE lower(lowest) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END)"
 
 
 @dataclass(frozen=True)
-class ArmOutcomes:
-    """What one arm has: outcomes (units,) in the order of the units' first rows, from 0 (worst) to 1, and its `mature` units.
+class ArmCounts:
+    """The units that one arm has in the log, those of them that are `mature`, and those of these that are `labelled` and have an outcome.
 
     `answered_otherwise` of its `rows` had their answer from the other version.
     """
 
-    outcomes: Array
     units: int
     mature: int
+    labelled: int
     rows: int
     answered_otherwise: int
 
 
 @dataclass(frozen=True)
 class TestOutcomes:
-    """Both arms, and what was left out: rows without a unit, labels that are no outcome, and outcomes beyond the range, which count as its bound."""
+    """Outcomes (units,) from 0 (worst) to 1 in the order of the units' first rows, which of them are the challenger's, and the counts of both arms.
+
+    And what was left out: rows without a unit, labels that are no outcome, and outcomes beyond the range, which count as its bound.
+    """
 
     __test__ = False  # pytest: no tests in here
 
-    champion: ArmOutcomes
-    challenger: ArmOutcomes
+    outcomes: Array
+    is_challenger: Array
+    champion: ArmCounts
+    challenger: ArmCounts
     unassigned: int = 0
     invalid: int = 0
     drawn: int = 0
@@ -57,8 +63,8 @@ def create_units(connection: duckdb.DuckDBPyConnection, config: ABTestConfig) ->
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE units AS SELECT *, row_number() OVER (ORDER BY first, unit) - 1 AS place FROM ("
         "SELECT unit, min(arm) AS arm, min(time) AS first, "
-        "min(time) + 2 * $1 <= $2 AS is_mature FROM logged WHERE test = $3 AND unit IS NOT NULL AND time < $2 GROUP BY unit)",
-        [delay, until, config.test],
+        "min(time) + 2 * $1 + $4 <= $2 AS is_mature FROM logged WHERE test = $3 AND unit IS NOT NULL AND arm IN ('Champion', 'Challenger') AND time < $2 GROUP BY unit)",
+        [delay, until, config.test, LOG_SECONDS * MICROSECONDS],
     )
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE unit_rows AS SELECT logged.rowid AS number, place FROM logged "
@@ -85,12 +91,14 @@ def read_outcomes(
         clipped += int(((scaled < 0) | (scaled > 1)).sum())
         units.append(rows.units)
         values.append(np.clip(scaled, 0.0, 1.0))
-    means = _means(np.concatenate(units), np.concatenate(values))
+    places, outcomes = _means(np.concatenate(units), np.concatenate(values))
+    is_challenger = _assigned(connection)[places]
     [(unassigned,)] = connection.execute(
         "SELECT count(*) FROM logged WHERE test = $1 AND unit IS NULL", [config.test]
     ).fetchall()
-    arms = [_arm(connection, config, arm, means) for arm in ARMS]
-    return TestOutcomes(arms[0], arms[1], int(unassigned), invalid, drawn, clipped, refused)
+    labelled = len(places) - int(is_challenger.sum()), int(is_challenger.sum())
+    arms = [_count_arm(connection, config, *each) for each in zip(ARMS, labelled, strict=True)]
+    return TestOutcomes(outcomes, is_challenger, arms[0], arms[1], int(unassigned), invalid, drawn, clipped, refused)
 
 
 @dataclass(frozen=True)
@@ -156,17 +164,20 @@ def outcome_bounds(config: ABTestConfig, classes: Mapping[str, tuple[str, ...]])
     return 0.0, 2.0 if config.metric == "brier" and any(len(each) > 2 for each in classes.values()) else 1.0
 
 
-def _means(units: Array, values: Array) -> dict[int, float]:
-    numbers, places = np.unique(units, return_inverse=True)
-    sums = np.bincount(places, weights=values, minlength=len(numbers))
-    counts = np.bincount(places, minlength=len(numbers))
-    return dict(zip(numbers.tolist(), (sums / counts).tolist(), strict=True)) if len(numbers) else {}
+def _means(units: Array, values: Array) -> tuple[Array, Array]:
+    """The places of the units that have rows, in ascending order, and the means of their values."""
+    places, numbers = np.unique(units, return_inverse=True)
+    sums = np.bincount(numbers, weights=values, minlength=len(places))
+    return places, sums / np.bincount(numbers, minlength=len(places))
 
 
-def _arm(
-    connection: duckdb.DuckDBPyConnection, config: ABTestConfig, arm: str, means: Mapping[int, float]
-) -> ArmOutcomes:
-    places = connection.execute("SELECT place FROM units WHERE arm = $1 ORDER BY place", [arm]).fetchnumpy()["place"]
+def _assigned(connection: duckdb.DuckDBPyConnection) -> Array:
+    """Which of all units (units,) are the challenger's, by their place."""
+    found = connection.execute("SELECT arm = $1 AS assigned FROM units ORDER BY place", [ARMS[1]]).fetchnumpy()
+    return np.asarray(found["assigned"], np.bool_)
+
+
+def _count_arm(connection: duckdb.DuckDBPyConnection, config: ABTestConfig, arm: str, labelled: int) -> ArmCounts:
     [(units, mature)] = connection.execute(
         "SELECT count(*), count(*) FILTER (is_mature) FROM units WHERE arm = $1", [arm]
     ).fetchall()
@@ -175,5 +186,4 @@ def _arm(
         "SELECT count(*), count(*) FILTER (version IS DISTINCT FROM $1) FROM logged WHERE test = $2 AND arm = $3",
         [own, config.test, arm],
     ).fetchall()
-    outcomes = np.array([means[place] for place in places.tolist() if place in means], np.float64)
-    return ArmOutcomes(outcomes, int(units), int(mature), int(rows), int(otherwise))
+    return ArmCounts(int(units), int(mature), labelled, int(rows), int(otherwise))

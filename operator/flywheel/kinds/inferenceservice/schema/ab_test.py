@@ -16,6 +16,9 @@ DEFAULT_PERCENT, DEFAULT_ALPHA, DEFAULT_LABEL_DELAY, DEFAULT_INTERVAL = (
     Duration("10m"),
 )
 MAX_TEST_SECONDS = 90 * 86_400
+MIN_INTERVAL_SECONDS = 30
+MAX_LOOKS = 1_000  # each of which reads all rows and labels of the test
+LOG_SECONDS = 90  # LOG_SECONDS of flywheel_runtime.commands.ab_test.units, which tests compare
 UNBOUNDED_METRICS = ("log_loss", "mae", "mape")  # whose losses have no upper bound of their own
 
 
@@ -74,8 +77,16 @@ class ABTest(Schema):
         ),
         rule(f"{_seconds('maxDuration')} <= {MAX_TEST_SECONDS}", "maxDuration must not be longer than 90d"),
         rule(
-            f"{_seconds('maxDuration')} >= 2 * {_seconds('labelDelay', str(DEFAULT_LABEL_DELAY.seconds))}",
-            "maxDuration must be at least twice labelDelay (1h if it is absent), since no unit counts before",
+            f"{_seconds('maxDuration')} >= 2 * {_seconds('labelDelay', str(DEFAULT_LABEL_DELAY.seconds))} + {LOG_SECONDS}",
+            f"maxDuration must be at least twice labelDelay (1h if it is absent) and {LOG_SECONDS}s, since no unit counts before",
+        ),
+        rule(
+            f"!has(self.interval) || {_seconds('interval')} == 0 || {_seconds('interval')} >= {MIN_INTERVAL_SECONDS}",
+            f"interval must be at least {MIN_INTERVAL_SECONDS}s",
+        ),
+        rule(
+            f"!has(self.interval) || {_seconds('interval')} == 0 || {_seconds('maxDuration')} <= {MAX_LOOKS} * {_seconds('interval')}",
+            "interval must be at least a thousandth of maxDuration, since each look reads all rows of the test: give a longer one, or leave it out",
         ),
     )
 
@@ -107,10 +118,11 @@ class ABTest(Schema):
     )
     label_delay: Duration | None = Field(
         None,
-        description=f"How long after a request its label counts. A unit counts from twice that time after its first request on, with the requests of the first half; absent, {DEFAULT_LABEL_DELAY}.",
+        description=f"How long after a request its label counts. A unit counts from twice that time (and {LOG_SECONDS}s for the log) after its first request on, with the requests of the first half; absent, {DEFAULT_LABEL_DELAY}.",
     )
     interval: Duration | None = Field(
-        None, description=f"How long after a look at the labels the next one comes; absent, {DEFAULT_INTERVAL}."
+        None,
+        description=f"How long after a look at the labels the next one comes, at least {MIN_INTERVAL_SECONDS}s and a thousandth of maxDuration; absent, {DEFAULT_INTERVAL}, or a hundredth of maxDuration if that is longer.",
     )
 
     @property
@@ -121,4 +133,8 @@ class ABTest(Schema):
     @property
     def look_interval(self) -> timedelta:
         """The time from one look to the next."""
-        return (self.interval or DEFAULT_INTERVAL).timedelta
+        return (
+            self.interval.timedelta
+            if self.interval
+            else max(DEFAULT_INTERVAL.timedelta, self.max_duration.timedelta / 100)
+        )
