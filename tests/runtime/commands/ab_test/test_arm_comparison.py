@@ -64,7 +64,8 @@ def test_the_mean_of_the_evidence_is_one_where_there_is_no_effect_whatever_the_o
 def test_a_decision_and_the_confidence_bounds_agree(
     found: list[tuple[float, bool]], least_effect: float, share: float
 ) -> None:
-    comparison = compare_arms(*zip(*found, strict=True), share, least_effect, ALPHA)
+    outcomes, assigned = zip(*found, strict=True)
+    comparison = compare_arms(outcomes, assigned, share, least_effect, ALPHA)
     needed = -math.log(ALPHA)
 
     assert -1 <= comparison.low <= comparison.effect <= comparison.high <= 1
@@ -75,7 +76,8 @@ def test_a_decision_and_the_confidence_bounds_agree(
 
 @given(units, st.floats(0.01, 0.99))
 def test_no_gain_is_beyond_its_bound(found: list[tuple[float, bool]], share: float) -> None:
-    gains = unit_gains(*zip(*found, strict=True), share)
+    outcomes, assigned = zip(*found, strict=True)
+    gains = unit_gains(outcomes, assigned, share)
 
     assert np.abs(gains.values).max() <= gains.bound
 
