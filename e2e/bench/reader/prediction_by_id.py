@@ -65,7 +65,7 @@ def boot(pod: int) -> str:
 
 def write_log(folder: Path, start: int) -> None:
     """A file for each pod and minute, with ids of the server, and one that a client chose in each."""
-    values = Array(random.random(ROWS), DataType.float64())
+    values = Array(random.random(ROWS).tolist(), DataType.float64())
     for minute in range(HOURS * 60):
         for pod in range(PODS):
             begun = start + 60 * minute

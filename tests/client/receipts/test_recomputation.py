@@ -30,7 +30,11 @@ def test_compare_answers(logged: Any, computed: Any, rules: Any, expected: dict[
 
 
 def test_inputs_that_the_log_does_not_have_are_named_with_the_reason() -> None:
-    rules = {"id": {"action": "Drop"}, "age": {"action": "Bucket", "width": 5}, "origin": {"action": "Hmac"}}
+    rules: dict[str, Any] = {
+        "id": {"action": "Drop"},
+        "age": {"action": "Bucket", "width": 5},
+        "origin": {"action": "Hmac"},
+    }
 
     found = lacking_inputs({"age": 40, "origin": "3fa4", "month": 1}, rules, ["id", "age", "origin", "month", "wind"])
 

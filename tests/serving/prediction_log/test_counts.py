@@ -140,10 +140,10 @@ def test_no_text_of_a_client_is_kept() -> None:
         """A text to which a weak reference is possible."""
 
     counts = Counts(BASELINE)
-    feeds, *answer = request([(1, 2, 3, text, 1.0, 0.5) for text in ("UA", "elsewhere", "")])
+    feeds, names, outputs, rows = request([(1, 2, 3, text, 1.0, 0.5) for text in ("UA", "elsewhere", "")])
     feeds["carrier"] = np.array([Text(each) for (each,) in feeds["carrier"]], object).reshape(-1, 1)
     sent = [weakref.ref(each) for (each,) in feeds["carrier"]]
-    counts.observe(feeds, *answer)
+    counts.observe(feeds, names, outputs, rows)
     del feeds
 
     assert [text() for text in sent] == [None, None, None]

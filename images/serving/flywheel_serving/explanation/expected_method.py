@@ -25,7 +25,7 @@ def expect_method(path: Path, model: Any, golden_rows: int) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """explanation.json beside the model, empty if it is of another one or cannot be read."""
+    """The explanation.json beside the model, empty if it is of another one or cannot be read."""
     try:
         document = json.loads((path.parent / FILE).read_bytes())
         with path.open("rb") as stream:

@@ -55,7 +55,7 @@ def labelled_gate(name: str, gate: LabelledGate, models: Models, logs: ServiceLo
     if not log.count():
         raise Unmeasurable(logs.describe_no_rows(gate.window))
     refused = _admit(logs, source, seconds, models.version.version)
-    learned, about = leave_out_learned(logs.connection, logs.inputs / "data", logs.protected(source.service))
+    learned, about = leave_out_learned(logs.connection, logs.inputs / "data", logs.rules_of(source.service))
     answered = answer_rows(models, log, ReplayCounts(), models.columns(), joined=JOINED, further=TRUTHS)
     parts = [(each.champion, each.challenger, each.batch.further) for each in answered]
     where = f"rows of InferenceService '{source.service}' with labels of the last {gate.window} (ModelMonitor '{source.monitor}')"

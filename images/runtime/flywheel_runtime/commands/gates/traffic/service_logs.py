@@ -86,7 +86,7 @@ class ServiceLogs:
                     f"(spec.logging.columns): {', '.join(changed)[:300]}; log them as they are, or remove the gate"
                 )
 
-    def protected(self, service: str) -> Mapping[str, str]:
+    def rules_of(self, service: str) -> Mapping[str, str]:
         """The actions of the columns that a service does not log as they are."""
         return next((each.protected for each in self._logging if each.name == service), {})
 
