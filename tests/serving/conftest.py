@@ -1,6 +1,7 @@
-"""Small models that are built for the tests, and servers of them."""
+"""Small models that are built for the tests, servers of them, and a store to log into."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from e2e import onnx_models
+from tests.runtime.conftest import bucket, server
+from tests.runtime.s3_server import Server as S3
 from tests.serving.local_server import LocalServer
+from tests.serving.prediction_log.log_store import LogStore
 
+__all__ = ["bucket", "server"]
+
+BASELINE = {
+    "v": 1,
+    "rows": 400,
+    "features": {
+        "month": {"type": "Integer", "edges": [1.0, 4.0, 7.0, 12.0]},
+        "wind": {"type": "Float", "edges": [0.0, 5.0, 10.0, 15.0, 20.0]},
+        "carrier": {"type": "String", "categories": ["UA", "DL"], "allCategories": False},
+    },
+    "predictions": {"edges": [0.0, 0.25, 0.5, 0.75, 1.0], "counts": {}},
+}
 ELEMENT = {
     "BOOL": TensorProto.BOOL,
     "UINT8": TensorProto.UINT8,
@@ -150,3 +166,18 @@ def lookup_server(lookup: Path) -> Iterator[LocalServer]:
     """A server with small bounds on rows and bytes."""
     with LocalServer(lookup, "--name", "lookup", "--max-rows", "3", "--max-body-bytes", "10000") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def logged_flights(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The flight model with the baseline that its training would have written."""
+    folder = tmp_path_factory.mktemp("logged") / "flights"
+    shutil.copytree(flights, folder)
+    (folder / "baseline.json").write_text(json.dumps(BASELINE))
+    return folder
+
+
+@pytest.fixture
+def log_store(server: S3, bucket: str, tmp_path: Path) -> LogStore:
+    """The log in a bucket of the test's own, and the folder of the store's Secret."""
+    return LogStore(server, bucket, tmp_path / "secret")

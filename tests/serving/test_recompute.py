@@ -20,10 +20,6 @@ from flywheel_serving.explanation.method_choice import load_explainer
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.recompute import recompute_row
 from tests.examples import examples
-from tests.runtime.conftest import bucket as bucket
-from tests.runtime.conftest import server as server
-from tests.serving.prediction_log.conftest import log_store as log_store
-from tests.serving.prediction_log.conftest import logged_flights as logged_flights
 from tests.serving.prediction_log.log_store import LogStore, body, send_request, start_server, stop_server
 
 WEIGHTS = {"a": 0.1, "b": -3.7, "c": 1e-3}

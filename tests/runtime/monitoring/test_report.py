@@ -77,7 +77,7 @@ def make_report(name: str = "month", count: int = 1) -> dict[str, Any]:
         "versions": {"delay-1": 1_000},
         "thresholds": {"dataQuality": 0.01, "featureDrift": 0.1, "predictionDrift": None},
         "signals": {"drift": {"state": "False", "message": f"The distribution of '{name}' has drifted."}},
-        "findings": [finding] * count,
+        "findings": [finding | {"message": describe_finding(finding)}] * count,
         "budget": {"count": 1, "perSeconds": 31_536_000, "alarms": 1, "since": "2026-01-31T17:00:00Z", "left": 0.0},
         "windows": [window],
         "columns": [column(name, psi=0.55 - number / 1_000) for number in range(count)],

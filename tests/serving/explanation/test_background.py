@@ -13,7 +13,7 @@ from flywheel_serving.explanation.background.interventional_shap import MAX_COMP
 from flywheel_serving.explanation.background.kernel_shap import kernel_shap
 from flywheel_serving.explanation.errors import NotExplained
 from flywheel_serving.explanation.tree_paths import Leaf, TreeEnsemble, parse_ensemble
-from tests.serving.explanation.test_tree_shap import SHAP, read_node
+from tests.serving.explanation.golden_trees import SHAP, read_node
 
 
 def shapley_values(answer: Callable[[Any], Any], row: Any, background: Any) -> Any:

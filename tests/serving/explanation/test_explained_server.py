@@ -18,10 +18,8 @@ from e2e.waiting import wait_until
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from tests.serving.explanation.explained_server import explained_server
 from tests.serving.local_server import LocalServer
-from tests.serving.prediction_log.conftest import bucket, log_store, logged_flights, server
 from tests.serving.prediction_log.log_store import LogStore, body, metric, send_request, stop_server
 
-__all__ = ["bucket", "log_store", "logged_flights", "server"]
 pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 ROW = (9, 16.5, "UA")

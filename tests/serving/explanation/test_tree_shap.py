@@ -1,10 +1,8 @@
 """Contributions of trees: as shap's on golden models, as the definition on small ones, and none where they would be wrong."""
 
 import itertools
-import json
 import math
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +14,8 @@ from flywheel_serving.explanation import tree_paths
 from flywheel_serving.explanation.errors import NotExplained
 from flywheel_serving.explanation.tree_paths import Condition, Leaf, TreeEnsemble, parse_ensemble
 from flywheel_serving.explanation.tree_shap import TreeShap
-from flywheel_serving.protocol.onnx_proto import Model
 from tests.examples import examples
-
-GOLDEN = Path(__file__).parent / "golden"
-SHAP: dict[str, Any] = json.loads((GOLDEN / "shap.json").read_text())
-
-
-def read_node(name: str) -> Any:
-    model = Model.FromString((GOLDEN / f"{name}.onnx").read_bytes())
-    return next(node for node in model.graph.node if node.op_type.startswith(b"TreeEnsemble"))
+from tests.serving.explanation.golden_trees import SHAP, read_node
 
 
 def attribute(node: Any, name: bytes) -> Any:

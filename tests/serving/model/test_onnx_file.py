@@ -19,6 +19,8 @@ from flywheel_serving.model import onnx_file
 from flywheel_serving.model.onnx_file import read_model
 from tests.examples import examples
 
+# A disguise draws from one random source, so that also the smallest model needs many draws.
+SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.large_base_example]
 X = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])
 Y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])
 
@@ -173,7 +175,7 @@ def test_external_weights_are_loaded_by_onnxruntime_and_refused_here(folder: Pat
     assert (loads(path), refusal(path)) == (True, "ExternalData")
 
 
-@settings(max_examples=examples(150, ci=30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150, ci=30), deadline=None, suppress_health_check=SUPPRESSED)
 @given(place=st.sampled_from(sorted(PLACES)), source=st.randoms(use_true_random=False), lies=st.booleans())
 def test_no_encoding_hides_external_weights(folder: Path, place: str, source: random.Random, lies: bool) -> None:
     path = folder / "disguised.onnx"
@@ -184,7 +186,7 @@ def test_no_encoding_hides_external_weights(folder: Path, place: str, source: ra
     assert refusal(path) or not loads(path)
 
 
-@settings(max_examples=examples(150, ci=30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150, ci=30), deadline=None, suppress_health_check=SUPPRESSED)
 @given(place=st.sampled_from(sorted(PLACES)), source=st.randoms(use_true_random=False), is_external=st.booleans())
 def test_the_guard_finds_what_onnx_finds(folder: Path, place: str, source: random.Random, is_external: bool) -> None:
     path = folder / "read.onnx"

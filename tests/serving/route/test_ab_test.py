@@ -12,10 +12,7 @@ from flywheel_serving.infer.requests import Assignment, InferRequest
 from flywheel_serving.route.canary import ABTest
 from flywheel_serving.route.route_file import Challenger, Route
 from tests.serving.local_server import LocalServer
-from tests.serving.prediction_log.conftest import bucket, log_store, logged_flights, server
 from tests.serving.prediction_log.log_store import LogStore, body, send_request, start_server, stop_server
-
-__all__ = ["bucket", "log_store", "logged_flights", "server"]
 
 FLIGHT = (1, 2.5, "UA")
 

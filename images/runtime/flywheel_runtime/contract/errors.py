@@ -27,6 +27,7 @@ FlywheelError
 ├── ExpressionRefused         an SQL expression has no equal in ONNX
 ├── FeaturesRefused           at least one of a model's features has none
 ├── Unmeasurable              a gate cannot be measured
+│   └── OtherRowsOrTarget     two versions learnt from other rows or another target
 ├── UnknownBuckets            a count document has latencies in buckets of another release
 └── Undefined                 a metric has no value on these rows
 

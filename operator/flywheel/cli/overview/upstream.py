@@ -11,7 +11,9 @@ from flywheel.core.resource.conditions import find_condition, is_true
 
 SUCCEEDED = "Succeeded"
 # Reasons of Ready where it is Ready with what was there before, and what the spec wishes has failed.
-DEGRADED_REASONS = frozenset(("BreakerOpen", "CheckFailed", "EnvNotAllowed", "RolledBack", "TestFailed"))
+DEGRADED_REASONS = frozenset(
+    ("ABTestInconclusive", "BreakerOpen", "CheckFailed", "EnvNotAllowed", "RolledBack", "TestFailed")
+)
 # Reasons of work in progress, as each kind's `normal_reasons`; every other reason of an object that is not Ready is a failure.
 PROGRESS_REASONS = frozenset(
     (

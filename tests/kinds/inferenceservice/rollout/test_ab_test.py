@@ -112,7 +112,13 @@ def test_only_what_decides_has_an_audit_record_of_the_model() -> None:
 
 def test_the_version_that_the_spec_names_has_its_own_model() -> None:
     simulator = serving(AB_TEST, **LOGGED)
-    ready = {"type": "Ready", "status": "True", "reason": "Verified", "message": ""}
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Verified",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
     status = {"digest": digest("delay-2"), "conditions": [ready]}
     simulator.put(custom(MODEL_VERSION, "delay-2", {"model": "late"}, status=status))
     simulator.patch_spec(model=None, version="delay-2")

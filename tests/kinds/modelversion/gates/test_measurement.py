@@ -7,22 +7,14 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource import names
-from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL, Manifest
+from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, Manifest
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.spec import preparation_digest
+from tests.kinds.modelversion.gates.nomination import DATA, OLD_DATA, RIVAL, SPEC, model, nominated_version
 from tests.kinds.modelversion.situations import TRAINED, Version, trained
 from tests.simulation import NOON, oom_killed_state, terminated_state, waiting_state
 from tests.simulation.resources import custom, stamp
 
-RIVAL, DATA, OLD_DATA = ("sha256:" + digit * 64 for digit in "3d9")
-SPEC = {
-    "objective": {"metric": "roc_auc"},
-    "defaultGates": "Disabled",
-    "gates": [
-        {"name": "better", "champion": {"metric": "roc_auc", "minGain": "0.002", "confidence": "95%"}},
-        {"name": "quick", "serving": {"p95": "20ms"}},
-    ],
-}
 FOUND = {"gates": [{"name": "better", "passed": False, "message": "gain -0.1"}]}
 COLLECTED = {
     "v": 1,
@@ -32,29 +24,6 @@ COLLECTED = {
     "metrics": {"roc_auc": 0.64, "champion_roc_auc": 0.74},
     "facts": FOUND,
 }
-
-
-def model(challenger: str | None = "flight-delay-3f9a1c2e", rival: str | None = RIVAL, **spec: Any) -> Manifest:
-    """The Model, which nominates a version."""
-    whole = {**SPEC, **spec}
-    content: dict[str, Any] = {"version": challenger, "gates": ModelSpec.model_validate(whole).gates_hash()}
-    if rival is not None:
-        content |= {"champion": "flight-delay-old", "championDigest": rival}
-    status = {"champion": "flight-delay-old", **({"challenger": content} if challenger else {})}
-    return custom(MODEL, "flight-delay", whole, status=status)
-
-
-def nominated_version(*more: Manifest, nominated: Manifest | None = None) -> Version:
-    """A verified version, all looks done."""
-    lineage = {"lineage": {"experiment": "search", "dataset": "flights", "datasetDigest": DATA}}
-    found = Version(trained(spec=lineage), model(challenger=None), *more)
-    found.reconcile()
-    found.succeed()
-    found.reconcile()
-    found.reconcile()
-    assert found.job_names() == []
-    found.put(nominated or model())
-    return found
 
 
 def ends(version: Version, message: dict[str, Any] | None = COLLECTED, **states: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 from flywheel.core.pods.step_config import GatesConfig
 from flywheel.core.resource.api import DATASET, INFERENCE_SERVICE, MODEL, MODEL_MONITOR, Manifest
 from flywheel.kinds.model.schema.spec import ModelSpec
-from tests.kinds.modelversion.gates.test_measurement import RIVAL, nominated_version
+from tests.kinds.modelversion.gates.nomination import RIVAL, nominated_version
 from tests.kinds.modelversion.situations import TRAINED, Version, trained
 from tests.simulation.resources import custom
 

@@ -159,6 +159,15 @@ def test_one_label_with_the_least_probability_in_each_window_hides_no_drop() -> 
     assert outcome.status == "Active"
 
 
+def test_a_metric_of_classes_is_not_tested_for_a_version_without_classes() -> None:
+    rows = ScoredRows(np.zeros(2), np.zeros(2), np.empty((2, 0)))
+
+    with pytest.raises(Undefined, match="accuracy is no metric of a regression; a version of classes names them"):
+        measure_performance(
+            LabelledRows(0, "v1", LabelCounts(2, 2), rows, {}), PerformanceTarget("accuracy", 0.1), TestMetric(0.9, 100)
+        )
+
+
 def test_a_metric_that_is_no_finite_number_is_not_tested() -> None:
     values = np.array([1e200, 1.0])
     rows = ScoredRows(values, -values, np.empty((2, 0)))

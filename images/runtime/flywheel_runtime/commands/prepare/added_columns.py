@@ -13,7 +13,6 @@ from flywheel_runtime.datasets.types import SQL_TYPE
 from flywheel_runtime.features.compiler import compile_features
 from flywheel_runtime.features.errors import ExpressionRefused, FeaturesRefused
 
-KIND = "CallersMustBring"
 MAX_EXPRESSION = 160  # characters in a message
 
 
@@ -26,7 +25,10 @@ def find_added_columns(sql: str, first: Table, columns: Sequence[str]) -> list[A
         node = _read_select(connection, sql)
         expressions = _read_expressions(connection, node) if _selects_from(node, first) else {}
     changed = _changed_columns(node, first)
-    return [Anomaly(KIND, "Warning", name, _describe(name, expressions.get(name), first, changed)) for name in added]
+    return [
+        Anomaly("CallersMustBring", "Warning", name, _describe(name, expressions.get(name), first, changed))
+        for name in added
+    ]
 
 
 def _describe(name: str, expression: str | None, first: Table, changed: Collection[str]) -> str:

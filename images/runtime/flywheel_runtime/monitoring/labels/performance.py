@@ -16,7 +16,7 @@ from flywheel_runtime.monitoring.statistics.monitored_stream import loss_stream,
 from flywheel_runtime.monitoring.statistics.streams.decision import Finding as Outcome
 from flywheel_runtime.monitoring.statistics.streams.decision import State
 from flywheel_runtime.statistics.intervals import Interval, metric_interval
-from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, metric_value
+from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, METRICS_OF_TASK, Array, ScoredRows, metric_value
 
 Z = 1.959964  # of a 95 % interval
 MIN_LOSSES = (
@@ -135,6 +135,11 @@ def measure_performance(window: LabelledRows, target: PerformanceTarget, referen
     scale = loss_scale(target.metric, reference.value, target.max_drop)
     if not len(window.scored):
         raise Undefined("no row has a label yet")
+    task = "Classification" if window.scored.is_classification else "Regression"
+    if target.metric not in METRICS_OF_TASK[task]:
+        raise Undefined(
+            f"{target.metric} is no metric of a {task.lower()}; a version of classes names them as 'classes' in its signature.json"
+        )
     losses = row_losses(scale, window.scored)
     weights = window.weights
     if weights is None:
