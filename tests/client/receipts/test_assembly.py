@@ -25,7 +25,7 @@ def test_the_stored_model_gives_the_logged_answer_bit_for_bit(sample: SampleServ
 
     assert (receipt.replay["result"], receipt.replay["compared"]) == ("Equal", ["label", "probabilities"])
     assert receipt.replay["outputs"] == {"label": [1], "probabilities": OUTPUTS["probabilities"]}
-    assert str(receipt.contributions["missing"]).startswith("MethodUnknown: ")
+    assert str(receipt.contributions["missing"]).startswith("BackgroundMissing: ")
     before = len(sample.cluster.calls)
     why(sample, replay=True)
     assert not any("model.onnx" in call.path for call in sample.cluster.calls[before:])  # the cache has it
