@@ -7,7 +7,7 @@ from typing import get_args
 
 import flywheel_runtime
 from flywheel.kinds.model.schema.gates import AnomalyKind, DataGate
-from flywheel_runtime.commands.gates.rules import ADVICE
+from flywheel_runtime.commands.gates.config import ADVICE
 
 # These end the check, so that no version has them.
 ERRORS = {"TimeUnparsable"}

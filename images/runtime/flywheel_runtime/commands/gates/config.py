@@ -8,6 +8,8 @@ from pydantic import Field
 from flywheel_runtime.datasets.preparation.repeated import Preparation
 from flywheel_runtime.params import Params
 
+ADVICE = "CallersMustBring"
+
 
 class ChampionGate(Params):
     """Better than the champion by at least `min_gain`, at the lower end of the interval where `confidence` is given."""
@@ -55,6 +57,11 @@ class DataGate(Params):
     """No anomaly in the data but those to ignore."""
 
     ignore: tuple[str, ...] = ()
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The kinds to ignore, and what `prepare` says of a query, which is no anomaly of its data."""
+        return (*self.ignore, ADVICE)
 
 
 class ReplayGate(Params):

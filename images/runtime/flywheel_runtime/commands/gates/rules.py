@@ -29,7 +29,6 @@ from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, METRICS_OF_TASK,
 
 MAX_GROUPS = 20  # in gates.json
 ANSWERS_GATE = "answers"
-ADVICE = "CallersMustBring"  # what `prepare` says of a query, and no anomaly of its data
 
 
 @dataclass(frozen=True)
@@ -220,11 +219,7 @@ def check_data(gate: DataGate, folder: Path) -> Outcome:
     path = folder / "report.json"
     if not path.is_file():
         raise Unmeasurable("the data that trained it has no report.json")
-    found = [
-        each
-        for each in json.loads(path.read_bytes()).get("anomalies") or ()
-        if each["kind"] not in (*gate.ignore, ADVICE)
-    ]
+    found = [each for each in json.loads(path.read_bytes()).get("anomalies") or () if each["kind"] not in gate.ignored]
     if not found:
         return True, "the check of its data found no anomaly", {}
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
