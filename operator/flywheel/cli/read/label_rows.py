@@ -12,11 +12,12 @@ from flywheel.client.controls import escape_controls
 from flywheel.client.errors import FlywheelError
 from flywheel.client.labels.feedback import encode_labels, feedback_path, lacks_route, post_labels
 from flywheel.client.labels.label_queue import LabelQueue, LabelRequest, draw_queue
-from flywheel.client.labels.monitored_service import MonitoredService, format_time
+from flywheel.client.labels.monitored_service import MonitoredService
 from flywheel.client.labels.queue_file import read_labels, write_queue
 from flywheel.client.transport.model_services import service_host
 from flywheel.client.workspace import Workspace
 from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL_MONITOR
+from flywheel.core.resource.values import format_time
 
 DESCRIPTION = "Choose the logged rows whose labels say most about a model, and post the labels with the weights that make the answer right."
 EXAMPLES = """\

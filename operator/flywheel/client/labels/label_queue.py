@@ -9,10 +9,11 @@ from typing import Any
 from flywheel.client.errors import FlywheelError
 from flywheel.client.labels.label_sampling import Allocation, RowClass, allocate_labels, count_labels_for
 from flywheel.client.labels.logged_frame import ExpectedLoss, LoggedFrame, LoggedRow
-from flywheel.client.labels.monitored_service import MonitoredService, format_time
+from flywheel.client.labels.monitored_service import MonitoredService
 from flywheel.client.objects.live_model import LiveModelVersion
 from flywheel.client.objects.live_service import LiveService
 from flywheel.client.session import Session
+from flywheel.core.resource.values import format_time
 
 MEANS = ("log_loss", "brier")  # metrics that are drawn for; others are drawn for the share of errors, or the mean error
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from flywheel.client.errors import FlywheelError
 from flywheel.core.resource.api import Manifest
-from flywheel.core.resource.values import Duration
+from flywheel.core.resource.values import Duration, format_time
 
 DEFAULT_PERIOD = timedelta(hours=24)
 SETTLING = timedelta(seconds=75)  # until a row is in the store
@@ -74,8 +74,3 @@ class MonitoredService:
 
     def _floor(self, moment: datetime) -> datetime:
         return moment - (moment - EPOCH) % self.window
-
-
-def format_time(moment: datetime) -> str:
-    """Returns RFC 3339 in UTC, in whole seconds."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -11,6 +11,7 @@ from flywheel.client.receipts import recomputation
 from flywheel.client.receipts.document import Receipt
 from flywheel.client.receipts.evidence import REFUSED, Artifact, Prediction, find_audit, find_prediction, find_version
 from flywheel.client.receipts.recomputation import MODEL_FILE, NOT_REPLAYED, SIGNATURE_FILE, NotReplayed
+from flywheel.core.resource.values import format_time
 
 if TYPE_CHECKING:
     from flywheel.client.session import Session
@@ -38,7 +39,7 @@ def make_receipt(
         else ({"result": NOT_REPLAYED, "reason": "it was not asked for"}, {})
     )
     return Receipt(
-        made_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        made_at=format_time(datetime.now(UTC)),
         prediction=prediction.part,
         version=artifact.part,
         audit=find_audit(session, artifact.part),

@@ -1,7 +1,7 @@
 """Strings of a known form in manifests. The schema parses them once, so that no other code validates them again."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
@@ -168,3 +168,8 @@ def parse_quantity(text: str | int) -> Decimal:
 def number_text(value: float) -> str:
     """A number as text that reads back as the same number; whole numbers without a point."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
+
+
+def format_time(time: datetime) -> str:
+    """Returns a time as Kubernetes writes it: RFC 3339 in UTC, to the second."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

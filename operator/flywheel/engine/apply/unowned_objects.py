@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flywheel.cluster.apply import Writer
@@ -12,6 +12,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource
 from flywheel.core.resource.plan import Patch, Plan
+from flywheel.core.resource.values import format_time
 from flywheel.engine.apply.apply_errors import to_apply_error
 from flywheel.engine.apply.deletion import delete, refresh
 from flywheel.engine.cache.store import Store
@@ -91,7 +92,7 @@ class UnownedObjects:
 
 def _complete_status(tick: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Returns the status of a Job that succeeded, with all that the API server validates: started, criteria met, complete."""
-    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = format_time(now)
     # A Job cannot complete before it started, and clocks differ.
     started = tick.get("status", {}).get("startTime") or min(tick["metadata"]["creationTimestamp"], time)
     condition = {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flywheel.core.pods.bounds import bound_time
@@ -12,7 +12,7 @@ from flywheel.core.pods.step_config import MonitorConfig
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
-from flywheel.core.resource.values import Digest
+from flywheel.core.resource.values import Digest, format_time
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelmonitor.schema.estimated_performance import METRICS_OF_ROWS, EstimatedPerformance
 from flywheel.kinds.modelmonitor.schema.ground_truth import LabelGuards, Performance
@@ -138,7 +138,12 @@ def stored_rows_config(source: str, runs: Mapping[str, BatchRun]) -> dict[str, A
     if not source:
         return {}
     described = [
-        {"input": name, "version": each.version, "digest": str(each.digest), "finishedAt": _stamp(each.finished_at)}
+        {
+            "input": name,
+            "version": each.version,
+            "digest": str(each.digest),
+            "finishedAt": format_time(each.finished_at),
+        }
         for name, each in runs.items()
     ]
     return {"storedRows": {"source": source, **({"runs": described} if described else {})}}
@@ -157,8 +162,8 @@ def monitor_params(
     config = {
         "service": spec.target,
         "namespace": monitor.namespace,
-        "from": _stamp(run.from_),
-        "until": _stamp(run.until),
+        "from": format_time(run.from_),
+        "until": format_time(run.until),
         "windowSeconds": spec.window.seconds,
         "minRows": spec.min_rows,
         "skipped": run.skipped or 0,
@@ -234,7 +239,3 @@ def _guards(guards: LabelGuards | None) -> dict[str, Any]:
         "maxDeviations": guards.max_deviations,
     }
     return {name: each for name, each in given.items() if each not in (None, [])}
-
-
-def _stamp(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,6 +1,6 @@
 """The Job of one look at an A/B test."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from flywheel.core.pods.fetch import Input, hour_folders
@@ -9,6 +9,7 @@ from flywheel.core.pods.step_config import StepConfig
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
+from flywheel.core.resource.values import format_time
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.look_rules import end_of_test, next_look
 from flywheel.kinds.inferenceservice.rollout.observe import judge_step
@@ -85,8 +86,8 @@ def _config(rollout: RolloutInProgress, test: ABTest, until: datetime) -> ABTest
             "alpha": (test.alpha or DEFAULT_ALPHA).fraction,
             "share": rollout.step.percent / 100,
             "labelDelaySeconds": (test.label_delay or DEFAULT_LABEL_DELAY).seconds,
-            "since": _stamp(status.since),
-            "until": _stamp(until),
+            "since": format_time(status.since),
+            "until": format_time(until),
             "final": until >= end_of_test(rollout),
             "look": (status.judgements or 0) + 1,
             **({"range": {name: each.value for name, each in given.items() if each is not None}} if given else {}),
@@ -108,11 +109,7 @@ def _audit(rollout: RolloutInProgress, test: ABTest) -> dict[str, Any] | None:
         "championDigest": rollout.champion.digest,
         "service": rollout.service.name,
         "test": rollout.status.test,
-        "since": _stamp(rollout.status.since),
+        "since": format_time(rollout.status.since),
         "rule": test.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
     return {"model": rollout.seen.model, "entries": [entry], "champion": None, "verdicts": list(DECIDING_VERDICTS)}
-
-
-def _stamp(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

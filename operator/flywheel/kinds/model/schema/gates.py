@@ -8,6 +8,7 @@ from flywheel.core.resource.schema import (
     ColumnName,
     Quantity,
     Schema,
+    duration_seconds,
     exactly_one_of,
     min_is_not_above_max,
     model_rules,
@@ -143,12 +144,8 @@ class DataGate(Schema):
 
 
 MAX_WINDOW_SECONDS = 30 * 86_400
-WINDOW_SECONDS = (
-    "int(self.window.substring(0, self.window.size()-1)) * (self.window.endsWith('s') ? 1 : "
-    "self.window.endsWith('m') ? 60 : self.window.endsWith('h') ? 3600 : 86400)"
-)
 WINDOW_RULE = rule(
-    f"!self.window.matches(r'{Duration.pattern}') || {WINDOW_SECONDS} <= {MAX_WINDOW_SECONDS}",
+    f"!self.window.matches(r'{Duration.pattern}') || {duration_seconds('window')} <= {MAX_WINDOW_SECONDS}",
     "window must not be longer than 30d",
 )
 CONFIDENCE_RULE = rule(

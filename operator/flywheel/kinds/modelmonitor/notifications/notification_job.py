@@ -1,6 +1,6 @@
 """The Job that notifies the webhook, by the command of the pipelines' step notify, and the document that it sends."""
 
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flywheel.core.pods.job import Step, step_job
@@ -8,6 +8,7 @@ from flywheel.core.pods.step_config import NotifyConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources, Variable, Webhook
+from flywheel.core.resource.values import format_time
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelmonitor.children import NOTIFY_PREFIX, ModelMonitor
 from flywheel.kinds.modelmonitor.schema.notification import Notification
@@ -64,7 +65,7 @@ def notification_document(
         "findings": [_describe(each) for each in status.findings],
     }
     if status.processed_until is not None:
-        document["until"] = f"{status.processed_until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        document["until"] = format_time(status.processed_until)
     if status.report is not None:
         document["report"] = {
             "path": f"/v1/namespaces/{monitor.namespace}/modelmonitors/{monitor.name}/report",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from flywheel.core.pods.fetch import Input, hour_folders
 from flywheel.core.resource.api import DATASET, INFERENCE_SERVICE, MODEL, MODEL_MONITOR, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
-from flywheel.core.resource.values import Digest
+from flywheel.core.resource.values import Digest, format_time
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec
 from flywheel.kinds.model.schema.gates import Gate
 from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth, LabelGuards
@@ -71,7 +71,7 @@ class Traffic:
     def config(self) -> dict[str, Any]:
         """Returns what params.json has."""
         return {
-            "until": f"{self.until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "until": format_time(self.until),
             "services": [each.config() for each in self.services],
             "labels": [each.config() for each in self.labels],
         }
