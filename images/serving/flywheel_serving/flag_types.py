@@ -1,11 +1,15 @@
 """Types of command-line flags: each turns a flag's text into a value, or raises argparse.ArgumentTypeError."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
+
+import orjson
 
 Address = tuple[str, int]
 MAX_SECONDS = 86_400
+T = TypeVar("T")
 
 
 def field_values(config: type, flags: argparse.Namespace) -> dict[str, Any]:
@@ -45,3 +49,26 @@ def positive_seconds(text: str) -> float:
     if value == 0:
         raise argparse.ArgumentTypeError("0 seconds are too few; give a number above 0")
     return value
+
+
+def parsed_by(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """The type of a flag that `parse` reads, whose ValueError says what is wrong."""
+
+    def flag_type(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return flag_type
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object `text`. Raises ValueError."""
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ValueError("must be a JSON object")  # noqa: TRY004  the text is wrong, not its type
+    return document

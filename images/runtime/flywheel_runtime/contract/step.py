@@ -115,6 +115,15 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(canonical_json(value) + "\n", encoding="utf-8")
 
 
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def write_finite_json(path: Path, value: Any) -> None:
     """Write JSON whose numbers are finite, since JSON has no others: null stands for each that is not."""
     try:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import orjson
 
+from flywheel_serving.flag_types import json_object, parsed_by
+
 Action = Literal["Drop", "Hmac", "Bucket"]
 ACTIONS = ("Drop", "Hmac", "Bucket")
 MAX_KEY_LENGTH = 200  # of a join key; what is longer is cut
@@ -58,25 +60,16 @@ class LogConfig:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flag of prediction logging."""
     parser.add_argument_group("prediction logging").add_argument(
-        "--record", type=_flag, metavar="JSON", help="log predictions and count requests; images/README.md"
+        "--record",
+        type=parsed_by(parse_log_config),
+        metavar="JSON",
+        help="log predictions and count requests; images/README.md",
     )
-
-
-def _flag(text: str) -> LogConfig:
-    try:
-        return parse_log_config(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def parse_log_config(text: str) -> LogConfig:
     """The configuration in the JSON `text`; unknown fields are ignored. Raises ValueError with the wrong field."""
-    try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ValueError("must be a JSON object")  # noqa: TRY004  the text is wrong, not its type
+    document = json_object(text)
     fields = {name: value for name, value in document.items() if name in LogConfig.__dataclass_fields__}
     if missing := [name for name in ("sample", "service", "namespace") if name not in fields]:
         raise ValueError(f"{missing[0]} is missing")

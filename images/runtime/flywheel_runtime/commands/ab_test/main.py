@@ -1,6 +1,5 @@
 """`python3 -m flywheel_runtime ab-test`: one look at an A/B test (images/README.md, "ab-test")."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import duckdb
 from flywheel_runtime.commands.ab_test.config import ABTestConfig
 from flywheel_runtime.commands.ab_test.look_verdict import Verdict, decide
 from flywheel_runtime.commands.ab_test.units import TestOutcomes, create_units, outcome_bounds, read_outcomes
-from flywheel_runtime.contract.step import Step, log_line, step_command
+from flywheel_runtime.contract.step import Step, log_line, read_json_object, step_command
 from flywheel_runtime.datasets.sql import connect, scratch_folder, translate_resource_errors
 from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_output
 from flywheel_runtime.monitoring.labels.admission import LabelPolicy, admit_labels
@@ -26,7 +25,8 @@ ROLES = ("champion", "challenger")
 def main(step: Step) -> None:
     """Read all rows and labels of the test, and write the verdict; exits with 0, whatever it is."""
     config = ABTestConfig.parse(step.params)
-    signatures = {role: _read_signature(step, role) for role in ROLES}
+    # A model that was brought may have none.
+    signatures = {role: read_json_object(step.input(role) / "signature.json") for role in ROLES}
     classes = {
         getattr(config, role).version: tuple(map(str, signature.get("classes") or ()))
         for role, signature in signatures.items()
@@ -65,15 +65,6 @@ def _output_names(signatures: Mapping[str, Mapping[str, Any]]) -> OutputNames:
         return (*(name for each in names if (name := find_output(each, role))), role)
 
     return OutputNames(of_role(LABEL), of_role(PROBABILITIES), of_role(PREDICTION))
-
-
-def _read_signature(step: Step, role: str) -> Mapping[str, Any]:
-    """The signature.json of a version; empty if there is none that can be read, as of a model that was brought without one."""
-    try:
-        found = json.loads((step.input(role) / "signature.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _files(step: Step, name: str) -> list[Path]:

@@ -14,7 +14,13 @@ import numpy as np
 from flywheel_runtime.commands.ab_test.config import ABTestConfig
 from flywheel_runtime.monitoring.labels.label_matching import MICROSECONDS
 from flywheel_runtime.monitoring.labels.losses import raw_losses
-from flywheel_runtime.monitoring.labels.window_rows import number_classes, value_columns, window_tables
+from flywheel_runtime.monitoring.labels.window_rows import (
+    number_classes,
+    scored_rows,
+    select_probabilities,
+    value_columns,
+    window_tables,
+)
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
 LABEL = "label"  # the metric that takes the label itself as the outcome
@@ -138,16 +144,12 @@ def _score(connection: duckdb.DuckDBPyConnection, classes: tuple[str, ...]) -> t
     """The number of the unit (rows,), and the rows with their true and their predicted target."""
     number_classes(connection, classes)
     truth, predicted, answered = value_columns(classes)
-    chances = "".join(f", probabilities[{index + 1}] AS chance_{index}" for index in range(len(classes)))
+    columns = ", ".join(["place", f"{truth} AS truth", f"{predicted} AS predicted", *select_probabilities(classes)])
     found = connection.execute(
-        f"SELECT place, {truth} AS truth, {predicted} AS predicted{chances} FROM {window_tables(classes)} "
+        f"SELECT {columns} FROM {window_tables(classes)} "
         f"WHERE NOT is_drawn AND {truth} IS NOT NULL AND {answered} ORDER BY window_rows.number"
     ).fetchnumpy()
-    kind = np.int64 if classes else np.float64
-    columns = [np.asarray(found[f"chance_{index}"], np.float64) for index in range(len(classes))]
-    probabilities = np.stack(columns, axis=1) if classes else np.empty((len(found["truth"]), 0))
-    scored = ScoredRows(np.asarray(found["truth"], kind), np.asarray(found["predicted"], kind), probabilities)
-    return np.asarray(found["place"], np.int64), scored
+    return np.asarray(found["place"], np.int64), scored_rows(found, classes)
 
 
 def _scale(config: ABTestConfig, values: Array, classes: Mapping[str, tuple[str, ...]]) -> Array:

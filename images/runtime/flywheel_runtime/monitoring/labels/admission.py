@@ -10,9 +10,9 @@ have no label (`untrustedDraw`). Numbers outside the range of a version's traini
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import numpy as np
@@ -51,6 +51,39 @@ class LabelPolicy:
     def tells_sources_apart(self) -> bool:
         """Whether some sources count for more than others."""
         return bool(self.trusted_sources) or self.max_source_share < 1
+
+
+class LabelGuards(Protocol):
+    """What a monitor's spec.groundTruth says of labels; with a `column` they are those of a Dataset."""
+
+    @property
+    def column(self) -> str | None: ...
+    @property
+    def trusted_sources(self) -> tuple[str, ...]: ...
+    @property
+    def max_source_share(self) -> float: ...
+    @property
+    def max_deviations(self) -> float | None: ...
+
+
+def label_policy(
+    guards: LabelGuards,
+    delay: Delay,
+    namespace: str,
+    service: str,
+    evaluations: Iterable[tuple[str, Mapping[str, Any]]],
+) -> LabelPolicy:
+    """The policy of these guards for the labels of a service. A Dataset's labels have one source, so that there is no share.
+
+    `evaluations` are versions with their evaluation.json, which are read only where numbers are bounded.
+    """
+    trusted = tuple(name_source(each, namespace, service) for each in guards.trusted_sources)
+    share = 1.0 if guards.column is not None else guards.max_source_share
+    ranges: dict[str, tuple[float, float]] = {}
+    if guards.max_deviations is not None:
+        found = {version: find_range(evaluation, guards.max_deviations) for version, evaluation in evaluations}
+        ranges = {version: bounds for version, bounds in found.items() if bounds is not None}
+    return LabelPolicy(delay, trusted, share, ranges)
 
 
 @dataclass(frozen=True)

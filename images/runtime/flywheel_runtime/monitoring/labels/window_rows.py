@@ -169,7 +169,7 @@ def fetch_rows(
     """The compared rows as arrays. Text is numbered in the database: a million Python texts take longer than the join."""
     names = [_group_names(connection, index) for index in range(len(group_columns))]
     selected = [f"{truth} AS truth", f"{predicted} AS predicted", "probability AS chance", "undrawn > 0 AS undrawn"]
-    selected += [f"probabilities[{index + 1}] AS probability_{index}" for index in range(len(classes))]
+    selected += select_probabilities(classes)
     parameters: list[Any] = []
     for index, known in enumerate(names):
         parameters.append(known)
@@ -179,19 +179,27 @@ def fetch_rows(
     found = connection.execute(
         f"SELECT {', '.join(selected)} FROM {tables} WHERE {compared} ORDER BY time, id, row", parameters
     ).fetchnumpy()
-    kind = np.int64 if classes else np.float64
-    probabilities = [np.asarray(found[f"probability_{index}"], np.float64) for index in range(len(classes))]
-    rows = len(found["truth"])
-    scored = ScoredRows(
-        np.asarray(found["truth"], kind),
-        np.asarray(found["predicted"], kind),
-        np.stack(probabilities, axis=1) if classes else np.empty((rows, 0)),
-    )
     groups = {
         column: ([*known, OTHER_GROUP], np.asarray(found[f"group_{index}"], np.int32))
         for index, (column, known) in enumerate(zip(group_columns, names, strict=True))
     }
-    return scored, groups, LabelSample.from_columns(found["chance"], found["undrawn"])
+    return scored_rows(found, classes), groups, LabelSample.from_columns(found["chance"], found["undrawn"])
+
+
+def select_probabilities(classes: Sequence[str]) -> list[str]:
+    """SQL for the columns of probabilities that `scored_rows` reads."""
+    return [f"probabilities[{index + 1}] AS probability_{index}" for index in range(len(classes))]
+
+
+def scored_rows(found: Mapping[str, Any], classes: Sequence[str]) -> ScoredRows:
+    """The rows of a query with the columns `truth`, `predicted` (value_columns) and those of `select_probabilities`."""
+    kind = np.int64 if classes else np.float64
+    probabilities = [np.asarray(found[f"probability_{index}"], np.float64) for index in range(len(classes))]
+    return ScoredRows(
+        np.asarray(found["truth"], kind),
+        np.asarray(found["predicted"], kind),
+        np.stack(probabilities, axis=1) if classes else np.empty((len(found["truth"]), 0)),
+    )
 
 
 def _group_names(connection: duckdb.DuckDBPyConnection, index: int) -> list[str]:

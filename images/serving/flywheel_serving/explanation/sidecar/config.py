@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
+from flywheel_serving.flag_types import json_object, parsed_by
+
 
 @dataclass(frozen=True)
 class ExplainConfig:
@@ -31,25 +33,16 @@ class ExplainConfig:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flag of explanations."""
     parser.add_argument_group("explanations").add_argument(
-        "--explain", type=_flag, metavar="JSON", help="explain predictions in another process; images/README.md"
+        "--explain",
+        type=parsed_by(parse_explain_config),
+        metavar="JSON",
+        help="explain predictions in another process; images/README.md",
     )
-
-
-def _flag(text: str) -> ExplainConfig:
-    try:
-        return parse_explain_config(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def parse_explain_config(text: str) -> ExplainConfig:
     """The configuration in the JSON `text`; unknown fields are ignored. Raises ValueError with the wrong field."""
-    try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ValueError("must be a JSON object")  # noqa: TRY004  the text is wrong, not its type
+    document = json_object(text)
     known = ExplainConfig.__dataclass_fields__
     fields = {name: value for name, value in document.items() if name in known}
     for name, value in fields.items():

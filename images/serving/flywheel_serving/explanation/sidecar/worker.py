@@ -30,9 +30,7 @@ NICENESS = 10  # the server's work comes first
 OUT_OF_MEMORY_SCORE = "1000"
 LOAD_SECONDS = 120
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
-OUT_OF_MEMORY = (
-    "explaining needs more memory than the container 'explain' has; raise spec.explain.resources.limits.memory"
-)
+OUT_OF_MEMORY = "explaining needs more memory than the container 'explain' has; raise spec.explain.memory"
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from flywheel_runtime.monitoring.labels.window_rows import MAX_GROUPS, NO_NUMBER, OTHER_GROUP
 from flywheel_runtime.statistics.intervals import Interval, wilson
 from flywheel_runtime.statistics.metrics import Array
 
-MAX_GROUPS = 50  # of a column, those with the most rows
 MIN_REQUESTS = 10  # that tell how much requests differ
 QUARTILES = (0.25, 0.5, 0.75)
-OTHER_GROUP = "(other)"
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ def _number_quarters(values: Array) -> tuple[list[str], Array]:
     edges = np.unique(np.quantile(finite, QUARTILES)) if len(finite) else np.empty(0)
     texts = [f"{edge:.4g}" for edge in edges]
     if not texts:
-        return ["(no number)"], np.zeros(len(values), np.int64)
+        return [NO_NUMBER], np.zeros(len(values), np.int64)
     between = [f"{low} to {high}" for low, high in pairwise(texts)]
-    names = [f"< {texts[0]}", *between, f"≥ {texts[-1]}", "(no number)"]
+    names = [f"< {texts[0]}", *between, f"≥ {texts[-1]}", NO_NUMBER]
     places = np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), len(names) - 1)
     return names, places

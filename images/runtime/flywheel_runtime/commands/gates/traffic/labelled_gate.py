@@ -1,9 +1,7 @@
 """The gate `labelled`: the gain on logged rows of which the labels are known, champion and challenger on the same rows."""
 
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,8 @@ from flywheel_runtime.commands.gates.traffic.model_answers import Answers, sprea
 from flywheel_runtime.commands.gates.traffic.replay import Models, ReplayCounts, answer_rows, join_answers
 from flywheel_runtime.commands.gates.traffic.service_logs import ServiceLogs
 from flywheel_runtime.contract.errors import Undefined, Unmeasurable
-from flywheel_runtime.monitoring.labels.admission import LabelPolicy, admit_labels, find_range, name_source
+from flywheel_runtime.contract.step import read_json_object
+from flywheel_runtime.monitoring.labels.admission import admit_labels, label_policy
 from flywheel_runtime.monitoring.labels.label_matching import Delay
 from flywheel_runtime.monitoring.labels.label_sample import LabelSample
 from flywheel_runtime.monitoring.labels.sources import (
@@ -24,7 +23,7 @@ from flywheel_runtime.monitoring.labels.sources import (
     read_logged_rows,
     read_posted_labels,
 )
-from flywheel_runtime.monitoring.labels.window_rows import find_class
+from flywheel_runtime.monitoring.labels.window_rows import MAX_VALUE, find_class
 from flywheel_runtime.statistics.intervals import Interval, bootstrap, difference_interval
 from flywheel_runtime.statistics.metrics import (
     LESS_IS_BETTER,
@@ -39,7 +38,6 @@ DEFAULT_CONFIDENCE = "95%"
 TRUTHS = "label", "probability", "undrawn"
 NEED_SCORES = frozenset(("roc_auc", "average_precision", "log_loss", "brier"))
 JOINED = 'JOIN truth_rows ON truth_rows.id = {id} AND truth_rows."row" = {row}'
-MAX_VALUE = 1e37  # of a label, as the monitor reads it
 
 Outcome = tuple[bool, str, Mapping[str, Any], bool]
 """Whether the gate passed, its message, the numbers, and whether it was measured."""
@@ -126,7 +124,10 @@ def _admit(logs: ServiceLogs, source: LabelSource, seconds: int, version: str) -
             read_posted_labels(connection, files, lambda file, _: unreadable.append(file.name))
     except Undefined as error:
         raise Unmeasurable(f"the labels of ModelMonitor '{source.monitor}' cannot be read: {error}") from error
-    admitted = admit_labels(connection, _policy(logs, source, version), [int(logs.start(seconds))], seconds)
+    evaluation = read_json_object(logs.inputs / "champion" / "evaluation.json")
+    delay, namespace = Delay(0, source.max_delay_seconds), os.environ.get("FLYWHEEL_NAMESPACE", "")
+    policy = label_policy(source, delay, namespace, source.service, [(version, evaluation)])
+    admitted = admit_labels(connection, policy, [int(logs.start(seconds))], seconds)
     # A row whose id another one has too cannot be found again.
     connection.execute(
         'CREATE OR REPLACE TEMP TABLE truth_rows AS SELECT id, "row", any_value(key) AS key, any_value(label) AS label, any_value(probability) AS probability, '
@@ -134,27 +135,6 @@ def _admit(logs: ServiceLogs, source: LabelSource, seconds: int, version: str) -
     )
     connection.execute("SET preserve_insertion_order = true")
     return admitted.refused
-
-
-def _policy(logs: ServiceLogs, source: LabelSource, version: str) -> LabelPolicy:
-    """Which labels count: the guards of the monitor. A Dataset's labels have one source, so that there is no share."""
-    namespace = os.environ.get("FLYWHEEL_NAMESPACE", "")
-    trusted = tuple(name_source(each, namespace, source.service) for each in source.trusted_sources)
-    share = 1.0 if source.column is not None else source.max_source_share
-    ranges = {}
-    if source.max_deviations is not None:
-        found = find_range(_read_evaluation(logs.inputs / "champion"), source.max_deviations)
-        ranges = {version: found} if found is not None else {}
-    return LabelPolicy(Delay(0, source.max_delay_seconds), trusted, share, ranges)
-
-
-def _read_evaluation(artifact: Path) -> dict[str, Any]:
-    """The document evaluation.json of a version, empty where it has none that can be read."""
-    try:
-        document = json.loads((artifact / "evaluation.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _read_truths(models: Models, task: str, parts: list[Mapping[str, Any]]) -> tuple[Array, LabelSample]:

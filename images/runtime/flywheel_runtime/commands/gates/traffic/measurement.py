@@ -20,7 +20,7 @@ NO_CHAMPION = "there is no champion to compare the first version with"
 
 def measure_traffic_gates(step: Step, config: GatesConfig) -> dict[str, GateResult]:
     """The result of each gate on traffic, by its name; empty where there is none."""
-    gates = [gate for gate in config.gates if gate.on_traffic]
+    gates = list(traffic_gates(config))
     if not gates:
         return {}
     if config.champion is None:

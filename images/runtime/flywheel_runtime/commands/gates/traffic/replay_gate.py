@@ -13,10 +13,11 @@ from flywheel_runtime.commands.gates.traffic.flips import GroupShare, flips_by_g
 from flywheel_runtime.commands.gates.traffic.latency import LatencySample, measure_latency
 from flywheel_runtime.commands.gates.traffic.model_answers import UNKNOWN, differ
 from flywheel_runtime.commands.gates.traffic.replay import AnsweredBatch, Models, ReplayCounts, answer_rows
-from flywheel_runtime.commands.gates.traffic.request_log import MICROSECONDS, MISSING_GROUP
 from flywheel_runtime.commands.gates.traffic.service_logs import ServiceLogs
 from flywheel_runtime.contract.errors import Unmeasurable
 from flywheel_runtime.contract.step import null_non_finite
+from flywheel_runtime.monitoring.labels.label_matching import MICROSECONDS
+from flywheel_runtime.monitoring.labels.sources import MISSING_GROUP
 from flywheel_runtime.statistics.intervals import Interval
 from flywheel_runtime.statistics.metrics import Array
 

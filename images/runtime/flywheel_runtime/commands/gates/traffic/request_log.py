@@ -15,11 +15,10 @@ import numpy as np
 from flywheel_runtime.commands.gates.traffic.logged_values import read_values
 from flywheel_runtime.datasets.sql import is_resource_error, quote_literal
 from flywheel_runtime.models.golden_rows import Tensors
+from flywheel_runtime.monitoring.labels.label_matching import MICROSECONDS
 from flywheel_runtime.statistics.metrics import Array
 
 BATCH_ROWS = 50_000
-MICROSECONDS = 1_000_000
-MISSING_GROUP = "(missing)"
 NO_GROUP = np.empty(0, object)
 HASH_RANGE = 2.0**64
 
