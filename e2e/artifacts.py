@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -10,8 +12,26 @@ import pandas
 
 from e2e import kube
 from e2e.namespace import Namespace
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.retry import Retry
 
 NUMPY_NAMES = {"FP32": "float32", "FP64": "float64", "INT64": "int64", "BOOL": "bool"}
+
+
+def write_tested_model(folder: Path, model: bytes, baseline: bytes, metrics: Mapping[str, float]) -> None:
+    """Make the folder of a version's artifact: a model with the baseline of its training, and its metrics on 5,000 test rows."""
+    folder.mkdir()
+    evaluation = {"digest": f"sha256:{'7' * 64}", "rows": 5_000, "metrics": dict(metrics)}
+    (folder / "model.onnx").write_bytes(model)
+    (folder / "baseline.json").write_bytes(baseline)
+    (folder / "evaluation.json").write_text(json.dumps({"v": 1, "test": evaluation}))
+
+
+def store_artifact(namespace: Namespace, folder: Path) -> str:
+    """Store the files of a folder as an artifact of the namespace, and return its digest."""
+    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return str(store.put((path.relative_to(folder).as_posix(), path) for path in files).digest)
 
 
 def read_artifact(namespace: Namespace, digest: str) -> dict[str, bytes]:

@@ -3,10 +3,9 @@
 import pytest
 
 from e2e import kube
+from e2e.artifacts import store_artifact
 from e2e.namespace import Namespace
 from e2e.onnx_models import linear
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 
 pytestmark = pytest.mark.long
 
@@ -59,10 +58,8 @@ def planted(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> N
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    manifest = store.put((path.relative_to(folder).as_posix(), path) for path in files)
-    namespace.apply(MANIFESTS % {"digest": manifest.digest})
+    digest = store_artifact(namespace, folder)
+    namespace.apply(MANIFESTS % {"digest": digest})
     namespace.wait("fwver", "planted-1")
     namespace.wait("fwsvc", "planted")
     return namespace

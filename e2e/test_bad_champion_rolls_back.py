@@ -16,12 +16,11 @@ import pandas as pd
 import pytest
 
 from e2e import kube, replay, rollouts
+from e2e.artifacts import store_artifact, write_tested_model
 from e2e.manifests import MONITOR
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
 from e2e.waiting import wait_until
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 from flywheel_serving.prediction_log.config import LogConfig
 
 pytestmark = pytest.mark.long
@@ -94,13 +93,8 @@ def make_baseline() -> bytes:
 
 def store_version(namespace: Namespace, folder: Path, name: str, baseline: bytes) -> str:
     """The digest of the version's artifact, whose files are left in the folder."""
-    folder.mkdir()
-    evaluation = {"digest": f"sha256:{'7' * 64}", "rows": 5_000, "metrics": {"mae": ERRORS[name]}}
-    (folder / "model.onnx").write_bytes(MODELS[name])
-    (folder / "baseline.json").write_bytes(baseline)
-    (folder / "evaluation.json").write_text(json.dumps({"v": 1, "test": evaluation}))
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    return str(store.put((file.name, file) for file in folder.iterdir()).digest)
+    write_tested_model(folder, MODELS[name], baseline, {"mae": ERRORS[name]})
+    return store_artifact(namespace, folder)
 
 
 def replay_traffic(namespace: Namespace, folder: Path, name: str, digest: str, failed_share: float = 0.0) -> None:

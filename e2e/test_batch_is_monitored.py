@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from e2e import kube
+from e2e.artifacts import store_artifact
 from e2e.monitors import run_monitor
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
 from e2e.quiet_traffic import WEIGHTS, Columns, draw, make_baseline
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 
 ROWS = 5000
 RESOURCES = """
@@ -52,8 +51,7 @@ def to_csv(rows: Columns) -> bytes:
 def test_the_shifted_column_of_a_batch_is_named(namespace: Namespace, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(columns(WEIGHTS))
     (tmp_path / "baseline.json").write_bytes(make_baseline())
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    digest = store.put((file.name, file) for file in tmp_path.iterdir()).digest
+    digest = store_artifact(namespace, tmp_path)
     uri = namespace.upload("in.csv", to_csv(draw(ROWS, shifted="distance")))
     output = f"s3://{kube.bucket()}/{namespace.name}/out/"
     namespace.apply(RESOURCES % {"digest": digest, "rows": uri, "output": output})

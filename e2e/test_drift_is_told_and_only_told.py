@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from e2e import kube
+from e2e.artifacts import store_artifact
 from e2e.manifests import LOGGED_SERVICE, MONITOR
 from e2e.monitors import run_monitor
 from e2e.namespace import Namespace
@@ -29,8 +30,6 @@ from e2e.quiet_traffic import (
 )
 from e2e.reader_access import MOUNT_SECONDS, bind, give_reader_a_key
 from e2e.waiting import wait_until
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 from tests.reader.http_get import get
 
 pytestmark = pytest.mark.long
@@ -85,8 +84,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     (folder / "model.onnx").write_bytes(columns(WEIGHTS))
     baseline = make_baseline()
     (folder / "baseline.json").write_bytes(baseline)
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    digest = store.put((file.name, file) for file in folder.iterdir()).digest
+    digest = store_artifact(namespace, folder)
     this_minute = datetime.now(UTC).replace(second=0, microsecond=0)
     write_quiet_week(
         namespace, digest, f"sha256:{hashlib.sha256(baseline).hexdigest()}", this_minute - timedelta(minutes=2)

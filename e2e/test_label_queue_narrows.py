@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from e2e import kube, replay
-from e2e.artifacts import read_artifact
+from e2e.artifacts import read_artifact, store_artifact
 from e2e.flywheel_command import Flywheel
 from e2e.manifests import LOGGED_SERVICE, MONITOR
 from e2e.namespace import Namespace
@@ -21,8 +21,6 @@ from e2e.onnx_models import classifier
 from e2e.reader_access import MOUNT_SECONDS, bind, give_reader_a_key
 from e2e.waiting import wait_until
 from flywheel_runtime.statistics.intervals import wilson
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 from flywheel_serving.prediction_log.config import parse_log_config
 
 pytestmark = pytest.mark.long
@@ -77,8 +75,7 @@ def logged(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Lo
     """A service that has logged 6,000 rows of the last minutes."""
     folder = tmp_path_factory.mktemp("artifact")
     write_artifact(folder)
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    digest = store.put((file.name, file) for file in folder.iterdir()).digest
+    digest = store_artifact(namespace, folder)
     give_reader_a_key()
     bind(namespace, "analyst", "flywheel-data-reader")
     namespace.apply(LOGGED_SERVICE % {"digest": digest, "logging": '{sample: "100%"}'} + MONITOR + GROUND_TRUTH)

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from e2e import kube
+from e2e.artifacts import store_artifact
 from e2e.manifests import LOGGED_SERVICE, MONITOR
 from e2e.monitors import read_report, run_monitor
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 
 pytestmark = pytest.mark.long
 
@@ -65,8 +64,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     folder: Path = tmp_path_factory.mktemp("artifact")
     (folder / "model.onnx").write_bytes(columns(WEIGHTS))
     (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    digest = store.put((file.name, file) for file in folder.iterdir()).digest
+    digest = store_artifact(namespace, folder)
     namespace.apply(LOGGED_SERVICE % {"digest": digest, "logging": LOGGING} + MONITOR + GROUND_TRUTH)
     namespace.wait("fwsvc", "delay")
     with kube.port_forward("service/delay", 8080, namespace.name) as port:

@@ -13,12 +13,11 @@ import duckdb
 import pytest
 
 from e2e import kube
+from e2e.artifacts import store_artifact
 from e2e.manifests import LOGGED_SERVICE
 from e2e.namespace import STORE_SECRET, Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 
 pytestmark = pytest.mark.long
 
@@ -100,9 +99,8 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("artifact")
     (folder / "model.onnx").write_bytes(linear([2.0], bias=1.0))
     (folder / "baseline.json").write_text(json.dumps(BASELINE))
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    manifest = store.put((file.name, file) for file in folder.iterdir())
-    namespace.apply(LOGGED_SERVICE % {"digest": manifest.digest, "logging": LOGGING})
+    digest = store_artifact(namespace, folder)
+    namespace.apply(LOGGED_SERVICE % {"digest": digest, "logging": LOGGING})
     namespace.wait("fwver", "delay-1")
     namespace.wait("fwsvc", "delay")
     with kube.port_forward("service/delay", 8080, namespace.name) as port:

@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 
 from e2e import kube, loopback
+from e2e.artifacts import store_artifact
 from e2e.cluster import cluster
 from e2e.manifests import LOGGED_SERVICE
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
 from e2e.quiet_traffic import WEIGHTS, draw, make_baseline, predict, request_body
 from e2e.waiting import wait_until
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 
 pytestmark = pytest.mark.long
 
@@ -141,8 +140,7 @@ def callers(
     folder: Path = tmp_path_factory.mktemp("artifact")
     (folder / "model.onnx").write_bytes(columns(WEIGHTS))
     (folder / "baseline.json").write_bytes(make_baseline())
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    digest = store.put((file.name, file) for file in folder.iterdir()).digest
+    digest = store_artifact(namespace, folder)
     namespace.apply(LOGGED_SERVICE % {"digest": digest, "logging": '{sample: "100%"}'} + SERVICE)
     with ExitStack() as stack:
         found = []

@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from e2e import kube, replay
-from e2e.artifacts import read_artifact
+from e2e import replay
+from e2e.artifacts import read_artifact, store_artifact, write_tested_model
 from e2e.namespace import Namespace
 from e2e.onnx_models import classifier
 from e2e.waiting import wait_until
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.prediction_log.config import LogConfig
 
@@ -93,13 +91,8 @@ def make_baseline() -> bytes:
 
 def store_version(namespace: Namespace, folder: Path, name: str) -> str:
     """The digest of the version's artifact, whose files are left in the folder."""
-    folder.mkdir()
-    evaluation = {"digest": f"sha256:{'7' * 64}", "rows": 5_000, "metrics": {"accuracy": ACCURACIES[name]}}
-    (folder / "model.onnx").write_bytes(MODELS[name])
-    (folder / "baseline.json").write_bytes(make_baseline())
-    (folder / "evaluation.json").write_text(json.dumps({"v": 1, "test": evaluation}))
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    return str(store.put((file.name, file) for file in folder.iterdir()).digest)
+    write_tested_model(folder, MODELS[name], make_baseline(), {"accuracy": ACCURACIES[name]})
+    return store_artifact(namespace, folder)
 
 
 def replay_traffic(namespace: Namespace, folder: Path, digest: str) -> None:
