@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 TELL = $(PYTEST) e2e --timeout 1800 --durations 20 --dist loadfile --no-loadscope-reorder -o cache_dir=.pytest_cache/$@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo logs generate golden lock bench-explanation bench-features bench-monitoring bench-operator bench-pipeline bench-preset bench-reader bench-replay bench-serving clean clean-all
+.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo docs logs generate golden lock bench-explanation bench-features bench-monitoring bench-operator bench-pipeline bench-preset bench-reader bench-replay bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,12 +16,13 @@ setup: ## Make the virtual environment .venv from requirements/dev.txt; nothing 
 fmt: setup ## Format the code and mend what ruff can.
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-check: setup ## Style, types, import directions, and whether generated files are what the code generates.
+check: setup ## Style, types, import directions, whether generated files are what the code generates, links of the documentation.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy operator/flywheel operator/generator images/reader/flywheel_reader images/runtime/flywheel_runtime images/serving/flywheel_serving tests e2e demo
 	$(BIN)/lint-imports
 	$(BIN)/python -m generator --check
+	@$(MAKE) --no-print-directory docs
 
 # Where that variable is set, each worker compiles every module anew. worksteal: neighbours, which share fixtures, stay together.
 # Without the plugin of schemathesis, whose import takes each of the three processes 1.9 s and which only integration tests use.
@@ -91,6 +92,10 @@ demo: setup up images deploy ## From 327,346 flights to a served and monitored m
 
 logs: ## Follow the operator's log.
 	@python3 -m e2e.deploy logs
+
+docs: setup ## Build the documentation's site into dist/docs, and check every link of it.
+	@python3 -m e2e.setup docs
+	@$(BIN)/python -m e2e.site
 
 generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference.
 	@$(BIN)/python -m generator

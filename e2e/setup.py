@@ -7,6 +7,7 @@ python3 -m e2e.setup clients   build the clients that the tests of the model ser
 python3 -m e2e.setup mutants   make .venv/mutants hold what requirements/mutants.txt says
 python3 -m e2e.setup mlflow    make .venv/mlflow hold what requirements/mlflow.txt says
 python3 -m e2e.setup notebooks make .venv/notebooks hold what requirements/notebooks.txt says
+python3 -m e2e.setup docs      make .venv/docs hold what requirements/docs.txt says
 python3 -m e2e.setup tables    make .venv/tables hold what requirements/tables.txt says
 python3 -m e2e.setup peers     make .venv/flaml and .venv/autogluon hold what their requirements/*.txt say
 python3 -m e2e.setup evidently make .venv/evidently hold what requirements/evidently.txt says
@@ -37,7 +38,18 @@ LOCKED = {
     "dev": (*PROJECT, "--extra", "client", "--extra", "operator", "--group", "dev"),
     **{
         name: ("--group", name)
-        for name in ("reader", "runtime", "serving", "mutants", "mlflow", "flaml", "autogluon", "evidently", "shap")
+        for name in (
+            "reader",
+            "runtime",
+            "serving",
+            "mutants",
+            "mlflow",
+            "docs",
+            "flaml",
+            "autogluon",
+            "evidently",
+            "shap",
+        )
     },
     "notebooks": (*PROJECT, "--extra", "client", "--group", "notebooks"),
     "tables": ("--group", "tables", "--no-deps"),
@@ -80,6 +92,11 @@ def mlflow() -> None:
 def notebooks() -> None:
     """Make .venv/notebooks from requirements/notebooks.txt: the Python client, and what executes notebooks."""
     install(ENVIRONMENT / "notebooks", "notebooks", "notebooks")
+
+
+def docs() -> None:
+    """Make .venv/docs from requirements/docs.txt: what builds the pages of docs/."""
+    install(ENVIRONMENT / "docs", "docs", "Zensical")
 
 
 def tables() -> None:
@@ -183,6 +200,7 @@ VERBS = {
     "mutants": mutants,
     "mlflow": mlflow,
     "notebooks": notebooks,
+    "docs": docs,
     "tables": tables,
     "peers": peers,
     "evidently": evidently,

@@ -8,15 +8,14 @@ import pytest
 import yaml
 
 from demo import __main__ as demo
+from e2e.site import links
 from flywheel.client.transport.endpoints import check_url
 from flywheel.engine import discover
-from tests.documents import BLOCK, CHECKOUT, documents, texts
+from tests.documents import BLOCK, CHECKOUT, CODE, documents, texts
 
 KINDS = {(kind.api.api_version, kind.api.kind): kind for kind in discover.kinds()}
 GUIDES = ("README.md", "CONTRIBUTING.md")
 MAKE = re.compile(r"\bmake((?: +(?:[A-Z]+=\S*|[a-z][a-z0-9-]*))+)")
-CODE = re.compile(r"^```(?P<language>\w*)\n(?P<block>.*?)^```|`(?P<inline>[^`\n]+)`", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 TARGETS = {
     found[1] for found in re.finditer(r"^([a-z][a-z0-9-]*):.*## .+$", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
 }
@@ -38,10 +37,6 @@ def targets(text: str) -> list[str]:
     """What `make` is asked for in these commands."""
     asked = (word for command in commands(text) for found in MAKE.finditer(command) for word in found[1].split())
     return [word for word in asked if "=" not in word]
-
-
-def links(text: str) -> list[str]:
-    return [found[1] for found in LINK.finditer(text) if "://" not in found[1]]
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=where) for where, text in texts()])
@@ -83,6 +78,17 @@ def test_every_target_that_a_guide_names_exists(name: str) -> None:
     assert named <= TARGETS
 
 
+def test_every_target_that_a_page_of_docs_names_exists() -> None:
+    named = {
+        (str(path.relative_to(CHECKOUT)), target)
+        for path in (CHECKOUT / "docs").glob("**/*.md")
+        for target in targets(path.read_text())
+    }
+
+    assert len(named) > 5, "this test finds no command any more"
+    assert sorted((name, target) for name, target in named if target not in TARGETS) == []
+
+
 def test_contributing_begins_with_five_commands() -> None:
     first = CODE.search(page("CONTRIBUTING.md"))
 
@@ -95,7 +101,7 @@ def test_contributing_begins_with_five_commands() -> None:
     [
         *GUIDES,
         *("CHANGELOG.md", "SECURITY.md", "operator/ARCHITECTURE.md", "images/README.md"),
-        *(str(path.relative_to(CHECKOUT)) for path in sorted((CHECKOUT / "docs").glob("*.md"))),
+        *(str(path.relative_to(CHECKOUT)) for path in sorted((CHECKOUT / "docs").glob("**/*.md"))),
     ],
 )
 def test_every_link_leads_to_a_file(name: str) -> None:
@@ -117,7 +123,7 @@ def test_nobody_is_sent_to_an_index_for_the_distribution() -> None:
 
 
 def test_the_client_takes_the_reader_s_addresses_that_pages_name() -> None:
-    pages = "".join(path.read_text() for path in (CHECKOUT / "docs").glob("*.md"))
+    pages = "".join(path.read_text() for path in (CHECKOUT / "docs").glob("**/*.md"))
     addresses = re.findall(r"http://flywheel-reader[\w.:-]*", pages)
 
     assert addresses

@@ -12,7 +12,7 @@ INTRODUCTION = f"""\
 # API reference
 
 This page documents every kind of `{GROUP}/{VERSION}`: its fields, their types and defaults, and the validation rules of the API server.
-`kubectl explain <kind>.spec` prints the same information. Examples are in [crds/examples](../crds/examples/).
+`kubectl explain <kind>.spec` prints the same information. Examples are in `crds/examples/`.
 
 Names of resources have at most 52 characters of `a-z`, `0-9` and `-`. References are names of objects in the same namespace.
 Quantities have the format of a pod spec: `2`, `500m`, `1Gi`. Specs contain no floating-point numbers; write `"0.70"`, `"15%"`, `30m`.
