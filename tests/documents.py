@@ -14,13 +14,11 @@ PAGES = (
     "demo/**/*.md",
     "charts/**/*.md",
 )
-MANIFESTS = ("crds/examples/*.yaml", "demo/*.yaml")
+MANIFESTS = ("crds/examples/*.yaml", "docs/fields/*.yaml", "demo/*.yaml")
 GITOPS_GROUPS = ("kustomize.toolkit.fluxcd.io/", "argoproj.io/")  # which the API server of the tests does not have
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Any block, or a piece of code within a sentence.
-CODE = re.compile(
-    r"^```(?P<language>\w*)\n(?P<block>.*?)^```|`(?P<inline>[^`\n]+)`", re.MULTILINE | re.DOTALL
-)  # any block, or a piece of code within a sentence
+CODE = re.compile(r"^```(?P<language>\w*)\n(?P<block>.*?)^```|`(?P<inline>[^`\n]+)`", re.MULTILINE | re.DOTALL)
 
 
 def texts() -> Iterator[tuple[str, str]]:

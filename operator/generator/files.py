@@ -14,13 +14,15 @@ from flywheel.engine import discover
 from generator import rbac
 from generator.crd import crd_manifest
 from generator.health import CONFIG_MAP_PATH, config_map_patch, health_script, script_path
-from generator.reference import reference_page
+from generator.reference import reference_pages
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND = "make generate"
 COMMAND_NOTE = f"Written by '{COMMAND}' from the code; do not edit."
 HEADER = f"# {COMMAND_NOTE}\n"
 CRD_FOLDERS = ("crds", "charts/flywheel/files/crds")
+# Folders in which no file is written by hand.
+GENERATED_ALONE = (*(f"{folder}/*.yaml" for folder in CRD_FOLDERS), "docs/reference/*.md")
 MAX_CRD_BYTES = 170_000  # of one CRD; kubectl's client-side apply allows 262,144
 
 
@@ -36,7 +38,7 @@ def generated_files(kinds: Iterable[AnyKind]) -> dict[str, str]:
             )
         written |= {f"{folder}/{kind.api}.yaml": text for folder in CRD_FOLDERS}
     written["charts/flywheel/files/rules.yaml"] = chart_rules(kinds)
-    written["docs/reference.md"] = reference_page(kinds)
+    written |= reference_pages(kinds, CHECKOUT)
     written |= {script_path(kind): f"-- {COMMAND_NOTE}\n{health_script(kind)}" for kind in kinds}
     written[CONFIG_MAP_PATH] = HEADER + config_map_patch(kinds)
     return written
@@ -72,8 +74,8 @@ def stale_files(wanted: dict[str, str], root: Path) -> list[str]:
     """Returns the paths whose file is missing, differs, or is no longer generated."""
     present = {path for path in wanted if (root / path).is_file()}
     differing = [path for path, text in wanted.items() if path not in present or (root / path).read_text() != text]
-    crds = [f"{folder}/{path.name}" for folder in CRD_FOLDERS for path in (root / folder).glob("*.yaml")]
-    return sorted([*differing, *(path for path in crds if path not in wanted)])
+    kept = [str(path.relative_to(root)) for pattern in GENERATED_ALONE for path in root.glob(pattern)]
+    return sorted([*differing, *(path for path in kept if path not in wanted)])
 
 
 def write_files(wanted: dict[str, str], root: Path) -> list[str]:

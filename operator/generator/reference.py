@@ -1,93 +1,112 @@
-"""The API reference in Markdown, from the same schemas as the CRDs."""
+"""The API reference in Markdown, from the same schemas as the CRDs: a page that lists the kinds, and one page for each."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from flywheel.cli.yaml_text import dump_yaml
 from flywheel.core.resource.api import GROUP, VERSION
 from flywheel.core.resource.kind import AnyKind
 from generator.crd import root_schema
+from generator.examples import Examples, example_file, fields_file, first_manifest, read_examples
+from generator.schema_fields import code, fields, rules, spec_fields, type_in_words
 
+NOTE = "<!-- Written by 'make generate' from the code and the manifests of crds/examples, docs/fields and demo; do not edit. -->"
 INTRODUCTION = f"""\
-<!-- Written by 'make generate' from the code; do not edit. -->
+{NOTE}
 # API reference
 
-This page documents every kind of `{GROUP}/{VERSION}`: its fields, their types and defaults, and the validation rules of the API server.
-`kubectl explain <kind>.spec` prints the same information. Examples are in `crds/examples/`.
+These pages document every kind of `{GROUP}/{VERSION}`: its fields, their types, defaults and an example of each, and the validation rules of the API server.
+`kubectl explain <kind>.spec` prints the same information without the examples.
 
 Names of resources have at most 52 characters of `a-z`, `0-9` and `-`. References are names of objects in the same namespace.
 Quantities have the format of a pod spec: `2`, `500m`, `1Gi`. Specs contain no floating-point numbers; write `"0.70"`, `"15%"`, `30m`.
 """
-SUBJECTS = {"spec": "Spec", "status": "Status"}
+MAX_EXAMPLE_LENGTH = 60  # of the one in a cell; a longer value is cut
 
 
-def reference_page(kinds: Iterable[AnyKind]) -> str:
-    """Returns the page."""
+def reference_pages(kinds: Iterable[AnyKind], checkout: Path) -> dict[str, str]:
+    """Returns the pages by path in the checkout; the examples are read from it."""
     kinds = tuple(kinds)
-    contents = "".join(f"- [{kind.api.kind}](#{kind.api.kind.lower()}): {_cell(kind.description)}\n" for kind in kinds)
-    return "\n".join([INTRODUCTION, contents, *(_section(kind) for kind in kinds)])
+    examples = read_examples(checkout, kinds)
+    pages = {page_path(kind): kind_page(kind, examples, first_manifest(checkout, kind)) for kind in kinds}
+    return {"docs/reference.md": "\n".join([INTRODUCTION, *(_entry(kind) for kind in kinds)]), **pages}
 
 
-def _section(kind: AnyKind) -> str:
+def page_path(kind: AnyKind) -> str:
+    return f"docs/reference/{kind.api.kind.lower()}.md"
+
+
+def kind_page(kind: AnyKind, examples: Examples, manifest: str) -> str:
+    """Returns the page of one kind."""
     schema = root_schema(kind)
-    lines = [f"## {kind.api.kind}", "", kind.description, "", f"`kubectl get {kind.short_name}` (or `{kind.api}`)", ""]
-    for part, subject in SUBJECTS.items():
-        lines += [f"### {kind.api.kind}: {subject}", "", "| Field | Type | Default | Meaning |", "|---|---|---|---|"]
-        lines += [_row(path, field, required) for path, field, required in _fields(schema["properties"][part], part)]
-        lines.append("")
-    lines += ["### " + f"{kind.api.kind}: Rules", ""]
-    lines += [f"- {f'`{path}`: ' if path else ''}{message}" for path, message in _rules(schema, "")]
+    lines = [
+        NOTE,
+        f"# {kind.api.kind}",
+        "",
+        kind.description,
+        "",
+        f"`kubectl get {kind.short_name}` (or `{kind.api}`)",
+        "",
+    ]
+    if manifest:
+        first, others = (f"[{path}](../../{path})" for path in (example_file(kind), fields_file(kind)))
+        lines += [
+            f"The first manifest of {first}; {others} has the fields that are not there.",
+            "",
+            "```yaml",
+            manifest,
+            "```",
+            "",
+        ]
+    lines += ["## Spec", ""]
+    lines += ["| Field | Type | Default | Example | Meaning |", "|---|---|---|---|---|"]
+    for path, field, required in spec_fields(schema):
+        lines.append(_row(path, field, required, _example(field, examples.get((kind.api.kind, path)))))
+    lines += ["", "## Status", "", "| Field | Type | Meaning |", "|---|---|---|"]
+    for path, field, _required in fields(schema["properties"]["status"], "status"):
+        lines.append(f"| `{path}` | {_cell(type_in_words(field))} | {_cell(field.get('description', ''))} |")
+    lines += ["", "## Rules", "", "The API server refuses a manifest with these messages.", ""]
+    lines += [f"- {f'`{path}`: ' if path else ''}{message}" for path, message in rules(schema, "")]
     return "\n".join([*lines, ""])
 
 
-def _fields(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
-    """Yields each field below an object, depth first: its path (`[]` for each item, `.*` for each value), and whether it is required."""
-    for name, field in schema.get("properties", {}).items():
-        field_path = f"{path}.{name}"
-        yield field_path, field, name in schema.get("required", ())
-        yield from _fields(field, field_path)
-        yield from _fields(field.get("items", {}), f"{field_path}[]")
-        values = field.get("additionalProperties")
-        yield from _fields(values if isinstance(values, Mapping) else {}, f"{field_path}.*")
+def _entry(kind: AnyKind) -> str:
+    page = page_path(kind).removeprefix("docs/")
+    return f"## {kind.api.kind}\n\n{kind.description} `kubectl get {kind.short_name}`. [All fields of {kind.api.kind}]({page})\n"
 
 
-def _row(path: str, field: Mapping[str, Any], required: bool) -> str:
+def _row(path: str, field: Mapping[str, Any], required: bool, example: str) -> str:
     default = "required" if required else f"`{_text(field['default'])}`" if "default" in field else ""
-    return f"| `{path}` | {_cell(_type(field))} | {default} | {_cell(field.get('description', ''))} |"
+    return (
+        f"| `{path}` | {_cell(type_in_words(field))} | {default} | {example} | {_cell(field.get('description', ''))} |"
+    )
 
 
-def _type(field: Mapping[str, Any]) -> str:
-    if "enum" in field:
-        return " or ".join(f"`{choice}`" for choice in field["enum"])
-    if field.get("x-kubernetes-int-or-string"):
-        return "quantity" if "isQuantity" in str(field.get("x-kubernetes-validations")) else "integer or string"
-    match field.get("type"):
-        case "array":
-            return f"list of {_type(field['items'])}"
-        case "object" if isinstance(field.get("additionalProperties"), Mapping):
-            return f"map to {_type(field['additionalProperties'])}"
-        case "string" if "pattern" in field:
-            return f"string `{field['pattern']}`"
-        case "integer":
-            return f"integer{_bounds(field)}"
-        case None:
-            return "integer, string or boolean"
-        case other:
-            return str(other)
+def _example(field: Mapping[str, Any], value: Any) -> str:
+    """Returns the cell: the value as YAML in one line, cut if it is long. It is empty for objects, whose fields have their own."""
+    if value is None or _has_fields(field):
+        return ""
+    text = _cell(_flow(value))
+    return code(text if len(text) <= MAX_EXAMPLE_LENGTH else f"{text[:MAX_EXAMPLE_LENGTH].rstrip()} …")
 
 
-def _bounds(field: Mapping[str, Any]) -> str:
-    low, high = field.get("minimum"), field.get("maximum")
-    return "".join([f", at least {low}" if low is not None else "", f", at most {high}" if high is not None else ""])
+def _has_fields(field: Mapping[str, Any]) -> bool:
+    below = (field, field.get("items", {}), field.get("additionalProperties", {}))
+    return any(isinstance(each, Mapping) and "properties" in each for each in below)
 
 
-def _rules(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
-    for rule in schema.get("x-kubernetes-validations", ()):
-        yield path, rule["message"]
-    for name, field in schema.get("properties", {}).items():
-        yield from _rules(field, f"{path}.{name}" if path else name)
-    for key, mark in (("items", "[]"), ("additionalProperties", ".*")):
-        if isinstance(schema.get(key), Mapping):
-            yield from _rules(schema[key], f"{path}{mark}")
+def _flow(value: Any) -> str:
+    """Returns YAML in flow style."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(each) for each in value) + "]"
+    text = dump_yaml({"x": value}).removeprefix("x: ").rstrip("\n")
+    plain = not re.search(r"[,\[\]{}'\"\n]", text)
+    return text if plain or not isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _text(value: Any) -> str:

@@ -77,7 +77,7 @@ def test_no_yaml_anchor_is_written() -> None:
 
 
 def test_the_reference_names_every_field_with_its_default() -> None:
-    page = WANTED["docs/reference.md"]
+    page = WANTED["docs/reference/toy.md"]
 
-    assert "| `spec.budget.maxTrials` | integer, at least 1, at most 1000 | `20` | Trials at most. |" in page
+    assert "| `spec.budget.maxTrials` | integer, at least 1, at most 1000 | `20` |  | Trials at most. |" in page
     assert "- `spec.source`: give exactly one of s3 and pvc" in page
