@@ -19,7 +19,8 @@ LONGEST_AVERAGE = 48  # windows
 
 @dataclass(frozen=True)
 class Dispersion:
-    """Pearson's chi-square over its degrees of freedom (…), 1 in the mean for independent rows, with its standard error (…) then."""
+    """The mean over blocks, by their rows, of Pearson's chi-square over its degrees of freedom (…): 1 in the mean for independent rows, with
+    its standard error (…) then."""
 
     value: Array
     standard_error: Array
@@ -27,11 +28,13 @@ class Dispersion:
 
 
 def measure_dispersion(blocks: Array) -> Dispersion:
-    """The dispersion of counts (…, blocks, bins): Pearson's chi-square of each block with its neighbour, over all degrees of freedom.
+    """The dispersion of counts (…, blocks, bins): Pearson's chi-square of each block with its neighbour, over its degrees of freedom.
 
+    Pairs count by their rows, as in the variance of the window's counts, which are a sum: a burst weighs what it adds to that sum.
     Blocks are compared in pairs (1st with 2nd, 3rd with 4th, …), so that a slow change such as a daily cycle cancels: within the null it
     needs no correction. Empty ones are skipped, so that a burst between them is compared too. Clusters of m equal rows within a block give m.
-    Bins without rows have no degrees; without any the value is 1, since a column with one value cannot vary. The error is sqrt(2 / degrees).
+    Bins without rows have no degrees; without any the value is 1, since a column with one value cannot vary. The error of a pair is
+    sqrt(2 / degrees).
     """
     blocks = _skip_empty(blocks)
     pairs = blocks.shape[-2] // 2
@@ -40,11 +43,13 @@ def measure_dispersion(blocks: Array) -> Dispersion:
     expected = rows * totals / np.maximum(totals.sum(axis=-1, keepdims=True), 1.0)
     squares = np.divide((tables - expected) ** 2, expected, out=np.zeros(expected.shape), where=expected > 0)
     has_both = (rows[..., 0] > 0).all(axis=-1)
-    bins = (totals[..., 0, :] > 0).sum(axis=-1)
-    degrees = (has_both * (bins - 1)).sum(axis=-1)
+    degrees = has_both * ((totals[..., 0, :] > 0).sum(axis=-1) - 1)
+    weights = np.where(degrees > 0, totals.sum(axis=(-1, -2)), 0.0)
+    shares = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1.0)
     least = np.maximum(degrees, 1)
-    value = np.where(degrees > 0, squares.sum(axis=(-1, -2, -3)) / least, 1.0)
-    return Dispersion(value, np.sqrt(2 / least), (blocks.sum(axis=-1) > 0).sum(axis=-1))
+    value = np.where(shares.any(axis=-1), (shares * squares.sum(axis=(-1, -2)) / least).sum(axis=-1), 1.0)
+    error = np.where(shares.any(axis=-1), np.sqrt((shares**2 * 2 / least).sum(axis=-1)), np.sqrt(2))
+    return Dispersion(value, error, (blocks.sum(axis=-1) > 0).sum(axis=-1))
 
 
 def _skip_empty(blocks: Array) -> Array:
