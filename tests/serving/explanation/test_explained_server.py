@@ -200,14 +200,17 @@ def test_a_column_that_the_log_protects_is_not_told_by_contributions(
 
 
 def test_rows_that_take_too_long_are_left_and_do_not_end_the_explainer(tmp_path: Path) -> None:
-    model, names = tmp_path / "model", [f"c{number}" for number in range(8)]
+    model, names = (
+        tmp_path / "model",
+        [f"c{number}" for number in range(10)],
+    )  # 10 million rows to predict, a hundred times those of one row
     model.mkdir()
     (model / "model.onnx").write_bytes(columns(dict.fromkeys(names, 0.1)))
     values = np.random.default_rng(0).normal(size=(100, len(names))).astype(np.float32)
     rows = {name: values[:, number].tolist() for number, name in enumerate(names)}
     golden = {"v": 1, "tolerance": 1e-4, "inputs": rows, "outputs": {"prediction": (0.1 * values.sum(axis=1)).tolist()}}
     (model / "golden.json").write_text(json.dumps(golden))
-    with explained_server(model, tmp_path / "explain.log", answer_seconds=0.5, run_seconds=2) as server:
+    with explained_server(model, tmp_path / "explain.log", answer_seconds=0.3, run_seconds=2) as server:
         before = workers(model)
         late = explanation(ask(server, tensors(rows)))
         wait_until(lambda: "rows" in explanation(ask(server, tensors({name: each[:1] for name, each in rows.items()}))))

@@ -42,7 +42,7 @@ def serve(connection: socket.socket, config: ExplainConfig) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
     with contextlib.suppress(EOFError, OSError):
         _send(connection, greeting)
-        log.info("explaining", extra={"facts": greeting})
+        _log_greeting(greeting)
         while True:
             request, inputs = receive_message(connection, max_bytes=MAX_REQUEST_BYTES)
             if explainer is None:
@@ -62,6 +62,13 @@ def _load(folder: Path) -> tuple[RowExplainer | None, dict[str, Any]]:
     except MemoryError:
         return None, {"reason": "OutOfMemory", "message": OUT_OF_MEMORY}
     return explainer, {"method": explainer.method_name}
+
+
+def _log_greeting(greeting: dict[str, Any]) -> None:
+    if "method" in greeting:
+        log.info("explaining", extra={"facts": {"method": greeting["method"]}})
+    else:
+        log.warning("explaining nothing: %s", greeting["message"], extra={"facts": {"reason": greeting["reason"]}})
 
 
 def _explain(explainer: RowExplainer, inputs: dict[str, Any], deadline: float) -> dict[str, Any]:
