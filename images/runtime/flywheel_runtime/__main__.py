@@ -30,6 +30,7 @@ MODULES = {
     "monitor": "flywheel_runtime.commands.monitor.main",
     "promote": "flywheel_runtime.commands.promote",
     "audit": "flywheel_runtime.commands.audit",
+    "check-rowwise": "flywheel_runtime.commands.check_rowwise",
     "batch-plan": "flywheel_runtime.commands.batch.plan",
     "batch-score": "flywheel_runtime.commands.batch.score",
     "batch-finish": "flywheel_runtime.commands.batch.finish",

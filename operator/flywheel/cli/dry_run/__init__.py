@@ -1,6 +1,7 @@
 """`flywheel test`: would the cluster accept a manifest, and every object that it leads to? Nothing is written and nothing runs.
 
-manifest ─▶ dry run (rules, defaults) ─▶ the kind's preview, or its first plan ─▶ dry run of each child, and of its pod
+manifest ─▶ dry run (rules, defaults) ─▶ rowwise_check.py (features by SQL)
+                                      └▶ the kind's preview, or its first plan ─▶ dry run of each child, and of its pod
 """
 
 import sys

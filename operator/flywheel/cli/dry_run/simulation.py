@@ -1,13 +1,14 @@
 """Dry runs of manifests, of the children that they lead to, and of the pods of those."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from flywheel.cli.connection import Connection
+from flywheel.cli.dry_run.dry_run_result import DryRunResult
 from flywheel.cli.dry_run.preview_cluster import PreviewCluster
+from flywheel.cli.dry_run.rowwise_check import check_rowwise
 from flywheel.cli.fields import get_field
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
@@ -22,22 +23,6 @@ from flywheel.engine import discover
 
 MANAGER = "flywheel-test"
 GENERATED_SUFFIX = "test"  # in place of the server's random suffix of a generateName
-
-
-@dataclass(frozen=True)
-class DryRunResult:
-    """What the server said of one object. `note` is for the user although nothing was refused; `tested` is 0 without a dry run."""
-
-    subject: str
-    refusal: str | None = None
-    note: str | None = None
-    tested: int = 1
-
-    def line(self) -> str:
-        """Returns the line for the terminal."""
-        if self.refusal is not None:
-            return f"refused   {self.subject}: {self.refusal}"
-        return f"{'accepted' if self.tested else '-       '}  {self.subject}{f': {self.note}' if self.note else ''}"
 
 
 class Simulation:
@@ -92,22 +77,41 @@ class Simulation:
         except InvalidSpec as error:
             yield DryRunResult(_subject(manifest), str(error), tested=0)
             return
-        children, finding = self._children(kind, resource)
+        cluster = self._preview_cluster(kind)
+        yield from check_rowwise(resource, cluster.get, self._read_profile)
+        children, finding = self._children(kind, resource, cluster)
         if finding is not None:
             yield finding
         accounts = {child.name for child in children if child.api == SERVICE_ACCOUNT}
         for child in children:
             yield from self._test_child(resource, child, accounts)
 
-    def _children(self, kind: AnyKind, resource: AnyResource) -> tuple[tuple[Child, ...], DryRunResult | None]:
+    def _preview_cluster(self, kind: AnyKind) -> PreviewCluster:
+        client, child_apis = self._connection.client, frozenset(kind.owns)
+        now = datetime.now(UTC).replace(microsecond=0)
+        return PreviewCluster(client, self._kinds, self._tested, child_apis, self._settings, now)
+
+    def _read_profile(self, dataset: Reference) -> Mapping[str, Any]:
+        """Returns the statistics of each column of the Dataset's current version.
+
+        Raises:
+            FlywheelError: it has none, or the reader does not give them.
+        """
+        # Imported here, since most manifests need no reader.
+        from flywheel.client.objects.live_dataset import LiveDataset
+        from flywheel.client.session import Options, open_session
+
+        session = open_session(self._connection.client, dataset.namespace, Options().with_environment())
+        return LiveDataset(session, dataset.name).profile()
+
+    def _children(
+        self, kind: AnyKind, resource: AnyResource, cluster: PreviewCluster
+    ) -> tuple[tuple[Child, ...], DryRunResult | None]:
         """Returns the children that the resource would have, and a note on them."""
         subject = f"{kind.api.kind} '{resource.name}'"
         violation = find_violation(resource.spec, self._settings)
         if violation is not None:
             return (), DryRunResult(subject, violation.message, tested=0)
-        client, child_apis = self._connection.client, frozenset(kind.owns)
-        now = datetime.now(UTC).replace(microsecond=0)
-        cluster = PreviewCluster(client, self._kinds, self._tested, child_apis, self._settings, now)
         plan = kind.decide(resource, kind.observe(resource, cluster))
         if plan.stalled:
             return (), DryRunResult(subject, plan.message, tested=0)

@@ -13,6 +13,7 @@ from flywheel_runtime.features.compiler import CompiledFeatures, compile_feature
 from flywheel_runtime.features.errors import ExpressionRefused, FeaturesRefused
 
 INVALID = "RowwiseInvalid"
+FUNCTIONS_PAGE = "docs/feature-functions.md lists what can be computed."
 UNKNOWN_COLUMN = re.compile(r'Referenced column "(.*)" not found')
 
 
@@ -23,6 +24,17 @@ def sql_types(schema: Mapping[str, Any]) -> dict[str, str]:
 
 def compile_rowwise(schema: Mapping[str, Any], rowwise: Mapping[str, str]) -> CompiledFeatures:
     """Compile expressions over the columns of a Dataset. Raises Failure RowwiseInvalid, which names what is wrong with each."""
+    compiled, reasons = try_rowwise(schema, rowwise)
+    if reasons or compiled is None:
+        sentences = "; ".join(f"'{name}': {reason}" for name, reason in reasons.items())
+        raise Failure(INVALID, f"rowwise {sentences}. {FUNCTIONS_PAGE}")
+    return compiled
+
+
+def try_rowwise(
+    schema: Mapping[str, Any], rowwise: Mapping[str, str]
+) -> tuple[CompiledFeatures | None, dict[str, str]]:
+    """The compiled expressions if there is nothing wrong with one of them, and what is wrong with each, in their order."""
     types = sql_types(schema)
     reasons = {name: reason for name in rowwise if (reason := _refuse_name(name, rowwise, types))}
     compiled = None
@@ -35,10 +47,13 @@ def compile_rowwise(schema: Mapping[str, Any], rowwise: Mapping[str, str]) -> Co
     for name, feature in (compiled.features if compiled else {}).items():
         if schema["target"] in feature.columns:
             reasons[name] = f"it reads the target '{schema['target']}', which callers do not know; leave it out"
-    if reasons or compiled is None:
-        sentences = "; ".join(f"'{name}': {reasons[name]}" for name in rowwise if name in reasons)
-        raise Failure(INVALID, f"rowwise {sentences}. docs/feature-functions.md lists what can be computed.")
-    return compiled
+    return compiled, {name: reasons[name] for name in rowwise if name in reasons}
+
+
+def find_unknown_column(reason: str) -> str | None:
+    """The column of which a reason says that the data has none of that name."""
+    found = UNKNOWN_COLUMN.search(reason)
+    return found[1] if found else None
 
 
 def _refuse_name(name: str, rowwise: Mapping[str, str], types: Mapping[str, str]) -> str | None:
@@ -51,8 +66,8 @@ def _refuse_name(name: str, rowwise: Mapping[str, str], types: Mapping[str, str]
 
 def _explain(reason: str, rowwise: Mapping[str, str]) -> str:
     """The compiler's reason, with advice where an expression uses the name of another one."""
-    found = UNKNOWN_COLUMN.search(reason)
-    if found and (other := find_same(found[1], rowwise)):
+    unknown = find_unknown_column(reason)
+    if unknown and (other := find_same(unknown, rowwise)):
         return f"it uses the rowwise feature '{other}', and an expression reads columns of the data alone; write out its expression"
     return reason
 
