@@ -34,6 +34,7 @@ integration: setup ## Tests that start servers (model servers, an S3 server), tr
 	@python3 -m e2e.setup store
 	@python3 -m e2e.setup clients
 	@python3 -m e2e.setup mlflow
+	@python3 -m e2e.setup onnxruntime
 	$(PYTEST) tests -n 2 -m "(integration or exhaustive) and not long_run" $(AGAIN) $(if $(K),-k "$(K)")
 
 fuzz: setup ## Feed strangers' bytes to the server's parsers for minutes (atheris). T=name picks, SECONDS=n is for each.

@@ -11,6 +11,7 @@ python3 -m e2e.setup docs      make .venv/docs hold what requirements/docs.txt s
 python3 -m e2e.setup tables    make .venv/tables hold what requirements/tables.txt says
 python3 -m e2e.setup peers     make .venv/flaml and .venv/autogluon hold what their requirements/*.txt say
 python3 -m e2e.setup evidently make .venv/evidently hold what requirements/evidently.txt says
+python3 -m e2e.setup onnxruntime make .venv/onnxruntime hold what requirements/onnxruntime.txt says
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
 """
 
@@ -52,7 +53,7 @@ LOCKED = {
         )
     },
     "notebooks": (*PROJECT, "--extra", "client", "--group", "notebooks"),
-    "tables": ("--group", "tables", "--no-deps"),
+    **{name: ("--group", name, "--no-deps") for name in ("tables", "onnxruntime")},
 }
 
 COMMAND = """\
@@ -118,6 +119,11 @@ def evidently() -> None:
 def shap() -> None:
     """Make .venv/shap, the peer of `make bench-explanation`."""
     install(ENVIRONMENT / "shap", "shap", "shap")
+
+
+def onnxruntime() -> None:
+    """Make .venv/onnxruntime from requirements/onnxruntime.txt: the newest one alone, which comes before that of .venv on a path."""
+    install(ENVIRONMENT / "onnxruntime", "onnxruntime", "the newest onnxruntime", "--no-deps")
 
 
 def install(environment: Path, requirements: str, title: str, *options: str) -> None:
@@ -205,6 +211,7 @@ VERBS = {
     "peers": peers,
     "evidently": evidently,
     "shap": shap,
+    "onnxruntime": onnxruntime,
     "programs": programs,
     "store": store,
     "clients": clients,

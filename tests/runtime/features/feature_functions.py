@@ -13,7 +13,7 @@ INTRODUCTION = """\
 # Functions of features
 
 Generated from the expressions of `tests/runtime/features/expressions.txt`, each of which the tests compare with DuckDB on rows with NULL,
-NaN, infinities and the ends of each type; `GOLDEN=write` and the test write it.
+NaN, infinities and the ends of each type, with the onnxruntime of the images and with the newest one; `GOLDEN=write` and the test write it.
 
 A feature is an expression of DuckDB's SQL over columns of one row. It is compiled into ONNX in front of the model, so that the graph
 computes `TRY(expression)`: an error, such as an overflow, is NULL. `rowwise` of a training takes such expressions ([training](training.md#features-by-sql)).
