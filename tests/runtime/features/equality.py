@@ -21,14 +21,14 @@ class NativeModels:
     """Expressions over COLUMNS as models, each compiled once in a database that takes longer to open than they to compile."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
-        self._database = database
+        self.database = database
         self._compiled: dict[str, tuple[Any, CompiledExpression] | str] = {}
 
     def compile(self, sql: str) -> tuple[Any, CompiledExpression] | str:
         """The model and what is known of it, or why it is refused."""
         if sql not in self._compiled:
             try:
-                self._compiled[sql] = FeatureCompiler(self._database, InputEncoding.NATIVE).compile_native(sql)
+                self._compiled[sql] = FeatureCompiler(self.database, InputEncoding.NATIVE).compile_native(sql)
             except ExpressionRefused as refusal:
                 self._compiled[sql] = str(refusal)
         return self._compiled[sql]

@@ -84,6 +84,22 @@ def test_equal_parts_of_features_are_computed_once() -> None:
 
 
 @pytest.mark.parametrize(
+    "sql",
+    [
+        "(dist - 32) * 5 / 9",
+        "round(dist) / nullif(dist, 0)",
+        "CASE WHEN dist > 2000 AND dist < 3000 THEN 2 WHEN dist <= 500 THEN 1 ELSE 0 END",
+        "coalesce(dist, 0)",
+        "dist IS NULL",
+    ],
+)
+def test_a_number_that_is_nan_where_it_is_null_needs_no_masks(sql: str) -> None:
+    model = compile_features(COLUMNS, {"feature": sql}).model
+
+    assert {node.op_type for node in model.graph.node}.isdisjoint({"Not", "Or"})
+
+
+@pytest.mark.parametrize(
     ("sql", "reason"),
     [
         ("asin(dist)", "the function 'asin' cannot be compiled: onnxruntime computes it in FP32 alone"),

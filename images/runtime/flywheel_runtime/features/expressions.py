@@ -160,8 +160,7 @@ class ExpressionCompiler:
             self._compilation.inexact.add(name)
         result = translate_call(self._compilation, call_function(self._compilation, name, arguments, result_type))
         if name in NAN_PROPAGATING and result.kind.is_floating:
-            nulls_are_nan = all(each.null is None or each.null_is_nan for each in arguments)
-            result = replace(result, null_is_nan=nulls_are_nan)
+            result = replace(result, null_is_nan=all(each.shows_null for each in arguments))
         return result if name in NOT_STRICT else with_domain(result, template, arguments)
 
 

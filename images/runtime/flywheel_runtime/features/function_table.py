@@ -29,7 +29,25 @@ FUNCTIONS: Mapping[str, Callable[[Compilation, Call], Value]] = {
 }
 # Of these, NaN in an operand is NaN in the result.
 NAN_PROPAGATING = frozenset(
-    ["+", "-", "*", "/", "%", "floor", "ceil", "abs", "sqrt", "exp", "ln", "sin", "cos", "log", "log10", "log2"]
+    [
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "floor",
+        "ceil",
+        "round",
+        "abs",
+        "sqrt",
+        "exp",
+        "ln",
+        "sin",
+        "cos",
+        "log",
+        "log10",
+        "log2",
+    ]
 )
 _FP32_ALONE = "onnxruntime computes it in FP32 alone"
 _VOLATILE = (

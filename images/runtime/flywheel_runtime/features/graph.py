@@ -119,6 +119,11 @@ class GraphBuilder:
         """`then` where the condition is true, `otherwise` elsewhere."""
         if then == otherwise:
             return then
+        always = self.constant(True, Kind.BOOL)
+        if then == always:
+            return self.any_of(condition, otherwise)
+        if otherwise == always:
+            return self.any_of(self.negate(condition), then)
         if then is None:
             return self.add("And", self.negate(condition), self.mask_tensor(otherwise))
         if otherwise is None:

@@ -1,6 +1,5 @@
 """The inputs of the graph: how a column arrives, and where its value is missing."""
 
-from dataclasses import replace
 from enum import Enum
 
 from flywheel_runtime.features.graph import GraphBuilder
@@ -36,10 +35,13 @@ def add_column(graph: GraphBuilder, name: str, column_type: SqlType, encoding: I
         return _add_real(graph, number, column_type)
     low, high = request_range(column_type)
     power = 10.0**column_type.scale
-    within = graph.all_of(
-        graph.add("GreaterOrEqual", number, graph.constant(low / power, Kind.FP64)),
-        graph.add("LessOrEqual", number, graph.constant(high / power, Kind.FP64)),
-    )
+    if low == -high:
+        within = graph.add("LessOrEqual", graph.add("Abs", number), graph.constant(high / power, Kind.FP64))
+    else:
+        within = graph.all_of(
+            graph.add("GreaterOrEqual", number, graph.constant(low / power, Kind.FP64)),
+            graph.add("LessOrEqual", number, graph.constant(high / power, Kind.FP64)),
+        )
     # A cast of NaN and of 1e300 to a whole number is undefined.
     defined = graph.add("Where", within, number, graph.constant(0.0, Kind.FP64))
     if column_type.scale:
@@ -53,9 +55,8 @@ def _add_real(graph: GraphBuilder, number: str, column_type: SqlType) -> Value:
     """A DOUBLE, or a FLOAT, whose value is rounded to FP32."""
     if column_type.kind is Kind.FP32:
         number = graph.cast(number, Kind.FP32)
-    null = graph.any_of(graph.add("IsNaN", number), graph.add("IsInf", number))
-    is_nan = graph.add("Where", graph.mask_tensor(null), graph.constant(float("nan"), column_type.kind), number)
-    return replace(Value(column_type, is_nan, null), null_is_nan=True)
+    finite = graph.add("Where", graph.add("IsInf", number), graph.constant(float("nan"), column_type.kind), number)
+    return Value(column_type, finite, graph.add("IsNaN", finite), null_is_nan=True, nan_is_null=True)
 
 
 def request_range(column_type: SqlType) -> tuple[int, int]:

@@ -56,7 +56,7 @@ def _cast_matrix(graph: GraphBuilder, matrix: str, kind: Kind) -> str:
     result = graph.cast(matrix, Kind.FP32)
     if kind is not Kind.FP64:
         return result
-    overflow = graph.all_of(graph.add("IsInf", result), graph.negate(graph.add("IsInf", matrix)))
+    overflow = graph.add("Xor", graph.add("IsInf", result), graph.add("IsInf", matrix))
     return graph.add("Where", overflow, graph.constant(float("nan"), Kind.FP32), result)
 
 

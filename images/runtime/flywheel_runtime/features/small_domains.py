@@ -69,7 +69,7 @@ def add_table(compilation: Compilation, domain: Domain, result_type: SqlType) ->
     query = f"SELECT TRY({domain.sql}) FROM range({low}, {high + 1}) AS numbers(x) ORDER BY x"
     values = [row[0] for row in compilation.database.execute(query).fetchall()]
     bounded = graph.add("Clip", root.tensor, graph.scalar(low), graph.scalar(high))
-    place = graph.add("Sub", bounded, graph.integer(low))
+    place = graph.add("Sub", bounded, graph.integer(low)) if low else bounded
     entries = np.array([0 if value is None else value for value in values], result_type.kind.dtype)
     tensor = graph.add("Gather", graph.initializer(entries), place, axis=0)
     failed = None

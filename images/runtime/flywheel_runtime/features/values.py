@@ -1,7 +1,8 @@
 """What an expression is while it is compiled: a tensor, where it is NULL, and where DuckDB would raise an error."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -24,7 +25,8 @@ class Value:
 
     `error` marks rows in which DuckDB would raise an error. It follows the branches that are taken, and ends as NULL, as in TRY().
     `literal` is the value of a literal as the tensor has it. `low` and `high` bound a whole number.
-    `null_is_nan`: the tensor is NaN wherever `null` is true.
+    `null_is_nan`: the tensor is NaN wherever `null` is true. `nan_is_null`: it is NaN nowhere else. `null_is_false`: a Boolean tensor
+    is false wherever `null` is true. What is known of them spares nodes.
     """
 
     type: SqlType
@@ -35,6 +37,8 @@ class Value:
     low: int | None = None
     high: int | None = None
     null_is_nan: bool = False
+    nan_is_null: bool = False
+    null_is_false: bool = False
     domain: Domain | None = None
 
     @property
@@ -47,6 +51,18 @@ class Value:
         """The least and the greatest whole number that the tensor can have where it is defined."""
         low, high = self.type.range
         return low if self.low is None else self.low, high if self.high is None else self.high
+
+    @property
+    def shows_null(self) -> bool:
+        """Whether a real number is NaN, and so tells by itself, where it is NULL."""
+        return self.null is None or self.null_is_nan
+
+    @property
+    def can_be_nan(self) -> bool:
+        """Whether NaN is a value of it, and not NULL alone."""
+        if self.literal is not None:
+            return self.kind.is_floating and math.isnan(self.literal)
+        return self.kind.is_floating and not self.nan_is_null
 
     @property
     def can_be_infinite(self) -> bool:
@@ -102,8 +118,10 @@ def constant_value(graph: GraphBuilder, literal: Any, literal_type: SqlType) -> 
 
 def null_value(graph: GraphBuilder, null_type: SqlType) -> Value:
     """NULL of a type."""
-    zero = "" if null_type.kind is Kind.STRING else 0
-    return Value(null_type, graph.constant(zero, null_type.kind), graph.constant(True, Kind.BOOL), low=0, high=0)
+    kind = null_type.kind
+    filler = math.nan if kind.is_floating else "" if kind is Kind.STRING else 0
+    null = Value(null_type, graph.constant(filler, kind), graph.constant(True, Kind.BOOL), low=0, high=0)
+    return replace(null, null_is_nan=kind.is_floating, nan_is_null=True, null_is_false=kind is Kind.BOOL)
 
 
 def select_value(graph: GraphBuilder, condition: str, then: Value, otherwise: Value) -> Value:
@@ -118,4 +136,6 @@ def select_value(graph: GraphBuilder, condition: str, then: Value, otherwise: Va
         graph.select_mask(condition, then.error, otherwise.error),
         low=low,
         high=high,
+        null_is_nan=then.kind.is_floating and then.shows_null and otherwise.shows_null,
+        nan_is_null=not then.can_be_nan and not otherwise.can_be_nan,
     )

@@ -23,7 +23,9 @@ def cast_value(graph: GraphBuilder, value: Value, target: SqlType, *, is_try: bo
     result = _convert(graph, value, target)
     if not is_try:
         return result
-    return replace(result, null=graph.any_of(result.null, result.error), error=value.error, null_is_nan=False)
+    return replace(
+        result, null=graph.any_of(result.null, result.error), error=value.error, null_is_nan=False, null_is_false=False
+    )
 
 
 def _convert(graph: GraphBuilder, value: Value, target: SqlType) -> Value:
@@ -51,6 +53,11 @@ def _convert(graph: GraphBuilder, value: Value, target: SqlType) -> Value:
 def _masked(value: Value, target: SqlType, tensor: str, low: int | None = None, high: int | None = None) -> Value:
     """The tensor as another type, with the value's masks."""
     return Value(target, tensor, value.null, value.error, low=low, high=high)
+
+
+def _with_nan_of(value: Value, real: Value) -> Value:
+    """The real number, which is NaN where the value is."""
+    return replace(real, null_is_nan=value.null_is_nan, nan_is_null=value.nan_is_null)
 
 
 def _convert_boolean(graph: GraphBuilder, value: Value, target: SqlType) -> Value | None:
@@ -127,12 +134,12 @@ def _convert_real(graph: GraphBuilder, value: Value, target: SqlType) -> Value |
             zero = graph.constant(0, value.kind)
             return _masked(value, target, graph.negate(graph.add("Equal", value.tensor, zero)))
         case Kind.FP64:
-            return replace(_masked(value, target, graph.cast(value.tensor, Kind.FP64)), null_is_nan=value.null_is_nan)
+            return _with_nan_of(value, _masked(value, target, graph.cast(value.tensor, Kind.FP64)))
         case Kind.FP32:
             tensor = graph.cast(value.tensor, Kind.FP32)
-            was_finite = graph.negate(graph.add("IsInf", value.tensor))
-            overflow = graph.all_of(graph.add("IsInf", tensor), was_finite)
-            result = replace(_masked(value, target, tensor), null_is_nan=value.null_is_nan)
+            # An infinite number stays infinite.
+            overflow = graph.add("Xor", graph.add("IsInf", tensor), graph.add("IsInf", value.tensor))
+            result = _with_nan_of(value, _masked(value, target, tensor))
             return replace(result, error=graph.add_error(value.error, overflow, value.null))
         case Kind.INT64:
             return _real_as_integer(graph, value, target)

@@ -1,6 +1,5 @@
 """Comparisons: NaN equals NaN and is greater than every number; texts are equal or not, and have no order in ONNX."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,14 +9,18 @@ from flywheel_runtime.features.sql_types import BIGINT, BOOLEAN, MAX_INT64, Kind
 from flywheel_runtime.features.values import Call, Compilation, Value, select_value
 
 EQUALITY = frozenset({"COMPARE_EQUAL", "COMPARE_NOTEQUAL", "COMPARE_DISTINCT_FROM", "COMPARE_NOT_DISTINCT_FROM"})
-ORDERS = frozenset(
-    {"COMPARE_LESSTHAN", "COMPARE_GREATERTHAN", "COMPARE_LESSTHANOREQUALTO", "COMPARE_GREATERTHANOREQUALTO"}
-)
+# Each with the node that computes it where no operand is NaN.
+ORDERS = {
+    "COMPARE_LESSTHAN": "Less",
+    "COMPARE_GREATERTHAN": "Greater",
+    "COMPARE_LESSTHANOREQUALTO": "LessOrEqual",
+    "COMPARE_GREATERTHANOREQUALTO": "GreaterOrEqual",
+}
 
 
 def compare(graph: GraphBuilder, kind: str, left: Value, right: Value) -> Value:
     """One of the comparisons of a bound plan, such as COMPARE_LESSTHAN."""
-    if kind not in EQUALITY | ORDERS:
+    if kind not in EQUALITY | ORDERS.keys():
         raise ExpressionRefused(f"the comparison {kind} has no equal in ONNX")
     left, right = _comparable(graph, left, kind), _comparable(graph, right, kind)
     error = graph.any_of(left.error, right.error)
@@ -26,10 +29,20 @@ def compare(graph: GraphBuilder, kind: str, left: Value, right: Value) -> Value:
         present = graph.all_of(*(graph.negate(null) for null in nulls), _equal(graph, left, right))
         same = graph.add("Or", graph.all_of(*nulls), present)
         return Value(BOOLEAN, same if "NOT" in kind else graph.negate(same), None, error)
-    return Value(BOOLEAN, _compare_tensors(graph, kind, left, right), graph.any_of(left.null, right.null), error)
+    # A node of a NaN is false.
+    is_plain = kind != "COMPARE_NOTEQUAL" and not left.can_be_nan and not right.can_be_nan
+    return Value(
+        BOOLEAN,
+        _compare_tensors(graph, kind, left, right),
+        graph.any_of(left.null, right.null),
+        error,
+        null_is_false=is_plain and left.shows_null and right.shows_null,
+    )
 
 
 def _compare_tensors(graph: GraphBuilder, kind: str, left: Value, right: Value) -> str:
+    if kind in ORDERS and not left.can_be_nan and not right.can_be_nan:
+        return graph.add(ORDERS[kind], left.tensor, right.tensor)
     match kind:
         case "COMPARE_EQUAL":
             return _equal(graph, left, right)
@@ -64,9 +77,7 @@ def unsigned_as_int64(graph: GraphBuilder, value: Value) -> str:
 
 
 def _nan_mask(graph: GraphBuilder, value: Value) -> Mask:
-    if not value.kind.is_floating or (value.literal is not None and not math.isnan(value.literal)):
-        return None
-    return graph.add("IsNaN", value.tensor)
+    return graph.add("IsNaN", value.tensor) if value.can_be_nan else None
 
 
 def is_less(graph: GraphBuilder, left: Value, right: Value) -> str:
@@ -115,18 +126,21 @@ def either(graph: GraphBuilder, left: Value, right: Value) -> Value:
 
 def both_in_turn(graph: GraphBuilder, left: Value, right: Value) -> Value:
     """AND as a condition of CASE: the right operand is computed where the left one is true."""
-    reached = _is_true(graph, left)
+    reached = is_true(graph, left)
     return replace(both(graph, left, right), error=_error_in_turn(graph, left, right, reached))
 
 
 def either_in_turn(graph: GraphBuilder, left: Value, right: Value) -> Value:
     """OR as a condition of CASE: the right operand is computed where the left one is not true."""
-    reached = graph.negate(_is_true(graph, left))
+    reached = graph.negate(is_true(graph, left))
     return replace(either(graph, left, right), error=_error_in_turn(graph, left, right, reached))
 
 
-def _is_true(graph: GraphBuilder, value: Value) -> str:
-    return graph.all_of(value.tensor, graph.negate(value.null)) if value.null else value.tensor
+def is_true(graph: GraphBuilder, value: Value) -> str:
+    """Whether a Boolean is true; NULL is not."""
+    if value.null is None or value.null_is_false:
+        return value.tensor
+    return graph.all_of(value.tensor, graph.negate(value.null))
 
 
 def _error_in_turn(graph: GraphBuilder, left: Value, right: Value, reached: str) -> Mask:
@@ -141,7 +155,9 @@ def _combine(graph: GraphBuilder, node: str, left: Value, right: Value) -> Value
             undecided = other.tensor if node == "And" else graph.negate(other.tensor)
             nulls.append(graph.all_of(null, graph.add("Or", undecided, other.null) if other.null else undecided))
     tensor = graph.add(node, left.tensor, right.tensor)
-    return Value(BOOLEAN, tensor, graph.any_of(*nulls), graph.any_of(left.error, right.error))
+    null_is_false = all(each.null is None or each.null_is_false for each in (left, right))
+    error = graph.any_of(left.error, right.error)
+    return Value(BOOLEAN, tensor, graph.any_of(*nulls), error, null_is_false=null_is_false)
 
 
 def choose_extreme(compilation: Compilation, call: Call) -> Value:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flywheel_runtime.features.errors import ExpressionRefused
-from flywheel_runtime.features.functions.comparisons import is_among
+from flywheel_runtime.features.functions.comparisons import is_among, is_true
 from flywheel_runtime.features.graph import GraphBuilder
 from flywheel_runtime.features.sql_types import BOOLEAN
 from flywheel_runtime.features.values import Value, select_value
@@ -14,10 +14,7 @@ def choose_case(graph: GraphBuilder, branches: Sequence[tuple[Value, Value]], ot
     """CASE of pairs (condition, value): the value of the first condition that is true; NULL is not."""
     result = otherwise
     for condition, value in reversed(branches):
-        is_true = condition.tensor
-        if condition.null is not None:
-            is_true = graph.all_of(is_true, graph.negate(condition.null))
-        result = select_value(graph, is_true, value, result)
+        result = select_value(graph, is_true(graph, condition), value, result)
         result = replace(result, error=graph.any_of(condition.error, result.error))
     return result
 
@@ -34,7 +31,12 @@ def apply_operator(graph: GraphBuilder, kind: str, arguments: Sequence[Value]) -
             return Value(BOOLEAN, graph.negate(graph.mask_tensor(first.null)), None, first.error)
         case "OPERATOR_TRY":
             return replace(
-                first, null=graph.any_of(first.null, first.error), error=None, null_is_nan=False, domain=None
+                first,
+                null=graph.any_of(first.null, first.error),
+                error=None,
+                null_is_nan=False,
+                null_is_false=False,
+                domain=None,
             )
         case "OPERATOR_COALESCE":
             return _coalesce(graph, arguments)
@@ -42,7 +44,7 @@ def apply_operator(graph: GraphBuilder, kind: str, arguments: Sequence[Value]) -
             return is_among(graph, first, arguments[1:])
         case "COMPARE_NOT_IN":
             found = is_among(graph, first, arguments[1:])
-            return replace(found, tensor=graph.negate(found.tensor))
+            return replace(found, tensor=graph.negate(found.tensor), null_is_false=False)
         case _:
             raise ExpressionRefused(f"the operator {kind} has no equal in ONNX")
 
@@ -55,6 +57,6 @@ def _coalesce(graph: GraphBuilder, arguments: Sequence[Value]) -> Value:
             result = each
             continue
         later = graph.all_of(each.null, result.error) if result.error else None
-        chosen = select_value(graph, graph.negate(each.null), each, result)
+        chosen = select_value(graph, each.null, result, replace(each, null=None))
         result = replace(chosen, error=graph.any_of(each.error, later))
     return result

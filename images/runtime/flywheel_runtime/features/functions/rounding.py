@@ -1,5 +1,6 @@
 """Rounding to whole numbers and to digits. Releases of DuckDB differ in round() of a DOUBLE to digits, so the one at hand is asked."""
 
+import math
 from dataclasses import replace
 
 from flywheel_runtime.features.errors import ExpressionRefused
@@ -8,16 +9,17 @@ from flywheel_runtime.features.sql_types import Kind
 from flywheel_runtime.features.values import Call, Compilation, Value
 from flywheel_runtime.features.whole_numbers import divide_half_away, floor_divide
 
+BELOW_HALF = math.nextafter(0.5, 0.0)
 SPLITTER = 134217729.0  # 2**27 + 1, of Dekker's split of a double into two halves
 
 
 def round_half_away(graph: GraphBuilder, tensor: str) -> str:
-    """An FP64 tensor rounded to whole numbers, halves away from zero; NaN and the infinities stay."""
-    magnitude = graph.add("Abs", tensor)
-    floor = graph.add("Floor", magnitude)
-    rounds_up = graph.add("GreaterOrEqual", graph.add("Sub", magnitude, floor), graph.constant(0.5, Kind.FP64))
-    rounded = graph.add("Add", floor, graph.cast(rounds_up, Kind.FP64))
-    return graph.add("Mul", graph.add("Sign", tensor), rounded)
+    """An FP64 tensor rounded to whole numbers, halves away from zero; NaN and the infinities stay.
+
+    Of 0.49999999999999994, the sum with one half is 1; with the number below one half it is not, and all halves still reach the next.
+    """
+    moved = graph.add("Add", graph.add("Abs", tensor), graph.constant(BELOW_HALF, Kind.FP64))
+    return graph.add("Mul", graph.add("Sign", tensor), graph.add("Floor", moved))
 
 
 def _round_product(graph: GraphBuilder, tensor: str, product: str, factor: float) -> str:
