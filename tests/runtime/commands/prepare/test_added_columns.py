@@ -23,7 +23,7 @@ FLIGHTS = Table(
         ),
         pytest.param("count(*) OVER (PARTITION BY sched)", "looks at other rows by a window", id="of other rows"),
         pytest.param("trim(flight)", "the function 'trim' cannot be compiled", id="of no function in ONNX"),
-        pytest.param("CASE WHEN late THEN 1 END", 'Referenced column "late" not found', id="of the target"),
+        pytest.param("CASE WHEN late THEN 1 END", "it reads the target 'late', which no caller knows", id="of the target"),
     ],
 )  # fmt: skip
 def test_an_added_column_is_named_with_advice(expression: str, advice: str) -> None:
@@ -34,6 +34,7 @@ def test_an_added_column_is_named_with_advice(expression: str, advice: str) -> N
     assert warning.kind == "CallersMustBring"
     assert warning.message.startswith("Callers must bring 'made', which 'flights' lacks")
     assert advice in warning.message
+    assert warning.message.endswith(".")
 
 
 @pytest.mark.parametrize(

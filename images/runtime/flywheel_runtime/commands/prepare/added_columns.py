@@ -14,6 +14,7 @@ from flywheel_runtime.features.compiler import compile_features
 from flywheel_runtime.features.errors import ExpressionRefused, FeaturesRefused
 
 MAX_EXPRESSION = 160  # characters in a message
+ELSE = "Have each request carry it, or leave it out of the features of the step train."
 
 
 def find_added_columns(sql: str, first: Table, columns: Sequence[str]) -> list[Anomaly]:
@@ -35,14 +36,16 @@ def _describe(name: str, expression: str | None, first: Table, changed: Collecti
     """What callers must do, and what to do instead where that is known."""
     finding = f"Callers must bring '{name}', which '{first.name}' lacks"
     types = {str(column["name"]): SQL_TYPE[column["type"]] for column in first.schema["columns"]}
-    types.pop(str(first.schema.get("target")), None)
+    target = first.schema.get("target")
     if expression is None:
-        return f"{finding}: it comes from other rows, another table or a query inside the SQL."
+        return f"{finding}: it comes from other rows, another table or a query inside the SQL. {ELSE}"
     try:
         compiled = compile_features(types, {name: expression})
     except (ExpressionRefused, FeaturesRefused) as refused:
         reason = refused.reasons[name] if isinstance(refused, FeaturesRefused) else str(refused)
-        return f"{finding}: the model cannot compute it, since {reason}"
+        return f"{finding}: the model cannot compute it, since {reason}. {ELSE}"
+    if target in compiled.features[name].columns:
+        return f"{finding}: it reads the target '{target}', which no caller knows; leave it out of the features, or it tells the model the answer."
     if read := next((each for each in compiled.features[name].columns if each in changed), None):
         return f"{finding}: it reads '{read}' of '{first.name}', and '{read}' of the result is another value; give the result's another name, so that rowwise of the step train can make '{name}'."
     shown = expression if len(expression) <= MAX_EXPRESSION else "…"
