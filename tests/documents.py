@@ -15,7 +15,8 @@ PAGES = (
     "charts/**/*.md",
 )
 MANIFESTS = ("crds/examples/*.yaml", "docs/fields/*.yaml", "demo/*.yaml")
-GITOPS_GROUPS = ("kustomize.toolkit.fluxcd.io/", "argoproj.io/")  # which the API server of the tests does not have
+# Groups of others, which the API server of the tests does not have.
+FOREIGN_GROUPS = ("kustomize.toolkit.fluxcd.io/", "argoproj.io/", "serving.kserve.io/", "kubeflow.org/")
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Any block, or a piece of code within a sentence.
 CODE = re.compile(r"^```(?P<language>\w*)\n(?P<block>.*?)^```|`(?P<inline>[^`\n]+)`", re.MULTILINE | re.DOTALL)
@@ -33,9 +34,9 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def documents() -> Iterator[tuple[str, str]]:
-    """Each manifest alone, but for kinds of Flux and Argo CD. A block without apiVersion is a part of one, and shown for its words."""
+    """Each manifest alone, but for kinds of other projects. A block without apiVersion is a part of one, and shown for its words."""
     for where, text in texts():
         for number, document in enumerate(re.split(r"^---.*$", text, flags=re.MULTILINE), 1):
             version = re.search(r"^apiVersion: *(\S+)", document, re.MULTILINE)
-            if version and not version[1].startswith(GITOPS_GROUPS):
+            if version and not version[1].startswith(FOREIGN_GROUPS):
                 yield f"{where}#{number}", document
