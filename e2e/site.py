@@ -141,11 +141,11 @@ def build(checkout: Path = CHECKOUT) -> None:
         cwd=checkout, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise Failure(f"{done.stdout}{done.stderr}\nZensical could not build the pages; see its words above")
+        found = f"{done.stdout}{done.stderr}".partition("Traceback")[0]
+        raise Failure(f"{found}\nZensical could not build the pages; see its words above")
     (checkout / SITE / "index.html").write_text(REDIRECT)
-    found = list(problems(checkout / SITE))
-    if found:
-        raise Failure("\n".join(found))
+    if wrong := list(problems(checkout / SITE)):
+        raise Failure("\n".join(wrong))
 
 
 def main() -> int:
