@@ -23,6 +23,7 @@ CONFIGURATION = "zensical.toml"
 SOURCES = "build/docs"  # docs_dir of zensical.toml
 SITE = "dist/docs"  # its site_dir
 HOME = "docs/index.html"
+PAGES = ("docs/**/*.md", "operator/decisions/*.md")
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 REDIRECT = f'<!doctype html><meta charset="utf-8"><title>Flywheel</title><meta http-equiv="refresh" content="0; url={HOME}"><a href="{HOME}">Flywheel</a>\n'
 LOADED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "video": "src", "link": "href"}
@@ -52,11 +53,11 @@ def navigation(checkout: Path) -> list[Path]:
 
 
 def linked_files(checkout: Path) -> set[Path]:
-    """Every page of docs/ and of the navigation, and every file that one of them links to, and so on.
+    """Every page of docs/, of the navigation and of decisions, and every file that one of them links to, and so on.
 
     Raises Failure with each link that leads to no file.
     """
-    waiting = [*navigation(checkout), *(checkout / "docs").glob("**/*.md")]
+    waiting = [*navigation(checkout), *(path for pattern in PAGES for path in checkout.glob(pattern))]
     found: set[Path] = set()
     wrong = []
     while waiting:
