@@ -11,8 +11,8 @@ from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig
 from flywheel_runtime.commands.compare import CompareConfig
 from flywheel_runtime.commands.evaluate.main import EvaluateConfig
-from flywheel_runtime.commands.gates.config import GatesConfig
-from flywheel_runtime.commands.monitor.config import MonitorConfig
+from flywheel_runtime.commands.gates.config import GatesConfig, LabelSource
+from flywheel_runtime.commands.monitor.config import GroundTruth, MonitorConfig
 from flywheel_runtime.commands.notify import NotifyConfig
 from flywheel_runtime.commands.package import PackageConfig
 from flywheel_runtime.commands.prepare.main import PrepareConfig
@@ -197,3 +197,13 @@ def test_an_input_that_is_not_the_contracts_is_refused(entry: Any, reason: str) 
         FetchConfig.parse(json.dumps({"inputs": [entry]}))
 
     assert failed.value.reason == reason
+
+
+@pytest.mark.parametrize("share", [pytest.param("0.2", id="text"), pytest.param(0.2, id="a number of builds before")])
+def test_a_share_of_labels_is_read_in_every_form(share: str | float) -> None:
+    gate, monitor = (
+        LabelSource.model_validate({"gate": "a", "maxSourceShare": share}),
+        GroundTruth.model_validate({"maxSourceShare": share}),
+    )
+
+    assert (gate.max_source_share, monitor.max_source_share) == (0.2, 0.2)

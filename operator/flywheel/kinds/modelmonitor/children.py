@@ -15,7 +15,7 @@ from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import Digest, format_time
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelmonitor.schema.estimated_performance import METRICS_OF_ROWS, EstimatedPerformance
-from flywheel.kinds.modelmonitor.schema.ground_truth import LabelGuards, Performance
+from flywheel.kinds.modelmonitor.schema.ground_truth import Performance
 from flywheel.kinds.modelmonitor.schema.service_levels import seconds_of
 from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
 from flywheel.kinds.modelmonitor.schema.status import ModelMonitorStatus, Run
@@ -226,16 +226,5 @@ def _ground_truth(monitor: ModelMonitor) -> dict[str, Any]:
         delay["retrySeconds"] = int(retry.total_seconds())
     columns = {"key": truth.key, "column": truth.column, "probability": truth.probability}
     given = {name: column for name, column in columns.items() if truth.dataset is not None and column is not None}
-    return {"groundTruth": {**given, **delay, **_guards(truth.guards)}}
-
-
-def _guards(guards: LabelGuards | None) -> dict[str, Any]:
-    if guards is None:
-        return {}
-    share = guards.max_source_share
-    given = {
-        "trustedSources": list(guards.trusted_sources),
-        "maxSourceShare": None if share is None else f"{share.fraction:g}",
-        "maxDeviations": guards.max_deviations,
-    }
-    return {name: each for name, each in given.items() if each not in (None, [])}
+    guards = truth.guards.config() if truth.guards is not None else {}
+    return {"groundTruth": {**given, **delay, **guards}}

@@ -79,7 +79,7 @@ def test_the_guards_of_the_monitor_are_those_of_the_gate() -> None:
     _, traffic = job_of(service(), monitor(guards=guards), nominated=model(LABELLED))
 
     [labels] = traffic["labels"]
-    assert {name: labels[name] for name in guards} == {**guards, "maxSourceShare": 0.2}
+    assert {name: labels[name] for name in guards} == {**guards, "maxSourceShare": "0.2"}
 
 
 def test_labels_of_a_dataset_are_its_artifact() -> None:

@@ -1,6 +1,6 @@
 """Labels of a ModelMonitor: where they come from, and which metric is tested with them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -58,6 +58,16 @@ class LabelGuards(Schema):
         le=1_000,
         description="A number further from the median of the version's test rows than so many robust standard deviations is no label. Absent, every number is.",
     )
+
+    def config(self) -> dict[str, Any]:
+        """Returns the guards as params.json has them, of a monitor's runs and of gates."""
+        share = self.max_source_share
+        given = {
+            "trustedSources": list(self.trusted_sources) or None,
+            "maxSourceShare": None if share is None else f"{share.fraction:g}",
+            "maxDeviations": self.max_deviations,
+        }
+        return {name: each for name, each in given.items() if each is not None}
 
 
 class GroundTruth(Schema):

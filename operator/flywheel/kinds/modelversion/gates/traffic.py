@@ -13,7 +13,7 @@ from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.values import Digest, format_time
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec
 from flywheel.kinds.model.schema.gates import Gate
-from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth, LabelGuards
+from flywheel.kinds.modelmonitor.schema.ground_truth import GroundTruth
 from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
 from flywheel.kinds.modelversion.children import ModelVersion
 
@@ -56,7 +56,7 @@ class LabelSource:
         given = {name: value for name, value in columns.items() if value is not None}
         delay = {"maxDelaySeconds": truth.delay.max.seconds}
         found = {"gate": self.gate, "monitor": self.monitor, "service": self.service, **given, **delay}
-        return {**found, **_guards(truth.guards)}
+        return {**found, **(truth.guards.config() if truth.guards is not None else {})}
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,6 @@ class Traffic:
                 yield Input(name, artifact=str(source.dataset), files=SPLIT_FILES, optional=True)
             else:
                 yield Input(name, folder={"path": f"predictions/{source.service}/labels/", "parts": parts})
-
-
-def _guards(guards: LabelGuards | None) -> dict[str, Any]:
-    """Which labels count, as the monitor's own runs read it."""
-    if guards is None:
-        return {}
-    share = guards.max_source_share
-    given = {
-        "trustedSources": list(guards.trusted_sources) or None,
-        "maxSourceShare": share.fraction if share is not None else None,
-        "maxDeviations": guards.max_deviations,
-    }
-    return {name: each for name, each in given.items() if each is not None}
 
 
 def observe_traffic(version: ModelVersion, gates: Sequence[Gate], cluster: Cluster) -> Traffic | None:
