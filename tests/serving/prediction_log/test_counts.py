@@ -113,6 +113,21 @@ def test_windows_and_pods_are_merged_by_addition(requests: list[list[tuple[Any, 
     assert (add_counts(*parts) if len(parts) == 2 else parts[0]) == counted(requests)
 
 
+@pytest.mark.parametrize("rows", [1, 15, 17, 2_040, 4_080, 4_081, 9_000])
+def test_counts_are_exact_for_any_number_of_rows(rows: int) -> None:
+    numeric = Baseline("sha256:1", {**EDGES}, {}, {}, [], None, np.dtype("<f4"))
+    counts = Counts(numeric)
+    winds = np.resize(np.array([-3, -2.5, 0, 0.05, 0.1, 0.2, np.nan, np.inf, -np.inf], np.float32), rows)
+    columns = {"month": np.full(rows, 12, np.float32), "wind": winds, "constant": np.full(rows, 2, np.float32)}
+    counts.observe({name: values.reshape(-1, 1) for name, values in columns.items()}, [], [], rows)
+
+    found = counts.pop_document()["features"]
+
+    assert found["month"] == {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": [0, 0, rows]}
+    assert found["wind"] == count_one_by_one(winds.tolist(), EDGES["wind"])
+    assert found["constant"] == {"missing": 0, "invalid": 0, "under": rows, "over": 0, "bins": [0]}
+
+
 def test_counts_are_zero_after_they_were_read() -> None:
     counts = Counts(BASELINE)
     counts.observe(*request([(1, 2, 3, "UA", 1.0, 0.5)]))

@@ -3,11 +3,14 @@
 A column is counted in cells: `under`, the bins, `over`, then `missing` (NaN) and `invalid` (infinite). As in the
 Dataset's profile, values and edges are compared as 32-bit floats, a bin includes its lower edge, and the last bin
 includes its upper edge too.
+
+A request's values are copied into buffers. When these have some thousand rows, and at a window's end, all of them are counted at once.
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,9 @@ from flywheel_serving.prediction_log.batches import join_arrays, value_getter
 
 log = logging.getLogger(__name__)
 
-# So many values are counted at once: enough to share numpy's fixed costs, too few for a client to wait 0.1 ms for it. Their comparisons
-# with all edges stay in the processor's cache.
-CHUNK_VALUES = 16_384
+# What waits to be counted: few values, which are in the processor's cache and counted in half a millisecond.
+MAX_PENDING_VALUES, MAX_PENDING_ROWS = 131_072, 3_600
+MAX_PENDING_SCORE_BYTES = 1024 * 1024  # the outputs of a model with many classes
 
 Feeds = dict[str, Array]
 RawNumbers = Any  # bytes, or a contiguous array
@@ -33,9 +36,10 @@ class _ObservedValues:
     """Values that are not in bins yet, copied one after the other: arrays that stay alive would be out of the cache when they are counted."""
 
     def __init__(self, categorical_columns: int) -> None:
-        self.numbers: dict[int, bytearray] = {}  # by the rows of their requests, one input after the other
+        # By the rows of their requests, one input after the other.
+        self.numbers: defaultdict[int, bytearray] = defaultdict(bytearray)
         self.categories: list[list[Any]] = [[] for _ in range(categorical_columns)]
-        self.scores, self.score_rows = bytearray(), 0
+        self.scores, self.unscored_rows = bytearray(), 0
         self.score_type: np.dtype[Any] | None = None  # that all outputs of the model have
         self.requests = self.rows = 0
 
@@ -62,7 +66,8 @@ class Counts:
         self._score_output: str | None
         self._score_output, self._is_last_column = baseline.score or (None, False)
         self._observed = _ObservedValues(len(self._categorical))
-        self._most_pending_rows = CHUNK_VALUES // max(1, len(baseline.numbers) + len(self._categorical))
+        columns = len(baseline.numbers) + len(self._categorical)
+        self._most_pending_rows = min(MAX_PENDING_ROWS, MAX_PENDING_VALUES // max(1, columns))
         self.requests = self.rows = self.predicted_rows = 0
 
     @property
@@ -85,30 +90,29 @@ class Counts:
         They are copied while their many small arrays are in the processor's cache. `outputs` are those named `output_names`, None if
         another version answered. `block` has all numbers of the feeds if these are of a known `layout`.
         """
-        if layout is not self._last_layout:  # most requests have the same
+        if layout is not self._last_layout or output_names is not self._last_outputs:  # most requests have the same
             self._use_layout(layout, feeds, block)
-        if output_names is not self._last_outputs:
             self._use_outputs(output_names)
         observed, index = self._observed, self._score_index
         numbers: RawNumbers = block if self._block_is_numbers else self._raw_numbers(feeds)
-        categories = [self._known(name, feeds[name]) for name in self._categorical] if self._categorical else ()
-        if outputs is not None and index is not None:
+        categories = [self._known(name, feeds[name]) for name in self._categorical] if self._categorical else None
+        if outputs is None or index is None:
+            observed.unscored_rows += rows
+        else:
             output = outputs[index]
             try:
                 observed.scores.extend(output)  # numpy's arrays without a copy between
             except (BufferError, TypeError):  # it is not contiguous
                 observed.scores.extend(output.tobytes())
-            observed.score_rows, observed.score_type = observed.score_rows + rows, output.dtype
-        content = observed.numbers.get(rows)
-        if content is None:
-            content = observed.numbers[rows] = bytearray()
-        content.extend(numbers)
+            if observed.score_type is None:
+                observed.score_type = output.dtype
+        observed.numbers[rows].extend(numbers)
         if categories:
             for values, found in zip(observed.categories, categories, strict=True):
                 values += found
         observed.requests += requests
         observed.rows += rows
-        return observed.rows >= self._most_pending_rows
+        return observed.rows >= self._most_pending_rows or len(observed.scores) >= MAX_PENDING_SCORE_BYTES
 
     def _use_layout(self, layout: InputLayout | None, feeds: Feeds, block: Array | None) -> None:
         self._last_layout = layout
@@ -134,19 +138,24 @@ class Counts:
         self.requests += observed.requests
         self.rows += observed.rows
         if columns := len(self._baseline.numbers):
-            for rows, content in observed.numbers.items():
-                numbers = np.frombuffer(content, self._dtype or np.float64).reshape(-1, columns, max(rows, 1))
-                self._numbers.add(numbers.transpose(1, 0, 2).reshape(columns, -1))
+            dtype = self._dtype or np.float64
+            blocks = [
+                np.frombuffer(content, dtype).reshape(-1, columns, rows).transpose(1, 0, 2).reshape(columns, -1)
+                for rows, content in observed.numbers.items()
+                if rows
+            ]
+            if blocks:
+                self._numbers.add(np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0])
         for (name, categories), values in zip(self._categorical.items(), observed.categories, strict=True):
             is_flag = name in self._baseline.flags
             self._categories[name].update(_flag_categories(values, categories) if is_flag else values)
-        if observed.score_rows:
-            scores = self._scores_in(observed)
+        if score_rows := observed.rows - observed.unscored_rows:
+            scores = self._scores_in(observed, score_rows)
             self.predicted_rows += len(scores)
             self._scores.add(scores.astype(np.float64).reshape(1, -1))
 
-    def _scores_in(self, observed: _ObservedValues) -> Array:
-        output = np.frombuffer(observed.scores, observed.score_type).reshape(observed.score_rows, -1)
+    def _scores_in(self, observed: _ObservedValues, rows: int) -> Array:
+        output = np.frombuffer(observed.scores, observed.score_type).reshape(rows, -1)
         # The trainer rounds to 32 bits before it bins.
         return (output[:, -1] if self._is_last_column else output.ravel()).astype(np.float32)
 
@@ -182,71 +191,87 @@ def counts_of_baseline(model_folder: Path, signature: Signature) -> tuple[Counts
     return Counts(baseline), baseline.digest
 
 
+# A column's comparisons with twenty edges are 80 KiB. With fewer than about 2,730 rows, a third of its buffer, numpy copies the operands of a
+# comparison first, which takes three times as long.
+MAX_CHUNK_ROWS = 2 * 8 * 255  # sums of so many comparisons fit into two words
 _FLAGS = {0.0: "false", 1.0: "true"}
 _MISSING = ""  # the server decodes null as an empty text
 _OTHER = None  # the category of all values that the baseline does not know
 
 
 class _BinCounts:
-    """Cells of several columns, each with its own edges, counted for all columns at once."""
+    """Counts of several columns, each with its own edges: how many values reach each edge, from which the cells follow."""
 
     def __init__(self, edges: Sequence[Sequence[float]], dtype: type = np.float32) -> None:
         self._lengths = [len(each) for each in edges]
-        longest = max(self._lengths, default=0)
+        longest = max([1, *self._lengths])
         # A column's edges are padded with infinity, which no finite value reaches; its last bin includes its upper edge.
         padded = [
             [*each[:-1], *np.nextafter(np.array(each[-1:], dtype), np.inf), *([np.inf] * (longest - len(each)))]
             for each in edges
         ]
-        # The rows of a column lie side by side, so that an edge is compared with many values in one instruction.
-        self._edges: Array = np.array(padded, dtype).reshape(len(edges), longest).T[:, :, np.newaxis].copy()
-        self._cells = longest + 3
-        self._cell_type = np.uint16 if longest > 255 else np.uint8
-        self._first = np.arange(len(edges))[:, np.newaxis] * self._cells
-        self._dtype = dtype
-        self._counts = np.zeros(len(edges) * self._cells, np.int64)
-        self._max_rows = max(1, CHUNK_VALUES // max(1, len(edges)))  # of a chunk
-        # A fresh array of this size would come from the system for every chunk, page by page.
-        self._reached = np.empty(self._edges.size * self._max_rows, np.bool_)
+        self._edges: Array = np.array(padded, dtype).reshape(len(edges), longest, 1)
+        self._reached = np.zeros((len(edges), longest), np.int64)
+        self._missing, self._invalid = np.zeros(len(edges), np.int64), np.zeros(len(edges), np.int64)
+        self._rows = 0
+        # Fresh arrays of these sizes would come from the system each time, page by page.
+        self._column: Array = np.empty(MAX_CHUNK_ROWS, dtype)
+        self._is_reached = np.empty(longest * MAX_CHUNK_ROWS, np.bool_)
+        self._sums = np.zeros((len(edges), longest, 2), np.uint64)
 
     def add(self, values: Array) -> None:
         """Counts `values` [columns, rows]."""
         rows = values.shape[1]
-        chunks = -(-rows // self._max_rows) or 1
+        chunks = -(-rows // MAX_CHUNK_ROWS) or 1
         step = -(-rows // chunks) or 1
-        for start in range(0, rows, step):
-            self._add(values[:, start : start + step])
+        with np.errstate(over="ignore"):  # a number of 64 bits may be infinite in 32: it is above or below all edges
+            for start in range(0, rows, step):
+                self._add(values[:, start : start + step])
 
     def _add(self, values: Array) -> None:
-        with np.errstate(over="ignore"):
-            narrow: Array = np.ascontiguousarray(values, self._dtype)
-        shape = len(self._edges), *narrow.shape
-        is_reached = self._reached[: self._edges.size * narrow.shape[1]].reshape(shape)
-        np.greater_equal(narrow, self._edges, out=is_reached)
-        cells = np.add.reduce(is_reached.view(np.uint8), axis=0, dtype=self._cell_type) + self._first
-        if not np.isfinite(narrow).all():
-            # A value that was finite before it became a 32-bit float is too large, not invalid.
-            for at, cell in (
-                (np.isinf(values), self._cells - 1),
-                (np.isnan(values), self._cells - 2),
-                (np.isinf(narrow) & np.isfinite(values) & (values > 0), len(self._edges)),
-            ):
-                np.copyto(cells, self._first + cell, where=at)
-        self._counts += np.bincount(cells.ravel(), minlength=len(self._counts))
+        """Compares one column at a time with its edges, so that the comparisons stay in the processor's cache.
+
+        Eight of them are summed in one addition: they are bytes of 0 or 1, of which 255 fit into a byte of the sum.
+        """
+        rows = values.shape[1]
+        padded = -(-rows // 16) * 16
+        column = self._column[:padded]
+        column[rows:] = np.nan  # which reaches no edge
+        is_reached = self._is_reached[: self._edges.shape[1] * padded].reshape(-1, padded)
+        words, given = is_reached.view(np.uint64).reshape(len(is_reached), 2, -1), column[:rows]
+        for numbers, edges, sums in zip(values, self._edges, self._sums, strict=True):
+            given[:] = numbers
+            np.greater_equal(column, edges, is_reached)
+            np.add.reduce(words, 2, None, sums)
+        self._reached += np.add.reduce(self._sums.view(np.uint8), axis=2, dtype=np.int64)
+        self._rows += rows
+        if not np.isfinite(values).all():
+            self._missing += np.isnan(values).sum(axis=1)
+            self._invalid += np.isinf(values).sum(axis=1)
+            self._reached -= np.isposinf(values).sum(axis=1)[:, np.newaxis]
 
     def pop_documents(self) -> list[dict[str, Any]]:
         """One document for each column; then all counts are zero."""
-        table = self._counts.reshape(len(self._lengths), self._cells)
-        documents = [_document(row, length) for row, length in zip(table.tolist(), self._lengths, strict=True)]
-        self._counts[:] = 0
+        finite = self._rows - self._missing - self._invalid
+        columns = zip(
+            self._lengths,
+            self._reached.tolist(),
+            finite.tolist(),
+            self._missing.tolist(),
+            self._invalid.tolist(),
+            strict=True,
+        )
+        documents = [_document(*column) for column in columns]
+        for each in (self._reached, self._missing, self._invalid):
+            each[:] = 0
+        self._rows = 0
         return documents
 
 
-def _document(cells: list[int], edges: int) -> dict[str, Any]:
-    *counted, missing, invalid = cells
-    # If padding follows, values above the last edge are in the cell of that edge.
-    bins, over = counted[1 : max(edges, 1)], sum(counted[max(edges, 1) :])
-    return {"missing": missing, "invalid": invalid, "under": counted[0], "over": over, "bins": bins}
+def _document(edges: int, reached: list[int], finite: int, missing: int, invalid: int) -> dict[str, Any]:
+    del reached[max(edges, 1) :]  # of the padding
+    bins = [lower - upper for lower, upper in pairwise(reached)]
+    return {"missing": missing, "invalid": invalid, "under": finite - reached[0], "over": reached[-1], "bins": bins}
 
 
 def _flag_categories(values: Sequence[float], categories: Sequence[str]) -> list[str | None]:
