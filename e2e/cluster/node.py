@@ -18,6 +18,8 @@ NAME = "flywheel-dev"
 # Pods live below a control group of ours, so that `down` ends them all and nobody else's.
 CONTROL_GROUP = "flywheel-dev"
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# All pods together would have the CPU share of one process, and start a minute later beside a busy test run. cgroup v1, v2.
+CPU_OF_PODS = {"cpu.shares": "8192", "cpu.weight": "800"}
 KUBELET_IDENTITY = Identity(
     "kubelet", f"/O=system:nodes/CN=system:node:{NAME}", (f"DNS:{NAME}", f"IP:{NODE_ADDRESS}", "IP:127.0.0.1")
 )
@@ -70,6 +72,9 @@ def prepare() -> None:
     write_if_changed(STATE / "kube-proxy.json", json.dumps(PROXY, indent=1))
     for group in own_control_groups():
         group.mkdir(exist_ok=True)
+        for name, share in CPU_OF_PODS.items():
+            if (group / name).exists():
+                (group / name).write_text(share)
 
 
 def kubelet_command() -> list[str]:
