@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from e2e.artifacts import read_artifact
@@ -15,15 +17,29 @@ RUN_SECONDS = 120
 
 def run_monitor(namespace: Namespace, name: str, due: datetime) -> dict[str, Any]:
     """Request a run once the windows until `due` can be tested, and return the status after it."""
+    [status] = run_monitors(namespace, [name], due)
+    return status
+
+
+def run_monitors(namespace: Namespace, monitors: Sequence[str], due: datetime) -> list[dict[str, Any]]:
+    """Request a run of each, all at once, once the windows until `due` can be tested, and return their statuses after it."""
     time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds() + SETTLING_SECONDS + 1))
-    namespace.kubectl("annotate", "fwmon", name, "--overwrite", f"flywheel.ml/run-requested={time.time()}")
+    namespace.kubectl("annotate", "fwmon", *monitors, "--overwrite", f"flywheel.ml/run-requested={time.time()}")
 
-    def is_tested() -> dict[str, Any] | None:
-        status: dict[str, Any] = (namespace.get("fwmon", name) or {}).get("status", {})
-        tested = status.get("processedUntil")
-        return status if tested and datetime.fromisoformat(tested) >= due else None
+    def status_of(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = (namespace.get("fwmon", name) or {}).get("status", {})
+        return found
 
-    return wait_until(is_tested, RUN_SECONDS, lambda: str((namespace.get("fwmon", name) or {}).get("status")))
+    def is_tested(name: str) -> bool:
+        tested = status_of(name).get("processedUntil")
+        return tested is not None and datetime.fromisoformat(tested) >= due
+
+    def describe(name: str) -> str:
+        return str(status_of(name))
+
+    for name in monitors:
+        wait_until(partial(is_tested, name), RUN_SECONDS, partial(describe, name))
+    return [status_of(name) for name in monitors]
 
 
 def read_report(namespace: Namespace, status: dict[str, Any]) -> dict[str, Any]:

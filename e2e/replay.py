@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ UPLOADS = 8  # at once
 Tensors = dict[str, NDArray[Any]]
 Objects = Iterator[tuple[str, bytes]]
 """Keys in the bucket, and contents."""
+Heads = Iterator[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ class Traffic:
     """Requests to replay: `rows` with the model's columns in the order of `times` (seconds since 1970), and what turned out to be true,
     None where nobody has posted it yet.
 
-    Rows of a minute come together in requests of at most MAX_LABELS rows. Their labels are posted `label_seconds` after that minute.
+    Rows of a minute come together in requests of at most MAX_LABELS rows. Their labels are posted `label_seconds` after that minute, by
+    `sources`, one of each row; empty, by nobody who was authenticated.
     """
 
     rows: pandas.DataFrame
     times: NDArray[numpy.float64]
     labels: Sequence[Any] | None
     label_seconds: float = 0.0
+    sources: Sequence[str] = ()
 
     def minutes(self) -> Iterator[tuple[int, list[slice]]]:
         """The start of each minute with rows, and the rows of its requests."""
@@ -106,14 +109,14 @@ class ReplayedServer:
                 rows.setdefault(_hour(start), []).append(message[LENGTH_BYTES:])
                 if traffic.labels is not None:
                     posted = start + MINUTE + traffic.label_seconds
-                    head = self._label_head(request.id, traffic.labels[place], posted)
-                    labels.setdefault(_hour(posted), []).append(head)
+                    heads = self._label_heads(request.id, traffic.labels[place], traffic.sources[place], posted)
+                    labels.setdefault(_hour(posted), []).extend(heads)
                 requests.append(request)
             yield self._count(requests, start)
         for hour, messages in rows.items():
             yield self._file_key("rows", hour), self._files.encode(messages)
-        for hour, heads in labels.items():
-            yield self._file_key("labels", hour), self._files.encode_labels(heads)
+        for hour, posts in labels.items():
+            yield self._file_key("labels", hour), self._files.encode_labels(posts)
 
     def _predict(self, rows: pandas.DataFrame) -> tuple[Tensors, Tensors]:
         """The inputs and outputs of all rows."""
@@ -151,10 +154,14 @@ class ReplayedServer:
         self._sent.append(message)
         return True
 
-    def _label_head(self, id_: str, labels: Sequence[Any], posted: float) -> dict[str, Any]:
-        """The labels of one request's rows, as the server passes them to its sink."""
-        entries = [{"id": id_, "row": row, "label": label} for row, label in enumerate(labels)]
-        return {"time": int(posted * 1e6), **parse_labels(orjson.dumps({"labels": entries}), self._config)}
+    def _label_heads(self, id_: str, labels: Sequence[Any], sources: Sequence[str], posted: float) -> Heads:
+        """The labels of one request's rows, as the server passes them to its sink: those of each source together."""
+        entries: dict[str, list[dict[str, Any]]] = {}
+        for row, (label, source) in enumerate(zip_longest(labels, sources, fillvalue="")):
+            entries.setdefault(source, []).append({"id": id_, "row": row, "label": label})
+        for source, listed in entries.items():
+            columns = parse_labels(orjson.dumps({"labels": listed}), self._config)
+            yield {"time": int(posted * 1e6), "source": source, **columns}
 
     def _file_key(self, kind: str, hour: str) -> str:
         pod = self._config.pod
