@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,21 @@ from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
 
 NUMPY_NAMES = {"FP32": "float32", "FP64": "float64", "INT64": "int64", "BOOL": "bool"}
+
+
+def classifier_signature(target: str, columns: Sequence[str]) -> dict[str, Any]:
+    """signature.json of a model of onnx_models.classifier."""
+    return {
+        "v": 1,
+        "task": "Classification",
+        "target": target,
+        "classes": ["0", "1"],
+        "inputs": [{"name": name, "datatype": "FP32", "shape": [-1, 1]} for name in columns],
+        "outputs": [
+            {"name": "label", "datatype": "INT64", "shape": [-1]},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+        ],
+    }
 
 
 def write_tested_model(folder: Path, model: bytes, baseline: bytes, metrics: Mapping[str, float]) -> None:

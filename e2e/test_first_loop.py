@@ -1,5 +1,7 @@
-"""The loop, small: patients' measurements become a Dataset, a short Experiment, a champion, a served answer."""
+"""The loop, small: patients' measurements become a Dataset, a short Experiment, a champion, a served answer with its reasons."""
 
+import json
+import math
 import urllib.request
 
 import numpy
@@ -15,7 +17,7 @@ from e2e.namespace import Namespace
 @pytest.fixture(scope="module")
 def served(namespace: Namespace) -> Namespace:
     place = namespace.upload("patients.csv", read_patients().to_csv(index=False))
-    namespace.apply(SMALL_LOOP % (place, "none"))
+    namespace.apply(SMALL_LOOP % (place, "none") + "  explain: {header: true}\n")
     namespace.wait("fwds", "patients")
     namespace.wait("fwexp", "malignant", seconds=300)
     namespace.wait("fwmodel", "malignant")
@@ -85,6 +87,27 @@ def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Namespace)
 
     assert over_rest[0][1] > 0.5  # the first patient's tumour was malignant
     numpy.testing.assert_array_equal(over_rest, over_grpc)
+
+
+def test_an_answer_is_the_sum_of_what_its_columns_contribute(served: Namespace) -> None:
+    row = read_patients().drop(columns="malignant").iloc[0].to_dict()
+    body = json.dumps({"rows": [row]}).encode()
+    with kube.port_forward("service/malignant", 8080, served.name) as port:
+        url = f"http://127.0.0.1:{port}/v2/models/malignant/predict"
+        with urllib.request.urlopen(
+            urllib.request.Request(url, body, {"x-flywheel-explain": "true"}), timeout=10
+        ) as response:
+            answer = json.load(response)
+    [explained] = answer["parameters"]["explanation"]["rows"]
+    positive = explained["outputs"]["1"]
+    probability = answer["predictions"][0]["probabilities"]["1"]
+
+    assert set(positive["contributions"]) <= set(row)
+    assert positive["base"] + math.fsum(positive["contributions"].values()) == pytest.approx(
+        positive["value"], abs=1e-4
+    )
+    as_probability = {"LogOdds": lambda value: 1 / (1 + math.exp(-value)), "Probability": float}[explained["scale"]]
+    assert as_probability(positive["value"]) == pytest.approx(probability, abs=1e-4)
 
 
 def test_the_server_exports_metrics_to_prometheus(served: Namespace) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from e2e import kube, replay
-from e2e.artifacts import read_artifact, store_artifact
+from e2e.artifacts import classifier_signature, read_artifact, store_artifact
 from e2e.flywheel_command import Flywheel
 from e2e.manifests import LOGGED_SERVICE, MONITOR
 from e2e.namespace import Namespace
@@ -32,11 +32,6 @@ WEIGHT, BIAS = 0.3, -18.0  # of a column from 0 to 100: the model is sure of mos
 ROWS, MINUTES, LABELS = 6_000, 20, 300
 BOOT = "0123456789ab"
 EDGES = np.linspace(0, 100, 21).tolist()
-SIGNATURE = {
-    "v": 1, "task": "Classification", "target": "late", "classes": ["0", "1"],
-    "inputs": [{"name": "distance", "datatype": "FP32", "shape": [-1, 1]}],
-    "outputs": [{"name": "label", "datatype": "INT64", "shape": [-1]}, {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]}],
-}  # fmt: skip
 EVALUATION = {"v": 1, "test": {"digest": None, "rows": 5_000, "metrics": {"accuracy": 0.9}}}
 LABEL_SECONDS = 100  # until posted labels are in the store
 random = np.random.default_rng(29)
@@ -53,7 +48,7 @@ def write_artifact(folder: Path) -> None:
     features = {"distance": {"type": "Float", "edges": EDGES, "counts": {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": bins}}}  # fmt: skip
     predictions = {"edges": np.linspace(0, 1, 21).tolist(), "counts": {"test": bins}}
     documents = {
-        "signature": SIGNATURE,
+        "signature": classifier_signature("late", ["distance"]),
         "evaluation": EVALUATION,
         "baseline": {"v": 1, "rows": ROWS, "features": features, "predictions": predictions},
     }

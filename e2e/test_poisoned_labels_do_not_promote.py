@@ -14,14 +14,12 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from e2e import kube, pipelines, replay
-from e2e.artifacts import read_artifact
+from e2e import pipelines, replay
+from e2e.artifacts import classifier_signature, read_artifact, store_artifact, write_tested_model
 from e2e.monitors import read_report, run_monitors
 from e2e.namespace import Namespace
 from e2e.onnx_models import classifier
 from e2e.waiting import wait_until
-from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 from flywheel_serving.prediction_log.config import LogConfig
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
@@ -129,11 +127,9 @@ def make_baseline() -> bytes:
 
 
 def write_version(folder: Path, name: str) -> None:
-    folder.mkdir()
-    evaluation = {"digest": f"sha256:{'7' * 64}", "rows": 50_000, "metrics": {"accuracy": ACCURACIES[name]}}
-    (folder / "model.onnx").write_bytes(classifier({"distance": 0.2}, -0.2 * THRESHOLDS[name]))
-    (folder / "baseline.json").write_bytes(make_baseline())
-    (folder / "evaluation.json").write_text(json.dumps({"v": 1, "test": evaluation}))
+    model = classifier({"distance": 0.2}, -0.2 * THRESHOLDS[name])
+    write_tested_model(folder, model, make_baseline(), {"accuracy": ACCURACIES[name]})
+    (folder / "signature.json").write_text(json.dumps(classifier_signature("late", ["distance"])))
 
 
 def replay_traffic(namespace: str, folder: Path, digest: str, end: datetime) -> replay.Objects:
@@ -206,8 +202,7 @@ def attacked(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("versions")
     for name in THRESHOLDS:
         write_version(folder / name, name)
-    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
-    digests = {name: str(store.put((f.name, f) for f in (folder / name).iterdir()).digest) for name in THRESHOLDS}
+    digests = {name: store_artifact(namespace, folder / name) for name in THRESHOLDS}
     namespace.apply(MODEL % namespace.upload("days.csv", b"day,late\n1,0\n2,1\n"), VERSION % (BEFORE, digests[BEFORE]))
     wait_for_champion(namespace, BEFORE)
     namespace.apply(VERSION % (CHAMPION, digests[CHAMPION]))
