@@ -191,4 +191,8 @@ def test_a_champion_that_git_pins_is_only_told_about(served: tuple[Namespace, in
     assert "spec.champion of Model 'delay' names it; name another version there" in problem["message"]
     assert "rejection" not in status_of(namespace, "fwver", GOOD)
     assert (model["champion"], predict(port)) == (GOOD, GOOD)
-    assert model["tolerated"][-1]["reason"] == "Pinned"
+    wait_until(
+        lambda: status_of(namespace, "fwmodel", "delay")["tolerated"][-1]["reason"] == "Pinned",
+        30,
+        lambda: f"not tolerated: {status_of(namespace, 'fwmodel', 'delay').get('tolerated')}",
+    )

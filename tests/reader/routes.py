@@ -151,12 +151,18 @@ def seed_store(seeds: Seeds) -> dict[str, str]:
 def objects(digests: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
     """(resource, object) of the cluster that lead to artifacts."""
     head = {"apiVersion": "flywheel.ml/v1alpha1"}
+    gates = {
+        "digest": digests["model"],
+        "gates": "0123456789abcdef",
+        "at": "2026-11-01T12:00:00Z",
+        "artifact": digests["gates"],
+    }
     version = {
         **head,
         "kind": "ModelVersion",
         "metadata": {"name": VERSION},
         "spec": {"model": "delay", "source": {"artifact": {"digest": digests["model"]}}},
-        "status": {"digest": digests["model"], "gates": {"artifact": digests["gates"]}},
+        "status": {"digest": digests["model"], "gates": gates},
     }
     steps = [{"name": "evaluate", "state": "Succeeded", "outputs": {"evaluation": digests["evaluation"]}}]
     run = {
