@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from demo import flights, monitor
+from demo import april, flights, monitor, retraining
 from e2e import kube
 from e2e.cluster import cluster
 from e2e.cluster.progress import announce
@@ -23,12 +23,15 @@ from e2e.waiting import wait_until
 
 HERE = Path(__file__).parent
 NAMESPACE = "flights"
-PREFIX = "flights/raw/"  # in the folder of the namespace, where the credentials of its pods may read
+RAW, YEAR = (
+    "flights/raw/",
+    "flights/year/",
+)  # in the folder of the namespace, where the credentials of its pods may read
+FIRST_QUARTER = "flights-2013-q1.csv.gz"
 ACCOUNT = "analyst"  # shows a token to the reader, since a kubeconfig with a client certificate has none
 ACCOUNT_ROLES = ("edit", "flywheel-data-reader")
 COMMAND = ".venv/bin/flywheel"  # of the checkout; make setup writes it
 KINDS = "fwds,fwexp,fwpipe,fwrun,fwver,fwsvc,fwbatch,fwmon"
-PRELIMINARY = ("NotReady", "Measuring")  # verdicts on a version that are not final
 PREDICT = "/v2/models/flight-delay/predict"
 # One flight as the raw data has it: the champion needs no other column, and one that is missing here ends the demo.
 FLIGHT = {
@@ -58,14 +61,17 @@ def main() -> int:
     wait_for_champion(set(versions.values()))
     wait_for("fwsvc", "flight-delay", 120)
     apply(HERE / "5-batchinference.yaml")
-    monitor.replay_december(NAMESPACE)
+    upload_april()
+    monitor.replay_april(NAMESPACE)
     apply(HERE / "6-modelmonitor.yaml")
     wait_for("fwbatch", "all-flights", 240)
     monitor.wait_for_report(NAMESPACE)
+    retraining.wait_for_next_champion(NAMESPACE)
     show_table()
     show_versions(versions)
     show_prediction()
     monitor.show_findings(NAMESPACE)
+    retraining.show_loop(NAMESPACE)
     announce(f"The demo took {time.monotonic() - begin:.0f} s.")
     print(how_to_go_on(cluster.chosen().kubeconfig, None if shutil.which("kubectl") else cluster.kubectl_path().parent))
     return 0
@@ -78,19 +84,37 @@ def apply(manifest: Path) -> None:
 
 
 def upload_data() -> None:
-    """Upload the flights to the store, unless they are there."""
-    store, bucket = kube.store(), kube.bucket()
-    there = {
-        each["Key"]: each["Size"] for each in store.list_objects_v2(Bucket=bucket, Prefix=PREFIX).get("Contents", [])
-    }
+    """Upload the first quarter to train on and the whole year to predict, unless they are there."""
     folder = flights.flights_folder()
+    upload(folder / FIRST_QUARTER, RAW)
     for path in sorted(folder.iterdir()):
-        key = PREFIX + path.name
-        if there.get(key) == path.stat().st_size:
-            announce(f"{path.name} is in the store already")
-            continue
-        store.upload_file(str(path), bucket, key)
-        announce(f"uploaded {path.name} ({path.stat().st_size / 1e6:.1f} MB) to s3://{bucket}/{key}")
+        upload(path, YEAR)
+
+
+def upload_april() -> None:
+    """Upload April's flights, and wait until the Dataset has a version with them: what the monitor finds starts a run with the newest one."""
+    if not upload(flights.first_days_file(april.MONTH, april.DAYS), RAW):
+        return
+    before = (kube.get("fwds", "flights", NAMESPACE) or {})["status"]["version"]
+    kube.kubectl("annotate", "fwds", "flights", "-n", NAMESPACE, "--overwrite", "flywheel.ml/check-requested=april")
+    wait_until(
+        lambda: (kube.get("fwds", "flights", NAMESPACE) or {})["status"]["version"] != before,
+        120,
+        "Dataset 'flights' has no version with April",
+    )
+    wait_for("fwds", "flights", 60)
+
+
+def upload(path: Path, prefix: str) -> bool:
+    """Upload a file unless it is there. Returns whether it was uploaded."""
+    store, bucket, key = kube.store(), kube.bucket(), prefix + path.name
+    there = store.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", [])
+    if [each["Size"] for each in there if each["Key"] == key] == [path.stat().st_size]:
+        announce(f"{key} is in the store already")
+        return False
+    store.upload_file(str(path), bucket, key)
+    announce(f"uploaded {path.name} ({path.stat().st_size / 1e6:.1f} MB) to s3://{bucket}/{key}")
+    return True
 
 
 def create_account() -> None:
@@ -147,15 +171,15 @@ def registered_version() -> str:
 
 
 def triggered_run() -> str:
-    """Return the TrainingRun that the trigger `new-month` started for the first version of the data."""
+    """Return the TrainingRun that the trigger `new-quarter` started for the first version of the data."""
 
     def fired() -> str | None:
         status = (kube.get("fwpipe", "flight-delay", NAMESPACE) or {}).get("status") or {}
         triggers = {each["name"]: each for each in status.get("triggers") or ()}
-        started: str | None = (triggers.get("new-month", {}).get("fired") or {}).get("run")
+        started: str | None = (triggers.get("new-quarter", {}).get("fired") or {}).get("run")
         return started
 
-    return wait_until(fired, 60, "trigger 'new-month' of the pipeline has not fired")
+    return wait_until(fired, 60, "trigger 'new-quarter' of the pipeline has not fired")
 
 
 def challenger_of(run: str) -> str:
@@ -170,7 +194,9 @@ def wait_for_champion(versions: set[str]) -> None:
     def served() -> bool | None:
         model = (kube.get("fwmodel", "flight-delay", NAMESPACE) or {}).get("status") or {}
         service = (kube.get("fwsvc", "flight-delay", NAMESPACE) or {}).get("status") or {}
-        final = {each["version"] for each in model.get("candidates") or () if each["verdict"] not in PRELIMINARY}
+        final = {
+            each["version"] for each in model.get("candidates") or () if each["verdict"] not in retraining.PRELIMINARY
+        }
         return True if versions <= final and service.get("version") == model.get("champion") else None
 
     wait_until(served, 180, "the champion of Model 'flight-delay' is not served")

@@ -42,6 +42,21 @@ def flights_folder() -> Path:
     return FOLDER
 
 
+def first_days_file(month: int, days: int) -> Path:
+    """Return the file with the flights of the first days of a month, which the first call writes."""
+    path = FOLDER.with_name("flights-of-months") / f"flights-2013-{month:02}-until-{days}.csv.gz"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            uncompressed = Path(scratch) / "month.csv"
+            files = [str(each) for each in sorted(flights_folder().iterdir())]
+            query = f"SELECT * FROM read_csv({files}, types = {{'time_hour': 'VARCHAR'}}) WHERE month = {month} AND day <= {days} ORDER BY time_hour, flight_id"
+            duckdb.execute(f"COPY ({query}) TO '{uncompressed}' (FORMAT csv, HEADER true)")
+            _compress(uncompressed, path.with_suffix(".unfinished"))
+        path.with_suffix(".unfinished").rename(path)
+    return path
+
+
 def write_flights(folder: Path) -> None:
     """Write flights-2013-q1.csv.gz to -q4.csv.gz into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)

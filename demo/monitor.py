@@ -1,10 +1,10 @@
-"""The demo's monitor: December as traffic of the champion, one run over it, and a table of what was found."""
+"""The demo's monitor: April as traffic of the champion, one run over it, and a table of what was found."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from demo import december
+from demo import april
 from e2e import kube
 from e2e.cluster.progress import announce
 from e2e.waiting import wait_until
@@ -15,32 +15,32 @@ WEEK_DAYS = 7
 RUN_SECONDS = 180
 
 
-def replay_december(namespace: str) -> None:
-    """Write December's flights into the log of the service, unless the monitor has tested them."""
+def replay_april(namespace: str) -> None:
+    """Write April's flights into the log of the service, unless the monitor has tested them."""
     if _status(namespace).get("report"):
-        announce("December was replayed by an earlier run of the demo")
+        announce("April was replayed by an earlier run of the demo")
         return
     service = (kube.get("fwsvc", NAME, namespace) or {})["status"]
-    version = december.ServedVersion(service["version"], service["digest"])
-    rows = december.replay_flights(namespace, NAME, version, datetime.now(UTC))
+    version = april.ServedVersion(service["version"], service["digest"])
+    rows = april.replay_flights(namespace, NAME, version, datetime.now(UTC))
     announce(
-        f"replayed {rows:,} flights of December with their delays as traffic of {version.name}, a day in {december.WINDOW}"
+        f"replayed {rows:,} flights of April with their delays as traffic of {version.name}, a day in {april.WINDOW}"
     )
 
 
 def wait_for_report(namespace: str) -> None:
     """Request a run of the monitor, unless there was one, and wait until it has reported."""
     if not _status(namespace).get("report"):
-        kube.kubectl("annotate", "fwmon", NAME, "-n", namespace, "--overwrite", "flywheel.ml/run-requested=december")
+        kube.kubectl("annotate", "fwmon", NAME, "-n", namespace, "--overwrite", "flywheel.ml/run-requested=april")
     wait_until(
         lambda: _status(namespace).get("report"), RUN_SECONDS, lambda: f"no report of the monitor: {_status(namespace)}"
     )
 
 
 def show_findings(namespace: str) -> None:
-    """Print what the monitor found in December."""
+    """Print what the monitor found in April."""
     status = _status(namespace)
-    report = december.read_report(namespace, status["report"]["digest"])
+    report = april.read_report(namespace, status["report"]["digest"])
     print("\n".join(describe_findings(status, report)) + "\n")
 
 
@@ -49,7 +49,7 @@ def describe_findings(status: dict[str, Any], report: dict[str, Any]) -> list[st
     first = datetime.fromtimestamp(report["trend"][0]["time"], UTC)
     conditions = {each["type"]: each["status"] for each in status["conditions"]}
     found = ", ".join(f"{name} {conditions[name]}" for name in SIGNALS)
-    lines = [f"ModelMonitor {NAME}: December's flights as traffic, a day in each window: {found}"]
+    lines = [f"ModelMonitor {NAME}: April's flights as traffic, a day in each window: {found}"]
     return [*lines, *_describe_open(report["findings"], first), *_describe_closed(report["closed"], first), *_describe_weeks(report["performance"], first)]  # fmt: skip
 
 
@@ -61,13 +61,13 @@ def _describe_open(findings: list[dict[str, Any]], first: datetime) -> Iterator[
     for (since, signal, measure), listed in sorted(groups.items()):
         size = max(each["effect"] for each in listed)
         subjects = ", ".join(each["subject"] for each in listed)
-        yield f"  since December {since:<3} {signal:<15} {measure} {size:.2f}: {subjects}"
+        yield f"  since April {since:<3} {signal:<15} {measure} {size:.2f}: {subjects}"
 
 
 def _describe_closed(findings: list[dict[str, Any]], first: datetime) -> Iterator[str]:
     """Findings that no longer hold."""
     for each in sorted(findings, key=lambda each: str(each["since"])):
-        days = f"December {_day(each['since'], first)} to {_day(each['until'], first) - 1}"
+        days = f"April {_day(each['since'], first)} to {_day(each['until'], first) - 1}"
         yield f"  {days:<18} {each['signal']:<15} {each['measure']}: {each['subject']}"
 
 
@@ -81,13 +81,13 @@ def _describe_weeks(performance: dict[str, Any], first: datetime) -> Iterator[st
     for week, listed in sorted(weeks.items()):
         rows = [each["labels"]["labelled"] for each in listed]
         value = sum(each["value"] * count for each, count in zip(listed, rows, strict=True)) / sum(rows)
-        days = f"December {week * WEEK_DAYS + 1} to {min((week + 1) * WEEK_DAYS, december.DAYS)}"
+        days = f"April {week * WEEK_DAYS + 1} to {min((week + 1) * WEEK_DAYS, april.DAYS)}"
         test = listed[0]["test"]
         yield f"  {days:<18} {performance['metric']} {value:.3f} of {sum(rows):,} labelled flights, {test:.3f} on the test rows"
 
 
 def _day(time: str, first: datetime) -> int:
-    return december.day_of(datetime.fromisoformat(time), first)
+    return april.day_of(datetime.fromisoformat(time), first)
 
 
 def _status(namespace: str) -> dict[str, Any]:

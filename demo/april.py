@@ -1,4 +1,4 @@
-"""The demo's traffic: December's flights with their delays, as if one day of flights lasted half an hour and the last one had just ended."""
+"""The demo's traffic: April's flights with their delays, as if one day of flights lasted half an hour and the last one had just ended."""
 
 import json
 import tempfile
@@ -16,7 +16,7 @@ from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
 from flywheel_serving.prediction_log.config import LogConfig
 
-MONTH, DAYS = 12, 31
+MONTH, DAYS = 4, 28  # four weeks: on the 29th the delays are as predicted again, and the finding ends
 WINDOW, LABEL_DELAY = (
     timedelta(minutes=30),
     timedelta(minutes=30),
@@ -26,7 +26,7 @@ SETTLING_TIME = timedelta(minutes=2)  # after which a monitor tests a window
 POD = "flight-delay-replayed"
 QUERY = """
     SELECT *, (day - 1) + (sched_dep_time // 100 * 60 + sched_dep_time % 100) / 1440 AS days
-    FROM read_csv($files, types = {'time_hour': 'VARCHAR'}) WHERE month = $month ORDER BY days, flight_id
+    FROM read_csv($files, types = {'time_hour': 'VARCHAR'}) WHERE month = $month AND day <= $days ORDER BY days, flight_id
 """
 
 
@@ -39,9 +39,10 @@ class ServedVersion:
 
 
 def replay_flights(namespace: str, service: str, version: ServedVersion, now: datetime) -> int:
-    """Write what servers of the version would have logged of December's flights, and return the number of flights."""
+    """Write what servers of the version would have logged of April's flights, and return the number of flights."""
     rows = duckdb.execute(
-        QUERY, {"files": [str(each) for each in sorted(flights.flights_folder().iterdir())], "month": MONTH}
+        QUERY,
+        {"files": [str(each) for each in sorted(flights.flights_folder().iterdir())], "month": MONTH, "days": DAYS},
     ).df()
     first = first_window(now)
     times = first.timestamp() + rows["days"].to_numpy(numpy.float64) * WINDOW.total_seconds()
@@ -56,14 +57,14 @@ def replay_flights(namespace: str, service: str, version: ServedVersion, now: da
 
 
 def first_window(now: datetime) -> datetime:
-    """The start of the window with the first of December, so that the labels of the last day are complete by now."""
+    """The start of the window with the first of April, so that the labels of the last day are complete by now."""
     last_end = now - SETTLING_TIME - LABEL_DELAY
     whole = last_end - timedelta(seconds=last_end.timestamp() % WINDOW.total_seconds())
     return whole - DAYS * WINDOW
 
 
 def day_of(time: datetime, first: datetime) -> int:
-    """The day of December that was replayed at that time."""
+    """The day of April that was replayed at that time."""
     return (time - first) // WINDOW + 1
 
 
