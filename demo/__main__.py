@@ -59,6 +59,7 @@ def main() -> int:
     wait_for("fwrun", run, 300)
     versions = {"Experiment": registered_version(), "TrainingPipeline": challenger_of(run)}
     wait_for_champion(set(versions.values()))
+    first_versions = describe_versions(versions)
     wait_for("fwsvc", "flight-delay", 120)
     apply(HERE / "5-batchinference.yaml")
     upload_april()
@@ -68,7 +69,7 @@ def main() -> int:
     monitor.wait_for_report(NAMESPACE)
     retraining.wait_for_next_champion(NAMESPACE)
     show_table()
-    show_versions(versions)
+    print("\n".join(first_versions) + "\n")
     show_prediction()
     monitor.show_findings(NAMESPACE)
     retraining.show_loop(NAMESPACE)
@@ -208,15 +209,15 @@ def show_table() -> None:
     print(kube.kubectl("get", KINDS, "--namespace", NAMESPACE))
 
 
-def show_versions(versions: dict[str, str]) -> None:
-    """Print the version of the Experiment and that of the pipeline, with what both have on the same test rows."""
+def describe_versions(versions: dict[str, str]) -> list[str]:
+    """One line for the version of the Experiment and one for that of the pipeline, with what both have on the same test rows."""
     champion = (kube.get("fwmodel", "flight-delay", NAMESPACE) or {})["status"]["champion"]
-    print("Model flight-delay: both versions were tested on the same rows, and the gates chose")
+    lines = ["Model flight-delay: both versions were tested on the same rows of the first quarter, and the gates chose"]
     for origin, name in versions.items():
         metrics = (kube.get("fwver", name, NAMESPACE) or {})["status"]["metrics"]
         verdict = "champion" if name == champion else "not promoted"
-        print(f"  {name}   roc_auc {float(metrics['roc_auc']):.3f}   of the {origin:<18}{verdict}")
-    print()
+        lines.append(f"  {name}   roc_auc {float(metrics['roc_auc']):.3f}   of the {origin:<18}{verdict}")
+    return lines
 
 
 def show_best_trial() -> None:

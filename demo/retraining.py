@@ -65,8 +65,9 @@ def _is_decided(run: str, namespace: str) -> bool | None:
     final = any(
         each["version"] == version and each["verdict"] not in PRELIMINARY for each in model["status"]["candidates"]
     )
-    served = _read("fwsvc", monitor.NAME, namespace)["status"].get("version")
-    return True if final and served == model["status"]["champion"] else None
+    service = _read("fwsvc", monitor.NAME, namespace)
+    is_served = service["status"].get("version") == model["status"]["champion"]
+    return True if final and is_served and kube.condition(service)["reason"] == "Serving" else None
 
 
 def _fired(pipeline: kube.Object) -> str | None:
