@@ -88,7 +88,7 @@ images: ## Build the images that changed, bring them to the cluster, and write d
 deploy: ## Install or upgrade the chart in the development cluster.
 	@python3 -m e2e.deploy
 
-demo: setup up images deploy ## From 327,346 flights to a served and monitored model.
+demo: setup up images deploy ## From flights to a served, monitored and retrained model.
 	@$(BIN)/python -m demo
 
 logs: ## Follow the operator's log.
