@@ -242,7 +242,7 @@ class _BinCounts:
         for numbers, edges, sums in zip(values, self._edges, self._sums, strict=True):
             given[:] = numbers
             np.greater_equal(column, edges, is_reached)
-            np.add.reduce(words, 2, None, sums)
+            np.add.reduce(words, 2, out=sums)
         self._reached += np.add.reduce(self._sums.view(np.uint8), axis=2, dtype=np.int64)
         self._rows += rows
         if not np.isfinite(values).all():
