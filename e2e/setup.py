@@ -25,7 +25,7 @@ from pathlib import Path
 from e2e.cluster import golang
 from e2e.cluster.files import write_if_changed
 from e2e.cluster.paths import CHECKOUT
-from e2e.cluster.progress import Failure, step
+from e2e.cluster.progress import Failure, exit_code, step
 
 UV = "uv==0.13.8"
 OLDEST_PYTHON = (3, 11)
@@ -219,12 +219,7 @@ VERBS = {
 
 
 def main() -> int:
-    try:
-        VERBS[" ".join(sys.argv[1:])]()
-    except Failure as failure:
-        sys.stderr.write(f"{failure.report()}\n")
-        return 1
-    return 0
+    return exit_code(VERBS[" ".join(sys.argv[1:])])
 
 
 if __name__ == "__main__":

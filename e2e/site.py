@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from e2e.cluster.paths import CHECKOUT
-from e2e.cluster.progress import Failure, step
+from e2e.cluster.progress import Failure, exit_code, step
 from e2e.setup import ENVIRONMENT
 
 CONFIGURATION = "zensical.toml"
@@ -149,15 +149,10 @@ def build(checkout: Path = CHECKOUT) -> None:
         raise Failure("\n".join(wrong))
 
 
-def main() -> int:
-    try:
-        with step("documentation"):
-            build()
-    except Failure as failure:
-        sys.stderr.write(f"{failure.report()}\n")
-        return 1
-    return 0
+def main() -> None:
+    with step("documentation"):
+        build()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +48,16 @@ class Failure(Exception):
             return str(self)
         lines = "\n".join(f"    {line}" for line in relevant_lines(self.log))
         return f"{lines}\n{self}\nThe whole log: {self.log}"
+
+
+def exit_code(action: Callable[[], object]) -> int:
+    """Run it, and return 0; or 1 after a Failure, whose report is written to stderr."""
+    try:
+        action()
+    except Failure as failure:
+        sys.stderr.write(f"{failure.report()}\n")
+        return 1
+    return 0
 
 
 def relevant_lines(log: Path, limit: int = 15) -> list[str]:
