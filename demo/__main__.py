@@ -23,10 +23,8 @@ from e2e.waiting import wait_until
 
 HERE = Path(__file__).parent
 NAMESPACE = "flights"
-RAW, YEAR = (
-    "flights/raw/",
-    "flights/year/",
-)  # in the folder of the namespace, where the credentials of its pods may read
+# In the folder of the namespace, where the credentials of its pods may read.
+RAW, YEAR = "flights/raw/", "flights/year/"
 FIRST_QUARTER = "flights-2013-q1.csv.gz"
 ACCOUNT = "analyst"  # shows a token to the reader, since a kubeconfig with a client certificate has none
 ACCOUNT_ROLES = ("edit", "flywheel-data-reader")
@@ -175,17 +173,18 @@ def triggered_run() -> str:
     """Return the TrainingRun that the trigger `new-quarter` started for the first version of the data."""
 
     def fired() -> str | None:
-        status = (kube.get("fwpipe", "flight-delay", NAMESPACE) or {}).get("status") or {}
-        triggers = {each["name"]: each for each in status.get("triggers") or ()}
-        started: str | None = (triggers.get("new-quarter", {}).get("fired") or {}).get("run")
-        return started
+        return retraining.fired_run(kube.get("fwpipe", "flight-delay", NAMESPACE) or {}, "new-quarter")
 
     return wait_until(fired, 60, "trigger 'new-quarter' of the pipeline has not fired")
 
 
 def challenger_of(run: str) -> str:
     """Return the ModelVersion that a TrainingRun registered."""
-    version: str = (kube.get("fwrun", run, NAMESPACE) or {})["status"]["challenger"]["version"]
+    version = retraining.challenger(kube.get("fwrun", run, NAMESPACE) or {})
+    if version is None:
+        raise SystemExit(
+            f"TrainingRun '{run}' has registered no version; see 'kubectl describe fwrun {run} -n {NAMESPACE}'"
+        )
     return version
 
 
@@ -193,18 +192,16 @@ def wait_for_champion(versions: set[str]) -> None:
     """Wait until the Model has a final verdict on each version, and its service serves the champion."""
 
     def served() -> bool | None:
-        model = (kube.get("fwmodel", "flight-delay", NAMESPACE) or {}).get("status") or {}
+        model = kube.get("fwmodel", "flight-delay", NAMESPACE) or {}
         service = (kube.get("fwsvc", "flight-delay", NAMESPACE) or {}).get("status") or {}
-        final = {
-            each["version"] for each in model.get("candidates") or () if each["verdict"] not in retraining.PRELIMINARY
-        }
-        return True if versions <= final and service.get("version") == model.get("champion") else None
+        is_served = service.get("version") == (model.get("status") or {}).get("champion")
+        return True if versions <= retraining.final_verdicts(model) and is_served else None
 
     wait_until(served, 180, "the champion of Model 'flight-delay' is not served")
 
 
 def show_table() -> None:
-    """Print the four columns that all kinds have. The reason of the Model is about the newest version, so `show_versions` prints the Model."""
+    """Print the four columns that all kinds have. The reason of the Model is about the newest version, so `describe_versions` speaks of the Model."""
     print(f"\n$ kubectl get {KINDS} -n {NAMESPACE}")
     print(kube.kubectl("get", KINDS, "--namespace", NAMESPACE))
 

@@ -14,9 +14,11 @@ PRELIMINARY = ("NotReady", "Measuring")  # verdicts on a version that are not fi
 
 def wait_for_next_champion(namespace: str) -> None:
     """Wait until the run of the finding has ended, the Model has a final verdict on its version, and the champion is served."""
-    run = wait_until(lambda: _fired(_read("fwpipe", monitor.NAME, namespace)), 60, lambda: _why_not(namespace))
+    run = wait_until(
+        lambda: fired_run(_read("fwpipe", monitor.NAME, namespace), TRIGGER), 60, lambda: _why_not(namespace)
+    )
     announce(f"trigger '{TRIGGER}' started TrainingRun {run}")
-    wait_until(lambda: _challenger(_read("fwrun", run, namespace)), RUN_SECONDS, lambda: _ended(run, namespace))
+    wait_until(lambda: challenger(_read("fwrun", run, namespace)), RUN_SECONDS, lambda: _ended(run, namespace))
     wait_until(
         lambda: _is_decided(run, namespace),
         VERDICT_SECONDS,
@@ -26,8 +28,8 @@ def wait_for_next_champion(namespace: str) -> None:
 
 def show_loop(namespace: str) -> None:
     """Print found, run, version, gates and champion."""
-    run = _read("fwrun", _fired(_read("fwpipe", monitor.NAME, namespace)) or "", namespace)
-    version = _read("fwver", _challenger(run) or "", namespace)
+    run = _read("fwrun", fired_run(_read("fwpipe", monitor.NAME, namespace), TRIGGER) or "", namespace)
+    version = _read("fwver", challenger(run) or "", namespace)
     print("\n".join(describe_loop(run, version, _read("fwmodel", monitor.NAME, namespace))) + "\n")
 
 
@@ -61,33 +63,41 @@ def _verdict(model: kube.Object, version: str) -> str:
 
 def _is_decided(run: str, namespace: str) -> bool | None:
     model = _read("fwmodel", monitor.NAME, namespace)
-    version = _challenger(_read("fwrun", run, namespace)) or ""
-    final = any(
-        each["version"] == version and each["verdict"] not in PRELIMINARY for each in model["status"]["candidates"]
-    )
+    version = challenger(_read("fwrun", run, namespace)) or ""
     service = _read("fwsvc", monitor.NAME, namespace)
     is_served = service["status"].get("version") == model["status"]["champion"]
-    return True if final and is_served and kube.condition(service)["reason"] == "Serving" else None
+    return (
+        True
+        if version in final_verdicts(model) and is_served and kube.condition(service)["reason"] == "Serving"
+        else None
+    )
 
 
-def _fired(pipeline: kube.Object) -> str | None:
-    """The run that the trigger started last."""
-    run: str | None = (_trigger(pipeline).get("fired") or {}).get("run")
+def fired_run(pipeline: kube.Object, trigger: str) -> str | None:
+    """The run that a trigger of the pipeline started last."""
+    run: str | None = (_trigger(pipeline, trigger).get("fired") or {}).get("run")
     return run
 
 
-def _challenger(run: kube.Object) -> str | None:
+def final_verdicts(model: kube.Object) -> set[str]:
+    """The versions on which the Model has a final verdict."""
+    candidates = model.get("status", {}).get("candidates") or ()
+    return {each["version"] for each in candidates if each["verdict"] not in PRELIMINARY}
+
+
+def challenger(run: kube.Object) -> str | None:
+    """The version that a run registered."""
     version: str | None = (run.get("status", {}).get("challenger") or {}).get("version")
     return version
 
 
-def _trigger(pipeline: kube.Object) -> dict[str, Any]:
+def _trigger(pipeline: kube.Object, name: str) -> dict[str, Any]:
     triggers = pipeline.get("status", {}).get("triggers") or ()
-    return next((each for each in triggers if each["name"] == TRIGGER), {})
+    return next((each for each in triggers if each["name"] == name), {})
 
 
 def _why_not(namespace: str) -> str:
-    skipped = _trigger(_read("fwpipe", monitor.NAME, namespace)).get("skipped") or {}
+    skipped = _trigger(_read("fwpipe", monitor.NAME, namespace), TRIGGER).get("skipped") or {}
     return f"trigger '{TRIGGER}' of the pipeline has started no run: {skipped.get('reason')}: {skipped.get('message')}"
 
 
