@@ -18,6 +18,29 @@ from flywheel_runtime.store.retry import Retry
 NUMPY_NAMES = {"FP32": "float32", "FP64": "float64", "INT64": "int64", "BOOL": "bool"}
 
 
+def bin_counts(values: "numpy.typing.ArrayLike", edges: Sequence[float]) -> dict[str, Any]:
+    """Counts of numbers in bins, as baselines and count documents have them; all are between the first and the last edge."""
+    bins = numpy.histogram(values, edges)[0].tolist()
+    return {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": bins}
+
+
+def baseline_document(
+    rows: Mapping[str, "numpy.typing.ArrayLike"], edges: Mapping[str, Sequence[float]], predictions: Mapping[str, Any]
+) -> bytes:
+    """baseline.json of the training rows (columns of numbers), by which servers count; `predictions` has edges and counts."""
+    features = {
+        name: {"type": "Float", "edges": list(each), "counts": bin_counts(rows[name], each)}
+        for name, each in edges.items()
+    }
+    count = len(numpy.asarray(rows[next(iter(edges))]))
+    return json.dumps({"v": 1, "rows": count, "features": features, "predictions": dict(predictions)}).encode()
+
+
+def prediction_counts(predictions: "numpy.typing.ArrayLike", edges: Sequence[float]) -> dict[str, Any]:
+    """Counts of the predictions for test rows in bins, as baseline.json has them."""
+    return {"edges": list(edges), "counts": {"test": numpy.histogram(predictions, edges)[0].tolist()}}
+
+
 def classifier_signature(target: str, columns: Sequence[str]) -> dict[str, Any]:
     """signature.json of a model of onnx_models.classifier."""
     return {

@@ -48,6 +48,15 @@ spec:
   auth: {%s: {}}
 """
 )
+# A version of Model `delay`: its name, and the digest of its artifact in the store.
+DELAY_VERSION = """---
+apiVersion: flywheel.ml/v1alpha1
+kind: ModelVersion
+metadata: {name: %s}
+spec:
+  model: delay
+  source: {artifact: {digest: "%s"}}
+"""
 # A service with logging whose version is an artifact in the store.
 LOGGED_SERVICE = """
 apiVersion: flywheel.ml/v1alpha1

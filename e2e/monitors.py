@@ -26,20 +26,16 @@ def run_monitors(namespace: Namespace, monitors: Sequence[str], due: datetime) -
     time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds() + SETTLING_SECONDS + 1))
     namespace.kubectl("annotate", "fwmon", *monitors, "--overwrite", f"flywheel.ml/run-requested={time.time()}")
 
-    def status_of(name: str) -> dict[str, Any]:
-        found: dict[str, Any] = (namespace.get("fwmon", name) or {}).get("status", {})
-        return found
-
     def is_tested(name: str) -> bool:
-        tested = status_of(name).get("processedUntil")
+        tested = namespace.status("fwmon", name).get("processedUntil")
         return tested is not None and datetime.fromisoformat(tested) >= due
 
     def describe(name: str) -> str:
-        return str(status_of(name))
+        return str(namespace.status("fwmon", name))
 
     for name in monitors:
         wait_until(partial(is_tested, name), RUN_SECONDS, partial(describe, name))
-    return [status_of(name) for name in monitors]
+    return [namespace.status("fwmon", name) for name in monitors]
 
 
 def read_report(namespace: Namespace, status: dict[str, Any]) -> dict[str, Any]:

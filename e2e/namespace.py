@@ -98,6 +98,11 @@ class Namespace:
         """Return an object of this namespace, or None."""
         return kube.get(kind, name, self.name)
 
+    def status(self, kind: str, name: str) -> dict[str, Any]:
+        """Return the status of an object of this namespace; empty while there is none."""
+        found: dict[str, Any] = (self.get(kind, name) or {}).get("status") or {}
+        return found
+
     def wait(
         self,
         kind: str,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e2e import kube
+from e2e.artifacts import baseline_document, bin_counts, prediction_counts
 from e2e.namespace import Namespace
 
 WEIGHTS = {"distance": 0.2, "month": 1.0, "hour": 1.0}  # of columns that are uniform from 0 to 100
@@ -44,8 +45,7 @@ PREDICTION_EDGES = np.linspace(0, 100 * sum(WEIGHTS.values()), 51).tolist()
 
 def feature_counts(rows: Columns) -> dict[str, Any]:
     """Counts of each column in the bins of training."""
-    bins = {name: np.histogram(values, EDGES[name])[0].tolist() for name, values in rows.items()}
-    return {name: {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": each} for name, each in bins.items()}
+    return {name: bin_counts(values, EDGES[name]) for name, values in rows.items()}
 
 
 def prediction_bins(rows: Columns) -> list[int]:
@@ -57,10 +57,7 @@ def prediction_bins(rows: Columns) -> list[int]:
 def make_baseline() -> bytes:
     """baseline.json, as training writes it."""
     rows = draw(ROWS_OF_TRAINING)
-    counts = feature_counts(rows)
-    features = {name: {"type": "Float", "edges": EDGES[name], "counts": counts[name]} for name in WEIGHTS}
-    predictions = {"edges": PREDICTION_EDGES, "counts": {"test": prediction_bins(rows)}}
-    return json.dumps({"v": 1, "rows": ROWS_OF_TRAINING, "features": features, "predictions": predictions}).encode()
+    return baseline_document(rows, EDGES, prediction_counts(predict(rows), PREDICTION_EDGES))
 
 
 def request_body(rows: Columns) -> bytes:

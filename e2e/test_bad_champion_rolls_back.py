@@ -9,15 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from e2e import kube, replay, rollouts
-from e2e.artifacts import store_artifact, write_tested_model
-from e2e.manifests import MONITOR
+from e2e.artifacts import baseline_document, prediction_counts, store_artifact, write_tested_model
+from e2e.manifests import DELAY_VERSION, MONITOR
 from e2e.namespace import Namespace
 from e2e.onnx_models import columns
 from e2e.waiting import wait_until
@@ -57,14 +56,6 @@ spec:
 WATCH_ERRORS = """  service: {maxErrorShare: "0.01"}
 """
 FAILED_SHARE = 0.5  # of the requests of the version before, as its servers counted them
-VERSION = """---
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelVersion
-metadata: {name: %s}
-spec:
-  model: delay
-  source: {artifact: {digest: "%s"}}
-"""
 
 
 def draw(rows: int) -> pd.DataFrame:
@@ -75,20 +66,8 @@ def make_baseline() -> bytes:
     """baseline.json of the training rows, with the predictions of the good model."""
     rows, edges = draw(20_000), np.linspace(0, 100, 21).tolist()
     predictions = sum(weight * rows[name].to_numpy(float) for name, weight in WEIGHTS.items())
-    prediction_edges = np.linspace(0, 100 * sum(WEIGHTS.values()), 51).tolist()
-    features = {}
-    for name in WEIGHTS:
-        bins = np.histogram(rows[name], edges)[0].tolist()
-        counts = {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": bins}
-        features[name] = {"type": "Float", "edges": edges, "counts": counts}
-    counted = {"test": np.histogram(predictions, prediction_edges)[0].tolist()}
-    document = {
-        "v": 1,
-        "rows": len(rows),
-        "features": features,
-        "predictions": {"edges": prediction_edges, "counts": counted},
-    }
-    return json.dumps(document).encode()
+    counted = prediction_counts(predictions, np.linspace(0, 100 * sum(WEIGHTS.values()), 51).tolist())
+    return baseline_document(rows, dict.fromkeys(WEIGHTS, edges), counted)
 
 
 def store_version(namespace: Namespace, folder: Path, name: str, baseline: bytes) -> str:
@@ -126,23 +105,18 @@ def answers_until(port: int, is_over: Callable[[], object], seconds: float) -> C
     return answers
 
 
-def status_of(namespace: Namespace, kind: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = (namespace.get(kind, name) or {}).get("status") or {}
-    return found
-
-
 @pytest.fixture(scope="module")
 def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Namespace, int]]:
     """The bad version has taken over from the good one, by its metric and by a canary under traffic."""
     folder, baseline = tmp_path_factory.mktemp("versions"), make_baseline()
     digests = {name: store_version(namespace, folder / name, name, baseline) for name in MODELS}
-    namespace.apply(MODEL + MONITOR + WATCH_ERRORS + VERSION % (GOOD, digests[GOOD]))
+    namespace.apply(MODEL + MONITOR + WATCH_ERRORS + DELAY_VERSION % (GOOD, digests[GOOD]))
     namespace.wait("fwsvc", "delay")
-    namespace.apply(VERSION % (BAD, digests[BAD]))
+    namespace.apply(DELAY_VERSION % (BAD, digests[BAD]))
     replay_traffic(namespace, folder / BAD, BAD, digests[BAD])
     replay_traffic(namespace, folder / GOOD, GOOD, digests[GOOD], FAILED_SHARE)
     with kube.port_forward("service/delay", 8080, namespace.name) as port:
-        answers_until(port, lambda: status_of(namespace, "fwsvc", "delay").get("version") == BAD, ROLLOUT_SECONDS)
+        answers_until(port, lambda: namespace.status("fwsvc", "delay").get("version") == BAD, ROLLOUT_SECONDS)
         yield namespace, port
 
 
@@ -151,29 +125,29 @@ def test_a_bad_champion_goes_and_the_one_before_answers_again(served: tuple[Name
     before = rollouts.server_uids(namespace)
     time.sleep(12)  # keepWarm alone would have ended the good version's servers
     namespace.kubectl("annotate", "fwmon", "delay", "--overwrite", f"flywheel.ml/run-requested={time.time()}")
-    answers_until(port, lambda: status_of(namespace, "fwver", BAD).get("rejection"), 180)
+    answers_until(port, lambda: namespace.status("fwver", BAD).get("rejection"), 180)
     began = time.monotonic()
-    answers_until(port, lambda: status_of(namespace, "fwsvc", "delay").get("version") == GOOD, 60)
+    answers_until(port, lambda: namespace.status("fwsvc", "delay").get("version") == GOOD, 60)
     print(f"the version before answers again {time.monotonic() - began:.1f} s after the finding")
 
     assert before.items() <= rollouts.server_uids(namespace).items(), "its servers were kept, and none was started"
     wait_until(lambda: predict(port) == GOOD, 15, "the good version does not answer")
-    problem = status_of(namespace, "fwver", BAD)["problem"]
+    problem = namespace.status("fwver", BAD)["problem"]
     assert (problem["kind"], problem["rolledBack"], problem["monitor"]) == ("ConstantOutput", True, "delay")
     assert "predictionDrift (psi) of 'prediction' is" in problem["message"]
 
 
 def test_the_model_says_why_and_the_audit_chain_has_it(served: tuple[Namespace, int]) -> None:
     namespace, _port = served
-    model = status_of(namespace, "fwmodel", "delay")
+    model = namespace.status("fwmodel", "delay")
     last = model["history"][-1]
 
     assert (model["champion"], last["version"], last["reason"]) == (GOOD, GOOD, "RolledBack")
     assert f"'{BAD}' was rolled back: ModelMonitor 'delay' found the same answer for all rows" in last["message"]
     wait_until(
-        lambda: status_of(namespace, "fwmodel", "delay").get("audit", {}).get("recorded") == last["number"],
+        lambda: namespace.status("fwmodel", "delay").get("audit", {}).get("recorded") == last["number"],
         60,
-        lambda: f"not recorded: {status_of(namespace, 'fwmodel', 'delay').get('audit')}",
+        lambda: f"not recorded: {namespace.status('fwmodel', 'delay').get('audit')}",
     )
 
 
@@ -181,18 +155,18 @@ def test_a_champion_that_git_pins_is_only_told_about(served: tuple[Namespace, in
     namespace, port = served
     namespace.kubectl("patch", "fwmodel", "delay", "--type=merge", "--patch", json.dumps({"spec": {"champion": GOOD}}))
     wait_until(
-        lambda: (status_of(namespace, "fwver", GOOD).get("problem") or {}).get("reason") == "Pinned",
+        lambda: (namespace.status("fwver", GOOD).get("problem") or {}).get("reason") == "Pinned",
         60,
-        lambda: f"no problem: {status_of(namespace, 'fwver', GOOD)}, {status_of(namespace, 'fwmon', 'delay')}",
+        lambda: f"no problem: {namespace.status('fwver', GOOD)}, {namespace.status('fwmon', 'delay')}",
     )
-    problem, model = status_of(namespace, "fwver", GOOD)["problem"], status_of(namespace, "fwmodel", "delay")
+    problem, model = namespace.status("fwver", GOOD)["problem"], namespace.status("fwmodel", "delay")
 
     assert (problem["kind"], problem["rolledBack"]) == ("Errors", False)
     assert "spec.champion of Model 'delay' names it; name another version there" in problem["message"]
-    assert "rejection" not in status_of(namespace, "fwver", GOOD)
+    assert "rejection" not in namespace.status("fwver", GOOD)
     assert (model["champion"], predict(port)) == (GOOD, GOOD)
     wait_until(
-        lambda: status_of(namespace, "fwmodel", "delay")["tolerated"][-1]["reason"] == "Pinned",
+        lambda: namespace.status("fwmodel", "delay")["tolerated"][-1]["reason"] == "Pinned",
         30,
-        lambda: f"not tolerated: {status_of(namespace, 'fwmodel', 'delay').get('tolerated')}",
+        lambda: f"not tolerated: {namespace.status('fwmodel', 'delay').get('tolerated')}",
     )

@@ -15,8 +15,15 @@ import pytest
 from numpy.typing import NDArray
 
 from e2e import kube, pipelines, replay
-from e2e.artifacts import classifier_signature, read_artifact, store_artifact, write_tested_model
-from e2e.manifests import GOOD_ROWS
+from e2e.artifacts import (
+    baseline_document,
+    classifier_signature,
+    prediction_counts,
+    read_artifact,
+    store_artifact,
+    write_tested_model,
+)
+from e2e.manifests import DELAY_VERSION, GOOD_ROWS
 from e2e.monitors import read_report, run_monitors
 from e2e.namespace import Namespace
 from e2e.onnx_models import classifier
@@ -26,11 +33,8 @@ from flywheel_serving.prediction_log.config import LogConfig
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 BEFORE, CHAMPION, HOSTILE = "delay-1", "delay-2", "delay-3"
-THRESHOLDS = {
-    BEFORE: 60.0,
-    CHAMPION: 50.0,
-    HOSTILE: 51.0,
-}  # late from that distance on, of 0 to 100; the champion is right
+# Late from that distance on, of 0 to 100; the champion is right.
+THRESHOLDS = {BEFORE: 60.0, CHAMPION: 50.0, HOSTILE: 51.0}
 ACCURACIES = {BEFORE: 0.9, CHAMPION: 0.9999, HOSTILE: 0.99995}  # on test rows; the hostile version's are poisoned too
 RATES = (0.01, 0.05, 0.2)
 MINUTES_OF_A_RATE, ROWS_OF_A_MINUTE = 5, 4_000
@@ -73,14 +77,6 @@ spec:
   - {name: guarded, monitor: {name: guarded, when: Performance}}
   - {name: unguarded, monitor: {name: unguarded, when: Performance}}
 """
-VERSION = """---
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelVersion
-metadata: {name: %s}
-spec:
-  model: delay
-  source: {artifact: {digest: "%s"}}
-"""
 MONITOR = """---
 apiVersion: flywheel.ml/v1alpha1
 kind: ModelMonitor
@@ -116,15 +112,10 @@ def draw() -> tuple[pd.DataFrame, list[int], NDArray[np.bool_]]:
 
 def make_baseline() -> bytes:
     """baseline.json of the training rows, by which servers count."""
-    rows = draw()[0]["distance"].to_numpy()
-    edges, predictions = np.linspace(0, 100, 21), np.linspace(0, 1, 51)
-    bins = np.histogram(rows, edges)[0].tolist()
-    counts = {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": bins}
-    features = {"distance": {"type": "Float", "edges": edges.tolist(), "counts": counts}}
-    scores = 1 / (1 + np.exp(-(rows - THRESHOLDS[CHAMPION]) / 5))
-    counted = {"test": np.histogram(scores, predictions)[0].tolist()}
-    document = {"v": 1, "rows": len(rows), "features": features}
-    return json.dumps(document | {"predictions": {"edges": predictions.tolist(), "counts": counted}}).encode()
+    rows = draw()[0]
+    scores = 1 / (1 + np.exp(-(rows["distance"].to_numpy() - THRESHOLDS[CHAMPION]) / 5))
+    counted = prediction_counts(scores, np.linspace(0, 1, 51).tolist())
+    return baseline_document(rows, {"distance": np.linspace(0, 100, 21).tolist()}, counted)
 
 
 def write_version(folder: Path, name: str) -> None:
@@ -161,16 +152,11 @@ def patch_model(namespace: Namespace, **spec: Any) -> None:
     namespace.kubectl("patch", "fwmodel", "delay", "--type=merge", "--patch", json.dumps({"spec": spec}))
 
 
-def status_of(namespace: Namespace, kind: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = (namespace.get(kind, name) or {}).get("status") or {}
-    return found
-
-
 def wait_for_champion(namespace: Namespace, version: str) -> None:
     wait_until(
-        lambda: status_of(namespace, "fwmodel", "delay").get("champion") == version,
+        lambda: namespace.status("fwmodel", "delay").get("champion") == version,
         90,
-        lambda: str(status_of(namespace, "fwmodel", "delay")),
+        lambda: str(namespace.status("fwmodel", "delay")),
     )
 
 
@@ -204,23 +190,23 @@ def attacked(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> 
     for name in THRESHOLDS:
         write_version(folder / name, name)
     digests = {name: store_artifact(namespace, folder / name) for name in THRESHOLDS}
-    namespace.apply(MODEL % namespace.upload("days.csv", GOOD_ROWS), VERSION % (BEFORE, digests[BEFORE]))
+    namespace.apply(MODEL % namespace.upload("days.csv", GOOD_ROWS), DELAY_VERSION % (BEFORE, digests[BEFORE]))
     wait_for_champion(namespace, BEFORE)
-    namespace.apply(VERSION % (CHAMPION, digests[CHAMPION]))
+    namespace.apply(DELAY_VERSION % (CHAMPION, digests[CHAMPION]))
     end = datetime.now(UTC).replace(second=0, microsecond=0) - SETTLING
     replay.upload(replay_traffic(namespace.name, folder / CHAMPION, digests[CHAMPION], end))
     wait_for_champion(namespace, CHAMPION)
     for name, source in label_sources(namespace.name).items():
         namespace.apply(MONITOR % (name, json.dumps(source), MAX_DROP))
     patch_model(namespace, gates=[labelled_gate(SOUND), labelled_gate(ORDINARY)])
-    namespace.apply(VERSION % (HOSTILE, digests[HOSTILE]))
+    namespace.apply(DELAY_VERSION % (HOSTILE, digests[HOSTILE]))
     namespace.wait("fwsvc", "delay")
     names = [SOUND, ORDINARY]
     return Attacked(namespace, end, dict(zip(names, run_monitors(namespace, names, end + MINUTE), strict=True)))
 
 
 def test_hostile_labels_are_no_drop_and_start_no_run(attacked: Attacked) -> None:
-    triggers = status_of(attacked.namespace, "fwpipe", "retrain")["triggers"]
+    triggers = attacked.namespace.status("fwpipe", "retrain")["triggers"]
     skipped = next(each["skipped"] for each in triggers if each["name"] == SOUND)
 
     assert len(attacked.drops(SOUND)) == len(RATES) * MINUTES_OF_A_RATE
@@ -241,13 +227,13 @@ def test_the_flood_is_told_with_its_source(attacked: Attacked) -> None:
 def test_the_champion_stays_and_the_audit_chain_says_why(attacked: Attacked) -> None:
     namespace = attacked.namespace
     wait_until(
-        lambda: status_of(namespace, "fwmodel", "delay").get("audit", {}).get("recordedProblems"),
+        lambda: namespace.status("fwmodel", "delay").get("audit", {}).get("recordedProblems"),
         60,
-        lambda: str(status_of(namespace, "fwmodel", "delay")),
+        lambda: str(namespace.status("fwmodel", "delay")),
     )
-    [entry] = status_of(namespace, "fwmodel", "delay")["tolerated"]
+    [entry] = namespace.status("fwmodel", "delay")["tolerated"]
 
-    assert status_of(namespace, "fwmodel", "delay")["champion"] == CHAMPION
+    assert namespace.status("fwmodel", "delay")["champion"] == CHAMPION
     assert (entry["version"], entry["monitor"], entry["reason"]) == (CHAMPION, SOUND, "LabelsRefused")
     assert (STRANGER in entry["message"], "what they say is no loss" in entry["message"]) == (True, True)
 
@@ -255,14 +241,14 @@ def test_the_champion_stays_and_the_audit_chain_says_why(attacked: Attacked) -> 
 def test_the_hostile_version_fails_its_gate_and_would_have_passed_it(attacked: Attacked) -> None:
     namespace = attacked.namespace
     found = wait_until(
-        lambda: status_of(namespace, "fwver", HOSTILE).get("gates", {}).get("entries"),
+        lambda: namespace.status("fwver", HOSTILE).get("gates", {}).get("entries"),
         90,
-        lambda: str(status_of(namespace, "fwmodel", "delay")),
+        lambda: str(namespace.status("fwmodel", "delay")),
     )
     passed = {each["name"]: each["passed"] for each in found}
 
     assert passed == {SOUND: False, ORDINARY: True}, found
-    assert HOSTILE not in [each["version"] for each in status_of(namespace, "fwmodel", "delay")["history"]]
+    assert HOSTILE not in [each["version"] for each in namespace.status("fwmodel", "delay")["history"]]
 
 
 def test_without_guards_the_same_labels_start_a_run_and_take_the_champion_back(attacked: Attacked) -> None:
@@ -275,9 +261,9 @@ def test_without_guards_the_same_labels_start_a_run_and_take_the_champion_back(a
     assert attacked.alarms(ORDINARY)[0] <= first_rate_ends + MINUTE, (
         "the smallest rate is enough, once its labels are in"
     )
-    wait_until(lambda: attacked.runs() == [ORDINARY], 60, lambda: str(status_of(namespace, "fwpipe", "retrain")))
+    wait_until(lambda: attacked.runs() == [ORDINARY], 60, lambda: str(namespace.status("fwpipe", "retrain")))
 
     patch_model(namespace, rollback={"monitors": [ORDINARY]})
     wait_for_champion(namespace, BEFORE)
-    problem = status_of(namespace, "fwver", CHAMPION)["problem"]
+    problem = namespace.status("fwver", CHAMPION)["problem"]
     assert (problem["kind"], problem["monitor"], problem["rolledBack"]) == ("LabelledLoss", ORDINARY, True)

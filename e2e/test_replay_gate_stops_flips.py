@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from e2e import replay
-from e2e.artifacts import read_artifact, store_artifact, write_tested_model
+from e2e.artifacts import baseline_document, read_artifact, store_artifact, write_tested_model
+from e2e.manifests import DELAY_VERSION
 from e2e.namespace import Namespace
 from e2e.onnx_models import classifier
 from e2e.waiting import wait_until
@@ -57,14 +58,6 @@ spec:
   groundTruth: {delay: {max: 1d}}
   performance: {metric: accuracy}
 """
-VERSION = """---
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelVersion
-metadata: {name: %s}
-spec:
-  model: delay
-  source: {artifact: {digest: "%s"}}
-"""
 
 
 def draw() -> pd.DataFrame:
@@ -75,18 +68,12 @@ def draw() -> pd.DataFrame:
 
 def make_baseline() -> bytes:
     """baseline.json of the training rows, by which servers count."""
-    edges = {"distance": np.linspace(0, 100, 21), "airport": np.linspace(0, AIRPORTS, AIRPORTS + 1)}
-    rows = draw()
-    features = {
-        name: {
-            "type": "Float",
-            "edges": each.tolist(),
-            "counts": {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": np.histogram(rows[name], each)[0].tolist()},
-        }
-        for name, each in edges.items()
-    }  # fmt: skip
+    edges = {
+        "distance": np.linspace(0, 100, 21).tolist(),
+        "airport": np.linspace(0, AIRPORTS, AIRPORTS + 1).tolist(),
+    }
     predictions = {"edges": np.linspace(0, 1, 51).tolist(), "counts": {"test": [1] * 50}}
-    return json.dumps({"v": 1, "rows": ROWS, "features": features, "predictions": predictions}).encode()
+    return baseline_document(draw(), edges, predictions)
 
 
 def store_version(namespace: Namespace, folder: Path, name: str) -> str:
@@ -106,14 +93,9 @@ def replay_traffic(namespace: Namespace, folder: Path, digest: str) -> None:
     replay.upload(server.replay(replay.Traffic(rows, times, labels.tolist())))
 
 
-def status_of(namespace: Namespace, kind: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = (namespace.get(kind, name) or {}).get("status") or {}
-    return found
-
-
 def entries(namespace: Namespace, version: str) -> dict[str, Any]:
     """The results of a version's gates, by their names."""
-    return {each["name"]: each for each in status_of(namespace, "fwver", version).get("gates", {}).get("entries", ())}
+    return {each["name"]: each for each in namespace.status("fwver", version).get("gates", {}).get("entries", ())}
 
 
 @pytest.fixture(scope="module")
@@ -121,28 +103,28 @@ def challenged(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -
     """The champion has served for an hour, and both other versions have been measured."""
     folder = tmp_path_factory.mktemp("versions")
     digests = {name: store_version(namespace, folder / name, name) for name in MODELS}
-    namespace.apply(MODEL + VERSION % (CHAMPION, digests[CHAMPION]))
+    namespace.apply(MODEL + DELAY_VERSION % (CHAMPION, digests[CHAMPION]))
     replay_traffic(namespace, folder / CHAMPION, digests[CHAMPION])
     namespace.wait("fwsvc", "delay")
     for name in (FLIPPING, ALIKE):
-        namespace.apply(VERSION % (name, digests[name]))
-        wait_until(partial(entries, namespace, name), 120, lambda: str(status_of(namespace, "fwmodel", "delay")))
+        namespace.apply(DELAY_VERSION % (name, digests[name]))
+        wait_until(partial(entries, namespace, name), 120, lambda: str(namespace.status("fwmodel", "delay")))
     return namespace
 
 
 def test_a_version_that_flips_decisions_gets_no_request(challenged: Namespace) -> None:
     found = entries(challenged, FLIPPING)
-    status = status_of(challenged, "fwver", FLIPPING)
+    status = challenged.status("fwver", FLIPPING)
 
     assert (found["yesterday"]["passed"], found["newest-labels"]["passed"]) == (False, False), found
     assert "of 4,000 decisions flip" in found["yesterday"]["message"]
     assert status.get("servedBy") in (None, [])
-    history = [each["version"] for each in status_of(challenged, "fwmodel", "delay")["history"]]
+    history = [each["version"] for each in challenged.status("fwmodel", "delay")["history"]]
     assert FLIPPING not in history
 
 
 def test_its_document_names_the_group_and_the_rows(challenged: Namespace) -> None:
-    files = read_artifact(challenged, status_of(challenged, "fwver", FLIPPING)["gates"]["artifact"])
+    files = read_artifact(challenged, challenged.status("fwver", FLIPPING)["gates"]["artifact"])
     document = json.loads(files["replay-yesterday.json"])
 
     assert document["groups"][0]["group"] == "3"
@@ -155,9 +137,9 @@ def test_its_document_names_the_group_and_the_rows(challenged: Namespace) -> Non
 
 def test_a_version_that_decides_alike_takes_over(challenged: Namespace) -> None:
     wait_until(
-        lambda: status_of(challenged, "fwsvc", "delay").get("version") == ALIKE,
+        lambda: challenged.status("fwsvc", "delay").get("version") == ALIKE,
         120,
-        lambda: str(status_of(challenged, "fwmodel", "delay")),
+        lambda: str(challenged.status("fwmodel", "delay")),
     )
 
     assert all(each["passed"] for each in entries(challenged, ALIKE).values()), entries(challenged, ALIKE)
