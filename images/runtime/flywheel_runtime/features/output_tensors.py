@@ -31,13 +31,18 @@ def build_matrix_model(graph: GraphBuilder, values: Sequence[Value]) -> Any:
         group = [place for place, value in enumerate(values) if value.kind is kind]
         if not group:
             continue
-        tensors = [values[place].tensor for place in group]
-        errors: list[Mask] = [values[place].error for place in group]
-        matrix = graph.concatenate([_expand(graph, tensor) for tensor in tensors])
-        columns.append(matrix if kind is Kind.FP32 else _cast_matrix(graph, matrix, kind))
-        masks += [_null_mask(graph, values[place], error) for place, error in zip(group, errors, strict=True)]
+        matrix = graph.concatenate([_expand(graph, values[place].tensor) for place in group])
+        columns.append(matrix if kind is Kind.FP32 else graph.cast(matrix, Kind.FP32))
+        nulls = [_null_mask(graph, values[place]) for place in group]
+        if kind is Kind.FP64:
+            # A number beyond the range of FP32 is NULL, since the cast raises an error in DuckDB; infinity stays.
+            overflow = graph.add("Xor", graph.add("IsInf", columns[-1]), graph.add("IsInf", matrix))
+            nulls = [graph.any_of(_concatenate_masks(graph, nulls), overflow)]
+        masks += nulls
         places += group
-    features = _apply_masks(graph, graph.concatenate(columns), masks)
+    features = graph.concatenate(columns)
+    if mask := _concatenate_masks(graph, masks):
+        features = graph.add("Where", mask, graph.constant(float("nan"), Kind.FP32), features)
     order = sorted(range(len(places)), key=places.__getitem__)
     output = graph.gather_columns(features, order)
     return _build_model(graph, [(output, FEATURES, Kind.FP32, len(values))])
@@ -51,30 +56,21 @@ def check_feature_type(value: Value) -> None:
         raise ExpressionRefused(f"the feature is a {value.type}; take a number of it, such as epoch() or hour()")
 
 
-def _cast_matrix(graph: GraphBuilder, matrix: str, kind: Kind) -> str:
-    """As FP32; a number beyond its range is NULL, since the cast raises an error in DuckDB."""
-    result = graph.cast(matrix, Kind.FP32)
-    if kind is not Kind.FP64:
-        return result
-    overflow = graph.add("Xor", graph.add("IsInf", result), graph.add("IsInf", matrix))
-    return graph.add("Where", overflow, graph.constant(float("nan"), Kind.FP32), result)
-
-
-def _null_mask(graph: GraphBuilder, value: Value, error: Mask) -> Mask:
-    mask = error if value.null_is_nan else graph.any_of(value.null, error)
+def _null_mask(graph: GraphBuilder, value: Value) -> Mask:
+    mask = value.error if value.null_is_nan else graph.any_of(value.null, value.error)
     return _expand(graph, mask) if mask else None
 
 
-def _apply_masks(graph: GraphBuilder, matrix: str, masks: Sequence[Mask]) -> str:
-    """NaN where a mask is true, by one Where for all columns that have one."""
+def _concatenate_masks(graph: GraphBuilder, masks: Sequence[Mask]) -> Mask:
+    """Masks side by side, of which the first alone may have several columns; None if there is none."""
     present = [mask for mask in masks if mask]
-    if not present:
-        return matrix
-    nan = graph.constant(float("nan"), Kind.FP32)
     if len(present) == len(masks):
-        return graph.add("Where", graph.concatenate(present), nan, matrix)
-    never = graph.add("Xor", present[0], present[0])  # false in each row: no server computes Expand in its own process
-    return graph.add("Where", graph.concatenate([mask or never for mask in masks]), nan, matrix)
+        return graph.concatenate(present)
+    if not present:
+        return None
+    column = next((mask for mask in masks[1:] if mask), None) or graph.gather_columns(present[0], [0])
+    never = graph.add("Xor", column, column)  # false in each row: no server computes Expand in its own process
+    return graph.concatenate([mask or never for mask in masks])
 
 
 def build_native_model(graph: GraphBuilder, value: Value) -> Any:

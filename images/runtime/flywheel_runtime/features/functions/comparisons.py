@@ -150,8 +150,10 @@ def _error_in_turn(graph: GraphBuilder, left: Value, right: Value, reached: str)
 def _combine(graph: GraphBuilder, node: str, left: Value, right: Value) -> Value:
     """NULL where one operand is, unless the other alone decides."""
     nulls = []
+    if left.null == right.null:  # none decides alone
+        nulls.append(left.null)
     for null, other in ((left.null, right), (right.null, left)):
-        if null is not None:
+        if null is not None and null != other.null:
             undecided = other.tensor if node == "And" else graph.negate(other.tensor)
             nulls.append(graph.all_of(null, graph.add("Or", undecided, other.null) if other.null else undecided))
     tensor = graph.add(node, left.tensor, right.tensor)
