@@ -21,6 +21,7 @@ from flywheel_runtime.models import estimators, onnx_export
 from flywheel_runtime.models.explanation.explanation_document import describe_explanation
 from flywheel_runtime.models.inspection.model_inspection import inspect_model
 from flywheel_runtime.models.onnx_model import OnnxModel
+from flywheel_runtime.models.rowwise.calendar_features import find_calendar_features
 from flywheel_runtime.models.rowwise.training_data import open_rowwise_data
 from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet
 from flywheel_runtime.statistics.metrics import ScoredRows, metric_values, order_metrics
@@ -38,9 +39,12 @@ def train(step: Step) -> None:
 
 def _open_data(step: Step, config: TrainConfig, scratch: Path) -> tuple[Data, Mapping[str, Any] | None]:
     """The data, and the document features.json where some of its features are made by expressions."""
-    if not config.rowwise:
-        return features.open_data(step.input("data"), config.features), None
-    found = open_rowwise_data(step.input("data"), config.features, config.rowwise, scratch)
+    folder = step.input("data")
+    # Who chooses features, or makes some, makes those of the calendar, too.
+    rowwise = config.rowwise or ({} if config.features else find_calendar_features(folder))
+    if not rowwise:
+        return features.open_data(folder, config.features), None
+    found = open_rowwise_data(folder, config.features, rowwise, scratch)
     return found.data, found.document
 
 
