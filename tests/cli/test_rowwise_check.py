@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 
+from flywheel.cli.connection import Connection
 from flywheel.cli.dry_run import rowwise_check
 from flywheel.cli.dry_run.rowwise_check import check_rowwise
+from flywheel.cli.dry_run.simulation import Simulation
 from flywheel.client.errors import FlywheelError
 from flywheel.core.resource.api import DATASET, Manifest, Reference
 from flywheel.core.resource.kind import AnyResource
 from flywheel.kinds.experiment.kind import KIND as EXPERIMENT
 from flywheel.kinds.trainingpipeline.kind import KIND as PIPELINE
+from tests.client.local_cluster import LocalCluster, Reply
 from tests.simulation import resource
 
 COLUMNS = {"dist": "Float", "sched": "Timestamp", "origin": "String", "late": "Integer"}
@@ -115,3 +118,18 @@ def test_a_step_that_trains_on_a_dataset_is_checked_as_an_experiment_is() -> Non
 
 def test_a_resource_without_expressions_has_no_line() -> None:
     assert lines(experiment()) == []
+
+
+def test_the_reader_gives_the_columns_of_the_version_that_is_live(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rowwise_check, "NEEDED", ("no_such_package",))
+    written = {"uid": "1", "generation": 1, "creationTimestamp": "2026-11-01T00:00:00Z"}
+    cluster.add("datasets", {"metadata": {"name": "flights"}, "spec": {}, "status": {"version": "flights-1"}})
+    cluster.reader["/v1/namespaces/shop/datasets/flights/versions/flights-1/profile"] = Reply({"columns": {}})
+    spec = {"dataset": "flights", "trainer": {"sklearn": {}}, "rowwise": {"far": "dist > 1500"}}
+    manifest = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Experiment", "metadata": {"name": "delay", **written}}
+
+    results = Simulation(Connection(cluster.client(), "shop"), [{**manifest, "spec": spec}]).results()
+
+    assert "needs the package 'no_such_package'" in next(each.line() for each in results if "rowwise" in each.subject)
