@@ -16,6 +16,7 @@ MODULES = {
     "collect": "flywheel_runtime.commands.collect.main",
     "watch": "flywheel_runtime.commands.watch.main",
     "check": "flywheel_runtime.commands.check.main",
+    "check-features": "flywheel_runtime.commands.check_features",
     "prepare": "flywheel_runtime.commands.prepare.main",
     "train": "flywheel_runtime.commands.train.main",
     "evaluate": "flywheel_runtime.commands.evaluate.main",

@@ -1,5 +1,6 @@
 """The step `prepare`: one SELECT over data sets makes a data set (images/README.md, "prepare")."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import duckdb
 from pydantic import Field, field_validator
 
 from flywheel_runtime.commands.prepare.added_columns import find_added_columns
+from flywheel_runtime.commands.prepare.feature_sets import FeatureSetInput, add_features
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, step_command
 from flywheel_runtime.datasets import anomalies, sql, version
@@ -21,7 +23,10 @@ from flywheel_runtime.params import Params
 
 
 class PrepareConfig(Params):
-    """The configuration in params.json; `sample` is the fraction of the rows to use, None for all."""
+    """The configuration in params.json; `sample` is the fraction of the rows to use, None for all.
+
+    `feature_sets` are those whose features become further columns of the result.
+    """
 
     tables: tuple[str, ...] = Field(min_length=1)
     sql: str | None = None
@@ -29,6 +34,7 @@ class PrepareConfig(Params):
     run: dict[str, str] = Field(default_factory=dict)
     sample: float | None = Field(None, gt=0, le=1)
     seed: int = 0
+    feature_sets: tuple[FeatureSetInput, ...] = ()
 
     @field_validator("tables")
     @classmethod
@@ -46,9 +52,12 @@ def main(step: Step) -> None:
     inputs = [query.read_table(name, step.input(name)) for name in config.tables]
     bound = bind_parameters(_sql(config), config.parameters, config.run)
     with sql.scratch_folder() as folder, sql.translate_resource_errors():
-        ties = query.run_query(folder, inputs, bound, config.seed)
+        found = query.run_query(folder, inputs, bound, config.seed)
         with sql.connect(folder) as connection:
-            prepared = _describe_result(connection, inputs[0], config, bound, ties)
+            joined, left_out = add_features(step, connection, config.feature_sets)
+            if config.feature_sets:
+                joined.write(step.output("data"))
+            prepared = _describe_result(connection, inputs[0], config, bound, [*found, *left_out], joined.looked_up)
             anomalies.log_anomalies(prepared.anomalies)
             show_values = all(table.schema.get("showValues") for table in inputs)
             version.write_version(step, connection, prepared, show_values=show_values)
@@ -69,11 +78,12 @@ def _describe_result(
     first: query.Table,
     config: PrepareConfig,
     bound: BoundQuery,
-    ties: list[Anomaly],
+    of_rows: list[Anomaly],
+    looked_up: Collection[str],
 ) -> Version:
     """Fill the tables `data` and `splits` from the result; the version has warnings of the SQL first, then those of its values."""
     schema, carries, lost = inherited_schema.inherit_schema(connection, first)
-    found = [*_volatile_warnings(bound), *ties, *lost]
+    found = [*_volatile_warnings(bound), *of_rows, *lost]
     inherited_schema.fill_data(connection, schema, carries)
     found += _warnings(connection, schema, first)
     target = None
@@ -87,7 +97,8 @@ def _describe_result(
         division = assign_splits(connection, schema)
         rows = division.rows
         found += division.anomalies
-    found += find_added_columns(bound.sql, first, [column.name for column in schema.features])
+    added = [column.name for column in schema.features if column.name not in looked_up]
+    found += find_added_columns(bound.sql, first, added)
     if config.sample is not None:
         rows = split_rows.sample_rows(connection, schema, target, config.sample, config.seed)
     return Version(schema, target, rows, found)

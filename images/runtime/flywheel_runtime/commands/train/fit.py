@@ -17,6 +17,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, write_json
 from flywheel_runtime.datasets import features, sql
 from flywheel_runtime.datasets.features import Data
+from flywheel_runtime.features.feature_sets.joined_sets import JoinedSets
 from flywheel_runtime.models import estimators, onnx_export
 from flywheel_runtime.models.explanation.explanation_document import describe_explanation
 from flywheel_runtime.models.inspection.model_inspection import inspect_model
@@ -38,14 +39,19 @@ def train(step: Step) -> None:
 
 
 def _open_data(step: Step, config: TrainConfig, scratch: Path) -> tuple[Data, Mapping[str, Any] | None]:
-    """The data, and the document features.json where some of its features are made by expressions."""
-    folder = step.input("data")
+    """The data, and the document features.json where some of its features are made by expressions or looked up."""
+    folder, joined = step.input("data"), JoinedSets.read(step.input("data"))
+    rowwise = joined.merge_rowwise(config.rowwise, config.features.names if config.features else None)
     # Who chooses features, or makes some, makes those of the calendar, too.
-    rowwise = config.rowwise or ({} if config.features else find_calendar_features(folder))
-    if not rowwise:
-        return features.open_data(folder, config.features), None
-    found = open_rowwise_data(folder, config.features, rowwise, scratch)
-    return found.data, found.document
+    rowwise = rowwise or ({} if config.features else find_calendar_features(folder))
+    if rowwise:
+        found = open_rowwise_data(folder, config.features, rowwise, scratch)
+        data, document = found.data, dict(found.document)
+    else:
+        data, document = features.open_data(folder, config.features), {"v": 1}
+    if joined.feature_sets:
+        document["featureSets"] = joined.describe({each.name for each in data.sent.features})
+    return data, document if len(document) > 1 else None
 
 
 def _train(step: Step, config: TrainConfig, data: Data, started: float, rowwise: Mapping[str, Any]) -> None:

@@ -49,7 +49,9 @@ def check_binding(definition: Definition, datasets: Mapping[str, Types]) -> None
 
 
 def _without_types(definition: Definition) -> Mapping[str, object]:
-    document = definition.model_dump(exclude={"v": True, "aggregates": {"__all__": {"type"}}, "lookups": {"__all__": {"types"}}})
+    document = definition.model_dump(
+        exclude={"v": True, "aggregates": {"__all__": {"type"}}, "lookups": {"__all__": {"types"}}}
+    )
     found: Mapping[str, object] = document
     return found
 
@@ -81,7 +83,11 @@ def _find_problems(spec: FeatureSetSpec, datasets: Mapping[str, Types]) -> Itera
 
 
 def _source_problems(
-    source: Source, key: Mapping[str, str], wanted: Iterator[str] | tuple[str, ...] | list[str], inputs: Types, types: Types
+    source: Source,
+    key: Mapping[str, str],
+    wanted: Iterator[str] | tuple[str, ...] | list[str],
+    inputs: Types,
+    types: Types,
 ) -> Iterator[str]:
     times = [name for name in (source.time, source.ingestion_time) if name is not None]
     for name in (*times, *key, *wanted):

@@ -22,7 +22,9 @@ def values_sql(lookup: Lookup, asked: str, last_rows: str) -> str:
     same = " AND ".join(f"found.{key} = asked.{key}" for key in keys)
     named = ", ".join(f"asked.{each}" for each in [*keys, "micros"])
     values = ", ".join(f"found.v{place}" for place in range(len(lookup.columns)))
-    available, oldest = (seconds * MICROSECONDS for seconds in (lookup.from_.available_after_seconds, lookup.max_age_seconds))
+    available, oldest = (
+        seconds * MICROSECONDS for seconds in (lookup.from_.available_after_seconds, lookup.max_age_seconds)
+    )
     before = f"asked.micros - {available} > found.micros"
     return f"SELECT {named}, {values} FROM {asked} AS asked ASOF JOIN {last_rows} AS found ON {same} AND {before} WHERE found.micros >= asked.micros - {oldest}"
 

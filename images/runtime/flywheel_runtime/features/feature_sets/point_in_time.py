@@ -88,9 +88,7 @@ def _find_lookup(
                 for place, column_type in enumerate(lookup.types)
             }
             _create_found(connection, name, asked, values, columns)
-    return (
-        Found(name, f"v{place}", feature, lookup.missing) for place, feature in enumerate(lookup.features)
-    )
+    return (Found(name, f"v{place}", feature, lookup.missing) for place, feature in enumerate(lookup.features))
 
 
 def _input_columns(key: Mapping[str, str], definition: Definition) -> dict[str, str]:

@@ -59,7 +59,9 @@ class SourceTable:
         """
         keys = list(key)
         columns = [f"{value_sql(quote_column(name), self.types[name])} AS k{place}" for place, name in enumerate(keys)]
-        columns += [f"{value_sql(quote_column(name), self.types[name])} AS v{place}" for place, name in enumerate(values)]
+        columns += [
+            f"{value_sql(quote_column(name), self.types[name])} AS v{place}" for place, name in enumerate(values)
+        ]
         stored = microseconds_sql(quote_column(source.ingestion_time)) if source.ingestion_time else "NULL::BIGINT"
         columns += [f"{microseconds_sql(quote_column(source.time))} AS micros", f"{stored} AS stored"]
         files = ", ".join(quote_literal(str(file)) for file in self.files)
