@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flywheel.client.objects.resources import BatchInference as BatchInference
     from flywheel.client.objects.resources import Dataset as Dataset
     from flywheel.client.objects.resources import Experiment as Experiment
+    from flywheel.client.objects.resources import FeatureSet as FeatureSet
     from flywheel.client.objects.resources import InferenceService as InferenceService
     from flywheel.client.objects.resources import Model as Model
     from flywheel.client.objects.resources import ModelVersion as ModelVersion
@@ -56,6 +57,7 @@ _EXPORTS = {
         "BatchInference",
         "Dataset",
         "Experiment",
+        "FeatureSet",
         "InferenceService",
         "Model",
         "ModelMonitor",

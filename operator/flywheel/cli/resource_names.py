@@ -18,6 +18,7 @@ SHORT_NAMES = {
     "fwsvc": api.INFERENCE_SERVICE,
     "fwbatch": api.BATCH_INFERENCE,
     "fwmon": api.MODEL_MONITOR,
+    "fwfs": api.FEATURE_SET,
 }
 APIS = tuple(SHORT_NAMES.values())
 _BY_WORD = {word: each for short, each in SHORT_NAMES.items() for word in (short, each.kind.lower(), each.plural)}

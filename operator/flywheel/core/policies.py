@@ -4,6 +4,7 @@ POLICY_GUARANTEES = {
     "flywheel-approval": "spec.approval of a ModelVersion is written only by users with the verb approve",
     "flywheel-promotion": "only users with the verb approve end, bypass or delete a Model with promotion: Approval",
     "flywheel-served-version": "a ModelVersion that is in use is not deleted",
+    "flywheel-needed-feature-set": "a FeatureSet that a champion needs is not deleted",
     "flywheel-pods": "nobody else makes or changes pods with Flywheel's labels",
     "flywheel-workloads": "nobody else makes or changes Jobs and Deployments with Flywheel's labels",
     "flywheel-exec": "nobody enters a container with the store's credentials without the right to read them",

@@ -11,6 +11,7 @@ from flywheel.core.pods.sidecar_config import CollectConfig, WatchConfig
 from flywheel.core.pods.step_config import (
     BatchConfig,
     CanaryAnalysisConfig,
+    CheckFeaturesConfig,
     CompareConfig,
     EvaluateConfig,
     FetchConfig,
@@ -47,6 +48,8 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
         ("train_defaults", TrainConfig),
         ("train_rowwise", TrainConfig),
         ("prepare", PrepareConfig),
+        ("prepare_feature_sets", PrepareConfig),
+        ("check_features", CheckFeaturesConfig),
         ("evaluate", EvaluateConfig),
         ("package", PackageConfig),
         ("compare", CompareConfig),

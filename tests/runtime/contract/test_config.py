@@ -9,6 +9,7 @@ import pytest
 from flywheel_runtime.commands.ab_test.config import ABTestConfig
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig
+from flywheel_runtime.commands.check_features import CheckFeaturesConfig
 from flywheel_runtime.commands.compare import CompareConfig
 from flywheel_runtime.commands.evaluate.main import EvaluateConfig
 from flywheel_runtime.commands.gates.config import GatesConfig, LabelSource
@@ -106,6 +107,8 @@ def test_the_golden_document_of_watch() -> None:
         ("train_defaults", TrainConfig),
         ("train_rowwise", TrainConfig),
         ("prepare", PrepareConfig),
+        ("prepare_feature_sets", PrepareConfig),
+        ("check_features", CheckFeaturesConfig),
         ("evaluate", EvaluateConfig),
         ("package", PackageConfig),
         ("compare", CompareConfig),

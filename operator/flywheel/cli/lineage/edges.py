@@ -58,6 +58,17 @@ def dataset_edges(dataset: Manifest) -> Found:
         yield Edge(here.id, node.id)
 
 
+def feature_set_edges(feature_set: Manifest) -> Found:
+    """Yields the FeatureSet, and the versions of Datasets that it was checked against."""
+    status = feature_set.get("status")
+    here = Node("FeatureSet", feature_set["metadata"]["name"], get_field(status, "digest"))
+    yield here
+    for data in list_objects(status, "datasets"):
+        yield from _caused_by(
+            "DatasetVersion", data.get("version"), here, data.get("digest"), how="was checked against it"
+        )
+
+
 def pipeline_edges(pipeline: Manifest) -> Found:
     """Yields the pipeline, which has no causes."""
     yield Node("TrainingPipeline", pipeline["metadata"]["name"])
@@ -104,6 +115,8 @@ def version_edges(version: Manifest) -> Found:
     here = Node("ModelVersion", version["metadata"]["name"], digest, str(format_ or ""))
     yield here
     yield from _made_by(lineage, here)
+    for pinned in list_objects(lineage, "featureSets"):
+        yield from _caused_by("FeatureSet", pinned.get("name"), here, pinned.get("digest"), how="its features")
     source = get_field(version, "spec", "source")
     yield from _caused_by("Source", get_field(source, "s3", "uri") or get_field(source, "http", "url"), here)
     yield Edge(here.id, f"model/{get_field(version, 'spec', 'model')}")

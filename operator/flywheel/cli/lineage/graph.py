@@ -22,6 +22,7 @@ EDGES_BY_KIND = {
     api.INFERENCE_SERVICE: edges.service_edges,
     api.BATCH_INFERENCE: edges.batch_edges,
     api.MODEL_MONITOR: edges.monitor_edges,
+    api.FEATURE_SET: edges.feature_set_edges,
 }
 
 

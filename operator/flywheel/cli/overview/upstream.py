@@ -28,7 +28,7 @@ API_BY_KIND = {
     each.kind: each
     for each in (
         api.DATASET, api.EXPERIMENT, api.TRAINING_PIPELINE, api.TRAINING_RUN,
-        api.MODEL_VERSION, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE, api.MODEL_MONITOR,
+        api.MODEL_VERSION, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE, api.MODEL_MONITOR, api.FEATURE_SET,
     )
 }  # fmt: skip
 
@@ -133,7 +133,15 @@ def _version(version: Manifest, _objects: Objects) -> Iterator[Key]:
 
 def _experiment(experiment: Manifest, _objects: Objects) -> Iterator[Key]:
     yield from key_for(api.DATASET, get_field(experiment, "spec", "dataset"))
+    for name in get_field(experiment, "spec", "featureSets") or ():
+        yield from key_for(api.FEATURE_SET, name)
     yield from _owners(experiment)
+
+
+def _feature_set(feature_set: Manifest, _objects: Objects) -> Iterator[Key]:
+    for each in ("aggregates", "lookups"):
+        for feature in list_objects(feature_set, "spec", each):
+            yield from key_for(api.DATASET, get_field(feature, "from", "dataset"))
 
 
 def _run(run: Manifest, objects: Objects) -> Iterator[Key]:
@@ -176,4 +184,5 @@ _UPSTREAM: dict[str, Callable[[Manifest, Objects], Iterator[Key]]] = {
     api.INFERENCE_SERVICE.kind: _service,
     api.BATCH_INFERENCE.kind: _service,
     api.MODEL_MONITOR.kind: _monitor,
+    api.FEATURE_SET.kind: _feature_set,
 }

@@ -18,6 +18,7 @@ from flywheel.core.resource.schema import Schema
 from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec
 from flywheel.kinds.dataset.schema.spec import DatasetSpec
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
+from flywheel.kinds.featureset.schema.spec import FeatureSetSpec
 from flywheel.kinds.inferenceservice.schema.spec import InferenceServiceSpec
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelmonitor.schema.spec import ModelMonitorSpec
@@ -91,6 +92,12 @@ class Experiment(TypedObject[ExperimentSpec]):
     """An Experiment: a search for the best model."""
 
     api, spec_type = apis.EXPERIMENT, ExperimentSpec
+
+
+class FeatureSet(TypedObject[FeatureSetSpec]):
+    """A FeatureSet: features that training and serving compute alike."""
+
+    api, spec_type = apis.FEATURE_SET, FeatureSetSpec
 
 
 class InferenceService(TypedObject[InferenceServiceSpec]):

@@ -73,6 +73,7 @@ BATCH_INFERENCE = flywheel_api("BatchInference", "batchinferences")
 TRAINING_PIPELINE = flywheel_api("TrainingPipeline", "trainingpipelines")
 TRAINING_RUN = flywheel_api("TrainingRun", "trainingruns")
 MODEL_MONITOR = flywheel_api("ModelMonitor", "modelmonitors")
+FEATURE_SET = flywheel_api("FeatureSet", "featuresets")
 
 
 @dataclass(frozen=True, order=True)

@@ -1,6 +1,7 @@
 """What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion without an owner."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from flywheel.core.pods.bounds import bound_time
@@ -9,7 +10,7 @@ from flywheel.core.pods.indexed_job import headless_service
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.pods.sidecar_config import TrackConfig
 from flywheel.core.pods.source_file import SOURCE_COMMAND, source_config_map, source_digest
-from flywheel.core.pods.step_config import TrainConfig
+from flywheel.core.pods.step_config import PrepareConfig, TrainConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource
@@ -18,14 +19,17 @@ from flywheel.core.resource.schema import Resources, Variable
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
-from flywheel.kinds.experiment.schema.status import Attempt, Data, ExperimentStatus, Trial
+from flywheel.kinds.experiment.schema.status import Attempt, Data, ExperimentStatus, Join, Trial
 from flywheel.kinds.experiment.schema.trainer import Features
 from flywheel.kinds.experiment.search.defaults import Setup
 from flywheel.kinds.experiment.search.literals import parse_literal
 from flywheel.kinds.experiment.search.space import Point, parameters_of
+from flywheel.kinds.featureset.schema.pins import DatasetPin, FeatureSetPin
 
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
 
+JOIN_STEP = "features"
+JOIN_ANNOTATION = "flywheel.ml/join"  # the question of a join, so that a lost status can be made again from its Job
 TRIAL_ANNOTATION = "flywheel.ml/trial"  # what a trial's Job tries, so that a lost status can be made again from it
 REPEAT_PREFIX = "r"  # trial-7-r2
 DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "512Mi"})
@@ -71,6 +75,55 @@ def trial_job(
         track=_track(experiment, setup, data, attempt, point),
     )
     return step_job(experiment, step, settings)
+
+
+def join_job(
+    experiment: Experiment, data: Data, pins: Sequence[FeatureSetPin], join: Join, settings: Settings
+) -> Child:
+    """The Job that adds the features of FeatureSets to the data, as of the time of each row."""
+    artifacts = {str(each.digest): f"table-{place}" for place, each in enumerate(_dataset_pins(pins))}
+    sets = [
+        {
+            "name": str(pin.name),
+            "digest": str(pin.digest),
+            "input": f"set-{place}",
+            "tables": {str(each.name): artifacts[str(each.digest)] for each in pin.datasets},
+        }
+        for place, pin in enumerate(pins)
+    ]
+    config = {
+        "tables": ["data"],
+        "sql": None,
+        "parameters": {},
+        "run": {},
+        "sample": None,
+        "seed": 0,
+        "featureSets": sets,
+    }
+    step = Step(
+        name=JOIN_STEP,
+        attempt=join.number,
+        image=settings.runtime_image,
+        command=("python3", "-m", "flywheel_runtime", "prepare"),
+        params=PrepareConfig.model_validate(config).document(),
+        inputs=(
+            Input("data", artifact=str(data.digest)),
+            *(Input(f"set-{place}", artifact=str(pin.digest)) for place, pin in enumerate(pins)),
+            *(Input(name, artifact=digest) for digest, name in artifacts.items()),
+        ),
+        outputs=("data",),
+        timeout=bound_time(experiment.spec.trial_timeout, settings.training_timeout),
+        resources=experiment.spec.resources.or_default(DEFAULT_RESOURCES),
+        placement=experiment.spec.placement,
+        queue=experiment.spec.placement.queue_name,
+        annotations={JOIN_ANNOTATION: join.question},
+    )
+    return step_job(experiment, step, settings)
+
+
+def _dataset_pins(pins: Sequence[FeatureSetPin]) -> list[DatasetPin]:
+    """The versions of Datasets, each artifact once."""
+    return list({str(each.digest): each for pin in pins for each in pin.datasets}.values())
 
 
 def trainer_image(spec: ExperimentSpec, settings: Settings) -> str:
@@ -180,6 +233,7 @@ def new_model_version(experiment: Experiment, name: str, data: Data, best: Trial
         **({"dataset": str(experiment.spec.dataset)} if experiment.spec.dataset is not None else {}),
         "datasetVersion": data.version,
         "datasetDigest": str(data.digest),
+        **({"featureSets": [pin_document(each) for each in data.feature_sets]} if data.feature_sets else {}),
         **_code_lineage(experiment.spec),
         "image": best.image or trainer_image(experiment.spec, settings),
         **({"parameters": parameters} if parameters else {}),
@@ -195,6 +249,11 @@ def new_model_version(experiment: Experiment, name: str, data: Data, best: Trial
         "lineage": lineage,
     }
     return Child(MODEL_VERSION, MODEL_VERSION.manifest(name, spec=spec), create_only=True, owned=False)
+
+
+def pin_document(pin: FeatureSetPin) -> dict[str, Any]:
+    """A FeatureSet as a lineage names it."""
+    return pin.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def _feature_columns(features: Features) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan
 from flywheel.kinds.experiment import children, messages
 from flywheel.kinds.experiment.children import Experiment
+from flywheel.kinds.experiment.feature_join import existing_joins, join_features
 from flywheel.kinds.experiment.generalization import measure_generalization
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Ending, Progress, advance
@@ -34,6 +35,8 @@ MAX_FAILED_JOBS = 3  # failed trials whose Jobs stay for their logs
 def decide(experiment: Experiment, seen: Seen) -> Plan:
     """The plan for what is seen."""
     inputs = search_inputs(experiment, seen)
+    if isinstance(inputs, Plan):
+        return inputs
     if isinstance(inputs, Decision):
         # What may be there in the next second: everything stays as it is.
         return inputs.plan(experiment.status, summary=f"waiting: {inputs.reason}", children=None)
@@ -43,7 +46,11 @@ def decide(experiment: Experiment, seen: Seen) -> Plan:
     return replace(decision, children=(*children.trainer_source(experiment), *decision.children)).plan(
         status=_status(experiment, progress, registered=bool(decision.ready)),
         summary=messages.summary(experiment, progress),
-        children=(*children.rank_service(experiment), *_existing_jobs(progress, decision)),
+        children=(
+            *children.rank_service(experiment),
+            *_existing_jobs(progress, decision),
+            *existing_joins(experiment, seen, progress.data),
+        ),
     )
 
 
@@ -56,9 +63,14 @@ def _decision(experiment: Experiment, seen: Seen, progress: Progress) -> Decisio
     return model_is_registered(experiment, seen, progress, best) or search_is_over(experiment, progress, ending, best)
 
 
-def search_inputs(experiment: Experiment, seen: Seen) -> tuple[Data, Setup] | Decision:
+def search_inputs(experiment: Experiment, seen: Seen) -> tuple[Data, Setup] | Decision | Plan:
     """The data of the search and its setup, or what it waits for."""
     data = search_data(experiment, seen)
+    if isinstance(data, Data) and len(data.feature_sets) < len(experiment.spec.feature_sets):
+        joined = join_features(experiment, seen, data)
+        if not isinstance(joined, Data):
+            return joined
+        data = joined
     if isinstance(data, Decision):
         return data
     missing = [each.experiment for each in experiment.spec.warm_start_from if each.experiment not in seen.earlier]
@@ -76,7 +88,7 @@ def search_data(experiment: Experiment, seen: Seen) -> Data | Decision:
     if status.data is not None and status.fingerprint == fingerprint(spec):
         return status.data
     if spec.artifact is not None:
-        return Data(**spec.artifact.model_dump())
+        return Data(**spec.artifact.model_dump(exclude={"feature_sets"}))
     if dataset is None:
         return _waits("DatasetNotFound", messages.dataset_not_found(experiment))
     if spec.dataset_version is not None:

@@ -25,6 +25,8 @@ KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     normal_reasons=frozenset(
         (
             "DatasetNotReady",
+            "FeatureSetNotReady",
+            "JoiningFeatures",
             "Searching",
             "Registering",
             "GoalReached",

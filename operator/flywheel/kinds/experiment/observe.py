@@ -7,11 +7,30 @@ from typing import Any
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
 from flywheel.core.resource import conditions, names
-from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.resource.api import (
+    DATASET,
+    EXPERIMENT,
+    FEATURE_SET,
+    JOB,
+    MODEL,
+    MODEL_VERSION,
+    POD,
+    Manifest,
+    Reference,
+)
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
-from flywheel.kinds.experiment.children import REPEAT_PREFIX, TRIAL_ANNOTATION, Experiment, version_name
+from flywheel.kinds.experiment.children import (
+    JOIN_ANNOTATION,
+    JOIN_STEP,
+    REPEAT_PREFIX,
+    TRIAL_ANNOTATION,
+    Experiment,
+    version_name,
+)
 from flywheel.kinds.experiment.schema.status import Data
 from flywheel.kinds.experiment.search.space import Point
+from flywheel.kinds.featureset.schema.current_pin import read_pin
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin
 
 STEP_PREFIX = "trial-"
 
@@ -38,27 +57,36 @@ class TrialJob(AttemptState):
     repeat: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class JoinJob(AttemptState):
+    """The Job of one attempt to add the features of FeatureSets, and what it joins."""
+
+    attempt: int
+    name: str
+    question: str
+
+
 @dataclass(frozen=True)
 class Seen(Observation):
     """`jobs` by trial and attempt; `existing` are those of the Model and the ModelVersion to register that exist.
 
-    `earlier` are the Experiments of warmStartFrom that exist, by name.
+    `earlier` are the Experiments of warmStartFrom that exist, by name. `feature_sets` are those of the spec in its order: each as it may be
+    taken now, or reason and message why it may not; `joins` are by attempt.
     """
 
     dataset: DatasetState | None = None
     jobs: tuple[TrialJob, ...] = ()
     existing: frozenset[Reference] = field(default_factory=frozenset)
     earlier: Mapping[str, Manifest] = field(default_factory=dict)
+    feature_sets: tuple[FeatureSetPin | tuple[str, str], ...] = ()
+    joins: tuple[JoinJob, ...] = ()
 
 
 def observe(experiment: Experiment, cluster: Cluster) -> Seen:
     """Read the Dataset, the trials' Jobs and what was registered."""
-    pods = cluster.children(experiment.uid, POD)
-    jobs = [
-        _job(job, pods, cluster)
-        for job in cluster.children(experiment.uid, JOB)
-        if str(job["metadata"]["labels"].get(names.STEP_LABEL, "")).startswith(STEP_PREFIX)
-    ]
+    pods, owned = cluster.children(experiment.uid, POD), cluster.children(experiment.uid, JOB)
+    jobs = [_job(job, pods, cluster) for job in owned if _step_of(job).startswith(STEP_PREFIX)]
+    joins = [_join(job, pods, cluster) for job in owned if _step_of(job) == JOIN_STEP]
     name = experiment.spec.dataset
     dataset = cluster.get(Reference(DATASET, experiment.namespace, name)) if name is not None else None
     registered = [reference for reference in references(experiment) if reference.api in (MODEL, MODEL_VERSION)]
@@ -68,7 +96,20 @@ def observe(experiment: Experiment, cluster: Cluster) -> Seen:
         jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.repeat, job.attempt))),
         existing=frozenset(reference for reference in registered if cluster.get(reference) is not None),
         earlier={each.name: manifest for each in _earlier(experiment) if (manifest := cluster.get(each)) is not None},
+        feature_sets=tuple(read_pin(experiment.namespace, each, cluster) for each in experiment.spec.feature_sets),
+        joins=tuple(sorted(joins, key=lambda job: job.attempt)),
     )
+
+
+def _step_of(job: Manifest) -> str:
+    return str(job["metadata"]["labels"].get(names.STEP_LABEL, ""))
+
+
+def _join(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> JoinJob:
+    metadata = job["metadata"]
+    question = str((metadata.get("annotations") or {}).get(JOIN_ANNOTATION, ""))
+    attempt = int(metadata["labels"][names.ATTEMPT_LABEL])
+    return JoinJob(attempt=attempt, name=metadata["name"], question=question, **vars(read_job(job, pods, cluster)))
 
 
 def _earlier(experiment: Experiment) -> list[Reference]:
@@ -80,6 +121,7 @@ def references(experiment: Experiment) -> list[Reference]:
     namespace, spec, best = experiment.namespace, experiment.spec, experiment.status.best
     found = [Reference(DATASET, namespace, spec.dataset)] if spec.dataset is not None else []
     found += _earlier(experiment)
+    found += [Reference(FEATURE_SET, namespace, name) for name in spec.feature_sets]
     if spec.register_ is not None:
         found.append(Reference(MODEL, namespace, spec.register_))
         version = version_name(spec, best) if best is not None else None

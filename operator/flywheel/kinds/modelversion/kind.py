@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.resource.api import DATASET, JOB, MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.api import DATASET, FEATURE_SET, JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.resource.kind import Kind
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.decide import decide
@@ -12,10 +12,12 @@ from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 
 def references(version: ModelVersion) -> Iterable[Reference]:
-    """Its Model, and the Dataset that retains the version it was trained on."""
+    """Its Model, the Dataset that retains the version it was trained on, and its FeatureSets."""
     yield Reference(MODEL, version.namespace, version.spec.model)
     if version.spec.lineage is not None and version.spec.lineage.dataset is not None:
         yield Reference(DATASET, version.namespace, version.spec.lineage.dataset)
+    for pin in version.spec.lineage.feature_sets if version.spec.lineage else ():
+        yield Reference(FEATURE_SET, version.namespace, pin.name)
 
 
 KIND: Kind[ModelVersionSpec, ModelVersionStatus, Seen] = Kind(

@@ -7,6 +7,8 @@ from typing import Any
 from flywheel.core.resource import api
 from flywheel.core.resource.api import Manifest, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
+from flywheel.kinds.featureset.schema.current_pin import read_pin
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
 from flywheel.kinds.trainingpipeline.schema.successes import find_successes
 from flywheel.kinds.trainingpipeline.schema.template import Template
@@ -41,7 +43,7 @@ class Seen(Observation):
     """What was observed of a run.
 
     `sources`: by input, the run of another pipeline whose output it is. `attempts`: by step, of those that run; `original`: the status of the run that this one reproduces; `find_cached`: the steps of other
-    runs with that key, from the operator's cache, newest first.
+    runs with that key, from the operator's cache, newest first. `feature_sets`: those of its steps that may be taken now.
     """
 
     pipeline: Manifest | None = None
@@ -49,6 +51,7 @@ class Seen(Observation):
     datasets: Mapping[str, Manifest] = field(default_factory=dict)
     sources: Mapping[str, Manifest] = field(default_factory=dict)
     attempts: Mapping[str, AttemptSeen] = field(default_factory=dict)
+    feature_sets: Mapping[str, FeatureSetPin] = field(default_factory=dict)
     original: TrainingRunStatus | None = None
     tick_is_gone: bool = False
     find_cached: Callable[[str], tuple[CachedStep, ...]] = lambda _key: ()
@@ -68,6 +71,7 @@ def observe(run: TrainingRun, cluster: Cluster) -> Seen:
         datasets=_datasets(run, revision, cluster) if revision else {},
         sources=dict(_sources(run, revision, cluster)) if revision else {},
         attempts=dict(_attempts(run, revision, cluster)) if revision else {},
+        feature_sets=_feature_sets(run, revision, cluster) if revision else {},
         original=original,
         tick_is_gone=_tick_is_gone(run, cluster),
         find_cached=lambda key: _find_cached(run, key, cluster),
@@ -108,6 +112,12 @@ def _datasets(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> dic
         if each.dataset is not None
     }
     return {str(name): manifest for name, manifest in found.items() if manifest is not None}
+
+
+def _feature_sets(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> dict[str, FeatureSetPin]:
+    wanted = {str(name) for step in revision.template.steps if step.train for name in step.train.feature_sets}
+    found = {name: read_pin(run.namespace, name, cluster) for name in sorted(wanted)}
+    return {name: pin for name, pin in found.items() if isinstance(pin, FeatureSetPin)}
 
 
 def _sources(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> Iterable[tuple[str, Manifest]]:

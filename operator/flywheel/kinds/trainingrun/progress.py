@@ -214,6 +214,7 @@ def _from_cache(state: StepState, cached: CachedStep) -> StepState:
         outputs=step.outputs,
         metrics=step.metrics,
         facts=step.facts,
+        feature_sets=step.feature_sets,
         image=step.image,
     )
 

@@ -24,7 +24,8 @@ def _features_of(definition: Definition, row: Row, sources: Mapping[str, Sequenc
     for aggregate in definition.aggregates:
         visible = _matching(aggregate.from_, aggregate.key, row, sources)
         value = None if time is None else aggregate_value(aggregate, visible, _micros(time))
-        found[aggregate.name] = 0 if value is None and aggregate.missing == "Zero" else value
+        zero = 0.0 if aggregate.type == "Float" else 0
+        found[aggregate.name] = zero if value is None and aggregate.missing == "Zero" else value
     for lookup in definition.lookups:
         visible = _matching(lookup.from_, lookup.key, row, sources)
         last = None if time is None else last_row(lookup, visible, _micros(time))

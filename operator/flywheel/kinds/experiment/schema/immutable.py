@@ -33,6 +33,7 @@ SEARCH_FIELDS = (
     "repeats",
     "distributed",
     "rowwise",
+    "feature_sets",
 )
 ALWAYS_PRESENT = ("trainer", "search")
 

@@ -19,6 +19,7 @@ from flywheel.core.resource.schema import (
 )
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.schema.trainer import MAX_SEARCHED_PARAMETERS
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin, pins_field
 
 State = Literal["Running", "Succeeded", "Failed", "Pruned", "Stopped", "Invalid"]
 MAX_LISTED = 10
@@ -150,6 +151,22 @@ class Data(Schema):
         None, description="The task that follows from its target."
     )
     classes: int | None = Field(None, description="Number of classes of its target.")
+    feature_sets: tuple[FeatureSetPin, ...] = pins_field(
+        "The FeatureSets whose features it has. The artifact is then the result of the join."
+    )
+
+
+class Join(Schema):
+    """The Job that adds the features of FeatureSets to the data."""
+
+    number: int = Field(description="Number of the attempt; each attempt is a separate Job.")
+    question: str = Field(max_length=16, description="Digest of the data and of the FeatureSets that it joins.")
+    result: Literal["Running", "Retrying", "Failed"] = Field(description="Its result.")
+    reason: ShortText | None = Field(None, description="Why it failed, as one CamelCase word.")
+    message: LongText | None = Field(None, description="Why it failed, as a sentence.")
+    retries: int = Field(description="Number of retries after failures that neither the spec nor the data caused.")
+    internal_errors: InternalErrorCount = None
+    not_before: datetime | None = Field(None, description="Time of the next attempt.")
 
 
 class FitStatus(Schema):
@@ -177,6 +194,7 @@ class ExperimentStatus(Status):
         None, max_length=16, description="Digest of the fields that cannot change once the search has started."
     )
     data: Data | None = Field(None, description="The data that the search started with.")
+    join: Join | None = Field(None, description="The join of the features of FeatureSets that runs or failed.")
     refused_at: int | None = Field(
         None,
         description="Generation of the spec with which a trial can never succeed. A new generation tries it again.",

@@ -68,6 +68,8 @@ def own_preparation(version: ModelVersionSpec, champion: ModelVersionSpec) -> Ow
     if other is None or other.dataset_digest is None:
         raw = _raw_tables(lineage)[:1] if lineage.prepared is not None else []
         return OwnPreparation({each.name: str(each.digest) for each in raw}, direct=True, finding=BROUGHT)
+    if (lacking := _lacking_features(lineage, other)) is not None:
+        return OwnPreparation(finding=lacking)
     if _identity(lineage) == _identity(other):
         return None
     is_earlier = any(each is not None and each.digest is None for each in (lineage.prepared, other.prepared))
@@ -82,6 +84,17 @@ def own_preparation(version: ModelVersionSpec, champion: ModelVersionSpec) -> Ow
         )
     except _Unknown as error:
         return OwnPreparation(direct=direct, finding=str(error))
+
+
+def _lacking_features(version: Lineage, champion: Lineage) -> str | None:
+    """Why the version's rows have not the champion's features of FeatureSets, or have others under their names; None where they have them."""
+    known = {each.name: each.digest for each in version.feature_sets}
+    for pin in champion.feature_sets:
+        found = known.get(pin.name)
+        if found != pin.digest:
+            other = f"and the version with definition {found.short}" if found is not None else "and the version without it"
+            return f"it was trained with definition {pin.digest.short} of FeatureSet '{pin.name}', {other}; train the champion's pipeline again with the same definition, or pin the version by spec.champion once"
+    return None
 
 
 def _identity(lineage: Lineage) -> Any:

@@ -21,6 +21,7 @@ from flywheel.core.resource.schema import (
     validations,
 )
 from flywheel.core.resource.values import Digest, Number, ObjectName, Sha256
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin, pins_field
 from flywheel.kinds.modelversion.schema.gate_results import Approval
 
 
@@ -190,6 +191,9 @@ class Lineage(Schema):
     dataset_digest: Digest | None = Field(None, description="Digest of the artifact of that version.")
     prepared: PreparedData | None = Field(
         None, description="How the pipeline prepared that data. datasetDigest is then the digest of the result."
+    )
+    feature_sets: tuple[FeatureSetPin, ...] = pins_field(
+        "The FeatureSets whose features the training added to that data. datasetDigest is then the digest of the result."
     )
     image: LongText | None = Field(None, description="Image that trained it, by digest if known.")
     parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(

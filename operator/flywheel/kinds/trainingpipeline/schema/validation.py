@@ -79,6 +79,8 @@ def _trainer_problems(step: Step) -> list[str]:
             )
         elif blank := next((name for name, sql in train.rowwise.items() if not sql.strip()), None):
             finding = f"the expression '{blank}' of rowwise is empty; write it, or remove its name."
+    elif train.feature_sets:
+        finding = "featureSets is for trainer sklearn; a container computes its features itself."
     elif train.rowwise:
         finding = "rowwise is for trainer sklearn; a container computes its features itself."
     elif train.objective is None:

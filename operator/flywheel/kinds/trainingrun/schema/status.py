@@ -7,6 +7,7 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import LongText, MessageText, NameText, NumberText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin, pins_field
 from flywheel.kinds.trainingpipeline.schema.steps import MAX_ITEMS, MAX_STEPS
 
 State = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cancelled"]
@@ -68,6 +69,7 @@ class StepStatus(Schema):
     facts: dict[ShortText, LongText] = Field(
         default_factory=dict, max_length=MAX_FACTS, description="Facts for steps below."
     )
+    feature_sets: tuple[FeatureSetPin, ...] = pins_field("The FeatureSets whose features a step train added.")
     image: LongText | None = Field(None, description="The image that ran, by digest where it is known.")
     started: datetime | None = Field(None, description="When its current attempt started.")
     finished: datetime | None = Field(None, description="Time when it finished.")

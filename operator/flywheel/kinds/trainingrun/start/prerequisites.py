@@ -99,6 +99,7 @@ def _start_with(
         original=seen.original,
         sample=_sample(revision) if test else None,
         tags={**names.user_labels(pipeline["metadata"].get("labels") or {}), **names.user_labels(run.labels)},
+        feature_sets=seen.feature_sets,
         retention=((pipeline.get("spec") or {}).get("retention") or {}).get("tracking"),
     )
     status = status.model_copy(update={"start_time": started})

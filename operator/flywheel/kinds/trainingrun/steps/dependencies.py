@@ -31,7 +31,8 @@ def training_data_of(template: Template, name: str) -> str | None:
     if step is None:
         return None
     if step.train:
-        return step.train.from_
+        # Features were added to the data, which is an output of the step itself.
+        return name if step.train.feature_sets else step.train.from_
     if step.package:
         return training_data_of(template, step.package.from_)
     known = {*(each.name for each in template.inputs), *(each.name for each in template.steps if each.prepare)}

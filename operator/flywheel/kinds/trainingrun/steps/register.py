@@ -71,6 +71,7 @@ def _lineage(attempt: Attempt) -> dict[str, Any]:
         "datasetVersion": data.get("version"),
         "datasetDigest": data.get("digest"),
         "prepared": data.get("prepared"),
+        "featureSets": data.get("featureSets"),
         **(attempt.details.get("code") or {}),
         "image": attempt.details.get("image") or attempt.context.settings.runtime_image,
         "parameters": dict(sorted(parameters.items())[:64]) or None,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin
 from flywheel.kinds.modelversion.schema.spec import preparation_digest
 from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.steps import Prepare, Step
@@ -37,6 +38,7 @@ def next_attempt(context: RunContext, states: StepStates, state: StepState) -> A
         inputs={name: _artifact(context, states, producer, output) for name, (producer, output) in folders.items()},
         memory_factor=2**doublings,
         reproduced=_reproduced_facts(context, state.name) if step.train else None,
+        feature_sets=_feature_sets(context, step),
         details=_details(context, states, step),
     )
 
@@ -140,10 +142,18 @@ def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> 
         return {}
     if name in context.inputs:
         return _input_lineage(context.inputs[name])
+    digest = states[name].status.outputs.get("data") if name in states else None
+    train = states[name].step.train if name in states else None
+    if train is not None:
+        joined = [
+            each.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            for each in states[name].status.feature_sets
+        ]
+        data = _data_lineage(context, states, str(train.from_))
+        return {**data, **({"digest": str(digest)} if digest else {}), "featureSets": joined}
     prepare = _prepare_of(states, name)
     if prepare is None:
         return {}
-    digest = states[name].status.outputs.get("data")
     first = _data_lineage(context, states, str(prepare.from_[0]))
     source: dict[str, Any] = {key: first[key] for key in ("dataset", "version", "digest") if key in first}
     return {**source, **({"digest": str(digest)} if digest else {}), "prepared": _prepared(context, states, name)}
@@ -205,6 +215,18 @@ def _query_of(states: StepStates, name: str) -> dict[str, Any]:
 
 def _prepare_of(states: StepStates, name: str) -> Prepare | None:
     return states[name].step.prepare if name in states else None
+
+
+def _feature_sets(context: RunContext, step: Step) -> tuple[FeatureSetPin, ...]:
+    """The FeatureSets of a step train as they are now, or as the run took them that this one reproduces; none where one has to be waited for."""
+    wanted = [str(each) for each in step.train.feature_sets] if step.train else []
+    if wanted and context.original is not None:
+        original = next((each for each in context.original.steps if each.name == str(step.name)), None)
+        if original is not None and original.feature_sets:
+            return original.feature_sets
+    found = [context.feature_sets.get(each) for each in wanted]
+    pins = [each for each in found if each is not None]
+    return tuple(pins) if len(pins) == len(wanted) else ()
 
 
 def _reproduced_facts(context: RunContext, name: str) -> Mapping[str, str] | None:

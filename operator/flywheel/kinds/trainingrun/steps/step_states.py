@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from flywheel.core.diagnosis.internal_error import bound_internal_error
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import backoff
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin
 from flywheel.kinds.trainingpipeline.schema.steps import Retry, Step
 from flywheel.kinds.trainingrun.schema.status import MAX_FACTS, MAX_METRICS, StepStatus, Tries
 from flywheel.kinds.trainingrun.steps.dependencies import required_names
@@ -22,6 +23,7 @@ INITIAL_BACKOFF = timedelta(seconds=5)
 TERMINAL_STATES = frozenset(("Succeeded", "Failed", "Skipped", "Cancelled"))
 LOST_INPUT = "ArtifactMissing"
 MAX_RESTARTS = 3  # of steps whose output was lost
+FEATURE_SETS = "featureSets"  # the fact that has a field of its own
 WELL_KNOWN_METRICS = ("roc_auc", "f1", "rmse", "accuracy", "log_loss")  # stored first where there are too many
 
 
@@ -132,7 +134,7 @@ def text_facts(facts: Mapping[str, object]) -> dict[str, str]:
 
 
 def _succeeded(state: StepState, outcome: Outcome, now: datetime) -> StepState:
-    facts = text_facts(outcome.facts)
+    facts = text_facts({name: fact for name, fact in outcome.facts.items() if name != FEATURE_SETS})
     return state.with_status(
         state="Succeeded",
         reason=None,
@@ -141,6 +143,7 @@ def _succeeded(state: StepState, outcome: Outcome, now: datetime) -> StepState:
         outputs={name: digest for name, digest in sorted(outcome.outputs.items()) if name != "tracking"},
         metrics=select_metrics(outcome.metrics, state.compared_metrics),
         facts=dict(sorted((name, text) for name, text in facts.items() if len(text) <= 1024)[:MAX_FACTS]),
+        feature_sets=tuple(map(FeatureSetPin.model_validate, outcome.facts.get(FEATURE_SETS) or ())),
         image=outcome.image,
         finished=now,
     )

@@ -12,6 +12,7 @@ from flywheel.core.resource.conditions import STALLED, SUCCEEDED, find_condition
 from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.schema.steps import Train
 from flywheel.kinds.trainingrun.steps.attempt import Attempt, AttemptSeen
+from flywheel.kinds.trainingrun.steps.step_states import FEATURE_SETS
 
 MAX_EXPERIMENT_NAME_LENGTH = 52
 MAX_TEST_TRIALS = 2  # of a test run
@@ -42,8 +43,11 @@ def experiment_identity(attempt: Attempt, wanted: Train) -> Mapping[str, Any] | 
     image = (spec["trainer"].get("container") or {}).get("image")
     if image is not None and "@sha256:" not in image and image != runtime_image:
         return f"image '{image[:60]}' has no digest"
+    if wanted.feature_sets and not attempt.feature_sets:
+        return "it waits for a FeatureSet"
     search = {name: value for name, value in spec.items() if name not in NOT_IN_IDENTITY}
-    return {"image": image or runtime_image, "experiment": search, "data": attempt.inputs["data"].digest}
+    pins = {"featureSets": spec["artifact"]["featureSets"]} if attempt.feature_sets else {}
+    return {"image": image or runtime_image, "experiment": search, "data": attempt.inputs["data"].digest, **pins}
 
 
 def read_experiment(experiment: Manifest) -> AttemptSeen:
@@ -55,7 +59,7 @@ def read_experiment(experiment: Manifest) -> AttemptSeen:
     message = f"Experiment '{name}': {ready.get('message', '')}"
     if succeeded == "False" and find_condition(experiment, STALLED).get("status") == "True":
         return AttemptSeen(outcome=Outcome("Failed", str(ready.get("reason", "Failed")), message[:512]))
-    if ready.get("reason") in ("Pending", "Searching", "Registering", None):
+    if ready.get("reason") in ("Pending", "JoiningFeatures", "Searching", "Registering", None):
         return AttemptSeen(note=str(status.get("summary") or ""))
     return AttemptSeen(diagnosis=Diagnosis(str(ready["reason"]), message))
 
@@ -75,7 +79,9 @@ def _spec(attempt: Attempt, wanted: Train) -> dict[str, Any]:
     task = {"task": data.facts["task"]} if data.facts.get("task") else {}
     classes = {"classes": int(data.facts["classes"])} if data.facts.get("classes") else {}
     version = data.facts.get("version") or f"{data.producer}-{data.digest[7:15]}"
-    return {**spec, "artifact": {"digest": data.digest, "version": version, **task, **classes}}
+    pins = [each.model_dump(mode="json", by_alias=True, exclude_defaults=True) for each in attempt.feature_sets]
+    sets = {"featureSets": pins} if pins else {}
+    return {**spec, "artifact": {"digest": data.digest, "version": version, **task, **classes, **sets}}
 
 
 def _best_trial_alone(trainer: Mapping[str, Any], best: Mapping[str, str]) -> dict[str, Any]:
@@ -98,7 +104,7 @@ def _outcome(name: str, experiment: Manifest, status: Mapping[str, Any]) -> Outc
         message = f"Experiment '{name}' left no model; a container trainer needs trainer.container.model."
         return Outcome("Failed", "NoModel", message)
     container = experiment["spec"]["trainer"].get("container") or {}
-    facts = {
+    facts: dict[str, Any] = {
         "experiment": name,
         "experimentUid": experiment["metadata"]["uid"],
         "trial": str(best["trial"]),
@@ -111,4 +117,7 @@ def _outcome(name: str, experiment: Manifest, status: Mapping[str, Any]) -> Outc
         **({"declared": "true"} if container else {}),
     }
     metrics = {metric: float(value) for metric, value in (best.get("metrics") or {}).items()}
-    return Outcome("Succeeded", "Succeeded", "", {"model": best["model"]}, metrics, facts, image=best.get("image"))
+    outputs, data = {"model": best["model"]}, status.get("data") or {}
+    if data.get("featureSets"):
+        outputs["data"], facts[FEATURE_SETS] = data["digest"], data["featureSets"]
+    return Outcome("Succeeded", "Succeeded", "", outputs, metrics, facts, image=best.get("image"))

@@ -1,0 +1,44 @@
+"""How a training names the FeatureSets that it took: by the digests of the definition and of its Datasets' versions."""
+
+from pydantic import Field
+
+from flywheel.core.resource.schema import NameText, Schema, named_list
+from flywheel.core.resource.values import Digest, ObjectName
+
+MAX_SETS = 8  # of one training
+MAX_DATASETS = 16  # of one FeatureSet
+
+
+class DatasetPin(Schema):
+    """A version of a Dataset in which features are looked up."""
+
+    name: ObjectName = Field(description="The Dataset.")
+    version: NameText = Field(description="Its version.")
+    digest: Digest = Field(description="Digest of the artifact of that version.")
+
+
+class FeatureSetPin(Schema):
+    """A FeatureSet as a training took it."""
+
+    name: ObjectName = Field(description="The FeatureSet.")
+    digest: Digest = Field(description="Digest of its definition, the artifact with feature_set.json.")
+    datasets: tuple[DatasetPin, ...] = named_list(
+        MAX_DATASETS, "The versions of the Datasets in which its features were looked up."
+    )
+
+
+def feature_sets_field() -> tuple[ObjectName, ...]:
+    """The field `featureSets` of a training."""
+    field: tuple[ObjectName, ...] = Field(
+        (),
+        max_length=MAX_SETS,
+        description="FeatureSets in the same namespace. Their features are added to each row as of its time, as serving would look them up, and the version pins their definitions. Of trainer sklearn.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    return field
+
+
+def pins_field(description: str) -> tuple[FeatureSetPin, ...]:
+    """A field with the FeatureSets of a training, by name."""
+    field: tuple[FeatureSetPin, ...] = named_list(MAX_SETS, description)
+    return field
