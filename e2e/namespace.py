@@ -10,7 +10,7 @@ from e2e.waiting import wait_until
 
 STORE_SECRET, ROOT_SECRET, RUNNER = "flywheel-store", "flywheel-store-server", "flywheel-runner"
 LOG_READER = "flywheel-runner-logs"
-KINDS = ("fwds", "fwexp", "fwpipe", "fwrun", "fwmodel", "fwver", "fwsvc", "fwbatch", "fwmon")
+KINDS = ("fwds", "fwexp", "fwpipe", "fwrun", "fwmodel", "fwver", "fwsvc", "fwbatch", "fwmon", "fwfs")
 
 
 def store_account(namespace: str) -> tuple[str, str]:

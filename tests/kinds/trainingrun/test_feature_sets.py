@@ -3,13 +3,12 @@
 from typing import Any
 
 from flywheel.core.resource.api import EXPERIMENT, FEATURE_SET, MODEL_VERSION, Manifest
-from tests.kinds.trainingrun.situations import run
+from tests.kinds.trainingrun.situations import Runs, run
 from tests.kinds.trainingrun.test_model_steps import (
     FLIGHTS,
     MODEL_BYTES,
     READY,
     REGISTER,
-    Runs,
     loop,
     made,
 )

@@ -199,7 +199,8 @@ def test_rows_of_the_future_change_no_feature_of_the_past(
 def _features(folder: Path, until: str) -> list[Any]:
     query = f"SELECT id, leaving_2h, weather_wind FROM read_parquet('{folder}/*.parquet') WHERE sched <= '{until}' ORDER BY id"
     with duckdb.connect() as connection:
-        return connection.execute(query).fetchall()
+        rows: list[Any] = connection.execute(query).fetchall()
+    return rows
 
 
 @pytest.mark.integration

@@ -1,6 +1,7 @@
 """The check of a FeatureSet: its features by the columns of its Datasets, and their definition as an artifact (images/README.md)."""
 
 from pathlib import Path
+from typing import Any
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, read_json_object, step_command
@@ -36,12 +37,13 @@ def main(step: Step) -> None:
 def _read_types(name: str, folder: Path) -> Types:
     schema = read_json_object(folder / "schema.json")
     try:
-        return {column.name: column.type for column in map(Column.model_validate, schema["columns"])}
+        found: dict[str, Any] = {column.name: column.type for column in map(Column.model_validate, schema["columns"])}
     except (KeyError, TypeError, ValueError) as error:
         message = (
             f"The schema.json of Dataset '{name}' cannot be read ({type(error).__name__}); check the Dataset again."
         )
         raise Failure("InputInvalid", message) from error
+    return found
 
 
 def _check_expressions(definition: Definition) -> None:

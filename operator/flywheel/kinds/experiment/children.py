@@ -91,7 +91,7 @@ def join_job(
         }
         for place, pin in enumerate(pins)
     ]
-    config = {
+    config: dict[str, Any] = {
         "tables": ["data"],
         "sql": None,
         "parameters": {},

@@ -13,7 +13,7 @@ from flywheel_runtime.datasets.formats.parquet import UNTYPED, column_type
 from flywheel_runtime.datasets.preparation.query import RESULT, read_table
 from flywheel_runtime.datasets.sql import count_rows, describe_columns
 from flywheel_runtime.features.feature_sets.binding import check_binding
-from flywheel_runtime.features.feature_sets.definition import Definition
+from flywheel_runtime.features.feature_sets.definition import Definition, LookedUpSpec
 from flywheel_runtime.features.feature_sets.joined_sets import JoinedSet, JoinedSets
 from flywheel_runtime.features.feature_sets.point_in_time import FeatureSource, join_features
 from flywheel_runtime.features.feature_sets.source_rows import SourceTable
@@ -86,7 +86,8 @@ def _input_problem(name: str, kind: str, types: Mapping[str, Any]) -> str | None
 
 
 def _left_out(definition: Definition, rows: int) -> Anomaly:
-    refusing = [each.name for each in (*definition.aggregates, *definition.lookups) if each.missing == "Refuse"]
+    looked_up: list[LookedUpSpec] = [*definition.aggregates, *definition.lookups]
+    refusing = [each.name for each in looked_up if each.missing == "Refuse"]
     message = f"{rows:,} rows are left out, since {', '.join(refusing)} of FeatureSet '{definition.name}' has no value for them, and serving refuses such requests (missing: Refuse)."
     return Anomaly("FeatureMissing", "Warning", None, message, rows)
 

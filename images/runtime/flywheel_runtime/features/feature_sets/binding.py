@@ -1,6 +1,6 @@
 """A FeatureSet's definition with the types of the columns that it reads, or a sentence for each thing that is wrong with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats.column_names import find_same
@@ -21,7 +21,7 @@ INVALID = "FeatureSetInvalid"
 Types = Mapping[str, ColumnType]  # of a Dataset's columns
 NUMBERS: tuple[ColumnType, ...] = ("Integer", "Float")
 KEY_TYPES: tuple[ColumnType, ...] = ("String", "Integer", "Boolean")
-ORDERED: tuple[ColumnType, ...] = (*NUMBERS, TIMESTAMP)
+ORDERED: tuple[ColumnType, ...] = (*NUMBERS, "Timestamp")
 ALLOWED: Mapping[FunctionName, tuple[ColumnType, ...]] = {
     "sum": NUMBERS,
     "avg": NUMBERS,
@@ -70,11 +70,11 @@ def _lookup(spec: LookupSpec, types: Types) -> Lookup:
 def _find_problems(spec: FeatureSetSpec, datasets: Mapping[str, Types]) -> Iterator[str]:
     if spec.input_types.get(spec.event_time) != TIMESTAMP:
         yield f"eventTime '{spec.event_time}' must be an input of type Timestamp"
-    for each in (*spec.aggregates, *spec.lookups):
-        kind = "aggregate" if isinstance(each, AggregateSpec) else "lookup"
-        wanted = each.columns if isinstance(each, LookupSpec) else [each.column] if each.column is not None else []
-        for problem in _source_problems(each.from_, each.key, wanted, spec.input_types, datasets[each.from_.dataset]):
-            yield f"{kind} '{each.name}' {problem}"
+    for kind, features in (("aggregate", spec.aggregates), ("lookup", spec.lookups)):
+        for each in features:
+            types = datasets[each.from_.dataset]
+            for problem in _source_problems(each.from_, each.key, each.read_columns, spec.input_types, types):
+                yield f"{kind} '{each.name}' {problem}"
     for aggregate in spec.aggregates:
         found = datasets[aggregate.from_.dataset].get(aggregate.column or "")
         for problem in _function_problems(aggregate, found):
@@ -85,7 +85,7 @@ def _find_problems(spec: FeatureSetSpec, datasets: Mapping[str, Types]) -> Itera
 def _source_problems(
     source: Source,
     key: Mapping[str, str],
-    wanted: Iterator[str] | tuple[str, ...] | list[str],
+    wanted: Sequence[str],
     inputs: Types,
     types: Types,
 ) -> Iterator[str]:

@@ -39,21 +39,31 @@ class Source(Params):
     ingestion_time: str | None = None
 
 
-class AggregateSpec(Params):
-    """One value over the rows of a key in whole buckets of `every_seconds`; `key` maps columns of the source to inputs.
-
-    `column` None: count counts rows. A key is known for `ttl_seconds` after its last row.
-    """
+class LookedUpSpec(Params):
+    """What is found in rows of a source by a key; `key` maps columns of the source to inputs."""
 
     name: str
     from_: Source = Field(alias="from")
     key: dict[str, str] = Field(min_length=1)
+    missing: Missing = "Null"
+
+
+class AggregateSpec(LookedUpSpec):
+    """One value over the rows of a key in whole buckets of `every_seconds`.
+
+    `column` None: count counts rows. A key is known for `ttl_seconds` after its last row.
+    """
+
     function: FunctionName
     column: str | None = None
     window_seconds: int = Field(ge=1)
     every_seconds: int = Field(ge=1)
     ttl_seconds: int = Field(ge=1)
-    missing: Missing = "Null"
+
+    @property
+    def read_columns(self) -> tuple[str, ...]:
+        """The columns of the source whose values count."""
+        return (self.column,) if self.column is not None else ()
 
     @property
     def buckets(self) -> int:
@@ -67,15 +77,17 @@ class Aggregate(AggregateSpec):
     type: ColumnType
 
 
-class LookupSpec(Params):
+class LookupSpec(LookedUpSpec):
     """The last row of a key that is at most `max_age_seconds` old."""
 
-    name: str
-    from_: Source = Field(alias="from")
-    key: dict[str, str] = Field(min_length=1)
     columns: tuple[str, ...] = Field(min_length=1)
     max_age_seconds: int = Field(ge=1)
     missing: Literal["Null", "Refuse"] = "Null"
+
+    @property
+    def read_columns(self) -> tuple[str, ...]:
+        """The columns of the source whose values count."""
+        return self.columns
 
 
 class Lookup(LookupSpec):
@@ -103,7 +115,8 @@ class FeatureSetSpec(Params):
     @property
     def datasets(self) -> tuple[str, ...]:
         """The Datasets that features are looked up in, each once."""
-        return tuple(dict.fromkeys(each.from_.dataset for each in (*self.aggregates, *self.lookups)))
+        sources = [each.from_ for each in self.aggregates] + [each.from_ for each in self.lookups]
+        return tuple(dict.fromkeys(each.dataset for each in sources))
 
     @property
     def input_types(self) -> dict[str, ColumnType]:

@@ -58,7 +58,15 @@ class Source(Schema):
     )
 
 
-class Aggregate(Schema):
+class LookedUp(Schema):
+    """What is found in rows of a Dataset by a key."""
+
+    description: Description = None
+    from_: Source = Field(alias="from", description="The rows.")
+    key: Key = Field(description="Columns of the Dataset, each with the input that it must equal.")
+
+
+class Aggregate(LookedUp):
     """A value over the rows of a key in a window of whole buckets before the row's time."""
 
     model_config = model_rules(
@@ -85,9 +93,6 @@ class Aggregate(Schema):
     )
 
     name: FeatureName = Field(description="Name of the feature.")
-    description: Description = None
-    from_: Source = Field(alias="from", description="The rows.")
-    key: Key = Field(description="Columns of the Dataset, each with the input that it must equal.")
     function: Literal["count", "sum", "avg", "min", "max", "last", "countDistinct"] = Field(
         description="What is computed. Missing values do not count. countDistinct is exact up to 1,000 values; more count as 1,000."
     )
@@ -110,7 +115,7 @@ class Aggregate(Schema):
     )
 
 
-class Lookup(Schema):
+class Lookup(LookedUp):
     """Columns of the last row of a key strictly before the row's time."""
 
     model_config = model_rules(
@@ -121,9 +126,6 @@ class Lookup(Schema):
     )
 
     name: FeatureName = Field(description="Name of the lookup. Its features are <name>_<column>.")
-    description: Description = None
-    from_: Source = Field(alias="from", description="The rows.")
-    key: Key = Field(description="Columns of the Dataset, each with the input that it must equal.")
     columns: tuple[ColumnName, ...] = Field(
         min_length=1,
         max_length=32,
@@ -188,4 +190,5 @@ class FeatureSetSpec(Schema):
     @property
     def datasets(self) -> tuple[str, ...]:
         """The Datasets that features are looked up in, each once."""
-        return tuple(dict.fromkeys(str(each.from_.dataset) for each in (*self.aggregates, *self.lookups)))
+        features: tuple[LookedUp, ...] = (*self.aggregates, *self.lookups)
+        return tuple(dict.fromkeys(str(each.from_.dataset) for each in features))

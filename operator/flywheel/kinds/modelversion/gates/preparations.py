@@ -92,7 +92,9 @@ def _lacking_features(version: Lineage, champion: Lineage) -> str | None:
     for pin in champion.feature_sets:
         found = known.get(pin.name)
         if found != pin.digest:
-            other = f"and the version with definition {found.short}" if found is not None else "and the version without it"
+            other = (
+                f"and the version with definition {found.short}" if found is not None else "and the version without it"
+            )
             return f"it was trained with definition {pin.digest.short} of FeatureSet '{pin.name}', {other}; train the champion's pipeline again with the same definition, or pin the version by spec.champion once"
     return None
 
