@@ -212,3 +212,27 @@ def test_a_run_comes_from_the_monitor_that_found_why_it_was_needed() -> None:
     assert "├─ ModelMonitor watch, no longer in the cluster, found performance" in tree.render_tree(
         known, "trainingrun/monthly-x7k2p"
     )
+
+
+def test_a_version_has_the_features_of_feature_sets_and_those_the_versions_of_their_datasets() -> None:
+    definition, joined = f"sha256:{'6' * 64}", f"sha256:{'5' * 64}"
+    flights = {"name": "flights", "version": "flights-aaaaaaaa", "digest": sample_namespace.DATA}
+    pin = {"name": "context", "digest": definition, "datasets": [flights]}
+    lineage = {
+        "dataset": "flights",
+        "datasetVersion": "flights-aaaaaaaa",
+        "datasetDigest": joined,
+        "featureSets": [pin],
+    }
+    found = Graph()
+    found.add(edges.version_edges({"metadata": {"name": "delay-1"}, "spec": {"model": "delay", "lineage": lineage}}))
+    status = {"digest": definition, "datasets": [flights]}
+    found.add(edges.feature_set_edges({"metadata": {"name": "context"}, "status": status}))
+
+    assert [cause for _edge, cause in found.causes("modelversion/delay-1")] == [
+        "datasetversion/flights-aaaaaaaa",
+        "featureset/context",
+    ]
+    assert [cause for _edge, cause in found.causes("featureset/context")] == ["datasetversion/flights-aaaaaaaa"]
+    assert found.nodes["datasetversion/flights-aaaaaaaa"].digest == sample_namespace.DATA
+    assert found.nodes["featureset/context"].digest == definition

@@ -1,6 +1,6 @@
 """The causes and effects of each kind, from its spec and status."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,9 @@ def experiment_edges(experiment: Manifest) -> Found:
     data = get_field(status, "data", "version") or get_field(experiment, "spec", "datasetVersion")
     prepared = get_field(experiment, "spec", "artifact") is not None
     kind = "PreparedData" if prepared else "DatasetVersion"
-    yield from _caused_by(kind, data, here, get_field(status, "data", "digest"))
+    joined = list_objects(get_field(status, "data"), "featureSets")
+    yield from _caused_by(kind, data, here, None if joined else get_field(status, "data", "digest"))
+    yield from _feature_sets(joined, here)
     for owner in list_objects(metadata, "ownerReferences"):
         yield from _caused_by(str(owner.get("kind")), owner.get("name"), here)
         if prepared and isinstance(data, str):
@@ -115,8 +117,7 @@ def version_edges(version: Manifest) -> Found:
     here = Node("ModelVersion", version["metadata"]["name"], digest, str(format_ or ""))
     yield here
     yield from _made_by(lineage, here)
-    for pinned in list_objects(lineage, "featureSets"):
-        yield from _caused_by("FeatureSet", pinned.get("name"), here, pinned.get("digest"), how="its features")
+    yield from _feature_sets(list_objects(lineage, "featureSets"), here)
     source = get_field(version, "spec", "source")
     yield from _caused_by("Source", get_field(source, "s3", "uri") or get_field(source, "http", "url"), here)
     yield Edge(here.id, f"model/{get_field(version, 'spec', 'model')}")
@@ -134,11 +135,18 @@ def _made_by(lineage: Any, version: Node) -> Found:
     if isinstance(run, str):
         first = Node("TrainingRun", run, gone=True)
         yield from _caused_by("TrainingPipeline", get_field(lineage, "pipeline"), first)
-    # A run may have prepared other data from that version, and the digest is then of that.
-    digest = None if isinstance(run, str) else get_field(lineage, "datasetDigest")
+    # A run may have prepared other data from that version, or features were added, and the digest is then of that.
+    is_made = isinstance(run, str) or bool(list_objects(lineage, "featureSets"))
+    digest = None if is_made else get_field(lineage, "datasetDigest")
     kind = "DatasetVersion" if get_field(lineage, "dataset") else "PreparedData"
     yield from _caused_by(kind, get_field(lineage, "datasetVersion"), first, digest)
     yield from _prepared(lineage, first, version)
+
+
+def _feature_sets(pins: Iterable[Mapping[str, Any]], effect: Node) -> Found:
+    """Yields the FeatureSets whose features were added to the data."""
+    for pin in pins:
+        yield from _caused_by("FeatureSet", pin.get("name"), effect, pin.get("digest"), how="has its features")
 
 
 def _prepared(lineage: Any, run: Node, version: Node) -> Found:

@@ -162,6 +162,8 @@ def _parent(key: Key, objects: Objects) -> Key | None:
             )
         case api.TRAINING_PIPELINE.kind:
             return _origin_of_pipeline(key, objects)
+        case api.FEATURE_SET.kind:
+            return _first_upstream(key, objects)
         case _:
             return None
 

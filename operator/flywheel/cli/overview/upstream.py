@@ -17,7 +17,8 @@ DEGRADED_REASONS = frozenset(
 # Reasons of work in progress, as each kind's `normal_reasons`; every other reason of an object that is not Ready is a failure.
 PROGRESS_REASONS = frozenset(
     (
-        "CanaryJudged", "ChallengerStarting", "Checking", "DatasetNotReady", "Finishing", "Measuring", "NoChampion", "NoReplicas", "NoSuccessfulRun",
+        "CanaryJudged", "ChallengerStarting", "Checking", "DatasetNotReady", "FeatureSetNotReady", "Finishing", "JoiningFeatures", "Measuring",
+        "NoChampion", "NoReplicas", "NoSuccessfulRun",
         "NoVersion", "NotBetter", "PipelineNotReady", "Planning", "Promoting", "Registering", "RollingOut", "Running", "Scaling",
         "Scoring", "Searching", "ShadowJudged", "Starting", "Testing", "Verifying", "VersionNotReady", "WaitingForVersion",
     )

@@ -122,3 +122,38 @@ def test_a_preparation_that_is_not_known_says_so_and_earlier_versions_stay_compa
     assert found is not None
     assert (found.tables, found.direct) == ({}, direct)
     assert words in str(found.finding)
+
+
+def pinned(digest: str = STEP, name: str = "context") -> list[dict[str, str]]:
+    return [{"name": name, "digest": digest}]
+
+
+@pytest.mark.parametrize(
+    ("version", "champion"),
+    [
+        pytest.param(pinned(), pinned(), id="the same definition"),
+        pytest.param(pinned(), [], id="a champion without feature sets reads the columns that it knows"),
+        pytest.param([*pinned(), *pinned(MODEL, "other")], pinned(), id="a version with more of them"),
+    ],
+)
+def test_rows_that_have_the_champions_features_are_taken_as_they_are(version: Any, champion: Any) -> None:
+    assert own_preparation(spec(featureSets=version), spec(featureSets=champion)) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "part"),
+    [
+        pytest.param([], "and the version without it", id="a version without them"),
+        pytest.param(
+            pinned(MODEL), "and the version with definition bbbbbbbb", id="another definition of the same names"
+        ),
+    ],
+)
+def test_a_champion_whose_features_the_rows_lack_is_not_compared(version: Any, part: str) -> None:
+    found = own_preparation(spec(featureSets=version), spec(featureSets=pinned()))
+
+    assert found is not None
+    assert (found.tables, found.direct) == ({}, False)
+    assert found.finding is not None
+    assert found.finding.startswith("it was trained with definition aaaaaaaa of FeatureSet 'context', ")
+    assert part in found.finding

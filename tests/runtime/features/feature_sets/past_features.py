@@ -72,7 +72,10 @@ def _sum(aggregate: Aggregate, window: list[list[Row]]) -> Any:
 def _avg(aggregate: Aggregate, window: list[list[Row]]) -> Any:
     count = sum(len(_values(aggregate, bucket)) for bucket in window)
     parts = [part for bucket in window if (part := _add(_values(aggregate, bucket))) is not None]
-    return _finite(float(_add(parts)) / count) if count else None
+    total = _add(parts)
+    if not count or (isinstance(total, int) and not -(2**63) <= total < 2**63):
+        return None
+    return _finite(float(total) / count)
 
 
 def _extreme(choose: Callable[..., Any]) -> Callable[[Aggregate, list[list[Row]]], Any]:

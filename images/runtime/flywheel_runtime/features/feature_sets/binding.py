@@ -43,24 +43,25 @@ def bind(spec: FeatureSetSpec, datasets: Mapping[str, Types]) -> Definition:
 
 def check_binding(definition: Definition, datasets: Mapping[str, Types]) -> None:
     """Raises Failure FeatureSetInvalid where the columns are no longer those that the definition was checked with."""
-    if bind(FeatureSetSpec.model_validate(_without_types(definition)), datasets).looked_up != definition.looked_up:
+    if bind(FeatureSetSpec.model_validate(_without_types(definition)), datasets) != definition:
         message = f"FeatureSet '{definition.name}': columns of its Datasets have other types than when it was checked; it is checked again by itself, and the next training takes the new definition."
         raise Failure(INVALID, message)
 
 
 def _without_types(definition: Definition) -> Mapping[str, object]:
     document = definition.model_dump(
-        exclude={"v": True, "aggregates": {"__all__": {"type"}}, "lookups": {"__all__": {"types"}}}
+        exclude={"v": True, "aggregates": {"__all__": {"type", "column_type"}}, "lookups": {"__all__": {"types"}}}
     )
     found: Mapping[str, object] = document
     return found
 
 
 def _aggregate(spec: AggregateSpec, types: Types) -> Aggregate:
+    column_type = types[spec.column] if spec.column is not None else None
     found: ColumnType = "Float" if spec.function == "avg" else "Integer"
-    if spec.function not in ("count", "countDistinct", "avg") and spec.column is not None:
-        found = types[spec.column]
-    return Aggregate(**{**dict(spec), "type": found})
+    if spec.function not in ("count", "countDistinct", "avg") and column_type is not None:
+        found = column_type
+    return Aggregate(**{**dict(spec), "type": found, "column_type": column_type})
 
 
 def _lookup(spec: LookupSpec, types: Types) -> Lookup:

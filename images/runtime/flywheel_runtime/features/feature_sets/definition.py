@@ -72,9 +72,10 @@ class AggregateSpec(LookedUpSpec):
 
 
 class Aggregate(AggregateSpec):
-    """An aggregate with the type of its value."""
+    """An aggregate with the type of its value, and that of its column, if it has one."""
 
     type: ColumnType
+    column_type: ColumnType | None = None
 
 
 class LookupSpec(LookedUpSpec):
