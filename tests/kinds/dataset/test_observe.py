@@ -89,3 +89,24 @@ def test_versions_that_experiments_and_model_versions_name_are_cited() -> None:
     )
 
     assert observe(FLIGHTS, cluster(pins, used, other, version)).cited == {"flights-1", "flights-2", "flights-3"}
+
+
+def test_versions_in_which_features_were_looked_up_are_cited() -> None:
+    def pin(dataset: str, version: str) -> dict[str, Any]:
+        used = {"name": dataset, "version": version, "digest": "sha256:" + "4" * 64}
+        return {"name": "context", "digest": "sha256:" + "5" * 64, "datasets": [used]}
+
+    version = custom(
+        MODEL_VERSION,
+        "delay-1",
+        {
+            "model": "delay",
+            "source": {"artifact": {"digest": "sha256:" + "3" * 64}},
+            "lineage": {"featureSets": [pin("flights", "flights-4"), pin("weather", "weather-9")]},
+        },
+    )
+    data = {"version": "weather-1", "digest": "sha256:" + "2" * 64, "featureSets": [pin("flights", "flights-5")]}
+    searching = custom(EXPERIMENT, "e", {"dataset": "weather", "trainer": {"sklearn": {}}}, status={"data": data})
+
+    assert {"flights-4", "flights-5"} <= observe(FLIGHTS, cluster(version, searching)).cited
+    assert "weather-9" not in observe(FLIGHTS, cluster(version, searching)).cited

@@ -1,8 +1,9 @@
 """What `decide` may know of a Dataset: its check Jobs, the ticks of its schedule, and who cites its versions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
 from flywheel.core.pods import cron_job
@@ -55,11 +56,17 @@ def _check_job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> Che
 
 
 def _cited(dataset: Dataset, cluster: Cluster) -> list[str]:
-    versions = [
-        (each["spec"].get("lineage") or {}).get("datasetVersion")
-        for each in cluster.referrers(MODEL_VERSION, dataset.reference)
-    ]
+    versions = []
+    for each in cluster.referrers(MODEL_VERSION, dataset.reference):
+        lineage = each["spec"].get("lineage") or {}
+        versions += [lineage.get("datasetVersion"), *_looked_up(dataset, lineage)]
     for experiment in cluster.referrers(EXPERIMENT, dataset.reference):
-        versions.append(experiment["spec"].get("datasetVersion"))
-        versions.append(((experiment.get("status") or {}).get("data") or {}).get("version"))
+        data = (experiment.get("status") or {}).get("data") or {}
+        versions += [experiment["spec"].get("datasetVersion"), data.get("version"), *_looked_up(dataset, data)]
     return [version for version in versions if version]
+
+
+def _looked_up(dataset: Dataset, data: Mapping[str, Any]) -> list[str]:
+    """Its versions in which features of FeatureSets were looked up."""
+    pins = [pin for each in data.get("featureSets") or () for pin in each.get("datasets") or ()]
+    return [str(pin["version"]) for pin in pins if pin["name"] == dataset.name]

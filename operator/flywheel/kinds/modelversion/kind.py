@@ -12,12 +12,13 @@ from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 
 def references(version: ModelVersion) -> Iterable[Reference]:
-    """Its Model, the Dataset that retains the version it was trained on, and its FeatureSets."""
+    """Its Model, the Datasets that retain the versions it was trained on, and its FeatureSets."""
     yield Reference(MODEL, version.namespace, version.spec.model)
     if version.spec.lineage is not None and version.spec.lineage.dataset is not None:
         yield Reference(DATASET, version.namespace, version.spec.lineage.dataset)
     for pin in version.spec.lineage.feature_sets if version.spec.lineage else ():
         yield Reference(FEATURE_SET, version.namespace, pin.name)
+        yield from (Reference(DATASET, version.namespace, each.name) for each in pin.datasets)
 
 
 KIND: Kind[ModelVersionSpec, ModelVersionStatus, Seen] = Kind(
