@@ -204,6 +204,21 @@ def _features(folder: Path, until: str) -> list[Any]:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("other", [True, False])
+def test_values_are_shown_only_where_every_dataset_lets_them(
+    checked: Any, checked_set: Any, run_prepare: Any, flights_csv: str, weather: Path, other: bool
+) -> None:
+    definition = checked_set().root / "outputs/definition"
+    given: dict[str, Any] = {"target": "late", "keys": ["id"], "eventTime": "sched", "showValues": True}
+    flights = Path(checked({"a.csv": flights_csv}, **given))
+    seen = Path(checked({"a.csv": csv(WEATHER)}, showValues=True)) if other else weather
+
+    joined = join(run_prepare, definition, flights, flights, seen)
+
+    assert (json.loads((joined.data / "schema.json").read_text()).get("showValues") is True) == other
+
+
+@pytest.mark.integration
 def test_data_without_an_input_is_refused(
     checked: Any, checked_set: Any, run_prepare: Any, flights: Path, weather: Path
 ) -> None:

@@ -59,7 +59,9 @@ def main(step: Step) -> None:
                 joined.write(step.output("data"))
             prepared = _describe_result(connection, inputs[0], config, bound, [*found, *left_out], joined.looked_up)
             anomalies.log_anomalies(prepared.anomalies)
-            show_values = all(table.schema.get("showValues") for table in inputs)
+            read = [name for each in config.feature_sets for name in each.tables.values()]
+            tables = [*inputs, *(query.read_table(name, step.input(name)) for name in read)]
+            show_values = all(table.schema.get("showValues") for table in tables)
             version.write_version(step, connection, prepared, show_values=show_values)
     log_line(f"prepared {prepared.total:,} rows, {len(prepared.anomalies)} warnings")
 
