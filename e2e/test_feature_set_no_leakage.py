@@ -37,7 +37,7 @@ spec:
   owner: operations
   inputs: [{name: sched, type: Timestamp}, {name: origin, type: String}]
   eventTime: sched
-  rowwise: {crowded: coalesce(left_2h, 0) > 4}
+  rowwise: {crowded: "coalesce(left_2h, 0) > 4"}
   aggregates:
   - name: left_2h
     from: {dataset: departures, time: at_time, availableAfter: 10m}

@@ -28,12 +28,16 @@ ReadProfile = Callable[[Reference], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Training:
-    """What has `rowwise`: its subject in the output, its expressions, and the Dataset that they read; None for the output of a step."""
+    """What has `rowwise`: its subject in the output, its expressions, and the Dataset that they read; None for the output of a step.
+
+    `feature_sets` add columns that the expressions may read.
+    """
 
     subject: str
     rowwise: Mapping[str, str]
     source: str
     dataset: Reference | None
+    feature_sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def _of_experiment(resource: AnyResource) -> list[Training]:
     if not spec.rowwise or spec.dataset is None:  # an artifact: that of a pipeline's step, which the pipeline speaks of
         return []
     dataset = Reference(DATASET, resource.namespace, str(spec.dataset))
-    return [Training(f"rowwise of Experiment '{resource.name}'", spec.rowwise, dataset.name, dataset)]
+    sets = tuple(map(str, spec.feature_sets))
+    return [Training(f"rowwise of Experiment '{resource.name}'", spec.rowwise, dataset.name, dataset, sets)]
 
 
 def _of_pipeline(resource: AnyResource) -> list[Training]:
@@ -79,7 +84,8 @@ def _of_pipeline(resource: AnyResource) -> list[Training]:
         if step.train is not None and step.train.rowwise:
             subject = f"rowwise of step '{step.name}' of TrainingPipeline '{resource.name}'"
             source = str(step.train.from_)
-            found.append(Training(subject, step.train.rowwise, source, datasets.get(source)))
+            sets = tuple(map(str, step.train.feature_sets))
+            found.append(Training(subject, step.train.rowwise, source, datasets.get(source), sets))
     return found
 
 
@@ -100,7 +106,8 @@ def _read_columns(training: Training, find_object: FindObject, read_profile: Rea
     name = training.dataset.name
     spec: Mapping[str, Any] = (find_object(training.dataset) or {}).get("spec", {})
     types = {each["name"]: each["type"] for each in spec.get("columns", ()) if each.get("type")}
-    gap = None
+    listed = ", ".join(f"'{each}'" for each in training.feature_sets)
+    gap = f"whose type is unknown: it may be a feature of FeatureSet {listed}" if listed else None
     try:
         profile = read_profile(training.dataset)
         types = {column: each["type"] for column, each in profile["columns"].items()} | types

@@ -5,6 +5,7 @@ from pydantic import Field
 from flywheel.core.resource.schema import NameText, Schema, named_list
 from flywheel.core.resource.values import Digest, ObjectName
 
+# Names have no rule here: a status of 200 steps repeats them, and the cost of rules counts for each.
 MAX_SETS = 8  # of one training
 MAX_DATASETS = 16  # of one FeatureSet
 
@@ -12,7 +13,7 @@ MAX_DATASETS = 16  # of one FeatureSet
 class DatasetPin(Schema):
     """A version of a Dataset in which features are looked up."""
 
-    name: ObjectName = Field(description="The Dataset.")
+    name: NameText = Field(description="The Dataset.")
     version: NameText = Field(description="Its version.")
     digest: Digest = Field(description="Digest of the artifact of that version.")
 
@@ -20,7 +21,7 @@ class DatasetPin(Schema):
 class FeatureSetPin(Schema):
     """A FeatureSet as a training took it."""
 
-    name: ObjectName = Field(description="The FeatureSet.")
+    name: NameText = Field(description="The FeatureSet.")
     digest: Digest = Field(description="Digest of its definition, the artifact with feature_set.json.")
     datasets: tuple[DatasetPin, ...] = named_list(
         MAX_DATASETS, "The versions of the Datasets in which its features were looked up."

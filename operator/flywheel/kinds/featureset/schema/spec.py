@@ -69,9 +69,10 @@ class LookedUp(Schema):
 class Aggregate(LookedUp):
     """A value over the rows of a key in a window of whole buckets before the row's time."""
 
+    # `function` is reserved in CEL, where the API server calls the field __function__.
     model_config = model_rules(
         rule(
-            "has(self.column) || self.function == 'count'",
+            "has(self.column) || self.__function__ == 'count'",
             "column is required, the values that the function takes; only count counts rows without one",
         ),
         rule(
@@ -87,7 +88,7 @@ class Aggregate(LookedUp):
             "ttl must be at least window",
         ),
         rule(
-            "!has(self.missing) || self.missing != 'Zero' || self.function != 'avg'",
+            "!has(self.missing) || self.missing != 'Zero' || self.__function__ != 'avg'",
             "an average of no rows is not zero; use missing: Null or Refuse",
         ),
     )
