@@ -229,6 +229,22 @@ def test_under_suspend_nothing_is_checked() -> None:
     assert (plan.ready, plan.reason, life.jobs()) == (False, "Suspended", ())
 
 
+def test_more_datasets_than_a_pin_holds_are_refused() -> None:
+    [lookup] = SPEC["lookups"]
+    names = [f"d-{number}" for number in range(17)]
+    lookups = [
+        {**lookup, "name": f"from_{number}", "from": {"dataset": name, "time": "seen"}}
+        for number, name in enumerate(names)
+    ]
+    many = resource(KIND, "context", {**SPEC, "aggregates": [], "lookups": lookups})
+    life = Simulator(KIND, many, *(dataset(name, FLIGHTS) for name in names))
+
+    plan = life.settle()
+
+    assert (plan.reason, plan.stalled, life.jobs()) == ("TooManyDatasets", True, ())
+    assert "in 17 Datasets, and 16 is the most; divide it" in plan.message
+
+
 def test_the_models_whose_champion_needs_it_are_named() -> None:
     life = Life()
     life.check()

@@ -15,7 +15,7 @@ from flywheel.core.resource.restrictions import Violation, find_violation
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.featureset.children import REQUEST_ANNOTATION, FeatureSet
 from flywheel.kinds.featureset.observe import CheckJob, Seen
-from flywheel.kinds.featureset.schema.pins import DatasetPin
+from flywheel.kinds.featureset.schema.pins import MAX_DATASETS, DatasetPin
 from flywheel.kinds.featureset.schema.status import FeatureSetStatus, LastCheck
 
 
@@ -48,10 +48,19 @@ def advance(featureset: FeatureSet, seen: Seen) -> Progress:
                 definition = definition.model_copy(update=_found(featureset, check, outcome))
             check = check_after(check, outcome, seen.now)
     due = next_check(featureset, check, seen)
-    refusal = find_violation(featureset.spec, seen.settings) if due is not None else None
+    refusal = _refusal(featureset, seen) if due is not None else None
     if due is not None and refusal is None:
         check, job = due, None
     return Progress(check, job, definition, just_ended, refusal)
+
+
+def _refusal(featureset: FeatureSet, seen: Seen) -> Violation | None:
+    """Why no check may start: the installation forbids the spec, or it names more Datasets than a status and a pin hold."""
+    count = len(featureset.spec.datasets)
+    if count <= MAX_DATASETS:
+        return find_violation(featureset.spec, seen.settings)
+    message = f"FeatureSet '{featureset.name}' looks features up in {count} Datasets, and {MAX_DATASETS} is the most; divide it."
+    return Violation("TooManyDatasets", message)
 
 
 def current_datasets(featureset: FeatureSet, seen: Seen) -> tuple[DatasetPin, ...] | None:
