@@ -11,7 +11,6 @@ from flywheel.core.pods.sidecar_config import CollectConfig, WatchConfig
 from flywheel.core.pods.step_config import (
     BatchConfig,
     CanaryAnalysisConfig,
-    CheckFeaturesConfig,
     CompareConfig,
     EvaluateConfig,
     FetchConfig,
@@ -25,6 +24,7 @@ from flywheel.core.pods.step_config import (
 )
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import CheckConfig
+from flywheel.kinds.featureset.children import CheckFeaturesConfig
 from flywheel.kinds.inferenceservice.rollout.look_job import ABTestConfig
 from flywheel.kinds.model.schema.gates import Gate
 from flywheel.kinds.model.schema.spec import ModelSpec

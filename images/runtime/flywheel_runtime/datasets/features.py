@@ -40,11 +40,6 @@ class ChosenFeatures(Params):
     categorical: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
 
-    @property
-    def names(self) -> frozenset[str]:
-        """All of them."""
-        return frozenset((*self.numeric, *self.categorical, *self.text))
-
 
 @dataclass(frozen=True)
 class Feature:

@@ -172,22 +172,6 @@ class TrainConfig(StepConfig):
     rowwise: dict[str, str] | None = None
 
 
-class CheckFeaturesConfig(StepConfig):
-    """`params.json` of check-features. `definition`: the features; `tables`: the input with the schema of each Dataset."""
-
-    definition: dict[str, Any]
-    tables: dict[str, str]
-
-
-class FeatureSetInput(StepConfig):
-    """A FeatureSet whose features become columns: the inputs with its definition, of that digest, and with each of its Datasets."""
-
-    name: str
-    digest: str
-    input: str
-    tables: dict[str, str]
-
-
 class PrepareConfig(StepConfig):
     """`params.json` of prepare; `sample` is the fraction of the rows to use, None for all. `feature_sets` add columns to the result."""
 
@@ -197,7 +181,7 @@ class PrepareConfig(StepConfig):
     run: dict[Literal["date"], str]
     sample: str | None
     seed: int
-    feature_sets: tuple[FeatureSetInput, ...] = ()
+    feature_sets: tuple[dict[Literal["name", "digest", "input", "tables"], Any], ...] = ()
 
 
 class EvaluateConfig(StepConfig):

@@ -1,7 +1,7 @@
 """What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion without an owner."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flywheel.core.pods.bounds import bound_time
@@ -82,30 +82,12 @@ def join_job(
 ) -> Child:
     """The Job that adds the features of FeatureSets to the data, as of the time of each row."""
     artifacts = {str(each.digest): f"table-{place}" for place, each in enumerate(_dataset_pins(pins))}
-    sets = [
-        {
-            "name": str(pin.name),
-            "digest": str(pin.digest),
-            "input": f"set-{place}",
-            "tables": {str(each.name): artifacts[str(each.digest)] for each in pin.datasets},
-        }
-        for place, pin in enumerate(pins)
-    ]
-    config: dict[str, Any] = {
-        "tables": ["data"],
-        "sql": None,
-        "parameters": {},
-        "run": {},
-        "sample": None,
-        "seed": 0,
-        "featureSets": sets,
-    }
     step = Step(
         name=JOIN_STEP,
         attempt=join.number,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "prepare"),
-        params=PrepareConfig.model_validate(config).document(),
+        params=_join_params(pins, artifacts),
         inputs=(
             Input("data", artifact=str(data.digest)),
             *(Input(f"set-{place}", artifact=str(pin.digest)) for place, pin in enumerate(pins)),
@@ -119,6 +101,21 @@ def join_job(
         annotations={JOIN_ANNOTATION: join.question},
     )
     return step_job(experiment, step, settings)
+
+
+def _join_params(pins: Sequence[FeatureSetPin], artifacts: Mapping[str, str]) -> dict[str, Any]:
+    """`params.json` of the step prepare; `artifacts` maps digests of Datasets' versions to inputs."""
+    sets = [
+        {
+            "name": str(pin.name),
+            "digest": str(pin.digest),
+            "input": f"set-{place}",
+            "tables": {str(each.name): artifacts[str(each.digest)] for each in pin.datasets},
+        }
+        for place, pin in enumerate(pins)
+    ]
+    every: dict[str, Any] = {"tables": ["data"], "sql": None, "parameters": {}, "run": {}, "sample": None, "seed": 0}
+    return PrepareConfig.model_validate({**every, "featureSets": sets}).document()
 
 
 def _dataset_pins(pins: Sequence[FeatureSetPin]) -> list[DatasetPin]:

@@ -6,7 +6,7 @@ from typing import Any
 from flywheel.core.pods.bounds import bound_time
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.step_config import CheckFeaturesConfig
+from flywheel.core.pods.step_config import StepConfig
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
@@ -20,6 +20,13 @@ CHECK = "check"
 CAUSE_ANNOTATION = "flywheel.ml/check"  # what a check compares, so that a lost status can be made again from its Job
 REQUEST_ANNOTATION = "flywheel.ml/check-requested"
 DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
+
+
+class CheckFeaturesConfig(StepConfig):
+    """`params.json` of check-features. `definition`: the features; `tables`: the input with the schema of each Dataset."""
+
+    definition: dict[str, Any]
+    tables: dict[str, str]
 
 
 def check_job(featureset: FeatureSet, check: LastCheck, settings: Settings) -> Child:

@@ -31,3 +31,9 @@ class TrainConfig(Params):
     seed: int = 0
     curve: bool = False
     rowwise: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def chosen_names(self) -> frozenset[str] | None:
+        """The names of the chosen features; None: none are chosen."""
+        chosen = self.features
+        return frozenset((*chosen.numeric, *chosen.categorical, *chosen.text)) if chosen else None

@@ -41,7 +41,7 @@ def train(step: Step) -> None:
 def _open_data(step: Step, config: TrainConfig, scratch: Path) -> tuple[Data, Mapping[str, Any] | None]:
     """The data, and the document features.json where some of its features are made by expressions or looked up."""
     folder, joined = step.input("data"), JoinedSets.read(step.input("data"))
-    rowwise = joined.merge_rowwise(config.rowwise, config.features.names if config.features else None)
+    rowwise = joined.merge_rowwise(config.rowwise, config.chosen_names)
     # Who chooses features, or makes some, makes those of the calendar, too.
     rowwise = rowwise or ({} if config.features else find_calendar_features(folder))
     if rowwise:

@@ -1,33 +1,37 @@
 """The last row of a key before a time. Of rows at one time the one that was stored last counts, then the one with the greatest values.
 
-DuckDB's ASOF takes any of them, and another one as rows are added, so only one is left before it is asked.
+DuckDB's ASOF takes any row of several at one time, and another one as rows are added. So it is asked for the time alone, which they share.
 """
 
 from flywheel_runtime.features.feature_sets.definition import Lookup
 from flywheel_runtime.features.feature_sets.source_rows import MICROSECONDS, SourceTable
 
 
-def last_rows_sql(lookup: Lookup, table: SourceTable) -> str:
-    """SQL for one row of each key and time: `k0`, …, `micros`, `v0`, …."""
-    rows = table.rows_sql(lookup.from_, lookup.key, lookup.columns)
-    names = [*_keys(lookup), "micros", *(f"v{place}" for place in range(len(lookup.columns)))]
-    order = ", ".join(f"{each} DESC NULLS LAST" for each in ("stored", *names[len(lookup.key) + 1 :]))
-    one = f"row_number() OVER (PARTITION BY {', '.join([*_keys(lookup), 'micros'])} ORDER BY {order}) = 1"
-    return f"SELECT {', '.join(names)} FROM {rows} AS named QUALIFY {one}"
-
-
-def values_sql(lookup: Lookup, asked: str, last_rows: str) -> str:
-    """SQL for each row of the table `asked` (`k0`, …, `micros` in microseconds) that has a last row: `k0`, …, `micros`, `v0`, …."""
-    keys = _keys(lookup)
-    same = " AND ".join(f"found.{key} = asked.{key}" for key in keys)
-    named = ", ".join(f"asked.{each}" for each in [*keys, "micros"])
-    values = ", ".join(f"found.v{place}" for place in range(len(lookup.columns)))
-    available, oldest = (
-        seconds * MICROSECONDS for seconds in (lookup.from_.available_after_seconds, lookup.max_age_seconds)
+def values_sql(lookup: Lookup, asked: str, table: SourceTable) -> str:
+    """SQL for each row of the table `asked` (`k0`, …, `micros`) that has a last row: `k0`, …, `micros`, `v0`, …."""
+    keys = [f"k{place}" for place in range(len(lookup.key))]
+    values = [f"v{place}" for place in range(len(lookup.columns))]
+    question = [*keys, "micros"]
+    available = lookup.from_.available_after_seconds * MICROSECONDS
+    oldest = lookup.max_age_seconds * MICROSECONDS
+    times = table.rows_sql(lookup.from_, lookup.key, ())
+    newest = (
+        f"SELECT {_named('asked', question)}, found.micros AS last FROM {asked} AS asked ASOF JOIN {times} AS found "
+        f"ON {_same('found', 'asked', keys)} AND asked.micros - {available} > found.micros "
+        f"WHERE found.micros >= asked.micros - {oldest}"
     )
-    before = f"asked.micros - {available} > found.micros"
-    return f"SELECT {named}, {values} FROM {asked} AS asked ASOF JOIN {last_rows} AS found ON {same} AND {before} WHERE found.micros >= asked.micros - {oldest}"
+    rows = table.rows_sql(lookup.from_, lookup.key, lookup.columns)
+    order = ", ".join(f"found.{each} DESC NULLS LAST" for each in ("stored", *values))
+    return (
+        f"SELECT {_named('newest', question)}, {_named('found', values)} FROM ({newest}) AS newest JOIN {rows} AS found "
+        f"ON {_same('found', 'newest', keys)} AND found.micros = newest.last "
+        f"QUALIFY row_number() OVER (PARTITION BY {_named('newest', question)} ORDER BY {order}) = 1"
+    )
 
 
-def _keys(lookup: Lookup) -> list[str]:
-    return [f"k{place}" for place in range(len(lookup.key))]
+def _named(table: str, columns: list[str]) -> str:
+    return ", ".join(f"{table}.{column}" for column in columns)
+
+
+def _same(one: str, other: str, columns: list[str]) -> str:
+    return " AND ".join(f"{one}.{column} = {other}.{column}" for column in columns)

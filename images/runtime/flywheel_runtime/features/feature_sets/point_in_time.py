@@ -80,14 +80,12 @@ def _find_lookup(
 ) -> Iterator[Found]:
     asked = {**_input_columns(lookup.key, source.definition), "micros": "base.micros"}
     with _table(connection, "asked", _asked_sql(asked)):
-        last_rows = lookups.last_rows_sql(lookup, source.tables[lookup.from_.dataset])
-        with _table(connection, "last_rows", last_rows):
-            values = lookups.values_sql(lookup, "asked", "last_rows")
-            columns = {
-                f"v{place}": _typed_sql(f"found.v{place}", column_type, lookup.missing)
-                for place, column_type in enumerate(lookup.types)
-            }
-            _create_found(connection, name, asked, values, columns)
+        values = lookups.values_sql(lookup, "asked", source.tables[lookup.from_.dataset])
+        columns = {
+            f"v{place}": _typed_sql(f"found.v{place}", column_type, lookup.missing)
+            for place, column_type in enumerate(lookup.types)
+        }
+        _create_found(connection, name, asked, values, columns)
     return (Found(name, f"v{place}", feature, lookup.missing) for place, feature in enumerate(lookup.features))
 
 

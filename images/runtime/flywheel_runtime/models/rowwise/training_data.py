@@ -64,7 +64,8 @@ def open_rowwise_data(
 def _check_chosen(chosen: ChosenFeatures | None, rowwise: Mapping[str, str]) -> None:
     if chosen is None:
         return
-    if unused := [name for name in rowwise if name not in chosen.names]:
+    named = {*chosen.numeric, *chosen.categorical, *chosen.text}
+    if unused := [name for name in rowwise if name not in named]:
         listed = ", ".join(f"'{name}'" for name in unused)
         message = f"rowwise makes {listed}, which trainer.sklearn.features does not name; name it in numeric or categorical, or leave it out."
         raise Failure(INVALID, message)

@@ -24,7 +24,7 @@ from flywheel.kinds.experiment.schema.constraints import Constraint
 from flywheel.kinds.experiment.schema.pruner import Pruner
 from flywheel.kinds.experiment.schema.rowwise import Expression, expression_rules, rowwise_field
 from flywheel.kinds.experiment.schema.trainer import Code, Trainer, source_rules
-from flywheel.kinds.featureset.schema.pins import FeatureSetPin, feature_sets_field, pins_field
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin, feature_sets_field, feature_sets_rule, pins_field
 
 MAX_TRIALS = 500
 MAX_PARALLEL_JOBS = 100  # status.running holds them
@@ -149,10 +149,7 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
             "!(has(self.trainer.container) && has(self.rowwise))",
             "rowwise requires trainer.sklearn; a container computes its features itself",
         ),
-        rule(
-            "!(has(self.trainer.container) && has(self.featureSets) && self.featureSets.size() > 0)",
-            "featureSets requires trainer.sklearn; a container computes its features itself",
-        ),
+        feature_sets_rule(),
         rule(
             "has(self.trainer.container) || !(has(self.distributed) || has(self.checkpoint))",
             "distributed and checkpoint require trainer.container; trainer.sklearn trains in one pod without checkpoints",
@@ -256,9 +253,7 @@ class Artifact(Schema):
         None, description="The task that follows from its target."
     )
     classes: int | None = Field(None, description="Number of classes of its target.")
-    feature_sets: tuple[FeatureSetPin, ...] = pins_field(
-        "The FeatureSets as they were when the step started. Absent, as they are when the search starts."
-    )
+    feature_sets: tuple[FeatureSetPin, ...] = pins_field("The FeatureSets as they were when the step started.")
 
 
 class ExperimentSpec(ExperimentTemplate):

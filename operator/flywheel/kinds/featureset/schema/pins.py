@@ -1,8 +1,10 @@
 """How a training names the FeatureSets that it took: by the digests of the definition and of its Datasets' versions."""
 
+from typing import Any
+
 from pydantic import Field
 
-from flywheel.core.resource.schema import NameText, Schema, named_list
+from flywheel.core.resource.schema import NameText, Schema, named_list, rule
 from flywheel.core.resource.values import Digest, ObjectName
 
 # Names have no rule here: a status of 200 steps repeats them, and the cost of rules counts for each.
@@ -37,6 +39,14 @@ def feature_sets_field() -> tuple[ObjectName, ...]:
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     return field
+
+
+def feature_sets_rule() -> dict[str, Any]:
+    """The rule of a training that they are for trainer sklearn alone."""
+    return rule(
+        "!(has(self.trainer.container) && has(self.featureSets) && self.featureSets.size() > 0)",
+        "featureSets requires trainer.sklearn; a container computes its features itself",
+    )
 
 
 def pins_field(description: str) -> tuple[FeatureSetPin, ...]:
