@@ -58,8 +58,7 @@ class FolderSource(StepConfig):
 
 
 class InputConfig(StepConfig):
-    """One input, with exactly one source. `files`: the only files of an artifact that are downloaded; empty: all. `optional`: an artifact
-    that the store does not have is no failure."""
+    """One input, with exactly one source. `files` of an artifact alone are downloaded; empty: all. `optional`: it may be missing in the store."""
 
     name: str
     artifact: str | None = None
