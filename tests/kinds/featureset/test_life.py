@@ -236,7 +236,9 @@ def test_more_datasets_than_a_pin_holds_are_refused() -> None:
         {**lookup, "name": f"from_{number}", "from": {"dataset": name, "time": "seen"}}
         for number, name in enumerate(names)
     ]
-    many = resource(KIND, "context", {**SPEC, "aggregates": [], "lookups": lookups})
+    [aggregate] = SPEC["aggregates"]
+    one = {**aggregate, "from": {"dataset": names[16], "time": "seen"}}
+    many = resource(KIND, "context", {**SPEC, "aggregates": [one], "lookups": lookups[:16]})
     life = Simulator(KIND, many, *(dataset(name, FLIGHTS) for name in names))
 
     plan = life.settle()

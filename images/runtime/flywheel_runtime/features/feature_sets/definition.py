@@ -1,4 +1,4 @@
-"""feature_set.json: what the features of a FeatureSet are, in a form that is the same for the same features.
+"""The document feature_set.json: what the features of a FeatureSet are, in a form that is the same for the same features.
 
 Training and serving read it, so it has seconds in place of texts, and the types that the check found.
 """

@@ -1,4 +1,4 @@
-"""feature_sets.json: the FeatureSets whose features the rows of an artifact have, by digest."""
+"""The document feature_sets.json: the FeatureSets whose features the rows of an artifact have, by digest."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
