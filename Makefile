@@ -32,6 +32,7 @@ unit: setup ## Tests of this code alone, under a minute. K=name picks.
 
 integration: setup ## Tests that start servers (model servers, an S3 server), train models or repeat a whole life. K=name picks.
 	@python3 -m e2e.setup store
+	@python3 -m e2e.setup databases
 	@python3 -m e2e.setup clients
 	@python3 -m e2e.setup mlflow
 	@python3 -m e2e.setup onnxruntime
@@ -46,6 +47,7 @@ mutants: setup ## Put small faults into the code, and list those that no test no
 
 test-long: setup ## What 'make test' leaves out, for hours: every kill, twenty times the examples, minutes of fuzzing.
 	@python3 -m e2e.setup store
+	@python3 -m e2e.setup databases
 	@python3 -m e2e.setup clients
 	@python3 -m e2e.setup mlflow
 	EXAMPLES_FACTOR=20 $(PYTEST) tests -n 2 -m "(hypothesis or long_run) and not apiserver" --timeout 3600 $(if $(K),-k "$(K)")

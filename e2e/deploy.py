@@ -36,6 +36,7 @@ def values() -> dict[str, Any]:
         "images": tags,
         "namespaces": list(TEAMS),
         "createNamespaces": True,
+        "allowedHttpHosts": ["database.story-postgres-source.svc"],
         "watchNamespaces": ["*"],  # each story makes a namespace of its own
         "operator": {"resyncSeconds": int(os.environ.get("FLYWHEEL_RESYNC_SECONDS", "30"))},
         "store": {"embedded": {"nodePort": cluster.STORE_NODE_PORT}},

@@ -3,6 +3,7 @@
 python3 -m e2e.setup           make .venv hold what requirements/dev.txt says
 python3 -m e2e.setup programs  build what the tests on an API server need, so that no test waits for a build
 python3 -m e2e.setup store     build the S3 server that the tests of the runtime talk to
+python3 -m e2e.setup databases unpack the database servers that tests start on loopback
 python3 -m e2e.setup clients   build the clients that the tests of the model server use: h2spec and grpcurl
 python3 -m e2e.setup mutants   make .venv/mutants hold what requirements/mutants.txt says
 python3 -m e2e.setup mlflow    make .venv/mlflow hold what requirements/mlflow.txt says
@@ -22,7 +23,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from e2e.cluster import golang
+from e2e.cluster import database_servers, golang
 from e2e.cluster.files import write_if_changed
 from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, exit_code, step
@@ -170,6 +171,12 @@ def store() -> None:
     golang.build(golang.VERSITYGW)
 
 
+def databases() -> None:
+    """The database servers."""
+    for server in database_servers.SERVERS:
+        database_servers.root_of(server)
+
+
 def clients() -> None:
     """h2spec and grpcurl."""
     golang.build_all((golang.H2SPEC, golang.GRPCURL))
@@ -214,6 +221,7 @@ VERBS = {
     "onnxruntime": onnxruntime,
     "programs": programs,
     "store": store,
+    "databases": databases,
     "clients": clients,
 }
 

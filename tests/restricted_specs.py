@@ -7,6 +7,7 @@ from tests.apiserver.manifests import OPEN
 
 # A spec for each field that names something, with NAME in that field alone.
 S3 = {"uri": "s3://acme/rows/", "secretName": "NAME"}
+SQL = {"engine": "PostgreSQL", "host": "db.acme.example", "database": "shop", "secretName": "NAME", "table": "orders"}
 PVC = {"claimName": "NAME", "path": "rows/"}
 HERE = {"uri": "s3://flywheel/rows/"}
 ENV = [{"name": "TOKEN", "secret": {"name": "NAME", "key": "token"}}]
@@ -43,6 +44,7 @@ NOTIFY = {"notify": {"secret": {"name": "NAME", "key": "url"}, "text": "done"}}
 WITH_ENV = {"container": {"image": "trainer", "env": ENV}}
 SECRETS: dict[tuple[str, str], dict[str, Any]] = {
     ("Dataset", "spec.source.s3.secretName"): {"source": {"s3": S3}},
+    ("Dataset", "spec.source.sql.secretName"): {"source": {"sql": SQL}, "keys": ["id"]},
     ("ModelVersion", "spec.source.s3.secretName"): {"model": "fraud", "source": {"s3": {**S3, "uri": "s3://acme/a.onnx"}, "sha256": "a" * 64}},
     ("ModelVersion", "spec.imagePullSecrets.name"): {**VERSION, "imagePullSecrets": PULL},
     ("BatchInference", "spec.input.s3.secretName"): {**BATCH, "input": {"s3": S3}},

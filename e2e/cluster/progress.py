@@ -24,6 +24,8 @@ USUAL_SECONDS = {
     "building h2spec": 15,
     "building grpcurl": 60,
     "Debian base image": 25,
+    "postgresql-15 from Debian": 30,
+    "mariadb-server-core from Debian": 30,
     "base image": 25,
     "store image": 5,
     "operator image": 40,

@@ -197,6 +197,16 @@ CODE_CONTROLS = (
         ),
     ),
     CodeControl(
+        "a login goes to allowed hosts alone",
+        "flywheel_runtime.transport.hosts:_named", _returns(True),
+        ("tests/runtime/commands/fetch/test_from_postgresql.py::test_a_host_that_is_not_allowed_gets_no_login",),
+    ),
+    CodeControl(
+        "the SQL of a source is read-only",
+        "flywheel_runtime.commands.fetch.databases.postgresql:_begin", _returns(None),
+        ("tests/runtime/commands/fetch/test_from_postgresql.py::test_a_query_cannot_leave_its_read_only_transaction",),
+    ),
+    CodeControl(
         "ONNX files are read before onnxruntime reads them",
         "flywheel_serving.model.onnx_file:_ModelGuard.check", _returns(None),
         (

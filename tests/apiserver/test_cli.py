@@ -287,7 +287,7 @@ def test_a_manifest_that_breaks_a_rule_leads_to_nothing_more(flywheel: Flywheel,
 
     assert code == 1
     assert "refused   Dataset 'wrong'" in told
-    assert "give exactly one of s3, pvc and http" in told
+    assert "give exactly one of s3, pvc, http and sql" in told
     assert "Secret 's3': is no kind of Flywheel's" in told
     assert "1 object tested, 1 refused" in told
 

@@ -11,6 +11,8 @@ pytestmark = pytest.mark.apiserver
 
 S3 = {"s3": {"uri": "s3://acme/orders/"}}
 HTTP = {"http": {"url": "https://data.example/orders.csv", "sha256": "0" * 64}}
+SQL = {"engine": "PostgreSQL", "host": "db.example", "database": "shop", "secretName": "shop-db"}
+TABLE = {"table": "orders"}
 SCHEDULE = {"cron": "0 2 * * *"}
 
 
@@ -23,8 +25,8 @@ def manifest(spec: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        pytest.param({"source": {**S3, **HTTP}}, "give exactly one of s3, pvc and http", id="two sources"),
-        pytest.param({"source": {}}, "give exactly one of s3, pvc and http", id="no source"),
+        pytest.param({"source": {**S3, **HTTP}}, "give exactly one of s3, pvc, http and sql", id="two sources"),
+        pytest.param({"source": {}}, "give exactly one of s3, pvc, http and sql", id="no source"),
         pytest.param({"source": S3, "colour": "red"}, 'unknown field "spec.colour"', id="an unknown field"),
         pytest.param({"source": S3, "format": "XLS"}, 'supported values: "CSV", "Parquet", "JSONL"', id="a wrong enum"),
         pytest.param(
@@ -99,6 +101,23 @@ def manifest(spec: dict[str, Any]) -> str:
             {"source": {"s3": {"uri": "s3://acme/orders/", "endpoint": "https://s3.example"}}},
             "a store with its own endpoint needs secretName",
             id="a foreign store without a Secret",
+        ),
+        pytest.param(
+            {"source": {"sql": SQL}, "keys": ["id"]},
+            "give exactly one of table and query",
+            id="neither table nor query",
+        ),
+        pytest.param({"source": {"sql": SQL | TABLE}}, "a sql source requires keys", id="rows without an order"),
+        pytest.param(
+            {"source": {"sql": SQL | TABLE}, "keys": ["id"], "format": "CSV"},
+            "format and csv describe files",
+            id="the format of a table",
+        ),
+        pytest.param(
+            {"source": {"sql": SQL | TABLE | {"host": "a,b"}}, "keys": ["id"]}, "spec.source.sql.host", id="two hosts"
+        ),
+        pytest.param(
+            {"source": {"sql": SQL | {"table": "a.b.c"}}, "keys": ["id"]}, "spec.source.sql.table", id="three names"
         ),
     ],
 )

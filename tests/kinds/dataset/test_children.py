@@ -1,5 +1,6 @@
 """The Jobs and the CronJob of a Dataset, whole."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from tests.simulation import NOON, resource
 
 HERE = Path(__file__).parent
 EXAMPLE = yaml.safe_load((HERE.parents[2] / "crds/examples/dataset.yaml").read_text())
+PLACE = {"engine": "PostgreSQL", "host": "db.example", "database": "shop"}
+SQL = {**PLACE, "secretName": "shop-db"}
 CHECK = LastCheck(number=3, generation=2, request=None, tick=NOON, result="Running", retries=0)
 
 
@@ -84,12 +87,72 @@ def test_without_a_schedule_nothing_ticks() -> None:
             ),
             id="a web server",
         ),
+        pytest.param(
+            {"sql": SQL | {"table": "orders"}},
+            Input(
+                "source",
+                sql={
+                    **PLACE,
+                    "table": "orders",
+                    "tls": "Verify",
+                    "timeoutSeconds": 600,
+                    "secret": "shop-db",
+                    "allowedHosts": ["data.example"],
+                },
+                secret="shop-db",
+            ),
+            id="a table of a database",
+        ),
+        pytest.param(
+            {"sql": SQL | {"query": "SELECT 1", "port": 5433, "tls": "Disabled", "timeout": "2h", "maxRows": 5}},
+            Input(
+                "source",
+                sql={
+                    **PLACE,
+                    "port": 5433,
+                    "query": "SELECT 1",
+                    "maxRows": 5,
+                    "tls": "Disabled",
+                    "timeoutSeconds": 7200,
+                    "secret": "shop-db",
+                    "allowedHosts": ["data.example"],
+                },
+                secret="shop-db",
+            ),
+            id="a query of a database",
+        ),
     ],
 )
 def test_sources(source: dict[str, Any], expected: Input) -> None:
     spec = dataset({"source": source}).spec
 
     assert source_input(spec, Settings(allowed_http_hosts=("data.example",))) == expected
+
+
+def test_the_rows_of_a_database_are_sorted_by_their_keys_and_ignored_columns_are_not_read() -> None:
+    spec = {"source": {"sql": SQL | {"table": "orders"}}, "keys": ["id"], "ignore": ["note"]}
+    orders = dataset(spec)
+
+    assert children.check_params(orders)["sortByKeys"] is True
+    assert (source_input(orders.spec, Settings()).sql or {})["ignore"] == ["note"]
+
+
+def test_an_incremental_source_adds_to_the_snapshot_of_the_last_check() -> None:
+    source = {"sql": SQL | {"table": "orders", "incremental": {"column": "changed", "overlap": "1h"}}}
+    snapshot = "sha256:" + "e" * 64
+    orders = dataset({"source": source, "keys": ["id"]})
+    checked = replace(orders, status=DatasetStatus.model_validate({"snapshot": snapshot}))
+
+    def inputs(of: Dataset) -> dict[str, Any]:
+        pod = children.check_job(of, CHECK, Settings()).manifest["spec"]["template"]["spec"]
+        [fetch] = [each for each in pod["initContainers"] if each["name"] == "fetch"]
+        [told] = [each["value"] for each in fetch["env"] if each["name"] == "FLYWHEEL_FETCH"]
+        return {each["name"]: each for each in json.loads(told)["inputs"]}
+
+    assert list(inputs(orders)) == ["source"]
+    assert inputs(checked)["snapshot"] == {"name": "snapshot", "artifact": snapshot, "optional": True}
+    assert inputs(checked)["source"]["sql"]["incremental"] == {"column": "changed", "fullEverySeconds": 604800}
+    assert children.check_params(orders)["incremental"] == {"column": "changed", "overlapSeconds": 3600}
 
 
 @pytest.mark.parametrize(

@@ -495,3 +495,20 @@ def test_a_forbidden_dataset_takes_in_a_check_that_ended_and_starts_no_other() -
     assert (plan.ready, plan.reason, plan.stalled, jobs(plan)) == (True, "PlacementNotAllowed", True, [])
     assert (plan.status.rows, plan.status.check and plan.status.check.result) == (FACTS["rows"], "Passed")
     assert len(jobs(decide(asked, seen(check(outcome=PASSED))))) == 1
+
+
+def test_the_rows_that_the_next_check_adds_to_are_those_of_the_last_one_that_passed() -> None:
+    snapshot = "sha256:" + "e" * 64
+    read = after(
+        dataset(), NOTHING, seen(check(outcome=replace(PASSED, outputs={**PASSED.outputs, "snapshot": snapshot})))
+    )
+    refused = after(
+        replace(read, annotations={REQUEST_ANNOTATION: "today"}), seen(), seen(check(2, request="today", outcome=EMPTY))
+    )
+    without = after(
+        replace(read, annotations={REQUEST_ANNOTATION: "today"}),
+        seen(),
+        seen(check(2, request="today", outcome=PASSED)),
+    )
+
+    assert [each.status.snapshot for each in (read, refused, without)] == [snapshot, snapshot, None]

@@ -58,11 +58,18 @@ def run_check(tmp_path_factory: pytest.TempPathFactory) -> Check:
     """run_check({"a.csv": "…"}, previous=result, target="late", …) -> Result; the same check again is run once for all tests, unless `anew`."""
     results: dict[str, Result] = {}
 
-    def run(files: Files, previous: Result | None = None, *, anew: bool = False, **params: Any) -> Result:
+    def run(
+        files: Files,
+        previous: Result | None = None,
+        *,
+        anew: bool = False,
+        snapshot: Result | None = None,
+        **params: Any,
+    ) -> Result:
         key = repr(files) + repr(previous) + json.dumps(params, sort_keys=True)
         root = tmp_path_factory.mktemp("check") / "pod"
         if anew:
-            return _run_check(root, files, previous, params)
+            return _run_check(root, files, previous, params, snapshot)
         if key not in results:
             results[key] = _run_check(root, files, previous, params)
         return results[key]
@@ -70,12 +77,16 @@ def run_check(tmp_path_factory: pytest.TempPathFactory) -> Check:
     return run
 
 
-def _run_check(root: Path, files: Files, previous: Result | None, params: dict[str, Any]) -> Result:
+def _run_check(
+    root: Path, files: Files, previous: Result | None, params: dict[str, Any], snapshot: Result | None = None
+) -> Result:
     with pytest.MonkeyPatch.context() as patched:
         _pod(root, {"name": "orders"} | params, patched)
         _write(root / "inputs" / "source", files)
         if previous is not None:
             (root / "inputs" / "previous").symlink_to(previous.data)
+        if snapshot is not None:
+            (root / "inputs" / "snapshot").symlink_to(snapshot.root / "outputs" / "snapshot")
         return Result(check.main(), root)
 
 

@@ -27,7 +27,16 @@ from flywheel_runtime.contract.config.collect import (
     RuleConfig,
     UploadThreshold,
 )
-from flywheel_runtime.contract.config.fetch import FetchConfig, FolderSource, HTTPSource, Input, S3Source, VolumeSource
+from flywheel_runtime.contract.config.fetch import (
+    FetchConfig,
+    FolderSource,
+    HTTPSource,
+    Incremental,
+    Input,
+    S3Source,
+    SqlSource,
+    VolumeSource,
+)
 from flywheel_runtime.contract.config.track import CodeConfig, LogConfig, ObjectiveConfig, TrackConfig
 from flywheel_runtime.contract.config.watch import WatchConfig
 from flywheel_runtime.contract.errors import Failure
@@ -40,6 +49,23 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
 def test_the_golden_document_of_fetch() -> None:
     lake = S3Source("s3://lake/orders/", "https://s3.example.com", "eu-central-1", foreign=True, secret="lake-read")
 
+    shop: dict[str, Any] = {"host": "db.example.com", "database": "shop", "secret": "shop-db"}
+    orders = SqlSource(
+        **shop,
+        engine="PostgreSQL",
+        port=5433,
+        table="public.orders",
+        tls="Verify",
+        timeout_seconds=600,
+        max_rows=1_000_000,
+        ignore=("note",),
+        incremental=Incremental("changed", 604_800),
+        allowed_hosts=("db.example.com",),
+    )
+    refunds = SqlSource(
+        **shop, engine="MariaDB", query="SELECT * FROM refunds", tls="Disabled", timeout_seconds=60, allowed_hosts=()
+    )
+
     assert FetchConfig.parse((CONFIG / "fetch.json").read_text()) == FetchConfig(
         10 << 30,
         (
@@ -48,6 +74,8 @@ def test_the_golden_document_of_fetch() -> None:
             Input("table", s3=lake),
             Input("model", s3=S3Source("s3://models/fraud.onnx"), sha256="1" * 64),
             Input("page", http=HTTPSource("https://example.com/a.csv", "2" * 64, ("example.com",))),
+            Input("orders", sql=orders),
+            Input("refunds", sql=refunds),
             Input("counts", folder=FolderSource("predictions/flight-delay/counts/", ("dt=2026-01-31/hour=17/",))),
             Input("state", artifact="sha256:" + "0" * 64, optional=True),
             Input("disk", volume=VolumeSource("2026/rows.parquet")),

@@ -58,8 +58,18 @@ class SqlCheck(Params):
     severity: Literal["Error", "Warning"] = "Error"
 
 
+class IncrementalColumn(Params):
+    """A column that grows with every change of a row; rows from `overlap_seconds` before its greatest value on are read again."""
+
+    column: str
+    overlap_seconds: int = 0
+
+
 class DatasetSpec(Params):
-    """The parameters of a check, as in the spec of the Dataset (images/README.md)."""
+    """The parameters of a check, as in the spec of the Dataset (images/README.md).
+
+    `sort_by_keys`: the source is Parquet whose rows and files have no order of their own.
+    """
 
     name: str = "dataset"
     format: Literal["CSV", "Parquet", "JSONL"] | None = None
@@ -72,6 +82,8 @@ class DatasetSpec(Params):
     show_values: bool = False
     csv: CsvOptions = CsvOptions()
     ignore: tuple[str, ...] = ()
+    sort_by_keys: bool = False
+    incremental: IncrementalColumn | None = None
 
     @property
     def named(self) -> dict[str, str]:

@@ -23,16 +23,17 @@ SERVED_FILES = ("baseline.json", "golden.json", "model.onnx", "signature.json")
 
 @dataclass(frozen=True)
 class Input:
-    """What `fetch` downloads to `/flywheel/inputs/<name>/`: exactly one of artifact, s3, http, volume, folder.
+    """What `fetch` downloads to `/flywheel/inputs/<name>/`: exactly one of artifact, s3, http, sql, volume, folder.
 
     `folder` is a folder of the namespace in the installation's store; of its `parts` some may have no objects. `optional`: an artifact
-    or objects that the store has lost are no failure. `files` are the only files of an artifact that are downloaded; without them all are. `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
+    or objects that the store has lost are no failure. `files` are the only files of an artifact that are downloaded; without them all are. `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store or of a database.
     """
 
     name: str
     artifact: str | None = None
     s3: Mapping[str, Any] | None = None
     http: Mapping[str, Any] | None = None
+    sql: Mapping[str, Any] | None = None
     volume: str | None = None
     folder: Mapping[str, Any] | None = None
     claim: str | None = None
@@ -44,8 +45,14 @@ class Input:
     def config(self) -> dict[str, Any]:
         """Returns the input as an element of FLYWHEEL_FETCH."""
         volume = {"path": self.volume} if self.volume is not None else None
-        source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "volume": volume, "folder": self.folder}
-        given = {**source, "sha256": self.sha256, "files": list(self.files) or None, "optional": self.optional or None}
+        places = {"s3": self.s3, "http": self.http, "sql": self.sql, "volume": volume, "folder": self.folder}
+        given = {
+            "artifact": self.artifact,
+            **places,
+            "sha256": self.sha256,
+            "files": list(self.files) or None,
+            "optional": self.optional or None,
+        }
         return {"name": self.name, **{key: value for key, value in given.items() if value is not None}}
 
 
@@ -98,7 +105,7 @@ def fetch_container(
 
 
 def secret_volumes(inputs: Sequence[Input]) -> list[dict[str, Any]]:
-    """Returns the volume of the credentials of a foreign store. At most one input of a step has them."""
+    """Returns the volume of the credentials of a foreign store or of a database. At most one input of a step has them."""
     return [foreign_volume("source", each.secret) for each in inputs if each.secret][:1]
 
 

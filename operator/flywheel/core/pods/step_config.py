@@ -44,6 +44,31 @@ class HTTPSource(StepConfig):
     allowed_hosts: tuple[str, ...] = ()
 
 
+class SqlIncremental(StepConfig):
+    """Rows since the last snapshot, which is the input `snapshot`; all rows where that is older than `full_every_seconds`."""
+
+    column: str
+    full_every_seconds: int
+
+
+class SqlSource(StepConfig):
+    """A table or a query of a database server; Secret `secret` has the login. `ignore`: columns whose values are not read."""
+
+    engine: Literal["PostgreSQL", "MariaDB"]
+    host: str
+    port: int | None = None
+    database: str
+    table: str | None = None
+    query: str | None = None
+    tls: Literal["Verify", "Disabled"]
+    timeout_seconds: int
+    max_rows: int | None = None
+    ignore: tuple[str, ...] = ()
+    incremental: SqlIncremental | None = None
+    secret: str
+    allowed_hosts: tuple[str, ...]
+
+
 class VolumeSource(StepConfig):
     """A path in the volume that is mounted for the input."""
 
@@ -64,6 +89,7 @@ class InputConfig(StepConfig):
     artifact: str | None = None
     s3: S3Source | None = None
     http: HTTPSource | None = None
+    sql: SqlSource | None = None
     volume: VolumeSource | None = None
     folder: FolderSource | None = None
     sha256: str | None = None

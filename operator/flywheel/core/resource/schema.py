@@ -75,15 +75,16 @@ class Schema(BaseModel):
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+D = TypeVar("D")
 
 
-def one_of(first: A | None, second: B | None, third: C | None = None) -> A | B | C:
+def one_of(first: A | None, second: B | None, third: C | None = None, fourth: D | None = None) -> A | B | C | D:
     """The one field that is given, where a rule of the schema lets exactly one in.
 
     Raises:
         ValueError: none is given, so the rule was not enforced.
     """
-    for field in (first, second, third):
+    for field in (first, second, third, fourth):
         if field is not None:
             return field
     raise ValueError("exactly one of these fields must be given")

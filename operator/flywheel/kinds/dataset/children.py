@@ -10,9 +10,11 @@ from flywheel.core.pods.step_config import StepConfig
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import ClaimLocation, FileFormat, Resources
+from flywheel.core.resource.values import Duration
 from flywheel.core.settings import Settings
 from flywheel.core.tables import table_config
 from flywheel.kinds.dataset.schema.spec import Check, Column, DatasetSpec, HttpSource, S3Source, Split
+from flywheel.kinds.dataset.schema.sql_source import SqlSource
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 
 Dataset = Resource[DatasetSpec, DatasetStatus]
@@ -20,11 +22,13 @@ Dataset = Resource[DatasetSpec, DatasetStatus]
 CHECK = "check"
 CAUSE_ANNOTATION = "flywheel.ml/check"  # why a check was made, so that a lost status can be made again from its Job
 REQUEST_ANNOTATION = "flywheel.ml/check-requested"
+DEFAULT_QUERY_TIMEOUT, DEFAULT_FULL_EVERY = Duration("10m"), Duration("7d")
 DEFAULT_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
 
 
 class CheckConfig(StepConfig):
-    """`params.json` of check: the spec, as far as it says what the data is; a split without any field is chosen by the target."""
+    """`params.json` of check: the spec, as far as it says what the data is; a split without any field is chosen by the target.
+    `sort_by_keys`: the source's rows have no order of their own."""
 
     name: str
     format: FileFormat | None
@@ -37,6 +41,8 @@ class CheckConfig(StepConfig):
     show_values: bool = False
     csv: dict[str, Any] | None = None
     ignore: tuple[str, ...] = ()
+    sort_by_keys: bool = False
+    incremental: dict[str, Any] | None = None
 
 
 def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
@@ -46,6 +52,9 @@ def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
     inputs = [source_input(spec, settings)]
     if previous is not None:
         inputs.append(Input("previous", artifact=previous))
+    is_incremental = spec.source.sql is not None and spec.source.sql.incremental is not None
+    if is_incremental and dataset.status.snapshot is not None:
+        inputs.append(Input("snapshot", artifact=dataset.status.snapshot, optional=True))
     tick = check.tick.isoformat() if check.tick is not None else None
     cause = {"generation": check.generation, "request": check.request, "tick": tick}
     step = Step(
@@ -55,7 +64,7 @@ def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
         command=("python3", "-m", "flywheel_runtime", "check"),
         params=check_params(dataset),
         inputs=tuple(inputs),
-        outputs=("data",),
+        outputs=("data", "snapshot") if is_incremental else ("data",),
         timeout=bound_time(None, settings.check_timeout),
         resources=spec.resources.or_default(DEFAULT_RESOURCES),
         placement=spec.placement,
@@ -73,8 +82,23 @@ def source_input(spec: DatasetSpec, settings: Settings) -> Input:
         case HttpSource() as http:
             allowed = list(settings.allowed_http_hosts)
             return Input("source", http={"url": http.url, "sha256": str(http.sha256), "allowedHosts": allowed})
+        case SqlSource() as sql:
+            return _database_input(sql, spec, settings)
         case ClaimLocation() as claim:
             return Input("source", volume=claim.path, claim=claim.claim_name)
+
+
+def _database_input(sql: SqlSource, spec: DatasetSpec, settings: Settings) -> Input:
+    place = sql.model_dump(
+        by_alias=True, exclude_none=True, exclude={"secret_name", "tls", "timeout", "incremental"}, mode="json"
+    )
+    bounds = {"tls": sql.tls or "Verify", "timeoutSeconds": (sql.timeout or DEFAULT_QUERY_TIMEOUT).seconds}
+    secret = str(sql.secret_name)
+    left_out = {"ignore": list(spec.ignore)} if spec.ignore else {}
+    every = (sql.incremental.full_every or DEFAULT_FULL_EVERY).seconds if sql.incremental else 0
+    since = {"incremental": {"column": sql.incremental.column, "fullEverySeconds": every}} if sql.incremental else {}
+    allowed = {"allowedHosts": list(settings.allowed_http_hosts)}
+    return Input("source", sql={**place, **bounds, **left_out, **since, "secret": secret, **allowed}, secret=secret)
 
 
 def check_params(dataset: Dataset) -> dict[str, Any]:
@@ -88,6 +112,18 @@ def check_params(dataset: Dataset) -> dict[str, Any]:
         "checks": [check.model_dump(mode="json", by_alias=True) for check in spec.checks],
         "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else default_split,
         **({"showValues": True} if spec.show_values else {}),
+        **_snapshot_params(spec),
         **table_config(spec.csv, spec.ignore),
     }
     return CheckConfig.model_validate(config).document()
+
+
+def _snapshot_params(spec: DatasetSpec) -> dict[str, Any]:
+    """What check does with the rows of a database before it reads them."""
+    if spec.source.sql is None:
+        return {}
+    incremental = spec.source.sql.incremental
+    if incremental is None:
+        return {"sortByKeys": True}
+    overlap = incremental.overlap.seconds if incremental.overlap else 0
+    return {"sortByKeys": True, "incremental": {"column": incremental.column, "overlapSeconds": overlap}}

@@ -37,6 +37,7 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
             version=current.name if current else None,
             digest=current.digest if current else None,
             rows=current.rows if current else None,
+            snapshot=progress.snapshot,
             generation=progress.generation,
             check=progress.check,
             versions=progress.versions,

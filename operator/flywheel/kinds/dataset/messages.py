@@ -4,6 +4,7 @@ from flywheel.core.diagnosis.internal_error import INTERNAL_ERROR
 from flywheel.core.resource.schema import ClaimLocation
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.schema.spec import HttpSource, S3Source
+from flywheel.kinds.dataset.schema.sql_source import SqlSource
 from flywheel.kinds.dataset.schema.status import Version
 
 
@@ -54,5 +55,8 @@ def _source(dataset: Dataset) -> str:
             return f"'{uri}'"
         case HttpSource(url=url):
             return f"'{url}'"
+        case SqlSource() as sql:
+            rows = f"table '{sql.table}'" if sql.table else "a query"
+            return f"{rows} in {sql.engine} database '{sql.database}' at {sql.host}"
         case ClaimLocation() as claim:
             return f"'{claim.path}' in PersistentVolumeClaim '{claim.claim_name}'"

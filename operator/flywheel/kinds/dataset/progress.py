@@ -38,6 +38,7 @@ class Progress:
     generation: int | None
     ready_version: Version | None
     just_ended: bool  # status does not say yet how the check ended
+    snapshot: Digest | None = None  # of the last check that passed
     refusal: Violation | None = None  # why the check that is due does not start
 
 
@@ -46,6 +47,7 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
     check = _with_newest_job(dataset.status.check, seen)
     job = next((each for each in seen.checks if check is not None and each.check.number == check.number), None)
     versions, generation, just_ended = dataset.status.versions, dataset.status.generation, False
+    snapshot = dataset.status.snapshot
     if check is not None and check.result == "Running":
         vanished = f"The Job of check {check.number} was deleted before it ended."
         outcome = job.outcome if job is not None else Outcome("Infrastructure", "JobVanished", vanished)
@@ -54,13 +56,14 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
             if outcome.result == "Succeeded":
                 versions = _with_version(dataset, found_version(dataset, outcome, seen.now), check, seen.cited)
                 generation = check.generation
+                snapshot = Digest.parse(outcome.outputs["snapshot"]) if "snapshot" in outcome.outputs else None
             check = check_after(check, outcome, seen.now)
     due = next_check(dataset, check, seen)
     refusal = check_refusal(dataset, seen.settings) if due is not None else None
     if due is not None and refusal is None:
         check, job = due, None
     ready_version = versions[0] if versions and generation == dataset.generation else None
-    return Progress(check, job, versions, generation, ready_version, just_ended, refusal)
+    return Progress(check, job, versions, generation, ready_version, just_ended, snapshot, refusal)
 
 
 def check_refusal(dataset: Dataset, settings: Settings) -> Violation | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 
+from flywheel_runtime.commands.check import snapshot
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, step_command
 from flywheel_runtime.datasets import anomalies, near_misses, source, split, sql, types, version
@@ -33,9 +34,12 @@ def main(step: Step) -> None:
     spec = DatasetSpec.parse(step.params)
     log_line(f"check of Dataset '{spec.name}' started")
     previous = PreviousVersion.read(step.input("previous"))
-    files = source.list_files(step.input("source"))
     with sql.scratch_folder() as folder, sql.translate_resource_errors():
         with sql.connect(folder) as connection:
+            if spec.sort_by_keys:
+                files = [snapshot.write_snapshot(connection, step, spec, folder)]
+            else:
+                files = source.list_files(step.input("source"))
             schema, found = _load(connection, spec, files, previous)
         found += _run_sql(folder, spec)
         anomalies.log_anomalies(found)

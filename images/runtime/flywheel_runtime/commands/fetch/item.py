@@ -9,11 +9,13 @@ from flywheel_runtime.contract.termination_message import format_bytes
 
 @dataclass(frozen=True)
 class Item:
-    """`size` is None if it is not known before the end; `copied` is False for a file that stays where it is."""
+    """`size` is None if it is not known before the end; `copied` is False for a file that stays where it is. `reads_inputs`: other inputs
+    must be there before."""
 
     size: int | None
     download: Callable[[], None]
     copied: bool = True
+    reads_inputs: bool = False
 
 
 def too_large(size: int, limit: int, about: str = "") -> Failure:

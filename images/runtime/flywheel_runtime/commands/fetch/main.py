@@ -59,7 +59,8 @@ def fetch(env: Mapping[str, str], paths: Paths, retry: Retry) -> str:
     check_disk(items, paths.inputs)
     try:
         with ThreadPoolExecutor(MAX_PARALLEL_TRANSFERS) as pool:
-            list(pool.map(lambda item: item.download(), items))
+            for later in (False, True):
+                list(pool.map(lambda item: item.download(), [item for item in items if item.reads_inputs is later]))
             fetch_checkpoint(env, paths, retry, pool)
         peers.wait_for_peers(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
         write_params(env, paths)
@@ -79,6 +80,10 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
         from flywheel_runtime.commands.fetch import from_http
 
         return from_http.items(entry.http, folder, retry, config.limit_bytes)
+    if entry.sql is not None:
+        from flywheel_runtime.commands.fetch import from_sql
+
+        return from_sql.items(entry.sql, folder, env, config.limit_bytes, lambda size: check_room(size, paths.inputs))
     if entry.s3 is not None:
         from flywheel_runtime.commands.fetch import from_store
 
@@ -102,7 +107,7 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
         return from_store.folder_items(entry.folder, folder, retry, env)
     from flywheel_runtime.commands.fetch import from_volume
 
-    assert entry.volume is not None, "one of five"
+    assert entry.volume is not None, "one of six"
     return from_volume.items(entry.name, entry.volume, entry.sha256, folder, paths.volumes / entry.name)
 
 
@@ -153,7 +158,11 @@ def check_size(items: list[Item], limit: int | None) -> None:
 
 def check_disk(items: list[Item], folder: Path) -> None:
     """Failure DiskFull if what is copied would not leave the node some spare disk."""
-    need = sum(item.size or 0 for item in items if item.copied)
+    check_room(sum(item.size or 0 for item in items if item.copied), folder)
+
+
+def check_room(need: int, folder: Path) -> None:
+    """Failure DiskFull if so many bytes more would not leave the node some spare disk."""
     if need and need + SPARE_DISK_BYTES > _free(folder):
         raise _disk_full(need, folder)
 

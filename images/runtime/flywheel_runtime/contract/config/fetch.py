@@ -41,6 +41,50 @@ class HTTPSource:
 
 
 @dataclass(frozen=True)
+class Incremental:
+    """Rows since the input `snapshot`, by a column; all rows where that is older than `full_every_seconds`."""
+
+    column: str
+    full_every_seconds: int
+
+
+@dataclass(frozen=True)
+class SqlSource:
+    """The rows of a table or of a query in a database server, which must be one of the hosts. `secret` is the name of its Secret.
+
+    `ignore`: columns that are not read.
+    """
+
+    engine: str
+    host: str
+    database: str
+    tls: str
+    timeout_seconds: int
+    secret: str
+    allowed_hosts: tuple[str, ...]
+    port: int | None = None
+    table: str | None = None
+    query: str | None = None
+    max_rows: int | None = None
+    ignore: tuple[str, ...] = ()
+    incremental: Incremental | None = None
+
+    def __post_init__(self) -> None:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("a sql source has not exactly one of table and query")
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the server must show a certificate of its host; else the connection is not encrypted."""
+        return self.tls != "Disabled"
+
+    @property
+    def subject(self) -> str:
+        """The rows as the subject of a sentence."""
+        return f"table '{self.table}'" if self.table else "the query"
+
+
+@dataclass(frozen=True)
 class VolumeSource:
     """A path in the volume that is mounted for the input."""
 
@@ -65,7 +109,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class Input:
-    """One input, with exactly one source: the digest of an artifact, or s3, http, volume or folder.
+    """One input, with exactly one source: the digest of an artifact, or s3, http, sql, volume or folder.
 
     `files`: of an artifact, only the files of these paths are downloaded; empty: all of them.
     `optional`: an artifact, or objects, that the store does not have are no failure; the input is absent then.
@@ -75,6 +119,7 @@ class Input:
     artifact: str | None = None
     s3: S3Source | None = None
     http: HTTPSource | None = None
+    sql: SqlSource | None = None
     volume: VolumeSource | None = None
     folder: FolderSource | None = None
     sha256: str | None = None
@@ -84,7 +129,8 @@ class Input:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or self.name in (".", ".."):
             raise ValueError(f"input name {self.name!r}")
-        if sum(source is not None for source in (self.artifact, self.s3, self.http, self.volume, self.folder)) != 1:
+        places = (self.s3, self.http, self.sql, self.volume, self.folder)
+        if sum(source is not None for source in (self.artifact, *places)) != 1:
             raise ValueError(f"input '{self.name}' has not exactly one source")
 
 

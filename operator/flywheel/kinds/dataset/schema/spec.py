@@ -22,6 +22,7 @@ from flywheel.core.resource.schema import (
 )
 from flywheel.core.resource.values import Label, Number, Percent, Sha256
 from flywheel.core.tables import FORMAT_RULE, Csv, Ignore
+from flywheel.kinds.dataset.schema.sql_source import SqlSource
 
 
 class S3Source(S3Location):
@@ -42,18 +43,19 @@ class HttpSource(Schema):
 
 
 class Source(Schema):
-    """Where the data is: exactly one of s3, pvc, http."""
+    """Where the data is: exactly one of s3, pvc, http, sql."""
 
-    model_config = model_rules(exactly_one_of("s3", "pvc", "http"))
+    model_config = model_rules(exactly_one_of("s3", "pvc", "http", "sql"))
 
     s3: S3Source | None = Field(None, description="Objects in an S3-compatible store.")
     pvc: ClaimLocation | None = Field(None, description="Files on a PersistentVolumeClaim.")
     http: HttpSource | None = Field(None, description="One file from an allowed web server, identified by its SHA-256.")
+    sql: SqlSource | None = Field(None, description="A table or a query in a database server.")
 
     @property
-    def location(self) -> S3Source | ClaimLocation | HttpSource:
-        """The one of s3, pvc and http that is given."""
-        return one_of(self.s3, self.pvc, self.http)
+    def location(self) -> S3Source | ClaimLocation | HttpSource | SqlSource:
+        """The one of s3, pvc, http and sql that is given."""
+        return one_of(self.s3, self.pvc, self.http, self.sql)
 
 
 class Column(Schema):
@@ -138,6 +140,14 @@ class DatasetSpec(Schema):
             "schedule is not supported for an http source, because its sha256 fixes the content",
         ),
         rule(
+            "!has(self.source.sql) || has(self.keys) && size(self.keys) > 0",
+            "a sql source requires keys: the rows of a database have no order, and the keys give them one",
+        ),
+        rule(
+            "!has(self.source.sql) || !(has(self.format) || has(self.csv))",
+            "format and csv describe files; remove them from a Dataset with a sql source",
+        ),
+        rule(
             "!has(self.split) || self.split.by != 'Time' || has(self.eventTime)",
             "split.by: Time requires spec.eventTime, the column that orders the rows",
         ),
@@ -147,6 +157,11 @@ class DatasetSpec(Schema):
             " || has(self.eventTime) && self.eventTime in self.ignore"
             " || has(self.keys) && self.keys.exists(key, key in self.ignore))",
             "ignore must not name the target, a key or eventTime",
+        ),
+        rule(
+            "!has(self.ignore) || !has(self.source.sql) || !has(self.source.sql.incremental)"
+            " || !(self.source.sql.incremental.column in self.ignore)",
+            "ignore must not name source.sql.incremental.column",
         ),
     )
 

@@ -67,6 +67,10 @@ class DatasetStatus(Status):
     version: NameText | None = Field(None, description="The current version.")
     digest: Digest | None = Field(None, description="Digest of its artifact.")
     rows: int | None = Field(None, description="Number of rows in the current version.")
+    snapshot: Digest | None = Field(
+        None,
+        description="Artifact with the rows of a database as of the last check that passed, which the next check adds to.",
+    )
     generation: int | None = Field(None, description="The generation of the spec that the version was checked against.")
     check: LastCheck | None = Field(None, description="The current check, or the last one.")
     versions: tuple[Version, ...] = Field((), max_length=MAX_VERSIONS, description="Versions, the current one first.")
