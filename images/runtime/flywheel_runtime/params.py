@@ -1,4 +1,4 @@
-"""The parameters of a command in params.json: pydantic reads what the operator wrote by pydantic (operator/flywheel/core/pods/step_config.py).
+"""The parameters of a command in params.json: pydantic reads what the operator wrote by pydantic (operator/flywheel/core/pods/step_config/).
 
 `fetch` and `collect`, which start in every pod, are configured by contract/config instead, without pydantic.
 """

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flywheel.core.pods.cron_job import Schedule
-from flywheel.core.pods.step_config import BatchConfig
+from flywheel.core.pods.step_config.batch import BatchConfig
 from flywheel.core.pods.store_secret import identity_annotations
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB

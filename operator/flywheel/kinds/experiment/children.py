@@ -10,7 +10,7 @@ from flywheel.core.pods.indexed_job import headless_service
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.pods.sidecar_config import TrackConfig
 from flywheel.core.pods.source_file import SOURCE_COMMAND, source_config_map, source_digest
-from flywheel.core.pods.step_config import PrepareConfig, TrainConfig
+from flywheel.core.pods.step_config.training import PrepareConfig, TrainConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource

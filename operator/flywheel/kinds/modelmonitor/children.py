@@ -8,7 +8,7 @@ from typing import Any
 from flywheel.core.pods.bounds import bound_time
 from flywheel.core.pods.fetch import DAY, HOUR, Input, hour_folders
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.step_config import MonitorConfig
+from flywheel.core.pods.step_config.monitoring import MonitorConfig
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources

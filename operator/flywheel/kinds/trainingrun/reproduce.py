@@ -6,7 +6,7 @@ from datetime import timedelta
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
-from flywheel.core.pods.step_config import CompareConfig
+from flywheel.core.pods.step_config.training import CompareConfig
 from flywheel.kinds.trainingpipeline.schema.steps import Step, StepName
 from flywheel.kinds.trainingrun.progress import Pass, Progress
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus

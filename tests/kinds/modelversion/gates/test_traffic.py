@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.pods.step_config import GatesConfig
+from flywheel.core.pods.step_config.promotion import GatesConfig
 from flywheel.core.resource.api import DATASET, INFERENCE_SERVICE, MODEL, MODEL_MONITOR, Manifest
 from flywheel.kinds.model.schema.spec import ModelSpec
 from tests.kinds.modelversion.gates.nomination import RIVAL, nominated_version

@@ -2,7 +2,7 @@
 
 The standard library reads it, since pydantic, which reads the parameters of other commands (params.py), alone takes 20 MiB and 0.1 s
 (measured), and both commands start in every step pod. The operator writes the same documents
-(operator/flywheel/core/pods/step_config.py); tests/contracts/config/*.json hold both to it.
+(operator/flywheel/core/pods/step_config/); tests/contracts/config/*.json hold both to it.
 """
 
 import json

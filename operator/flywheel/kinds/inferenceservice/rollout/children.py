@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.step_config import CanaryAnalysisConfig
+from flywheel.core.pods.step_config.promotion import CanaryAnalysisConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, JOB, POD
 from flywheel.core.resource.model_reference import ResolvedVersion

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.step_config import NotifyConfig
+from flywheel.core.pods.step_config.monitoring import NotifyConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources, Variable, Webhook

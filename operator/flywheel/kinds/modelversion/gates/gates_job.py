@@ -8,7 +8,7 @@ from typing import Any
 from flywheel.core.diagnosis.attempt_state import AttemptState
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.step_config import GatesConfig
+from flywheel.core.pods.step_config.promotion import GatesConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources

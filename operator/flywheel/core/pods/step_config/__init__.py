@@ -1,0 +1,1 @@
+"""The configuration that commands of the runtime image read in their pods."""
