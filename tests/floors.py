@@ -8,7 +8,7 @@ from _pytest.mark.expression import Expression
 MARKERS = ("integration", "apiserver", "exhaustive", "long_run")
 # Fixtures that start servers or train models.
 COSTLY_FIXTURES = frozenset(
-    {"apiserver", "server", "served", "flight_server", "echo_server", "lookup_server", "run_train", "database"}
+    {"apiserver", "server", "served", "flight_server", "echo_server", "lookup_server", "run_train", "shop_database"}
 )
 _OF_ALL_TESTS = re.compile(r"^pytestmark = (?:\[\s*)?pytest\.mark\.(\w+)", re.MULTILINE)
 

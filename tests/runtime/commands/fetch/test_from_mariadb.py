@@ -50,7 +50,7 @@ def quote(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
+def shop_database() -> Iterator[Database]:
     with running() as found:
         columns = ", ".join(f"{quote(name)} {kind}" for name, kind, *_ in CELLS)
         values = ", ".join(value for _, _, value, *_ in CELLS)
@@ -100,12 +100,12 @@ Pods = Callable[..., SqlPod]
 
 
 @pytest.fixture
-def pods(database: Database, tmp_path: Path) -> Pods:
+def pods(shop_database: Database, tmp_path: Path) -> Pods:
     """pods(**login) -> a pod with that login in place of the reader's."""
     numbers = count(1)
 
     def make(**login: str) -> SqlPod:
-        return SqlPod(tmp_path / f"pod-{next(numbers)}", database.port, "MariaDB", "shop", READER | login)
+        return SqlPod(tmp_path / f"pod-{next(numbers)}", shop_database.port, "MariaDB", "shop", READER | login)
 
     return make
 

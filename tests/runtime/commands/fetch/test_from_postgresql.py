@@ -55,7 +55,7 @@ def run_query(path: Path, selected: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
+def shop_database() -> Iterator[Database]:
     with running() as found:
         columns = ", ".join(f"{quote(name)} {kind}" for name, kind, *_ in CELLS)
         values = ", ".join(value for _, _, value, *_ in CELLS)
@@ -78,12 +78,12 @@ def database() -> Iterator[Database]:
 
 
 @pytest.fixture
-def pods(database: Database, tmp_path: Path) -> Callable[..., SqlPod]:
+def pods(shop_database: Database, tmp_path: Path) -> Callable[..., SqlPod]:
     """pods(**login) -> a pod with that login in place of the reader's."""
     numbers = count(1)
 
     def make(**login: str) -> SqlPod:
-        return SqlPod(tmp_path / f"pod-{next(numbers)}", database.port, "PostgreSQL", "postgres", READER | login)
+        return SqlPod(tmp_path / f"pod-{next(numbers)}", shop_database.port, "PostgreSQL", "postgres", READER | login)
 
     return make
 
@@ -111,7 +111,9 @@ def test_columns_that_a_dataset_cannot_hold_may_be_left_out(pods: Pods) -> None:
     assert pods().read(table="odd", ignore=["price", "parts", "extra"]).rows("id") == [(1,)]
 
 
-def test_the_same_rows_in_another_order_are_the_same_version(database: Database, pods: Pods, run_check: Any) -> None:
+def test_the_same_rows_in_another_order_are_the_same_version(
+    shop_database: Database, pods: Pods, run_check: Any
+) -> None:
     spec: dict[str, Any] = {"keys": ["id"], "target": "late", "sortByKeys": True}
 
     def check() -> dict[str, Any]:
@@ -121,10 +123,12 @@ def test_the_same_rows_in_another_order_are_the_same_version(database: Database,
         return facts
 
     first = check()
-    database.execute("UPDATE shop.orders SET size = size WHERE id < 50")  # which writes these rows anew, at the end
-    assert database.one("SELECT id FROM shop.orders LIMIT 1") == 50
+    shop_database.execute(
+        "UPDATE shop.orders SET size = size WHERE id < 50"
+    )  # which writes these rows anew, at the end
+    assert shop_database.one("SELECT id FROM shop.orders LIMIT 1") == 50
     again = check()
-    database.execute("UPDATE shop.orders SET size = size + 1 WHERE id = 50")
+    shop_database.execute("UPDATE shop.orders SET size = size + 1 WHERE id = 50")
     changed = check()
 
     assert again == first
@@ -133,9 +137,9 @@ def test_the_same_rows_in_another_order_are_the_same_version(database: Database,
 
 
 def test_only_rows_that_changed_are_read_and_they_replace_those_of_their_keys(
-    database: Database, pods: Pods, run_check: Any
+    shop_database: Database, pods: Pods, run_check: Any
 ) -> None:
-    database.execute(
+    shop_database.execute(
         "CREATE TABLE parcels AS SELECT id, id % 3 AS size, id % 2 AS late, now() - id * interval '1 minute' AS changed FROM generate_series(1, 300) AS id",
         "GRANT SELECT ON parcels TO reader",
     )
@@ -153,11 +157,11 @@ def test_only_rows_that_changed_are_read_and_they_replace_those_of_their_keys(
         return fetched.rows("count(*)")[0][0] if is_read else 0, last.output("facts.json")
 
     first = check()
-    database.execute(
+    shop_database.execute(
         "UPDATE parcels SET size = 7, changed = now() WHERE id = 5", "INSERT INTO parcels VALUES (301, 1, 1, now())"
     )
     second = check()
-    database.execute("DELETE FROM parcels WHERE id = 9")
+    shop_database.execute("DELETE FROM parcels WHERE id = 9")
     third = check()
     full = check(fullEverySeconds=0)
     other = check("SELECT id, size, late, changed FROM parcels")
@@ -206,9 +210,9 @@ def test_many_rows_come_in_batches_of_which_memory_holds_one(pods: Pods) -> None
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(
-    database: Database, pods: Pods, source: dict[str, Any], code: int, reason: str, words: list[str]
+    shop_database: Database, pods: Pods, source: dict[str, Any], code: int, reason: str, words: list[str]
 ) -> None:
-    database.execute("CREATE SEQUENCE IF NOT EXISTS counter", "GRANT USAGE ON SEQUENCE counter TO reader")
+    shop_database.execute("CREATE SEQUENCE IF NOT EXISTS counter", "GRANT USAGE ON SEQUENCE counter TO reader")
 
     found = pods().read(**source).failure
 
@@ -216,11 +220,11 @@ def test_what_is_wrong_is_named(
     assert [word for word in words if word not in found[2]] == [], found
 
 
-def test_a_query_cannot_leave_its_read_only_transaction(database: Database, pods: Pods) -> None:
+def test_a_query_cannot_leave_its_read_only_transaction(shop_database: Database, pods: Pods) -> None:
     query = "SELECT set_config('transaction_read_only', 'off', true), lo_create(4711)::text AS oid"
 
     assert pods().read(query=query).failure[1] == "QueryInvalid"
-    assert database.one("SELECT count(*) FROM pg_largeobject_metadata") == 0
+    assert shop_database.one("SELECT count(*) FROM pg_largeobject_metadata") == 0
 
 
 @pytest.mark.parametrize("allowed", [[], ["db.example"], ["*.example"]])
@@ -270,17 +274,19 @@ def test_the_certificate_of_the_server_is_verified(tmp_path: Path) -> None:
         assert read("public authorities").failure[1] == "TLSRefused"
 
 
-def test_a_password_is_never_sent_in_clear(tmp_path: Path, database: Database) -> None:
-    hba = database.folder / "data" / "pg_hba.conf"
+def test_a_password_is_never_sent_in_clear(tmp_path: Path, shop_database: Database) -> None:
+    hba = shop_database.folder / "data" / "pg_hba.conf"
     before = hba.read_text()
     hba.write_text("host all all 127.0.0.1/32 password\n")
-    database.execute("SELECT pg_reload_conf()")
+    shop_database.execute("SELECT pg_reload_conf()")
     try:
         found = (
-            SqlPod(tmp_path / "pod", database.port, "PostgreSQL", "postgres", READER).read(table="shop.orders").failure
+            SqlPod(tmp_path / "pod", shop_database.port, "PostgreSQL", "postgres", READER)
+            .read(table="shop.orders")
+            .failure
         )
     finally:
         hba.write_text(before)
-        database.execute("SELECT pg_reload_conf()")
+        shop_database.execute("SELECT pg_reload_conf()")
     assert found[1] == "TLSRefused"
     assert "in clear" in found[2]
