@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from flywheel.core.pods.fetch import Input, fetch_container
 from flywheel.core.pods.sidecar_config import CollectConfig, WatchConfig
 from flywheel.core.pods.step_config.batch import BatchConfig
-from flywheel.core.pods.step_config.document import StepConfig
-from flywheel.core.pods.step_config.inputs import FetchConfig
+from flywheel.core.pods.step_config.config import StepConfig
+from flywheel.core.pods.step_config.fetched import FetchConfig
 from flywheel.core.pods.step_config.monitoring import MonitorConfig, NotifyConfig
 from flywheel.core.pods.step_config.promotion import CanaryAnalysisConfig, GatesConfig
 from flywheel.core.pods.step_config.training import (

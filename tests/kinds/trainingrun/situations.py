@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flywheel.core.resource import names
-from flywheel.core.resource.api import CONTROLLER_REVISION, TRAINING_PIPELINE, Manifest
+from flywheel.core.resource.api import CONTROLLER_REVISION, DATASET, TRAINING_PIPELINE, Api, Manifest
 from flywheel.kinds.trainingpipeline.schema.revision import content, digest, revision_name
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.kind import KIND
@@ -12,6 +12,11 @@ from flywheel.kinds.trainingrun.schema import TrainingRun
 from tests.simulation import resource, terminated_state
 from tests.simulation.resources import custom
 from tests.simulation.simulator import Simulator
+
+DATA, FLIGHTS, MODEL_BYTES = ("sha256:" + letter * 64 for letter in "abc")
+INPUTS = [{"name": "flights", "dataset": "flights"}]
+REGISTER = {"name": "version", "register": {"from": "model", "model": "delay"}}
+READY = {"type": "Ready", "status": "True", "observedGeneration": 1, "reason": "Verified", "message": "It is verified."}
 
 Ends = Callable[[str, int], Mapping[str, Any]]
 """How an attempt ends, from its step and its number: {} for well, {"exit": 1}, {"exit": 137, "oom": True}, {"lost": True}, {"missing": True}, {"output": "model", "facts": {…}}."""
@@ -131,3 +136,19 @@ def _collected(step: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "facts": result.get("facts", {}),
         "error": None,
     }
+
+
+def loop(*steps: Mapping[str, Any], task: str | None = "BinaryClassification", classes: int | None = None) -> Runs:
+    """Runs of a pipeline of these steps, on a Dataset with one version."""
+    runs = Runs({"inputs": INPUTS, "steps": list(steps)})
+    facts = {name: value for name, value in (("task", task), ("classes", classes)) if value is not None}
+    version = {"name": "v-1", "digest": FLIGHTS, "imported": "2026-01-01T12:00:00Z", **facts}
+    status = {"versions": [version], "conditions": [READY]}
+    runs.put(custom(DATASET, "flights", {}, status=status))
+    return runs
+
+
+def made(runs: Runs, api: Api) -> Manifest:
+    """The only object of that type."""
+    [found] = runs.cluster.objects(api)
+    return found

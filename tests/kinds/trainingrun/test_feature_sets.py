@@ -3,14 +3,15 @@
 from typing import Any
 
 from flywheel.core.resource.api import EXPERIMENT, FEATURE_SET, MODEL_VERSION, Manifest
-from tests.kinds.trainingrun.situations import Runs, run
-from tests.kinds.trainingrun.test_model_steps import (
+from tests.kinds.trainingrun.situations import (
     FLIGHTS,
     MODEL_BYTES,
     READY,
     REGISTER,
+    Runs,
     loop,
     made,
+    run,
 )
 from tests.simulation import params
 from tests.simulation.resources import custom

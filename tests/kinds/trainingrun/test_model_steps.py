@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL_VERSION, Api, Manifest, Reference
+from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL_VERSION, Manifest, Reference
 from flywheel.kinds.modelversion.schema.spec import preparation_digest
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun import messages
@@ -14,33 +14,23 @@ from flywheel.kinds.trainingrun.progress import Progress
 from flywheel.kinds.trainingrun.schema.status import StepStatus
 from flywheel.kinds.trainingrun.steps.step_states import StepState
 from flywheel.kinds.trainingrun.steps.train import read_experiment
-from tests.kinds.trainingrun.situations import Runs, container, run
+from tests.kinds.trainingrun.situations import (
+    DATA,
+    FLIGHTS,
+    MODEL_BYTES,
+    REGISTER,
+    Runs,
+    container,
+    loop,
+    made,
+    run,
+)
 from tests.simulation import params, terminated_state
 from tests.simulation.resources import custom
 
-DATA, FLIGHTS, MODEL_BYTES = ("sha256:" + letter * 64 for letter in "abc")
-INPUTS = [{"name": "flights", "dataset": "flights"}]
 PREPARE = {"name": "data", "prepare": {"from": ["flights"]}}
 TRAIN = {"name": "model", "train": {"from": "data", "trainer": {"sklearn": {}}}}
 TRAIN_ON_DATASET = {"name": "model", "train": {"from": "flights", "trainer": {"sklearn": {}}}, "cache": "Never"}
-REGISTER = {"name": "version", "register": {"from": "model", "model": "delay"}}
-READY = {"type": "Ready", "status": "True", "observedGeneration": 1, "reason": "Verified", "message": "It is verified."}
-
-
-def loop(*steps: Mapping[str, Any], task: str | None = "BinaryClassification", classes: int | None = None) -> Runs:
-    """Runs of a pipeline of these steps, on a Dataset with one version."""
-    runs = Runs({"inputs": INPUTS, "steps": list(steps)})
-    facts = {name: value for name, value in (("task", task), ("classes", classes)) if value is not None}
-    version = {"name": "v-1", "digest": FLIGHTS, "imported": "2026-01-01T12:00:00Z", **facts}
-    status = {"versions": [version], "conditions": [READY]}
-    runs.put(custom(DATASET, "flights", {}, status=status))
-    return runs
-
-
-def made(runs: Runs, api: Api) -> Manifest:
-    """The only object of that type."""
-    [found] = runs.cluster.objects(api)
-    return found
 
 
 def end_job(runs: Runs, job: Manifest, told: Mapping[str, Any], exit_code: int = 0) -> None:

@@ -20,7 +20,8 @@ def check_imports(function: FunctionSource, image: str | None, packages: Sequenc
     if image is None:
         _check_syntax(function)
     found = sorted({name for name in imported_modules(function.tree) if name not in sys.stdlib_module_names})
-    available = {*(RUNTIME_MODULES if image is None else ()), *(packages or ())}
+    ours = {module.partition(".")[0] for module in RUNTIME_MODULES} if image is None else set()
+    available = {*ours, *(packages or ())}
     missing = [name for name in found if name not in available]
     if not missing:
         return

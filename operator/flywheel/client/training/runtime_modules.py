@@ -3,7 +3,11 @@
 PYTHON_VERSION = (3, 11)
 # The module that an import statement names, and the distribution that it is of.
 RUNTIME_MODULES = {
+    "adbc_driver_manager": "adbc-driver-manager",
+    "adbc_driver_postgresql": "adbc-driver-postgresql",
     "annotated_types": "annotated-types",
+    "arro3.core": "arro3-core",
+    "arro3.io": "arro3-io",
     "boto3": "boto3",
     "botocore": "botocore",
     "cloudpickle": "cloudpickle",
@@ -28,6 +32,7 @@ RUNTIME_MODULES = {
     "packaging": "packaging",
     "PIL": "pillow",
     "pydantic": "pydantic",
+    "pymysql": "pymysql",
     "pydantic_core": "pydantic-core",
     "pylab": "matplotlib",
     "pyparsing": "pyparsing",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flywheel.core.pods.pod_spec import runtime_container
-from flywheel.core.pods.step_config.inputs import FetchConfig
+from flywheel.core.pods.step_config.fetched import FetchConfig
 from flywheel.core.pods.store_secret import foreign_env, foreign_mount, foreign_volume, store_env, store_mount
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import parse_quantity

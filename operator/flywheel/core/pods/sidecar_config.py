@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from flywheel.core.pods.step_config.document import StepConfig
+from flywheel.core.pods.step_config.config import StepConfig
 from flywheel.core.resource.schema import Variable
 
 ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"

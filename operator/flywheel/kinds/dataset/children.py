@@ -6,7 +6,7 @@ from typing import Any, Literal
 from flywheel.core.pods.bounds import bound_time
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.step_config.document import StepConfig
+from flywheel.core.pods.step_config.config import StepConfig
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import ClaimLocation, FileFormat, Resources

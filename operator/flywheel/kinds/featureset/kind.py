@@ -26,5 +26,5 @@ KIND: Kind[FeatureSetSpec, FeatureSetStatus, Seen] = Kind(
     decide=decide,
     owns=(JOB,),
     references=references,
-    normal_reasons=frozenset(("Checking", "Checked", "DatasetNotFound", "DatasetNotReady", "Suspended")),
+    normal_reasons=frozenset(("Checking", "Checked", "DatasetNotReady", "Suspended")),
 )

@@ -24,7 +24,7 @@ class Progress:
     """Where the FeatureSet stands.
 
     `check` starts now, runs, or ran last; `job` is its Job, None if that is not made yet or is gone. `definition` has the fields of the
-    status that a check finds. `refusal` says why a check that is due does not start.
+    status that a check finds. `refusal` says why none starts.
     """
 
     check: LastCheck | None
@@ -47,18 +47,20 @@ def advance(featureset: FeatureSet, seen: Seen) -> Progress:
             if outcome.result == "Succeeded":
                 definition = definition.model_copy(update=_found(featureset, check, outcome))
             check = check_after(check, outcome, seen.now)
-    due = next_check(featureset, check, seen)
-    refusal = _refusal(featureset, seen) if due is not None else None
+    refusal = _too_many_datasets(featureset)
+    due = next_check(featureset, check, seen) if refusal is None else None
+    if due is not None:
+        refusal = find_violation(featureset.spec, seen.settings)
     if due is not None and refusal is None:
         check, job = due, None
     return Progress(check, job, definition, just_ended, refusal)
 
 
-def _refusal(featureset: FeatureSet, seen: Seen) -> Violation | None:
-    """Why no check may start: the installation forbids the spec, or it names more Datasets than a status and a pin hold."""
+def _too_many_datasets(featureset: FeatureSet) -> Violation | None:
+    """Whether it names more Datasets than a status and a pin hold."""
     count = len(featureset.spec.datasets)
     if count <= MAX_DATASETS:
-        return find_violation(featureset.spec, seen.settings)
+        return None
     message = f"FeatureSet '{featureset.name}' looks features up in {count} Datasets, and {MAX_DATASETS} is the most; divide it."
     return Violation("TooManyDatasets", message)
 

@@ -9,7 +9,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.features.feature_sets.binding import bind, check_binding
 from flywheel_runtime.features.feature_sets.definition import FILE, ColumnType, Definition, FeatureSetSpec
 
-CONTRACTS = Path(__file__).parents[3] / "contracts"
+CONTRACTS = Path(__file__).parents[3] / "contracts/features"
 SPEC = FeatureSetSpec.model_validate(json.loads((CONTRACTS / "config/check_features.json").read_text())["definition"])
 FLIGHTS: dict[str, ColumnType] = {"origin": "String", "time_hour": "Timestamp"}
 WEATHER: dict[str, ColumnType] = {

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from flywheel.core.pods.step_config.document import StepConfig
-from flywheel.core.pods.step_config.inputs import S3Source, VolumeSource
+from flywheel.core.pods.step_config.config import StepConfig
+from flywheel.core.pods.step_config.fetched import S3Source, VolumeSource
 from flywheel.core.resource.schema import FileFormat
 
 

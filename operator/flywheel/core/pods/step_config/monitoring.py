@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from flywheel.core.pods.step_config.document import StepConfig
+from flywheel.core.pods.step_config.config import StepConfig
 
 
 class FalseAlarms(StepConfig):

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from flywheel.core.pods.step_config.document import StepConfig
+from flywheel.core.pods.step_config.config import StepConfig
 
 
 class ChampionConfig(StepConfig):

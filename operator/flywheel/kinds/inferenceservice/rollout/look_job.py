@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from flywheel.core.pods.fetch import Input, hour_folders
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.step_config.document import StepConfig
+from flywheel.core.pods.step_config.config import StepConfig
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources

@@ -25,7 +25,7 @@ RowMetric = Literal[
 AnomalyKind = Literal[
     "NewCategory", "OutOfRange", "TypeMismatch", "MissingColumn", "ExtraColumn", "NullRateUp", "Constant", "DuplicateKeys",
     "LabelLeak", "TargetNull", "MissingClass", "NotFinite", "RepeatedRows", "GroupMissing", "SplitShares", "NearMiss", "CheckFailed",
-    "NotRepeatable", "TypeChanged", "TargetLost", "SplitColumnLost",
+    "NotRepeatable", "TypeChanged", "TargetLost", "SplitColumnLost", "FeatureMissing",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from flywheel.core.pods.indexed_job import Indexed, headless_service
 from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
 from flywheel.core.pods.sidecar_config import TrackConfig
-from flywheel.core.pods.step_config.document import StepConfig
+from flywheel.core.pods.step_config.config import StepConfig
 from flywheel.core.pods.step_config.monitoring import NotifyConfig
 from flywheel.core.pods.step_config.training import EvaluateConfig, PackageConfig, PrepareConfig
 from flywheel.core.resource.api import POD, Manifest
