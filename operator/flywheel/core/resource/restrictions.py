@@ -33,7 +33,9 @@ def _walk(value: object, path: str) -> Iterator[tuple[str, BaseModel]]:
     if isinstance(value, BaseModel):
         yield path, value
         for name, field in type(value).model_fields.items():
-            yield from _walk(getattr(value, name), f"{path}.{field.alias or name}")
+            part = getattr(value, name)
+            if isinstance(part, (BaseModel, tuple, list)):  # most fields are scalars
+                yield from _walk(part, f"{path}.{field.alias or name}")
     elif isinstance(value, (tuple, list)):
         for index, each in enumerate(value):
             yield from _walk(each, f"{path}[{index}]")

@@ -56,8 +56,9 @@ def start_run(run: TrainingRun, seen: Seen) -> StartedRun | Plan:
     if problems:
         step = f"Correct TrainingPipeline '{run.spec.pipeline}', and start a new run."
         return _end(run, seen, "Failed", "PipelineInvalid", f"{problems[0]} {step}")
-    violation = find_violation(seen.revision.template, seen.settings)
-    if violation is not None and run.status.start_time is None:
+    has_started = run.status.start_time is not None
+    violation = None if has_started else find_violation(seen.revision.template, seen.settings)
+    if violation is not None:
         return _end(
             run, seen, "Failed", violation.reason, f"TrainingPipeline '{run.spec.pipeline}': {violation.message}"
         )
