@@ -90,6 +90,7 @@ def test_runs_and_onnx_models_of_a_database_are_written(database: str, tmp_path:
     assert "pickled" not in done.stdout
 
 
+@pytest.mark.long_run  # a server of MLflow takes a minute to make its tables
 def test_files_that_a_server_serves_need_no_bucket(server: str, tmp_path: Path) -> None:
     done = run_import("--tracking-uri", server, "--experiment", "flowers", "--to", tmp_path)
 

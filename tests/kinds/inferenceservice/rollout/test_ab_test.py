@@ -301,7 +301,14 @@ def walk(dies: Mapping[int, int], verdict: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("verdict", ["Better", "NotBetter", "Inconclusive"])
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        "Better",
+        pytest.param("NotBetter", marks=pytest.mark.long_run),
+        pytest.param("Inconclusive", marks=pytest.mark.long_run),
+    ],
+)
 @pytest.mark.parametrize("writes", [pytest.param(1, id="after one write"), pytest.param(99, id="before its status")])
 def test_the_end_is_the_same_in_whichever_pass_the_operator_dies(writes: int, verdict: str) -> None:
     undisturbed = walk({}, verdict)

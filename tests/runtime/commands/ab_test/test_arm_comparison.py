@@ -181,7 +181,13 @@ def test_without_an_effect_few_challengers_are_promoted_however_often_it_is_look
 
 @pytest.mark.parametrize("runs", COUNTS)
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize("draw", [trend(0.2, 0.8), trend(0.8, 0.2)], ids=["rising", "falling"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        pytest.param(trend(0.2, 0.8), marks=pytest.mark.long_run, id="rising"),
+        pytest.param(trend(0.8, 0.2), id="falling"),
+    ],
+)
 def test_a_trend_promotes_no_challenger_that_is_equal_and_rejects_none_that_is_better(
     draw: Draw, share: float, runs: int
 ) -> None:

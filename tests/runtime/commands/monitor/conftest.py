@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from flywheel_runtime.commands.monitor import main as monitor
+from flywheel_runtime.monitoring.report import charts
 from tests.runtime.commands.monitor.labelled import Labelled
 from tests.runtime.monitoring.traffic import (
     DIGEST,
@@ -108,6 +109,18 @@ class Monitored:
     def page(self) -> str:
         """The report for people."""
         return (self.root / "outputs" / "report" / "report.html").read_text()
+
+
+@pytest.fixture
+def drawn_charts() -> None:
+    """The charts of reports are drawn, as in a pod."""
+
+
+@pytest.fixture(autouse=True)
+def empty_charts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have empty charts, since drawing is four fifths of a run and has tests of its own (tests/runtime/monitoring/test_report.py)."""
+    if "drawn_charts" not in request.fixturenames:
+        monkeypatch.setattr(charts, "_render", lambda *_: "<svg></svg>")
 
 
 @pytest.fixture

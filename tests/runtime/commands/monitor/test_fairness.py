@@ -46,6 +46,7 @@ def test_groups_that_are_treated_alike_are_fair_once_a_window_is_frozen(grouped:
     }
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_a_group_that_is_called_positive_less_often_is_found(grouped: Labelled) -> None:
     reports = [grouped.run_hour(south=strict) for _ in range(6)]
 

@@ -24,6 +24,7 @@ def test_a_model_that_performs_as_on_its_test_rows_is_silent(labelled: Labelled)
     assert (reports[-1]["findings"], reports[-1]["budget"]["count"]) == ([], 1)
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_a_model_that_became_worse_is_found_when_its_windows_are_frozen(labelled: Labelled) -> None:
     labelled.run_hour()
     reports = [labelled.run_hour(flipped=0.4) for _ in range(6)]

@@ -430,6 +430,7 @@ def test_windows_that_do_not_fit_between_the_times_are_refused(monitored: Any) -
     assert "no multiple of windowSeconds" in failure["message"]
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_the_report_sorts_columns_by_what_their_shift_means_to_the_model(monitored: Any) -> None:
     features = [
         {"name": "x1", "importance": 0.2},

@@ -24,6 +24,7 @@ def run_hour(monitored: Any, responses: dict[str, Any] | None, **params: Any) ->
     return report
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_errors_are_a_signal_with_a_finding_and_a_section_of_the_report(monitored: Any) -> None:
     run_hour(monitored, make_responses({0.01: 995, 0.1: 5}), signals=ASKED)
     reports = [run_hour(monitored, make_responses({0.01: 900}, failed=100), signals=ASKED) for _ in range(2)]

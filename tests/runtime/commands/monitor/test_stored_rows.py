@@ -74,6 +74,7 @@ def test_the_outputs_of_a_batch_are_compared_with_the_training(monitored: Any, f
     assert "do not tell of errors, latencies and completeness" in report["signals"]["drift"]["message"]
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_drift_of_batches_is_found_and_says_where(monitored: Any) -> None:
     reports = [run_batch(monitored, draw_rows(monitored.generator, 1_200, shift=0.8)) for _ in range(3)]
 

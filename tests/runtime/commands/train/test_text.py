@@ -20,6 +20,7 @@ from flywheel_serving.model.row_independence.proof import graph_row_mixing
 
 pytestmark = pytest.mark.integration  # trains models
 
+OF_EACH_SORT = ("LogisticRegression", "DecisionTreeClassifier", "HistGradientBoostingRegressor", "VotingRegressor")
 GOOD = {
     "de": ["Pünktlich, sauber und GÜNSTIG", "sehr schöner Flug, gern wieder", "der Ärger war schnell behoben"],
     "ru": ["Поезд пришёл вовремя, спасибо", "очень ХОРОШИЙ рейс и экипаж", "всё понравилось, летим ещё"],
@@ -153,8 +154,14 @@ def test_several_columns_of_every_kind_give_the_same_answers(run_train: Any, che
         assert result.output("model/run.json")["parity"]["maxDifference"] < 1e-4
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize(("task", "name"), [(task, name) for task, names in ESTIMATORS.items() for name in names])
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        pytest.param(task, name, marks=() if name in OF_EACH_SORT else pytest.mark.long_run)
+        for task, names in ESTIMATORS.items()
+        for name in names
+    ],
+)
 def test_every_estimator_learns_from_text_and_many_categories(
     run_train: Any, checked: Any, task: str, name: str
 ) -> None:

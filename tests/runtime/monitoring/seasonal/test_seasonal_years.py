@@ -57,7 +57,7 @@ class SeasonalMonitor:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.long_run), 2])
 def test_a_cycle_of_a_standard_deviation_is_silent_for_months_and_a_change_is_found_within_a_day(seed: int) -> None:
     monitor = SeasonalMonitor(seed)
     monitor.run(HOURS * (WEEKS + 12))

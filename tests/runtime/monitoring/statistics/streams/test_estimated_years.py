@@ -7,7 +7,7 @@ from e2e.bench.monitoring.estimated_years import ESTIMATED_NULLS, count_estimate
 
 @pytest.mark.integration
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["accuracy at the threshold", "rmse with a daily cycle up to the threshold"])
+@pytest.mark.parametrize("name", ["rmse with a daily cycle up to the threshold"])
 def test_three_hundred_null_years_are_within_the_budget(name: str) -> None:
     found = count_estimated_alarms(ESTIMATED_NULLS[name], 300)
 
