@@ -14,6 +14,7 @@ from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIE
 from flywheel_runtime.statistics.metrics import Array
 
 UNKNOWN = -1  # the code of no class
+MAX_SPAN = 100_000
 
 
 class ClassCodes:
@@ -27,7 +28,7 @@ class ClassCodes:
         """The codes (rows,) of labels (rows,), which are texts or numbers; a class that was not known gets the next code."""
         if labels.dtype.kind in "OU":
             return np.array([self._code(str(each)) for each in labels.tolist()], np.int64)
-        distinct, number = np.unique(labels, return_inverse=True)
+        distinct, number = _number_labels(labels)
         return np.array([self._code(_class_text(each)) for each in distinct.tolist()], np.int64)[number]
 
     def encode_names(self, names: Sequence[str]) -> Array:
@@ -39,6 +40,17 @@ class ClassCodes:
             self._codes[name] = len(self.names)
             self.names.append(name)
         return self._codes[name]
+
+
+def _number_labels(labels: Array) -> tuple[Array, Array]:
+    """As np.unique with the inverse; labels that are close whole numbers, as most are, are counted in place of hashed."""
+    if labels.dtype.kind not in "iu" or not len(labels) or int(labels.max()) - int(labels.min()) > MAX_SPAN:
+        return np.unique(labels, return_inverse=True)
+    offsets = (labels - labels.min()).astype(np.int64)
+    distinct = np.flatnonzero(np.bincount(offsets))
+    numbers = np.zeros(int(distinct[-1]) + 1, np.int64)
+    numbers[distinct] = np.arange(len(distinct))
+    return distinct + labels.min(), numbers[offsets]
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,12 @@ class AnsweredBatch:
 
 @dataclass
 class ReplayCounts:
-    """What became of the rows. `left_out` counts those without a column that a model takes, by that column.
+    """What became of the `drawn` rows. `left_out` counts those without a column that a model takes, by that column.
 
     `seconds` is how long the challenger computed.
     """
 
+    drawn: int = 0
     rows: int = 0
     logged_answers: int = 0
     recomputed_answers: int = 0
@@ -82,6 +83,7 @@ def answer_rows(
 ) -> Iterator[AnsweredBatch]:
     """The rows of the log with both answers. Raises Unmeasurable."""
     for batch in log.batches(columns, models.version, share, joined, further):
+        counts.drawn += len(batch)
         missing = next((name for name in models.challenger.inputs if name not in batch.features), None)
         if missing is not None:
             counts.left_out[missing] += len(batch)

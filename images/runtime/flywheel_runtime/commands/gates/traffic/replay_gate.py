@@ -80,14 +80,20 @@ def replay_gate(gate: ReplayGate, models: Models, logs: ServiceLogs) -> Outcome:
     needed = [*models.challenger.inputs, *([gate.by] if gate.by else [])]
     logs.check_rules(needed)
     log = logs.open(parse_seconds(gate.window))
-    rows = log.count()
+    in_files = log.count_files_rows()
+    rows = log.count() if in_files > gate.max_rows else in_files
     if not rows:
         raise Unmeasurable(logs.describe_no_rows(gate.window))
     _check_columns(needed, log.feature_names)
+    share = min(1.0, gate.max_rows / rows)
     counts, found, sample = ReplayCounts(), Differences(), LatencySample()
-    for answered in answer_rows(models, log, counts, models.columns(gate.by), share=min(1.0, gate.max_rows / rows)):
+    for answered in answer_rows(models, log, counts, models.columns(gate.by), share):
         found.add(answered, models)
         sample.add(answered.batch)
+    if share == 1:
+        rows = counts.drawn  # without what the files have beside the window
+    if not rows:
+        raise Unmeasurable(logs.describe_no_rows(gate.window))
     if not counts.rows:
         finding = f"none of the {rows:,} logged rows of the last {gate.window} can be answered by both versions"
         raise Unmeasurable(f"{finding}: {_left_out(counts)}")

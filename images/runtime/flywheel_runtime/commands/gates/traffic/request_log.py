@@ -1,7 +1,6 @@
 """Logged rows as both models take them, read from the files of the prediction log (images/README.md, "Logged predictions").
 
-A file of an earlier build has fewer columns: one without an id has a request for each row, and one without a digest is known by the
-version's name.
+A file of an earlier build has fewer columns: without an id each row is a request, and without a digest the version's name counts.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from flywheel_runtime.commands.gates.traffic.file_schema import FileSchema, count_rows, group_by_schema
 from flywheel_runtime.commands.gates.traffic.logged_values import read_values
 from flywheel_runtime.datasets.sql import is_resource_error, quote_literal
 from flywheel_runtime.models.golden_rows import Tensors
@@ -81,15 +81,6 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class _FileSchema:
-    """The columns of files that are alike: names of the rows' own columns, and DuckDB's type ids of the features and outputs."""
-
-    columns: frozenset[str]
-    features: Mapping[str, str]
-    outputs: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class _Selected:
     """A value of a row: a feature, an output, or one part of an output that is a list."""
 
@@ -120,21 +111,18 @@ class RequestLog:
         self._connection = connection
         self._window = (int(start * MICROSECONDS), int(until * MICROSECONDS))
         self.unreadable: list[str] = []
-        self._schemas: dict[tuple[Any, ...], tuple[_FileSchema, list[Path]]] = {}
-        for file in sorted(files):
-            self._add(file, frozenset(files[file]))
+        self._schemas: list[tuple[FileSchema, list[Path]]] = []
+        for alike, protected in group_by_schema(connection, files):
+            self._add(alike, protected)
+        self._rows = count_rows(connection, [file for _, some in self._schemas for file in some])
 
-    def _add(self, file: Path, protected: frozenset[str]) -> None:
+    def _add(self, files: list[Path], protected: Collection[str]) -> None:
         try:
-            relation = self._connection.read_parquet(str(file), hive_partitioning=False)
-            types = dict(zip(relation.columns, relation.types, strict=True))
+            self._schemas.append((FileSchema.read(self._connection, files[0], protected), files))
         except duckdb.Error as error:
-            self._leave_out(file, error)
-            return
-        key = (protected, *((name, str(kind)) for name, kind in types.items()))
-        features, outputs = (_fields(types, struct, protected) for struct in ("features", "outputs"))
-        schema = _FileSchema(frozenset(types), features, outputs)
-        self._schemas.setdefault(key, (schema, []))[1].append(file)
+            self._leave_out(files[0], error)
+            if len(files) > 1:
+                self._add(files[1:], protected)
 
     def _leave_out(self, file: Path, error: duckdb.Error) -> None:
         if is_resource_error(error):
@@ -144,13 +132,17 @@ class RequestLog:
     @property
     def feature_names(self) -> set[str]:
         """All columns of features that any file has."""
-        return {name for schema, _ in self._schemas.values() for name in schema.features}
+        return {name for schema, _ in self._schemas for name in schema.features}
+
+    def count_files_rows(self) -> int:
+        """The number of rows in the files, also beside the window. `count` reads them."""
+        return sum(self._rows.values())
 
     def count(self) -> int:
         """The number of rows in the window."""
         return sum(
             int(found["rows"][0])
-            for schema, files in self._schemas.values()
+            for schema, files in self._schemas
             if "time" in schema.columns
             for found in self._query("SELECT count(*) AS rows", files)
         )
@@ -167,7 +159,7 @@ class RequestLog:
 
         `joined` is SQL after FROM with {id} and {row}, which selects rows and adds `further` columns.
         """
-        for schema, files in self._schemas.values():
+        for schema, files in self._schemas:
             if not {"time", "version", "features"} <= schema.columns:
                 self.unreadable += [f"{each.name}: it has no columns time, version and features" for each in files]
                 continue
@@ -179,16 +171,14 @@ class RequestLog:
 
     def _group(self, files: Sequence[Path]) -> Iterator[list[Path]]:
         """The files in groups of about BATCH_ROWS rows."""
-        listed = ", ".join(quote_literal(str(each)) for each in files)
-        counted = self._connection.execute(f"SELECT num_rows FROM parquet_file_metadata([{listed}])").fetchall()
         group: list[Path] = []
         size = 0
-        for file, (rows,) in zip(files, counted, strict=True):
-            if group and size + rows > BATCH_ROWS:
+        for file in files:
+            if group and size + self._rows[file] > BATCH_ROWS:
                 yield group
                 group, size = [], 0
             group.append(file)
-            size += rows
+            size += self._rows[file]
         yield group
 
     def _query(self, select: str, files: Sequence[Path], joined: str = "", drawn: str = "") -> Iterator[dict[str, Any]]:
@@ -207,31 +197,24 @@ class RequestLog:
                 yield from self._query(select, [file], joined, drawn)
 
 
-def _fields(types: Mapping[str, Any], struct: str, protected: Collection[str]) -> dict[str, str]:
-    """The fields of a struct column with their types' ids, `list` for a list, without those that the log protects."""
-    if struct not in types or types[struct].id != "struct":
-        return {}
-    return {str(name): str(kind.id) for name, kind in types[struct].children if str(name) not in protected}
-
-
-def _request(schema: _FileSchema) -> str:
+def _request(schema: FileSchema) -> str:
     """SQL for what tells requests apart."""
     return "coalesce(logged.id, logged.time::VARCHAR)" if "id" in schema.columns else "logged.time::VARCHAR"
 
 
-def _join(schema: _FileSchema, joined: str) -> str:
+def _join(schema: FileSchema, joined: str) -> str:
     """The SQL of a join, with the columns of these files that tell rows apart in place of {id} and {row}."""
     row = 'logged."row"' if "row" in schema.columns else "0"
     return joined.format(id="logged.id" if "id" in schema.columns else "NULL::VARCHAR", row=row)
 
 
-def _drawn(schema: _FileSchema, share: float) -> str:
+def _drawn(schema: FileSchema, share: float) -> str:
     # Not the SHA-256 by which the log's own sample was drawn: that would draw none of some, and all of others.
     return "" if share >= 1 else f" AND md5_number_lower({_request(schema)}) < {share * HASH_RANGE:.0f}::UHUGEINT"
 
 
 def _select(
-    schema: _FileSchema, columns: LoggedColumns, champion: Champion, share: float, further: Sequence[str]
+    schema: FileSchema, columns: LoggedColumns, champion: Champion, share: float, further: Sequence[str]
 ) -> tuple[str, list[_Selected]]:
     """The SELECT, and what its columns `f0`, `f1`, … are."""
     found = [_Selected("features", name) for name in columns.features if name in schema.features]
@@ -253,7 +236,7 @@ def _select(
     return f"SELECT {', '.join(selected)}", found
 
 
-def _is_answered_by(champion: Champion, schema: _FileSchema, columns: LoggedColumns) -> str:
+def _is_answered_by(champion: Champion, schema: FileSchema, columns: LoggedColumns) -> str:
     """SQL for whether the champion answered the row itself, with each of the outputs."""
     conditions = [f"logged.version = {quote_literal(champion.version)}"]
     if "digest" in schema.columns:
