@@ -45,8 +45,8 @@ def min_is_not_above_max() -> dict[str, Any]:
 def duration_seconds(field: str) -> str:
     """The CEL expression of a Duration's seconds. The field must be there and have that form."""
     return (
-        f"int(self.{field}.substring(0, self.{field}.size() - 1)) * (self.{field}.endsWith('s') ? 1 : "
-        f"self.{field}.endsWith('m') ? 60 : self.{field}.endsWith('h') ? 3600 : 86400)"
+        f"(int(self.{field}.substring(0, self.{field}.size() - 1)) * (self.{field}.endsWith('s') ? 1 : "
+        f"self.{field}.endsWith('m') ? 60 : self.{field}.endsWith('h') ? 3600 : 86400))"
     )
 
 
