@@ -9,7 +9,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.features.feature_sets.binding import bind, check_binding
 from flywheel_runtime.features.feature_sets.definition import FILE, ColumnType, Definition, FeatureSetSpec
 
-CONTRACTS = Path(__file__).parents[3] / "contracts/features"
+CONTRACTS = Path(__file__).parents[3] / "contracts"
 SPEC = FeatureSetSpec.model_validate(json.loads((CONTRACTS / "config/check_features.json").read_text())["definition"])
 FLIGHTS: dict[str, ColumnType] = {"origin": "String", "time_hour": "Timestamp"}
 WEATHER: dict[str, ColumnType] = {
@@ -24,11 +24,11 @@ WEATHER: dict[str, ColumnType] = {
 def test_the_definition_has_the_bytes_of_the_contract(tmp_path: Path) -> None:
     bind(SPEC, {"flights": FLIGHTS, "weather": WEATHER}).write(tmp_path)
 
-    assert (tmp_path / FILE).read_bytes() == (CONTRACTS / FILE).read_bytes()
+    assert (tmp_path / FILE).read_bytes() == (CONTRACTS / "features" / FILE).read_bytes()
 
 
 def test_the_definition_is_read_as_it_was_written() -> None:
-    found = Definition.read(CONTRACTS)
+    found = Definition.read(CONTRACTS / "features")
 
     assert found == bind(SPEC, {"flights": FLIGHTS, "weather": WEATHER})
     assert found.looked_up == {"leaving_1h": "Integer", "weather_temp": "Float", "weather_wind": "Integer"}
@@ -36,7 +36,7 @@ def test_the_definition_is_read_as_it_was_written() -> None:
 
 
 def test_columns_of_other_types_than_at_the_check_are_refused() -> None:
-    found = Definition.read(CONTRACTS)
+    found = Definition.read(CONTRACTS / "features")
 
     with pytest.raises(Failure, match="columns of its Datasets have other types than when it was checked"):
         check_binding(found, {"flights": FLIGHTS, "weather": {**WEATHER, "wind": "Float"}})

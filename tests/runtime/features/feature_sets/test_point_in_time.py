@@ -88,8 +88,10 @@ def _source(draw: st.DrawFn) -> dict[str, Any]:
     return source | ({"ingestionTime": "stored"} if draw(st.booleans()) else {})
 
 
-def _bind(aggregates: Sequence[Mapping[str, Any]], lookups: Sequence[Mapping[str, Any]] = ()) -> Definition:
-    inputs = [("sched", "Timestamp"), ("from", "String"), ("number", "Integer")]
+def _bind(
+    aggregates: Sequence[Mapping[str, Any]], lookups: Sequence[Mapping[str, Any]] = (), number: str = "number"
+) -> Definition:
+    inputs = [("sched", "Timestamp"), ("from", "String"), (number, "Integer")]
     document = {
         "name": "context",
         "inputs": [{"name": name, "type": kind} for name, kind in inputs],
@@ -242,3 +244,27 @@ def test_a_row_of_the_same_instant_is_no_past() -> None:
     found = _join(_bind([], [lookup]), [_ask(5)], [_row(1, whole=1), _row(5, whole=2)])
 
     assert found == [{"last_whole": 1}]
+
+
+@pytest.mark.parametrize("function", ["count", "countDistinct"])
+def test_rows_without_a_value_count_as_none(function: str) -> None:
+    found = _join(_bind([_aggregate(function=function, column="text")]), [_ask(80)], [_row(40), _row(42, text="")])
+
+    assert found == [{"value": 0}]
+
+
+def test_a_column_may_have_the_name_by_which_duckdb_numbers_rows() -> None:
+    rows = [{**_ask(minutes), "RowID": number} for minutes, number in ((15, 1), (75, 0), (16, 0), (17, None))]
+
+    found = _join(_bind([_aggregate()], number="RowID"), rows, [_row(2)])
+
+    assert found == [{"value": 1}, {"value": None}, {"value": 1}, {"value": 1}]
+
+
+def test_many_rows_of_a_key_at_one_time_are_looked_up_once() -> None:
+    source = {"dataset": "flights", "time": "seen"}
+    lookup = {"name": "last", "from": source, "key": {"origin": "from"}, "columns": ["whole"], "maxAgeSeconds": 60}
+
+    found = _join(_bind([], [lookup]), [_ask(1)] * 50, [_row(0, whole=number) for number in range(300)])
+
+    assert found == [{"last_whole": 299}] * 50

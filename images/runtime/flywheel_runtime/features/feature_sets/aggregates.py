@@ -40,7 +40,7 @@ FUNCTIONS: Mapping[FunctionName, Function] = {
     ),
     "countDistinct": Function(
         (f"list_sort(list(DISTINCT v0) {_THERE})[1:{MAX_DISTINCT}]",),
-        f"least({MAX_DISTINCT}, len(list_distinct(flatten(list(p0) FILTER (WHERE p0 IS NOT NULL)))))",
+        f"least({MAX_DISTINCT}, coalesce(len(list_distinct(flatten(list(p0) FILTER (WHERE p0 IS NOT NULL)))), 0))",
         is_count=True,
     ),
 }

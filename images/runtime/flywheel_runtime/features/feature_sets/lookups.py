@@ -22,10 +22,16 @@ def values_sql(lookup: Lookup, asked: str, table: SourceTable) -> str:
     )
     rows = table.rows_sql(lookup.from_, lookup.key, lookup.columns)
     order = ", ".join(f"found.{each} DESC NULLS LAST" for each in ("stored", *values))
+    one = [*keys, "last"]
+    # One row is chosen for each key and time, and not for each question: many rows may share a time, such as a date.
+    chosen = (
+        f"SELECT {_named('named', one)}, {_named('found', values)} FROM (SELECT DISTINCT {', '.join(one)} FROM newest) AS named "
+        f"JOIN {rows} AS found ON {_same('found', 'named', keys)} AND found.micros = named.last "
+        f"QUALIFY row_number() OVER (PARTITION BY {_named('named', one)} ORDER BY {order}) = 1"
+    )
     return (
-        f"SELECT {_named('newest', question)}, {_named('found', values)} FROM ({newest}) AS newest JOIN {rows} AS found "
-        f"ON {_same('found', 'newest', keys)} AND found.micros = newest.last "
-        f"QUALIFY row_number() OVER (PARTITION BY {_named('newest', question)} ORDER BY {order}) = 1"
+        f"WITH newest AS MATERIALIZED ({newest}) SELECT {_named('newest', question)}, {_named('chosen', values)} "
+        f"FROM newest JOIN ({chosen}) AS chosen ON {_same('chosen', 'newest', one)}"
     )
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import duckdb
 
 from flywheel_runtime.contract.step import log_line
-from flywheel_runtime.datasets.sql import count_rows, quote_identifier
+from flywheel_runtime.datasets.sql import count_rows, describe_columns, quote_identifier
 from flywheel_runtime.datasets.types import SQL_TYPE, TIMESTAMP
 from flywheel_runtime.features.feature_sets import aggregates, lookups
 from flywheel_runtime.features.feature_sets.definition import Aggregate, ColumnType, Definition, Lookup, Missing
 from flywheel_runtime.features.feature_sets.source_rows import SourceTable, microseconds_sql, value_sql
 
-BASE, JOINED = '"#base"', '"#joined"'
+BASE, JOINED, NUMBERED = '"#base"', '"#joined"', '"#numbered"'
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,41 @@ def join_features(connection: duckdb.DuckDBPyConnection, rows: str, source: Feat
 
     Returns the number of rows that are left out, since serving refuses such requests (`missing: Refuse`).
     """
-    _create_base(connection, rows, source.definition)
+    number = _number_rows(connection, rows)
+    _create_base(connection, rows, number, source.definition)
     found: list[Found] = []
     for place, aggregate in enumerate(source.definition.aggregates):
         found.append(_find_aggregate(connection, f'"#aggregate {place}"', aggregate, source))
     for place, lookup in enumerate(source.definition.lookups):
         found += _find_lookup(connection, f'"#lookup {place}"', lookup, source)
-    left_out = _add_columns(connection, rows, found)
+    left_out = _add_columns(connection, rows, number, found)
     for name in {BASE, *(each.name for each in found)}:
         connection.execute(f"DROP TABLE {name}")
     return left_out
 
 
-def _create_base(connection: duckdb.DuckDBPyConnection, rows: str, definition: Definition) -> None:
+def _number_rows(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
+    """Add a column with the number of each row, and return its name in SQL. DuckDB's own `rowid` may be the name of a user's column."""
+    name, taken = "#row", {each.lower() for each in describe_columns(connection, rows)}
+    while name in taken:
+        name += "#"
+    numbered = f"SELECT row_number() OVER () AS {quote_identifier(name)}, * FROM {rows}"
+    connection.execute(
+        f"CREATE TABLE {NUMBERED} AS {numbered}; DROP TABLE {rows}; ALTER TABLE {NUMBERED} RENAME TO {rows}"
+    )
+    return quote_identifier(name)
+
+
+def _create_base(connection: duckdb.DuckDBPyConnection, rows: str, number: str, definition: Definition) -> None:
     """The number of each row, its time `micros`, and its inputs `i0`, `i1`, … as keys are compared."""
     inputs = [
         f"{value_sql(quote_identifier(each.name), each.type)} AS i{place}"
         for place, each in enumerate(definition.inputs)
     ]
     time = microseconds_sql(quote_identifier(definition.event_time))
-    connection.execute(f"CREATE TABLE {BASE} AS SELECT rowid AS row, {time} AS micros, {', '.join(inputs)} FROM {rows}")
+    connection.execute(
+        f"CREATE TABLE {BASE} AS SELECT {number} AS row, {time} AS micros, {', '.join(inputs)} FROM {rows}"
+    )
 
 
 def _find_aggregate(
@@ -121,14 +136,14 @@ def _typed_sql(value: str, column_type: ColumnType, missing: Missing) -> str:
     return f"coalesce({typed}, 0)" if missing == "Zero" else typed
 
 
-def _add_columns(connection: duckdb.DuckDBPyConnection, rows: str, found: Sequence[Found]) -> int:
-    """Replace `rows` by a table with the columns found, and return how many rows are left out."""
+def _add_columns(connection: duckdb.DuckDBPyConnection, rows: str, number: str, found: Sequence[Found]) -> int:
+    """Replace `rows` by a table with the columns found in place of the number, and return how many rows are left out."""
     before = count_rows(connection, rows)
     added = [f"{each.name}.{each.column} AS {quote_identifier(each.feature)}" for each in found]
-    joins = [f"JOIN {name} ON {name}.row = rows.rowid" for name in dict.fromkeys(each.name for each in found)]
+    joins = [f"JOIN {name} ON {name}.row = rows.{number}" for name in dict.fromkeys(each.name for each in found)]
     known = [f"{each.name}.{each.column} IS NOT NULL" for each in found if each.missing == "Refuse"]
     where = f"WHERE {' AND '.join(known)}" if known else ""
-    selected = ", ".join(["rows.*", *added])
+    selected = ", ".join([f"rows.* EXCLUDE ({number})", *added])
     connection.execute(f"CREATE TABLE {JOINED} AS SELECT {selected} FROM {rows} AS rows {' '.join(joins)} {where}")
     for each in found:
         missing = count_rows(connection, f"{JOINED} WHERE {quote_identifier(each.feature)} IS NULL")
