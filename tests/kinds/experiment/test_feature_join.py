@@ -1,7 +1,10 @@
 """An Experiment with FeatureSets: their features are added to the data before the first trial."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from flywheel.core.resource.api import DATASET, FEATURE_SET, MODEL_VERSION, Manifest, Reference
 from flywheel.core.resource.plan import Plan
@@ -153,6 +156,44 @@ def test_features_that_do_not_fit_the_data_stall_and_are_joined_again_when_the_s
     assert "the data has no column 'origin'." in failed.message
     assert (again.reason, again.stalled) == ("JoiningFeatures", False)
     assert [params(job)["featureSets"][0]["digest"] for job in found.running()] == [OTHER]
+
+
+def test_versions_that_come_while_it_runs_change_no_join() -> None:
+    found = search(feature_set())
+    found.settle()
+    [job] = found.running()
+
+    found.put(feature_set(NEWER, reason="Checking", status="False"))
+    found.settle()
+    unready = found.running()
+    found.put(feature_set(NEWER))
+    found.settle()
+
+    assert [each["metadata"]["name"] for each in (*unready, *found.running())] == [job["metadata"]["name"]] * 2
+    end_join(found)
+    assert found.status.data is not None
+    assert [str(each.digest) for each in found.status.data.feature_sets] == [DEFINITION]
+
+
+@pytest.mark.parametrize("by", ["another spec", "another release"])
+def test_what_another_spec_or_release_may_mend_is_joined_again(by: str) -> None:
+    found = search(feature_set())
+    found.settle()
+    failed = end_join(found, failure=("TrainingFailed", "the container took more than its memory."))
+    found.wake_all()
+    resting = found.settle()
+
+    if by == "another release":
+        found.restart_with(replace(found.cluster.settings, runtime_image=f"registry.example/runtime@{NEWER}"))
+    else:
+        found.patch_spec(resources={"limits": {"memory": "4Gi"}})
+    found.wake_all()
+    again = found.settle()
+
+    assert "Change the spec; then they are added again" in failed.message
+    assert (resting.reason, resting.stalled) == (failed.reason, True)
+    assert (again.reason, again.stalled) == ("JoiningFeatures", False)
+    assert [each["metadata"]["labels"]["flywheel.ml/attempt"] for each in found.running()] == ["2"]
 
 
 def test_a_lost_pod_joins_again_after_a_pause() -> None:

@@ -61,8 +61,10 @@ def _cited(dataset: Dataset, cluster: Cluster) -> list[str]:
         lineage = each["spec"].get("lineage") or {}
         versions += [lineage.get("datasetVersion"), *_looked_up(dataset, lineage)]
     for experiment in cluster.referrers(EXPERIMENT, dataset.reference):
-        data = (experiment.get("status") or {}).get("data") or {}
-        versions += [experiment["spec"].get("datasetVersion"), data.get("version"), *_looked_up(dataset, data)]
+        status = experiment.get("status") or {}
+        versions.append(experiment["spec"].get("datasetVersion"))
+        for data in (status.get("data") or {}, (status.get("join") or {}).get("data") or {}):
+            versions += [data.get("version"), *_looked_up(dataset, data)]
     return [version for version in versions if version]
 
 

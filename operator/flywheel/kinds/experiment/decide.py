@@ -13,7 +13,7 @@ from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan
 from flywheel.kinds.experiment import children, messages
 from flywheel.kinds.experiment.children import Experiment
-from flywheel.kinds.experiment.feature_join import existing_joins, join_features
+from flywheel.kinds.experiment.feature_join import chosen_data, existing_joins, join_features
 from flywheel.kinds.experiment.generalization import measure_generalization
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Ending, Progress, advance
@@ -87,6 +87,8 @@ def search_data(experiment: Experiment, seen: Seen) -> Data | Decision:
     spec, status, dataset = experiment.spec, experiment.status, seen.dataset
     if status.data is not None and status.fingerprint == fingerprint(spec):
         return status.data
+    if (chosen := chosen_data(experiment)) is not None:
+        return chosen.model_copy(update={"feature_sets": ()})
     if spec.artifact is not None:
         return Data(**spec.artifact.model_dump(exclude={"feature_sets"}))
     if dataset is None:

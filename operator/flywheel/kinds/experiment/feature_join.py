@@ -1,12 +1,13 @@
 """The features of FeatureSets, which a Job adds to the data before the first trial: every trial and every later step then reads columns.
 
-The sets are chosen when the join starts, by digest, and stay the same, as the data does. A run has chosen them before.
+The data and the sets are chosen when the join starts, by digest, and stay the same until it has ended, so that versions which come
+faster than a join takes do not keep it from ending. A run has chosen them before.
 """
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from flywheel.core.diagnosis.internal_error import bound_internal_error, last_failure
+from flywheel.core.diagnosis.internal_error import bound_internal_error, last_failure, retry_scope
 from flywheel.core.diagnosis.outcome import STORE_REASONS, Outcome
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource import names
@@ -17,19 +18,38 @@ from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import JoinJob, Seen
+from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import Data, Join
 from flywheel.kinds.featureset.schema.pins import FeatureSetPin
+
+OF_THE_DATA = frozenset(("FeatureSetInvalid", "NoRows", "SplitEmpty"))  # not mended by another spec or release
+
+
+def chosen_data(experiment: Experiment) -> Data | None:
+    """The data, with its FeatureSets, of a join that has not ended; None where the spec asks for another search."""
+    join = experiment.status.join
+    if join is None or join.result == "Failed" or join.fingerprint != fingerprint(experiment.spec):
+        return None
+    return join.data
 
 
 def join_features(experiment: Experiment, seen: Seen, data: Data) -> Data | Decision | Plan:
     """The data with the features of its FeatureSets; or what it waits for; or the plan to make it."""
-    pins = _pins(experiment, seen)
+    chosen = chosen_data(experiment)
+    pins = chosen.feature_sets if chosen is not None else _pins(experiment, seen)
     if isinstance(pins, Decision):
         return pins
     question = names.digest({"data": str(data.digest), "sets": [children.pin_document(each) for each in pins]})[:16]
     jobs = [each for each in seen.joins if each.question == question]
     job = jobs[-1] if jobs else None
-    join = _current_join(experiment.status.join, question, job, seen)
+    scope = retry_scope(experiment.generation, seen.settings.runtime_image)
+    join = _current_join(experiment.status.join, question, job, scope, seen).model_copy(
+        update={
+            "data": data.model_copy(update={"feature_sets": pins}),
+            "fingerprint": fingerprint(experiment.spec),
+            "scope": scope,
+        }
+    )
     if join.result == "Running" and job is not None and job.attempt == join.number and job.outcome is not None:
         if job.outcome.result == "Succeeded":
             return _joined(data, pins, job.outcome)
@@ -54,8 +74,11 @@ def _pins(experiment: Experiment, seen: Seen) -> tuple[FeatureSetPin, ...] | Dec
     return tuple(each for each in seen.feature_sets if isinstance(each, FeatureSetPin))
 
 
-def _current_join(known: Join | None, question: str, job: JoinJob | None, seen: Seen) -> Join:
-    """The attempt that starts now, runs or failed last. A Job that status does not know yet is adopted."""
+def _current_join(known: Join | None, question: str, job: JoinJob | None, scope: str, seen: Seen) -> Join:
+    """The attempt that starts now, runs or failed last. A Job that status does not know yet is adopted.
+
+    One that failed is tried again by another spec, such as one with more memory, and by another release.
+    """
     newest = max((each.attempt for each in seen.joins), default=0)
     number = max(newest, known.number if known else 0)
     if known is None or known.question != question:
@@ -66,6 +89,8 @@ def _current_join(known: Join | None, question: str, job: JoinJob | None, seen: 
     if known.result == "Running" and job is None:
         # The Job was deleted, or its creation was interrupted.
         return known.model_copy(update={"number": number + 1})
+    if known.result == "Failed" and known.scope != scope:
+        return Join(number=number + 1, question=question, result="Running", retries=0)
     is_due = known.not_before is None or known.not_before <= seen.now
     if known.result == "Retrying" and is_due:
         return known.model_copy(update={"number": number + 1, "result": "Running", "not_before": None})
@@ -153,7 +178,8 @@ def _retried(join: Join, job: JoinJob | None, seen: Seen) -> Decision:
 
 def _failed(join: Join, job: JoinJob | None) -> Decision:
     """Nothing changes until the spec, the data or a FeatureSet does. The Job stays, so that its logs can be read."""
-    message = f"The features could not be added: {join.message} Correct the FeatureSet or the data; then they are added again."
+    cure = "Correct the FeatureSet or the data" if join.reason in OF_THE_DATA else "Change the spec"
+    message = f"The features could not be added: {join.message} {cure}; then they are added again."
     return Decision(
         ready=False,
         succeeded=False,

@@ -122,8 +122,10 @@ def references(experiment: Experiment) -> list[Reference]:
     found = [Reference(DATASET, namespace, spec.dataset)] if spec.dataset is not None else []
     found += _earlier(experiment)
     found += [Reference(FEATURE_SET, namespace, name) for name in spec.feature_sets]
-    pins = experiment.status.data.feature_sets if experiment.status.data else ()
-    found += [Reference(DATASET, namespace, each.name) for pin in pins for each in pin.datasets]
+    joined = experiment.status.join.data if experiment.status.join else None
+    for data in (experiment.status.data, joined):
+        pins = data.feature_sets if data is not None else ()
+        found += [Reference(DATASET, namespace, each.name) for pin in pins for each in pin.datasets]
     if spec.register_ is not None:
         found.append(Reference(MODEL, namespace, spec.register_))
         version = version_name(spec, best) if best is not None else None

@@ -161,6 +161,15 @@ class Join(Schema):
 
     number: int = Field(description="Number of the attempt; each attempt is a separate Job.")
     question: str = Field(max_length=16, description="Digest of the data and of the FeatureSets that it joins.")
+    data: Data | None = Field(
+        None, description="The data and the FeatureSets that it joins. They stay the same until it has ended."
+    )
+    fingerprint: str | None = Field(None, max_length=8, description="Digest of the search that chose them.")
+    scope: str | None = Field(
+        None,
+        max_length=16,
+        description="Digest of the spec and the release. With another one, features that could not be added are added again.",
+    )
     result: Literal["Running", "Retrying", "Failed"] = Field(description="Its result.")
     reason: ShortText | None = Field(None, description="Why it failed, as one CamelCase word.")
     message: LongText | None = Field(None, description="Why it failed, as a sentence.")
