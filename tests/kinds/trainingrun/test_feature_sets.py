@@ -3,8 +3,11 @@
 from typing import Any
 
 from flywheel.core.resource.api import EXPERIMENT, FEATURE_SET, MODEL_VERSION, Manifest
+from flywheel.kinds.trainingpipeline.schema.template import Template
+from flywheel.kinds.trainingpipeline.schema.validation import template_problems
 from tests.kinds.trainingrun.situations import (
     FLIGHTS,
+    INPUTS,
     MODEL_BYTES,
     READY,
     REGISTER,
@@ -117,3 +120,13 @@ def test_a_repeated_run_takes_the_sets_of_the_original() -> None:
     runs.start(run("two", reproduceOf="one"))
 
     assert made(runs, EXPERIMENT)["spec"]["artifact"]["featureSets"] == [PIN]
+
+
+def test_an_evaluation_on_other_rows_is_refused_since_they_have_no_features() -> None:
+    template = Template.model_validate(
+        {"inputs": INPUTS, "steps": [TRAIN, {"name": "report", "evaluate": {"from": "model", "data": "flights"}}]}
+    )
+
+    assert template_problems(template) == [
+        "Step 'report': the model of step 'model' takes features of FeatureSets, and data 'flights' has none; remove evaluate.data, to evaluate on the test rows of the training."
+    ]

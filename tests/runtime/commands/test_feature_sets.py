@@ -1,6 +1,7 @@
 """A FeatureSet from its check to a model: features of other rows are columns as of each row's time, and serving's inputs afterwards."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,20 @@ def test_data_without_an_input_is_refused(
 
     assert (result.code, result.failure["reason"]) == (2, "FeatureSetInvalid")
     assert "the data has no column 'sched', an input of type Timestamp" in result.failure["message"]
+
+
+@pytest.mark.integration
+def test_an_input_that_is_predicted_is_refused(
+    checked_set: Any, run_prepare: Any, flights: Path, weather: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(flights, tmp_path / "flights"))
+    document = json.loads((other / "schema.json").read_text())
+    (other / "schema.json").write_text(json.dumps({**document, "target": "origin"}))
+
+    result = join(run_prepare, checked_set().root / "outputs/definition", other, flights, weather)
+
+    assert (result.code, result.failure["reason"]) == (2, "FeatureSetInvalid")
+    assert "its input 'origin' is the column to be predicted, which no caller has" in result.failure["message"]
 
 
 @pytest.mark.integration

@@ -157,3 +157,16 @@ def test_a_champion_whose_features_the_rows_lack_is_not_compared(version: Any, p
     assert found.finding is not None
     assert found.finding.startswith("it was trained with definition aaaaaaaa of FeatureSet 'context', ")
     assert part in found.finding
+
+
+def test_a_champion_with_features_of_another_preparation_takes_the_rows_of_the_version_or_says_why_not() -> None:
+    version, champion = (
+        spec(prepared(QUERY), featureSets=pinned()),
+        spec(prepared(QUERY, far="900"), featureSets=pinned()),
+    )
+
+    found = own_preparation(version, champion)
+
+    assert found is not None
+    assert (found.tables, found.direct) == ({}, True)
+    assert str(found.finding).startswith("its features of FeatureSets are not added again")

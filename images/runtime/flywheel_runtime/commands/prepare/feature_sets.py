@@ -32,14 +32,14 @@ class FeatureSetInput(Params):
 
 
 def add_features(
-    step: Step, connection: duckdb.DuckDBPyConnection, wanted: tuple[FeatureSetInput, ...]
+    step: Step, connection: duckdb.DuckDBPyConnection, wanted: tuple[FeatureSetInput, ...], target: str | None
 ) -> tuple[JoinedSets, list[Anomaly]]:
-    """Add the features to the table `#result`, and return the sets, and a warning for rows that are left out."""
+    """Add the features to the table `#result`, whose column to be predicted is `target`, and return the sets, and a warning for rows that are left out."""
     joined: list[JoinedSet] = []
     found: list[Anomaly] = []
     for each in wanted:
         source = _read_source(step, each)
-        _check_columns(source.definition, describe_columns(connection, RESULT))
+        _check_columns(source.definition, describe_columns(connection, RESULT), target)
         left_out = join_features(connection, RESULT, source)
         if left_out:
             found.append(_left_out(source.definition, left_out))
@@ -62,10 +62,14 @@ def _read_table(step: Step, name: str, given: str) -> SourceTable:
     return SourceTable(table.folder, {str(each["name"]): each["type"] for each in table.schema["columns"]})
 
 
-def _check_columns(definition: Definition, stated: Mapping[str, str]) -> None:
-    """Raises Failure FeatureSetInvalid where the data lacks an input, or has a column with the name of a feature."""
+def _check_columns(definition: Definition, stated: Mapping[str, str], target: str | None) -> None:
+    """Raises Failure FeatureSetInvalid where the data lacks an input, has a column with the name of a feature, or predicts an input."""
     types = {name: "String" if kind in UNTYPED else column_type(name, kind) for name, kind in stated.items()}
     problems = [problem for each in definition.inputs if (problem := _input_problem(each.name, each.type, types))]
+    if target in definition.input_types:
+        problems.append(
+            f"its input '{target}' is the column to be predicted, which no caller has; remove it from the inputs of the set"
+        )
     for name in (*definition.looked_up, *definition.rowwise):
         if same := find_same(name, types):
             problems.append(f"the data has a column '{same}'; rename feature '{name}'")

@@ -54,7 +54,7 @@ def main(step: Step) -> None:
     with sql.scratch_folder() as folder, sql.translate_resource_errors():
         found = query.run_query(folder, inputs, bound, config.seed)
         with sql.connect(folder) as connection:
-            joined, left_out = add_features(step, connection, config.feature_sets)
+            joined, left_out = add_features(step, connection, config.feature_sets, inputs[0].schema.get("target"))
             if config.feature_sets:
                 joined.write(step.output("data"))
             prepared = _describe_result(connection, inputs[0], config, bound, [*found, *left_out], joined.looked_up)

@@ -34,7 +34,7 @@ def carry_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, first: T
         # A window over data that is split by time: its train rows are the oldest.
         cure = "it keeps them all with WHERE flywheel_split <> 'train' OR …" if empty != "train" else CURE
         message = (
-            f"The {empty} split would have no row: the SQL of this step leaves out all {rows_before.get(empty, 0):,} {empty} rows "
+            f"The {empty} split would have no row: its SQL, or a feature with missing: Refuse, leaves out all {rows_before.get(empty, 0):,} {empty} rows "
             f"of table '{first.name}'; {cure}, or leave {SPLIT} out to split the rows anew."
         )
         raise Failure("SplitEmpty", message)

@@ -27,6 +27,11 @@ BROUGHT = (
     "or name its data and its preparation in spec.lineage"
 )
 
+JOINED = (
+    "its features of FeatureSets are not added again to rows of another preparation: keep the columns that it takes "
+    "in the step 'prepare', or train its pipeline again with the present one"
+)
+
 
 class _Unknown(Exception):
     """Why a preparation is not known, as the end of a sentence about the champion."""
@@ -72,6 +77,8 @@ def own_preparation(version: ModelVersionSpec, champion: ModelVersionSpec) -> Ow
         return OwnPreparation(finding=lacking)
     if _identity(lineage) == _identity(other):
         return None
+    if other.feature_sets:
+        return OwnPreparation(direct=True, finding=JOINED)
     is_earlier = any(each is not None and each.digest is None for each in (lineage.prepared, other.prepared))
     direct = is_earlier or other.prepared is None
     try:

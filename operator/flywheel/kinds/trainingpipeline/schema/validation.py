@@ -17,6 +17,7 @@ def template_problems(template: Template) -> list[str]:
     for step in (*template.steps, *template.last):
         found += _unknown_variables(step, known)
         found += _trainer_problems(step)
+        found += _evaluation_problems(step, template)
         found += _item_problems(step)
     return found + _total_item_problems(template)
 
@@ -64,6 +65,16 @@ def _total_item_problems(template: Template) -> list[str]:
         return []
     limit = MAX_ITEMS_OF_ALL_STEPS
     return [f"All steps with forEach have {count} items, and {limit} is the most; divide the pipeline."]
+
+
+def _evaluation_problems(step: Step, template: Template) -> Iterator[str]:
+    """Rows of another step have no features of FeatureSets, which are added to the data of a training alone."""
+    if step.evaluate is None or step.evaluate.data is None:
+        return
+    trained = {each.name for each in template.steps if each.train is not None and each.train.feature_sets}
+    if step.evaluate.from_ in trained:
+        finding = f"the model of step '{step.evaluate.from_}' takes features of FeatureSets, and data '{step.evaluate.data}' has none"
+        yield f"Step '{step.name}': {finding}; remove evaluate.data, to evaluate on the test rows of the training."
 
 
 def _trainer_problems(step: Step) -> list[str]:
