@@ -10,6 +10,7 @@ import pytest
 from e2e.onnx_models import classifier, columns
 from flywheel_runtime.commands.gates.traffic import measurement
 from flywheel_runtime.commands.gates.traffic.flips import share_interval
+from flywheel_runtime.commands.gates.traffic.model_answers import ClassCodes
 from tests.runtime.commands.gates.traffic_job import UNTIL, TrafficJob, answer, draw, write_log
 
 RUN = measurement._run
@@ -292,3 +293,14 @@ def test_the_first_version_flips_nothing(job: Any) -> None:
 
     assert found["passed"]
     assert found["message"] == "there is no champion to compare the first version with"
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16", "int64", "uint8", "uint64", "float64"])
+def test_labels_of_any_type_of_numbers_have_one_code(kind: str) -> None:
+    limits = np.finfo(kind) if kind == "float64" else np.iinfo(kind)
+    labels = np.array([3, limits.max, 1, 3, limits.min], kind)
+
+    codes = ClassCodes(("1", "3")).encode(labels)
+
+    assert codes[[0, 2, 3]].tolist() == [1, 0, 1]
+    assert len(set(codes.tolist())) == 4

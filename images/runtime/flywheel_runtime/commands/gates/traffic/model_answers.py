@@ -44,13 +44,15 @@ class ClassCodes:
 
 def _number_labels(labels: Array) -> tuple[Array, Array]:
     """As np.unique with the inverse; labels that are close whole numbers, as most are, are counted in place of hashed."""
-    if labels.dtype.kind not in "iu" or not len(labels) or int(labels.max()) - int(labels.min()) > MAX_SPAN:
+    is_whole = labels.dtype.kind in "iu" and labels.dtype != np.uint64
+    if not is_whole or not len(labels) or int(labels.max()) - int(labels.min()) > MAX_SPAN:
         return np.unique(labels, return_inverse=True)
-    offsets = (labels - labels.min()).astype(np.int64)
+    least = int(labels.min())
+    offsets = labels.astype(np.int64) - least
     distinct = np.flatnonzero(np.bincount(offsets))
     numbers = np.zeros(int(distinct[-1]) + 1, np.int64)
     numbers[distinct] = np.arange(len(distinct))
-    return distinct + labels.min(), numbers[offsets]
+    return distinct + least, numbers[offsets]
 
 
 @dataclass(frozen=True)

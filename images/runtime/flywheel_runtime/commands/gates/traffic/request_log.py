@@ -117,12 +117,14 @@ class RequestLog:
         self._rows = count_rows(connection, [file for _, some in self._schemas for file in some])
 
     def _add(self, files: list[Path], protected: Collection[str]) -> None:
-        try:
-            self._schemas.append((FileSchema.read(self._connection, files[0], protected), files))
-        except duckdb.Error as error:
-            self._leave_out(files[0], error)
-            if len(files) > 1:
-                self._add(files[1:], protected)
+        for place, file in enumerate(files):
+            try:
+                schema = FileSchema.read(self._connection, file, protected)
+            except duckdb.Error as error:
+                self._leave_out(file, error)
+            else:
+                self._schemas.append((schema, files[place:]))
+                return
 
     def _leave_out(self, file: Path, error: duckdb.Error) -> None:
         if is_resource_error(error):
