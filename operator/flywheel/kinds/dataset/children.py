@@ -24,6 +24,7 @@ CAUSE_ANNOTATION = "flywheel.ml/check"  # why a check was made, so that a lost s
 REQUEST_ANNOTATION = "flywheel.ml/check-requested"
 DEFAULT_QUERY_TIMEOUT, DEFAULT_FULL_EVERY = Duration("10m"), Duration("7d")
 DEFAULT_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
+OVERLAP_SECONDS = 600  # of an incremental source
 
 
 class CheckConfig(StepConfig):
@@ -125,5 +126,5 @@ def _snapshot_params(spec: DatasetSpec) -> dict[str, Any]:
     incremental = spec.source.sql.incremental
     if incremental is None:
         return {"sortByKeys": True}
-    overlap = incremental.overlap.seconds if incremental.overlap else 0
+    overlap = incremental.overlap.seconds if incremental.overlap else OVERLAP_SECONDS
     return {"sortByKeys": True, "incremental": {"column": incremental.column, "overlapSeconds": overlap}}

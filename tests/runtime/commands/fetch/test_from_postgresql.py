@@ -175,6 +175,37 @@ def test_only_rows_that_changed_are_read_and_they_replace_those_of_their_keys(
     assert changed == [(7,)]
 
 
+def test_missing_keys_times_in_the_future_and_a_lost_file_lose_no_row(
+    shop_database: Database, pods: Pods, run_check: Any
+) -> None:
+    shop_database.execute(
+        "CREATE TABLE stock AS SELECT id, nullif(id % 3, 0) AS variant, 1 AS size, id % 2 AS late, now() - interval '1 hour' AS changed FROM generate_series(1, 90) AS id",
+        "UPDATE stock SET changed = '2099-01-01' WHERE id = 7",
+        "GRANT SELECT ON stock TO reader",
+    )
+    last: Any = None
+
+    def check() -> tuple[int, int]:
+        nonlocal last
+        by = {"column": "changed", "fullEverySeconds": 3600}
+        fetched = pods().read(table="stock", incremental=by, snapshot=last and last.root / "outputs" / "snapshot")
+        spec = {"keys": ["id", "variant"], "target": "late", "sortByKeys": True, "incremental": {"column": "changed"}}
+        last = run_check(fetched.files, anew=True, snapshot=last, previous=last, **spec)
+        assert last.code == 0, last.failure
+        return fetched.rows("count(*)")[0][0], last.output("facts.json")["rows"]
+
+    first = check()
+    shop_database.execute("UPDATE stock SET size = 5, changed = now() WHERE id = 6")
+    second = check()
+    snapshot = last.root / "outputs" / "snapshot"
+    sizes = run_query(snapshot / "rows.parquet", "size WHERE id = 6")
+    (snapshot / "rows.parquet").unlink()
+    third = check()
+
+    assert (first, second, third) == ((90, 90), (2, 90), (90, 90))
+    assert sizes == [(5,)]
+
+
 def test_many_rows_come_in_batches_of_which_memory_holds_one(pods: Pods) -> None:
     query = "SELECT id, repeat('x', 100) AS text FROM generate_series(1, 200000) AS id"
 

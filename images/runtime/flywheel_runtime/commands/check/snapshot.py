@@ -31,7 +31,11 @@ from flywheel_runtime.datasets.sql import (
 FILE_NAME, STATE_FILE = "rows.parquet", "snapshot.json"
 READ_FILE = ".snapshot.json"  # what `fetch` decided to read, beside its rows
 FETCHED_ROWS = 100_000
-INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
+# The least value of each type: a server refuses to compare its column with a smaller one.
+SIGNED = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64}
+INTEGERS = {kind: -(2 ** (bits - 1)) for kind, bits in SIGNED.items()} | dict.fromkeys(
+    ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"), 0
+)
 
 
 def write_snapshot(connection: duckdb.DuckDBPyConnection, step: Step, spec: DatasetSpec, scratch: Path) -> SourceFile:
@@ -54,7 +58,7 @@ def write_snapshot(connection: duckdb.DuckDBPyConnection, step: Step, spec: Data
         )
         digest = _digest_rows(connection, path, types)
     if spec.incremental:
-        bound = _find_bound(connection, path, spec.incremental, types)
+        bound = _find_bound(connection, path, spec.incremental, types, read.get("readAt"))
         write_json(path.with_name(STATE_FILE), {**read, "v": 1, "bound": bound})
     return SourceFile(path, FILE_NAME, path.stat().st_size, digest, gzipped=False)
 
@@ -74,8 +78,10 @@ def _all_rows(step: Step, spec: DatasetSpec, *, is_partial: bool) -> str:
         return _read_files(read)
     if not read:
         return earlier
-    keys = ", ".join(quote_column(key) for key in spec.keys)
-    return f"(SELECT * FROM {_read_files(read)} UNION ALL BY NAME SELECT * FROM {earlier} ANTI JOIN {_read_files(read)} USING ({keys}))"
+    names = [quote_column(key) for key in spec.keys]
+    same = " AND ".join(f"earlier.{name} IS NOT DISTINCT FROM read.{name}" for name in names)  # a key may be missing
+    others = f"SELECT * FROM {earlier} AS earlier ANTI JOIN {_read_files(read)} AS read ON {same}"
+    return f"(SELECT * FROM {_read_files(read)} UNION ALL BY NAME {others})"
 
 
 def _read_files(paths: list[Path]) -> str:
@@ -93,14 +99,23 @@ def _digest_rows(connection: duckdb.DuckDBPyConnection, path: Path, types: dict[
 
 
 def _find_bound(
-    connection: duckdb.DuckDBPyConnection, path: Path, incremental: IncrementalColumn, types: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    incremental: IncrementalColumn,
+    types: dict[str, str],
+    read_at: str | None,
 ) -> str | None:
-    """The value of the column from which on the next check reads, as text of SQL; None if no row has a value."""
+    """The value of the column from which on the next check reads, as text of SQL; None if no row has a value.
+
+    A time after `read_at` counts as that, since rows that are written from now on have earlier ones.
+    """
     kind, overlap = types.get(incremental.column, "no column"), incremental.overlap_seconds
     column = f"max({quote_column(incremental.column)})"
     before = f"- INTERVAL {overlap} SECONDS"
+    if kind in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE") and read_at is not None:
+        column = f"least({column}, {quote_literal(read_at)}::{kind})"
     if kind in INTEGERS:
-        bound = f"{column}::HUGEINT - {overlap}"
+        bound = f"greatest({column}::HUGEINT - {overlap}, {INTEGERS[kind]})"
     elif kind == "DATE":
         bound = f"({column}::TIMESTAMP {before})::DATE"
     elif kind == "TIMESTAMP":

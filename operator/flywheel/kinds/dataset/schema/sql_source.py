@@ -16,11 +16,11 @@ class Incremental(Schema):
     )
     overlap: Duration | None = Field(
         None,
-        description="How much before the greatest time of the last check rows are read again, for transactions that were longer than that. Of whole numbers, that many seconds are so many numbers. Defaults to none.",
+        description="How much before the greatest time of the last check rows are read again, for transactions that were longer than that. Of whole numbers, that many seconds are so many numbers. Defaults to 10m.",
     )
     full_every: Duration | None = Field(
         None,
-        description="After how long all rows are read again, which finds rows that were deleted. Defaults to 7d.",
+        description="After how long all rows are read again, which finds rows that were deleted or that the query no longer gives. Defaults to 7d.",
     )
 
 
@@ -38,7 +38,7 @@ class SqlSource(Schema):
     port: int | None = Field(
         None, ge=1, le=65535, description="Port of the server. Defaults to 5432 of PostgreSQL and 3306 of MariaDB."
     )
-    database: str = Field(min_length=1, max_length=64, description="Name of the database.")
+    database: str = Field(pattern=r"^[^\x00-\x1f]+$", max_length=64, description="Name of the database.")
     secret_name: ObjectName = Field(
         description="Secret with the keys username and password, and optionally ca.crt, the certificates that sign the server's. Only the container that reads the rows mounts it."
     )
@@ -69,5 +69,5 @@ class SqlSource(Schema):
     )
     incremental: Incremental | None = Field(
         None,
-        description="Reads only rows that changed since the last check that passed. Deleted rows stay until all rows are read again: see fullEvery.",
+        description="Reads only rows that changed since the last check that passed. Rows that were deleted, or that the query no longer gives, stay until all rows are read again: see fullEvery.",
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from flywheel_runtime.contract.config.fetch import SqlSource
 
-STATE_FILE, READ_FILE = "snapshot.json", ".snapshot.json"
+STATE_FILE, ROWS_FILE, READ_FILE = "snapshot.json", "rows.parquet", ".snapshot.json"
 # A whole number, a date or a time in UTC.
 BOUND = re.compile(r"-?[0-9]+|[0-9]{4,}-[0-9]{2}-[0-9]{2}( [0-9:.]+)?")
 
@@ -43,15 +43,16 @@ class Changes:
         is_fresh = is_same and now - _time(last["fullAt"]) < timedelta(seconds=incremental.full_every_seconds)
         bound, full_at = (str(last["bound"]), last["fullAt"]) if is_fresh else (None, now.isoformat(timespec="seconds"))
         self.rows.mkdir(parents=True, exist_ok=True)
-        read = {"v": 1, "identity": identity, "bound": bound, "fullAt": full_at}
+        read_at = now.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+        read = {"v": 1, "identity": identity, "bound": bound, "fullAt": full_at, "readAt": read_at}
         (self.rows / READ_FILE).write_text(json.dumps(read), encoding="utf-8")
         return bound
 
     def _read_state(self) -> dict[str, Any]:
-        try:
-            state: dict[str, Any] = json.loads((self.snapshot / STATE_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:  # the first check, or the store has lost it
+        path = self.snapshot / STATE_FILE
+        if not (path.exists() and (self.snapshot / ROWS_FILE).exists()):  # the first check, or the store has lost one
             return {}
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return state
 
 

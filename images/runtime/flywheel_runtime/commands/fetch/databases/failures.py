@@ -24,6 +24,11 @@ def login_refused(session: Session) -> Failure:
     return Failure("CredentialsRefused", f"{words}; {cure}", retry=True)
 
 
+def login_unknown(session: Session) -> Failure:
+    words = f"{session.place} asks the user of Secret '{session.source.secret}' for a login that is not supported"
+    return Failure("CredentialsRefused", f"{words}; identify the user by mysql_native_password", retry=True)
+
+
 def not_permitted(session: Session, finding: str) -> Failure:
     words = f"the user of Secret '{session.source.secret}' may not read {session.source.subject} ({_short(session, finding)})"
     return Failure("CredentialsRefused", f"{words}; grant SELECT to the user", retry=True)

@@ -22,7 +22,7 @@ from flywheel_runtime.commands.fetch.databases.session import CONNECT_SECONDS, S
 from flywheel_runtime.contract.errors import Failure
 
 PORT = 3306
-BATCH_ROWS = 10_000
+BATCH_ROWS, BATCH_CELLS = 10_000, 500_000
 BATCH_CHARACTERS = 4 << 20  # of texts
 SILENCE_SECONDS = 60  # beyond the statement's time limit
 BINARY_CHARSET = 63
@@ -39,7 +39,7 @@ TEXTS = (
 DECODERS = {**dict.fromkeys(WHOLE, int), FIELD_TYPE.DOUBLE: float}
 LOGIN_REFUSED = (1044, 1045, 1251, 1275, 1698, 1862)
 NOT_PERMITTED = (1142, 1143, 1227, 1370)
-DATABASE_MISSING, TABLE_MISSING, READ_ONLY, SSL_MISSING = 1049, 1146, 1792, 2026
+DATABASE_MISSING, TABLE_MISSING, READ_ONLY, SSL_MISSING, LOGIN_UNKNOWN = 1049, 1146, 1792, 2026, 2059
 TIMED_OUT = (1317, 1969, 3024)
 # Errors in the query's text, whose messages quote no data.
 QUERY_REFUSED = (
@@ -122,11 +122,12 @@ def _leave_unread(cursor: SSCursor) -> None:
 def _batches(cursor: SSCursor, columns: Sequence[_Column]) -> Iterator[RecordBatch]:
     rows: list[tuple[Any, ...]] = []
     characters = 0
+    most = max(1, min(BATCH_ROWS, BATCH_CELLS // len(columns)))
     texts = [at for at, column in enumerate(columns) if column.comes == DataType.utf8()]
     while (row := cursor.fetchone()) is not None:
         rows.append(row)
         characters += sum(len(row[at] or "") for at in texts)
-        if len(rows) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+        if len(rows) >= most or characters >= BATCH_CHARACTERS:
             yield _batch(columns, rows)
             rows, characters = [], 0
     if rows:
@@ -168,6 +169,8 @@ def _connect(session: Session) -> pymysql.Connection:
         raise failures.unreachable(session, error.strerror or str(error)) from error
     except pymysql.err.Error as error:
         raise _login_failure(session, error) from None
+    except RuntimeError as error:  # a plugin of the login that needs a library which is not here
+        raise failures.login_unknown(session) from error
     return connection
 
 
@@ -180,6 +183,8 @@ def _login_failure(session: Session, error: pymysql.err.Error) -> Failure:
         return failures.not_trusted(session, "the server has no TLS")
     if code in LOGIN_REFUSED:
         return failures.login_refused(session)
+    if code == LOGIN_UNKNOWN:
+        return failures.login_unknown(session)
     if code == DATABASE_MISSING:
         return failures.database_missing(session)
     return failures.unreachable(session, _words(error))
@@ -215,8 +220,9 @@ def _column(session: Session, field: Any) -> _Column:
         whole = DataType.uint64() if field.flags & FLAG.UNSIGNED else DataType.int64()
         return _Column(field.name, name, whole)
     if kind in (FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL):
-        # The length of a decimal without places counts its digits and its sign.
-        if field.scale == 0 and field.length - 1 <= MAX_INT64_DIGITS:
+        # The length of a decimal without places counts its digits, and its sign if it has one.
+        sign = 0 if field.flags & FLAG.UNSIGNED else 1
+        if field.scale == 0 and field.length - sign <= MAX_INT64_DIGITS:
             return _Column(field.name, f"CAST({name} AS SIGNED)", DataType.int64())
         return _Column(field.name, f"CAST({name} AS DOUBLE)", DataType.float64())
     if kind in (FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE):  # as text, a FLOAT has six digits

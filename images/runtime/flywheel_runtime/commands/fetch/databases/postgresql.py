@@ -19,6 +19,7 @@ from flywheel_runtime.contract.errors import Failure
 
 PORT = 5432
 BATCH_BYTES = 8 << 20
+MAX_TIMEOUT = 2**31 - 1  # ms, 24 days
 # pg_type.typname → SQL for the cell. Types that are not here are refused. The driver reads money as cents.
 AS_IT_IS, AS_TEXT = "{0}", "{0}::text"
 # The driver moves infinity and the last years to other times without an error (measured), and they are no times to a model.
@@ -28,7 +29,7 @@ CELLS = {
     **dict.fromkeys(("name", "uuid", "citext", "inet", "cidr", "macaddr"), AS_TEXT),
     **dict.fromkeys(("date", "timestamp", "timestamptz"), FINITE),
     "numeric": "{0}::float8",
-    "integral numeric": "{0}::int8",
+    "integral numeric": "CASE WHEN {0} <> 'NaN' THEN {0}::int8 END",
 }
 MAX_INT8_DIGITS = 18
 # The driver says them of each column of a result.
@@ -83,7 +84,7 @@ def _connect(session: Session) -> AdbcConnection:
         database = adbc_driver_postgresql.connect(_connection_string(session))
         return AdbcConnection(database)
     except adbc_driver_manager.Error as error:
-        text = str(error)
+        text = str(error).replace(session.source.host, "the server")  # a name may have any word in it
         if LOGIN_REFUSED.search(text):
             raise failures.login_refused(session) from None
         if CLEAR_PASSWORD.search(text):
@@ -131,7 +132,7 @@ def _begin(connection: AdbcConnection, timeout_seconds: int) -> None:
     connection.set_autocommit(False)
     for statement in (
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-        f"SET LOCAL statement_timeout = {timeout_seconds * 1000}",
+        f"SET LOCAL statement_timeout = {min(timeout_seconds * 1000, MAX_TIMEOUT)}",
         "SET LOCAL timezone = 'UTC'",
     ):
         _execute(connection, statement)

@@ -34,7 +34,7 @@ class Session:
 
     def add_condition(self, select: str, signature: object, quote: Callable[[str], str]) -> str:
         """The SELECT of rows of `source` for those that the last snapshot does not have; `quote` writes an identifier."""
-        bound = self.changes.find_bound(select, signature)
+        bound = self.changes.find_bound(select, (signature, self.username))  # others may see other rows
         if bound is None or self.source.incremental is None:
             return select
         column = f"source.{quote(self.source.incremental.column)}"
