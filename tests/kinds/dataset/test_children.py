@@ -151,7 +151,11 @@ def test_an_incremental_source_adds_to_the_snapshot_of_the_last_check() -> None:
 
     assert list(inputs(orders)) == ["source"]
     assert inputs(checked)["snapshot"] == {"name": "snapshot", "artifact": snapshot, "optional": True}
-    assert inputs(checked)["source"]["sql"]["incremental"] == {"column": "changed", "fullEverySeconds": 604800}
+    assert inputs(checked)["source"]["sql"]["incremental"] == {
+        "column": "changed",
+        "fullEverySeconds": 604800,
+        "keys": ["id"],
+    }
     assert children.check_params(orders)["incremental"] == {"column": "changed", "overlapSeconds": 3600}
 
 

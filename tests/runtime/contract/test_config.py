@@ -59,7 +59,7 @@ def test_the_golden_document_of_fetch() -> None:
         timeout_seconds=600,
         max_rows=1_000_000,
         ignore=("note",),
-        incremental=Incremental("changed", 604_800),
+        incremental=Incremental("changed", 604_800, ("id",)),
         allowed_hosts=("db.example.com",),
     )
     refunds = SqlSource(

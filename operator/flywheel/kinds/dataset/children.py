@@ -97,7 +97,8 @@ def _database_input(sql: SqlSource, spec: DatasetSpec, settings: Settings) -> In
     secret = str(sql.secret_name)
     left_out = {"ignore": list(spec.ignore)} if spec.ignore else {}
     every = (sql.incremental.full_every or DEFAULT_FULL_EVERY).seconds if sql.incremental else 0
-    since = {"incremental": {"column": sql.incremental.column, "fullEverySeconds": every}} if sql.incremental else {}
+    column = sql.incremental.column if sql.incremental else None
+    since = {"incremental": {"column": column, "fullEverySeconds": every, "keys": [*spec.keys]}} if column else {}
     allowed = {"allowedHosts": list(settings.allowed_http_hosts)}
     return Input("source", sql={**place, **bounds, **left_out, **since, "secret": secret, **allowed}, secret=secret)
 

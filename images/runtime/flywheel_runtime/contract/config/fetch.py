@@ -42,10 +42,11 @@ class HTTPSource:
 
 @dataclass(frozen=True)
 class Incremental:
-    """Rows since the input `snapshot`, by a column; all rows where that is older than `full_every_seconds`."""
+    """Rows since the input `snapshot`, by a column; all rows where that is older than `full_every_seconds`, or has other `keys`."""
 
     column: str
     full_every_seconds: int
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ class HTTPSource(StepConfig):
 
 
 class SqlIncremental(StepConfig):
-    """Rows since the last snapshot, which is the input `snapshot`; all rows where that is older than `full_every_seconds`."""
+    """Rows since the last snapshot, which is the input `snapshot`; all rows where that is older than `full_every_seconds`, or has other `keys`."""
 
     column: str
     full_every_seconds: int
+    keys: tuple[str, ...] = ()
 
 
 class SqlSource(StepConfig):

@@ -37,6 +37,7 @@ class Changes:
             return None
         now = datetime.now(UTC)
         place = [source.engine, source.host, source.port, source.database, incremental.column, select, str(signature)]
+        place += incremental.keys
         identity = hashlib.sha256(json.dumps(place).encode()).hexdigest()
         last = self._read_state()
         is_same = last.get("identity") == identity and BOUND.fullmatch(str(last.get("bound")))
