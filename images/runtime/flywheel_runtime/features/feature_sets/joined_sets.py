@@ -51,12 +51,12 @@ class JoinedSets(Params):
         found: dict[str, str] = {}
         owners = [(f"FeatureSet '{each.definition.name}'", each.definition.rowwise) for each in self.feature_sets]
         for owner, rowwise in [*owners, ("rowwise of the training", own)]:
-            for name, sql in rowwise.items():
+            for name in rowwise:
                 if same := find_same(name, found):
                     raise Failure(
                         INVALID, f"{owner} makes '{name}', and a FeatureSet makes '{same}'; rename one of them."
                     )
-                found[name] = sql
+            found |= rowwise
         return {name: sql for name, sql in found.items() if chosen is None or name in chosen or name in own}
 
     def describe(self, used: Collection[str]) -> list[dict[str, Any]]:
