@@ -121,7 +121,12 @@ class LocalOperator:
 
 
 def free_lease(namespace: Namespace) -> None:
-    """Free the Lease of an operator that was killed: it runs out after 15 s, which often takes long."""
+    """Free the Lease of an operator that was killed: it runs out after 15 s, which often takes long.
+
+    On a busy machine an operator may be killed before it has made one.
+    """
+    if kube.get("lease", "flywheel-operator", namespace.name) is None:
+        return
     namespace.kubectl(
         "patch", "lease", "flywheel-operator", "--type", "merge", "--patch", '{"spec": {"holderIdentity": ""}}'
     )

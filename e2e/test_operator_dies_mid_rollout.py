@@ -1,7 +1,6 @@
 """Operators die after every single write of a canary, one after the other; the rollout ends as if nothing had been, nothing is judged or
 made twice, and no request fails."""
 
-import json
 import re
 import signal
 from collections import Counter
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from e2e import kube, rollouts
-from e2e.local_operator import LocalOperator, installed_operator_paused
+from e2e.local_operator import LocalOperator, free_lease, installed_operator_paused
 from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
@@ -50,9 +49,7 @@ def dies_after_each_write(namespace: Namespace, settings: dict[str, str], folder
             wait_until(partial(is_over, mortal, namespace), 120, mortal.log_text)
         finally:
             mortal.kill()
-        # A dead leader's Lease runs out after 15 s; so many times that takes long, so it is ended by hand.
-        patch = json.dumps({"spec": {"holderIdentity": ""}})
-        namespace.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
+        free_lease(namespace)
     return dead
 
 

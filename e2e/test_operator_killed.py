@@ -5,7 +5,6 @@ Thirty loops with one death each, and one loop whose operators die after every s
 them run side by side; the installed operator rests.
 """
 
-import json
 import os
 import re
 import signal
@@ -20,7 +19,7 @@ import pytest
 
 from e2e import audit, kube
 from e2e.bad_input import dataset, resource
-from e2e.local_operator import LocalOperator, installed_operator_paused
+from e2e.local_operator import LocalOperator, free_lease, installed_operator_paused
 from e2e.manifests import GOOD_ROWS
 from e2e.namespace import Namespace
 from e2e.waiting import wait_until
@@ -90,9 +89,7 @@ class Run:
         finally:
             mortal.kill()
         print([line for line in mortal.log_text().splitlines() if ": write " in line][-1:])
-        # A dead leader's Lease runs out after 15 s; thirty times that takes long, so it is ended by hand.
-        patch = json.dumps({"spec": {"holderIdentity": ""}})
-        self.namespace.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
+        free_lease(self.namespace)
 
     def is_served(self) -> bool:
         """Whether the last of the loop is Ready."""
