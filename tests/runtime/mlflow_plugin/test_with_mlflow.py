@@ -24,6 +24,7 @@ def test_autolog_of_scikit_learn_is_recorded_with_what_is_logged_after_its_run(r
     assert not (done.outputs / "model").exists()  # a pickle is no model that Flywheel serves
 
 
+@pytest.mark.long_run  # a search of scikit-learn that logs each candidate
 def test_candidates_of_a_search_are_nested_runs(real_mlflow: MLflow) -> None:
     done = real_mlflow.run("a_search_of_scikit_learn")
 
