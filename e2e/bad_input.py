@@ -233,7 +233,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             "refused",
             {"source": {"s3": {"uri": "s3://flywheel/x.csv"}, "pvc": {"claimName": "c", "path": "x"}}},
         ),
-        "give exactly one of s3, pvc and http",
+        "give exactly one of s3, pvc, http and sql",
     ),
     "bad duration": (trial("refused", "x", "", trialTimeout="10 minutes"), "trialTimeout"),
     "bad percent": (
