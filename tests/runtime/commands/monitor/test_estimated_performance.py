@@ -33,7 +33,6 @@ def unsure(rows: dict[str, Any]) -> dict[str, Any]:
     return rows | {"score": 0.3 + (rows["score"] - 0.3) / 8}
 
 
-@pytest.mark.usefixtures("drawn_charts")
 def test_scores_that_become_unsure_are_a_finding_of_the_estimate_alone(monitored: Any) -> None:
     for _ in range(3):
         report = monitored.run_hour(signals=ASKED)
