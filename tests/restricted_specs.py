@@ -16,6 +16,11 @@ ARTIFACT = {"artifact": {"digest": "sha256:" + "a" * 64}}
 BATCH = {"model": "fraud", "input": {"s3": HERE}, "output": {"s3": HERE}}
 SERVICE = {"model": "fraud", **OPEN}
 VERSION = {"model": "fraud", "source": ARTIFACT}
+FEATURES = {
+    "inputs": [{"name": "sched", "type": "Timestamp"}, {"name": "dist", "type": "Float"}],
+    "eventTime": "sched",
+    "rowwise": {"far": "dist > 500"},
+}
 SKLEARN: dict[str, Any] = {"sklearn": {}}
 TRAINER = {"container": {"image": "trainer"}}
 
@@ -77,6 +82,7 @@ PLACES: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
     ("ModelMonitor", "spec.placement"): lambda place: {"inferenceService": "fraud", "placement": place},
     ("ModelVersion", "spec.placement"): lambda place: {**VERSION, "placement": place},
     ("BatchInference", "spec.placement"): lambda place: {**BATCH, "placement": place},
+    ("FeatureSet", "spec.placement"): lambda place: {**FEATURES, "placement": place},
     ("Experiment", "spec.placement"): lambda place: experiment(placement=place),
     ("InferenceService", "spec.placement"): lambda place: {**SERVICE, "placement": place},
     ("TrainingPipeline", "spec.steps.placement"): lambda place: pipeline({**container(), "placement": place}),
