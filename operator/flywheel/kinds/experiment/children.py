@@ -230,7 +230,7 @@ def new_model_version(experiment: Experiment, name: str, data: Data, best: Trial
         **({"dataset": str(experiment.spec.dataset)} if experiment.spec.dataset is not None else {}),
         "datasetVersion": data.version,
         "datasetDigest": str(data.digest),
-        **({"featureSets": [pin_document(each) for each in data.feature_sets]} if data.feature_sets else {}),
+        **({"featureSets": [each.document() for each in data.feature_sets]} if data.feature_sets else {}),
         **_code_lineage(experiment.spec),
         "image": best.image or trainer_image(experiment.spec, settings),
         **({"parameters": parameters} if parameters else {}),
@@ -246,11 +246,6 @@ def new_model_version(experiment: Experiment, name: str, data: Data, best: Trial
         "lineage": lineage,
     }
     return Child(MODEL_VERSION, MODEL_VERSION.manifest(name, spec=spec), create_only=True, owned=False)
-
-
-def pin_document(pin: FeatureSetPin) -> dict[str, Any]:
-    """A FeatureSet as a lineage names it."""
-    return pin.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def _feature_columns(features: Features) -> dict[str, list[str]]:

@@ -4,12 +4,12 @@ The data and the sets are chosen when the join starts, by digest, and stay the s
 faster than a join takes do not keep it from ending. A run has chosen them before.
 """
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from flywheel.core.diagnosis.internal_error import bound_internal_error, last_failure, retry_scope
-from flywheel.core.diagnosis.outcome import STORE_REASONS, Outcome
-from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
+from flywheel.core.diagnosis.failed_attempt import after_failure
+from flywheel.core.diagnosis.internal_error import last_failure, retry_scope
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan, existing_job
@@ -39,7 +39,7 @@ def join_features(experiment: Experiment, seen: Seen, data: Data) -> Data | Deci
     pins = chosen.feature_sets if chosen is not None else _pins(experiment, seen)
     if isinstance(pins, Decision):
         return pins
-    question = names.digest({"data": str(data.digest), "sets": [children.pin_document(each) for each in pins]})[:16]
+    question = names.digest({"data": str(data.digest), "sets": [each.document() for each in pins]})[:16]
     jobs = [each for each in seen.joins if each.question == question]
     job = jobs[-1] if jobs else None
     scope = retry_scope(experiment.generation, seen.settings.runtime_image)
@@ -53,7 +53,8 @@ def join_features(experiment: Experiment, seen: Seen, data: Data) -> Data | Deci
     if join.result == "Running" and job is not None and job.attempt == join.number and job.outcome is not None:
         if job.outcome.result == "Succeeded":
             return _joined(data, pins, job.outcome)
-        join = _after_failure(join, job.outcome, seen.now)
+        failed = after_failure(job.outcome, join.retries, join.internal_errors, seen.now)
+        join = join.model_copy(update=failed)
     return _plan(experiment, seen, data, pins, join, job)
 
 
@@ -95,20 +96,6 @@ def _current_join(known: Join | None, question: str, job: JoinJob | None, scope:
     if known.result == "Retrying" and is_due:
         return known.model_copy(update={"number": number + 1, "result": "Running", "not_before": None})
     return known
-
-
-def _after_failure(join: Join, outcome: Outcome, now: datetime) -> Join:
-    outcome, internal_errors = bound_internal_error(outcome, join.internal_errors)
-    changes: dict[str, Any] = {
-        "reason": outcome.reason,
-        "message": outcome.message[:1024],
-        "internal_errors": internal_errors,
-    }
-    if outcome.result == "Infrastructure" or outcome.reason in STORE_REASONS:
-        changes |= {"result": "Retrying", "retries": join.retries + 1, "not_before": now + backoff(join.retries)}
-    else:
-        changes |= {"result": "Failed"}
-    return join.model_copy(update=changes)
 
 
 def _joined(data: Data, pins: tuple[FeatureSetPin, ...], outcome: Outcome) -> Data:

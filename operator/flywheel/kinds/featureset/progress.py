@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis.internal_error import bound_internal_error
-from flywheel.core.diagnosis.outcome import STORE_REASONS, Outcome
-from flywheel.core.requeue import backoff
+from flywheel.core.diagnosis.failed_attempt import after_failure
+from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource.restrictions import Violation, find_violation
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.featureset.children import REQUEST_ANNOTATION, FeatureSet
@@ -93,16 +92,12 @@ def _found(featureset: FeatureSet, check: LastCheck, outcome: Outcome) -> dict[s
 
 def check_after(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
     """The check after its Job has ended."""
-    outcome, internal_errors = bound_internal_error(outcome, check.internal_errors)
     changes: dict[str, Any] = {"finished_at": now}
     if outcome.result == "Succeeded":
         changes |= {"result": "Passed", "retries": 0, "internal_errors": None, "reason": None, "message": None}
         return check.model_copy(update=changes)
-    changes |= {"internal_errors": internal_errors, "reason": outcome.reason, "message": outcome.message[:1024]}
-    if outcome.result == "Infrastructure" or outcome.reason in STORE_REASONS:
-        retry = {"result": "Retrying", "retries": check.retries + 1, "not_before": now + backoff(check.retries)}
-        return check.model_copy(update=changes | retry)
-    return check.model_copy(update=changes | {"result": "Failed"})
+    changes |= after_failure(outcome, check.retries, check.internal_errors, now)
+    return check.model_copy(update=changes)
 
 
 def next_check(featureset: FeatureSet, last: LastCheck | None, seen: Seen) -> LastCheck | None:

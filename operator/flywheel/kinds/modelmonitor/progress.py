@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flywheel.core.diagnosis.internal_error import bound_internal_error
-from flywheel.core.diagnosis.outcome import STORE_REASONS, Outcome
-from flywheel.core.requeue import backoff
+from flywheel.core.diagnosis.failed_attempt import after_failure
+from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource.restrictions import Violation, find_violation
 from flywheel.kinds.modelmonitor.children import REQUEST_ANNOTATION, ModelMonitor
 from flywheel.kinds.modelmonitor.findings import SignalResult, signal_results, with_result
@@ -102,16 +101,12 @@ def _with_newest_job(known: Run | None, seen: Seen) -> Run | None:
 
 def run_after(run: Run, outcome: Outcome, now: datetime) -> Run:
     """The run after its Job has ended."""
-    outcome, internal_errors = bound_internal_error(outcome, run.internal_errors)
     changes: dict[str, Any] = {"finished_at": now, "not_before": None}
     if outcome.result == "Succeeded":
         changes |= {"result": "Succeeded", "retries": 0, "internal_errors": None, "reason": None, "message": None}
         return run.model_copy(update=changes)
-    changes |= {"internal_errors": internal_errors, "reason": outcome.reason, "message": outcome.message[:1024]}
-    if outcome.result == "Infrastructure" or outcome.reason in STORE_REASONS:
-        retry = {"result": "Retrying", "retries": run.retries + 1, "not_before": now + backoff(run.retries)}
-        return run.model_copy(update=changes | retry)
-    return run.model_copy(update=changes | {"result": "Failed"})
+    changes |= after_failure(outcome, run.retries, run.internal_errors, now)
+    return run.model_copy(update=changes)
 
 
 def next_run(monitor: ModelMonitor, status: ModelMonitorStatus, last: Run | None, seen: Seen) -> Run | None:

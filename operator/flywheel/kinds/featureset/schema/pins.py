@@ -29,6 +29,10 @@ class FeatureSetPin(Schema):
         MAX_DATASETS, "The versions of the Datasets in which its features were looked up."
     )
 
+    def document(self) -> dict[str, Any]:
+        """The FeatureSet as a lineage and the spec of an Experiment name it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
 
 def feature_sets_field() -> tuple[ObjectName, ...]:
     """The field `featureSets` of a training."""

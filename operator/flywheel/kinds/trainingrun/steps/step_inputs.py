@@ -145,10 +145,7 @@ def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> 
     digest = states[name].status.outputs.get("data") if name in states else None
     train = states[name].step.train if name in states else None
     if train is not None:
-        joined = [
-            each.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-            for each in states[name].status.feature_sets
-        ]
+        joined = [each.document() for each in states[name].status.feature_sets]
         data = _data_lineage(context, states, str(train.from_))
         return {**data, **({"digest": str(digest)} if digest else {}), "featureSets": joined}
     prepare = _prepare_of(states, name)

@@ -79,7 +79,7 @@ def _spec(attempt: Attempt, wanted: Train) -> dict[str, Any]:
     task = {"task": data.facts["task"]} if data.facts.get("task") else {}
     classes = {"classes": int(data.facts["classes"])} if data.facts.get("classes") else {}
     version = data.facts.get("version") or f"{data.producer}-{data.digest[7:15]}"
-    pins = [each.model_dump(mode="json", by_alias=True, exclude_defaults=True) for each in attempt.feature_sets]
+    pins = [each.document() for each in attempt.feature_sets]
     sets = {"featureSets": pins} if pins else {}
     return {**spec, "artifact": {"digest": data.digest, "version": version, **task, **classes, **sets}}
 
