@@ -41,11 +41,11 @@ def group_by_schema(
         yield alike, protected
 
 
-def count_rows(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[Path, int]:
+def rows_of_files(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[Path, int]:
     """The number of rows of each file."""
     if not files:
         return {}
-    query = f"SELECT num_rows FROM parquet_file_metadata({_listed(files)})"
+    query = f"SELECT num_rows FROM parquet_file_metadata({list_files(files)})"
     return {file: int(rows) for file, (rows,) in zip(files, connection.execute(query).fetchall(), strict=True)}
 
 
@@ -54,14 +54,15 @@ def _digests(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> di
     if not files:
         return {}
     columns = f"list(row({_OF_A_COLUMN}) ORDER BY column_id)"
-    query = f"SELECT file_name, md5({columns}::VARCHAR) FROM parquet_schema({_listed(files)}) GROUP BY file_name"
+    query = f"SELECT file_name, md5({columns}::VARCHAR) FROM parquet_schema({list_files(files)}) GROUP BY file_name"
     try:
         return dict(connection.execute(query).fetchall())
     except duckdb.Error:
         return {}
 
 
-def _listed(files: Sequence[Path]) -> str:
+def list_files(files: Sequence[Path]) -> str:
+    """SQL for the list of these files."""
     return f"[{', '.join(quote_literal(str(each)) for each in files)}]"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from flywheel_runtime.commands.gates.traffic.file_schema import FileSchema, count_rows, group_by_schema
+from flywheel_runtime.commands.gates.traffic.file_schema import FileSchema, group_by_schema, list_files, rows_of_files
 from flywheel_runtime.commands.gates.traffic.logged_values import read_values
 from flywheel_runtime.datasets.sql import is_resource_error, quote_literal
 from flywheel_runtime.models.golden_rows import Tensors
@@ -114,7 +114,7 @@ class RequestLog:
         self._schemas: list[tuple[FileSchema, list[Path]]] = []
         for alike, protected in group_by_schema(connection, files):
             self._add(alike, protected)
-        self._rows = count_rows(connection, [file for _, some in self._schemas for file in some])
+        self._rows = rows_of_files(connection, [file for _, some in self._schemas for file in some])
 
     def _add(self, files: list[Path], protected: Collection[str]) -> None:
         for place, file in enumerate(files):
@@ -185,10 +185,9 @@ class RequestLog:
 
     def _query(self, select: str, files: Sequence[Path], joined: str = "", drawn: str = "") -> Iterator[dict[str, Any]]:
         """The arrays of all files at once; where that fails those of each file, without those that cannot be read."""
-        listed = ", ".join(quote_literal(str(each)) for each in files)
         low, high = self._window
         within = f"WHERE logged.time >= make_timestamptz({low}) AND logged.time < make_timestamptz({high}){drawn}"
-        source = f"FROM read_parquet([{listed}], hive_partitioning = false) AS logged {joined} {within}"
+        source = f"FROM read_parquet({list_files(files)}, hive_partitioning = false) AS logged {joined} {within}"
         try:
             yield self._connection.execute(f"{select} {source}").fetchnumpy()
         except duckdb.Error as error:
