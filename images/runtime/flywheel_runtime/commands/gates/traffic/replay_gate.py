@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from flywheel_runtime.commands.gates.traffic.flips import GroupShare, flips_by_g
 from flywheel_runtime.commands.gates.traffic.latency import LatencySample, measure_latency
 from flywheel_runtime.commands.gates.traffic.model_answers import UNKNOWN, differ
 from flywheel_runtime.commands.gates.traffic.replay import AnsweredBatch, Models, ReplayCounts, answer_rows
+from flywheel_runtime.commands.gates.traffic.request_log import LoggedRow, RequestLog
 from flywheel_runtime.commands.gates.traffic.service_logs import ServiceLogs
 from flywheel_runtime.contract.errors import Unmeasurable
 from flywheel_runtime.contract.step import null_non_finite
@@ -30,6 +31,14 @@ Outcome = tuple[bool, bool, str, Mapping[str, Any], Mapping[str, Any]]
 """Whether the gate passed, whether it was measured, its message, the numbers, and the document."""
 
 
+class Example(NamedTuple):
+    """A row that differs: whether it flips and by how much, which row it is, and what the document says of it."""
+
+    key: tuple[bool, float]
+    logged: LoggedRow
+    described: Mapping[str, Any]
+
+
 @dataclass
 class Differences:
     """What differs, of all rows (rows,): `changed` decisions, by how much, and the champion's values where it predicts values."""
@@ -40,7 +49,7 @@ class Differences:
     groups: list[Array] = field(default_factory=list)
     values: list[Array] = field(default_factory=list)
     changes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    examples: list[tuple[tuple[bool, float], dict[str, Any]]] = field(default_factory=list)
+    examples: list["Example"] = field(default_factory=list)
     failed: int = 0
 
     def add(self, answered: AnsweredBatch, models: Models) -> None:
@@ -70,8 +79,9 @@ class Differences:
         few = np.argpartition(-keys, min(MAX_EXAMPLES, len(keys) - 1))[:MAX_EXAMPLES]
         for row in few[amount[few] > 0].tolist():
             key = (bool(changed[row]), float(amount[row]))
-            self.examples.append((key, _describe_row(answered, models, row, key)))
-        self.examples.sort(key=lambda each: each[0], reverse=True)
+            described = _describe_row(answered, models, row, key)
+            self.examples.append(Example(key, answered.batch.identify(row), described))
+        self.examples.sort(key=lambda each: each.key, reverse=True)
         del self.examples[MAX_EXAMPLES:]
 
 
@@ -107,6 +117,7 @@ def replay_gate(gate: ReplayGate, models: Models, logs: ServiceLogs) -> Outcome:
         "unreadableFiles": len(log.unreadable),
         "by": gate.by,
         **_describe_rows(models, counts, found, summary),
+        "differences": _describe_examples(log, found.examples),
         "latency": _describe_latency(models, counts, sample),
     }
     message = f"{_message(gate, logs, summary, counts, found)}; {verdict}"
@@ -124,7 +135,8 @@ class Summary:
 
 def _summarize(gate: ReplayGate, found: Differences) -> Summary:
     flips, tolerance = _find_flips(gate, found)
-    requests, confidence = np.concatenate(found.requests), parse_fraction(gate.confidence)
+    distinct, requests = np.unique(np.concatenate(found.requests), return_inverse=True)
+    confidence = parse_fraction(gate.confidence)
     interval = share_interval(flips, requests, confidence)
     groups: list[GroupShare] = []
     if found.groups:
@@ -133,7 +145,7 @@ def _summarize(gate: ReplayGate, found: Differences) -> Summary:
         groups = flips_by_group(flips, requests, named, confidence)
     numbers = {
         "rows": len(flips),
-        "requests": len(np.unique(requests)),
+        "requests": len(distinct),
         "flips": int(flips.sum()),
         "share": interval.value,
         "low": interval.low,
@@ -144,15 +156,19 @@ def _summarize(gate: ReplayGate, found: Differences) -> Summary:
 
 
 def _describe_rows(models: Models, counts: ReplayCounts, found: Differences, summary: Summary) -> dict[str, Any]:
-    """What became of the rows, and which differ."""
+    """What became of the rows, and how they differ."""
     return {
         "answers": {"logged": counts.logged_answers, "byChampion": counts.recomputed_answers},
         "leftOut": dict(counts.left_out),
         "failedRows": found.failed,
         "groups": [each.to_json() for each in summary.groups],
         "changes": _describe_changes(found, models),
-        "differences": [example for _, example in found.examples],
     }
+
+
+def _describe_examples(log: RequestLog, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    ids = log.find_ids({each.logged for each in examples})
+    return [{"id": ids.get(each.logged, "")[:MAX_TEXT_CHARACTERS], **each.described} for each in examples]
 
 
 def _describe_latency(models: Models, counts: ReplayCounts, sample: LatencySample) -> dict[str, Any]:
@@ -219,7 +235,6 @@ def _describe_row(answered: AnsweredBatch, models: Models, row: int, key: tuple[
     batch = answered.batch
     features = {name: _shorten(each[row]) for name, each in list(batch.features.items())[:MAX_FEATURES]}
     return {
-        "id": str(batch.ids[row])[:MAX_TEXT_CHARACTERS],
         "row": int(batch.rows[row]),
         "time": _stamp(float(batch.times[row]) / MICROSECONDS),
         "flips": key[0],

@@ -6,7 +6,7 @@ A file of an earlier build has fewer columns: without an id each row is a reques
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -32,6 +32,14 @@ class LoggedColumns:
     by: str | None = None
 
 
+class LoggedRow(NamedTuple):
+    """What tells a row from others: its time in microseconds since 1970, the number of its request, and its own in the request."""
+
+    time: int
+    request: int
+    row: int
+
+
 @dataclass(frozen=True)
 class RowBatch:
     """Some rows. `features` (rows, …) are by name; those that a file does not have are absent, as are `outputs` that are null in a row.
@@ -40,7 +48,6 @@ class RowBatch:
     `further` are the columns of the table that was joined.
     """
 
-    ids: Array
     rows: Array
     times: Array
     requests: Array
@@ -53,6 +60,10 @@ class RowBatch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def identify(self, row: int) -> LoggedRow:
+        """One of the rows, by its number."""
+        return LoggedRow(int(self.times[row]), int(self.requests[row]), int(self.rows[row]))
+
     def take_features(self, rows: Array) -> Tensors:
         """The features of some rows, by their numbers."""
         return {name: each[rows] for name, each in self.features.items()}
@@ -60,7 +71,6 @@ class RowBatch:
     def take(self, rows: Array) -> "RowBatch":
         """Some of the rows, by their numbers."""
         return RowBatch(
-            ids=self.ids[rows],
             rows=self.rows[rows],
             times=self.times[rows],
             requests=self.requests[rows],
@@ -171,6 +181,19 @@ class RequestLog:
                     if len(found["time"]):
                         yield _batch(found, selected, further, columns.by)
 
+    def find_ids(self, rows: Collection[LoggedRow]) -> dict[LoggedRow, str]:
+        """The prediction ids of some rows, where the log has them: text is read for these alone, since that of all rows is a large part of a replay."""
+        times = ", ".join(f"make_timestamptz({each.time})" for each in rows)
+        found: dict[LoggedRow, str] = {}
+        for schema, files in self._schemas:
+            if not rows or "id" not in schema.columns:
+                continue
+            select = f'SELECT epoch_us(logged.time) AS time, hash({_request(schema)}) AS request, {_row(schema)} AS "row", logged.id AS id'
+            for part in self._query(select, files, where=f" AND logged.time IN ({times}) AND logged.id IS NOT NULL"):
+                keys = zip(*(part[name].tolist() for name in ("time", "request", "row")), strict=True)
+                found |= {LoggedRow(*key): str(id_) for key, id_ in zip(keys, part["id"].tolist(), strict=True)}
+        return found
+
     def _group(self, files: Sequence[Path]) -> Iterator[list[Path]]:
         """The files in groups of about BATCH_ROWS rows."""
         group: list[Path] = []
@@ -183,10 +206,10 @@ class RequestLog:
             size += self._rows[file]
         yield group
 
-    def _query(self, select: str, files: Sequence[Path], joined: str = "", drawn: str = "") -> Iterator[dict[str, Any]]:
+    def _query(self, select: str, files: Sequence[Path], joined: str = "", where: str = "") -> Iterator[dict[str, Any]]:
         """The arrays of all files at once; where that fails those of each file, without those that cannot be read."""
         low, high = self._window
-        within = f"WHERE logged.time >= make_timestamptz({low}) AND logged.time < make_timestamptz({high}){drawn}"
+        within = f"WHERE logged.time >= make_timestamptz({low}) AND logged.time < make_timestamptz({high}){where}"
         source = f"FROM read_parquet({list_files(files)}, hive_partitioning = false) AS logged {joined} {within}"
         try:
             yield self._connection.execute(f"{select} {source}").fetchnumpy()
@@ -195,7 +218,7 @@ class RequestLog:
                 self._leave_out(files[0], error)
                 return
             for file in files:
-                yield from self._query(select, [file], joined, drawn)
+                yield from self._query(select, [file], joined, where)
 
 
 def _request(schema: FileSchema) -> str:
@@ -205,8 +228,12 @@ def _request(schema: FileSchema) -> str:
 
 def _join(schema: FileSchema, joined: str) -> str:
     """The SQL of a join, with the columns of these files that tell rows apart in place of {id} and {row}."""
-    row = 'logged."row"' if "row" in schema.columns else "0"
-    return joined.format(id="logged.id" if "id" in schema.columns else "NULL::VARCHAR", row=row)
+    return joined.format(id="logged.id" if "id" in schema.columns else "NULL::VARCHAR", row=_row(schema))
+
+
+def _row(schema: FileSchema) -> str:
+    """SQL for the number of a row in its request."""
+    return 'logged."row"' if "row" in schema.columns else "0"
 
 
 def _drawn(schema: FileSchema, share: float) -> str:
@@ -225,8 +252,7 @@ def _select(
             found += [_Selected("outputs", name, part) for part in parts]
     has_group = columns.by is not None and columns.by in schema.features and columns.by not in columns.features
     selected = [
-        "logged.id AS id" if "id" in schema.columns else "NULL::VARCHAR AS id",
-        'logged."row" AS "row"' if "row" in schema.columns else '0 AS "row"',
+        f'{_row(schema)} AS "row"',
         "epoch_us(logged.time) AS time",
         f"hash({_request(schema)}) AS request",
         f"{_is_answered_by(champion, schema, columns)} AS is_champion",
@@ -261,7 +287,6 @@ def _batch(found: Mapping[str, Any], selected: Sequence[_Selected], further: Seq
             outputs.setdefault(each.name, []).append(values)
     has_lists = {each.name: each.part is not None for each in selected}
     return RowBatch(
-        ids=read_values(found["id"]),
         rows=np.asarray(found["row"]),
         times=np.asarray(found["time"]),
         requests=np.asarray(found["request"]),
