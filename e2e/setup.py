@@ -29,6 +29,7 @@ from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, exit_code, step
 
 UV = "uv==0.13.8"
+PYTHON = Path(sys.executable).resolve()  # not the link in .venv, which may be active and is made anew
 OLDEST_PYTHON = (3, 11)
 ENVIRONMENT = CHECKOUT / ".venv"
 REQUIREMENTS = CHECKOUT / "requirements"
@@ -137,7 +138,7 @@ def install(environment: Path, requirements: str, title: str, *options: str) -> 
     refuse_unfit_python()
     with step(title):
         shutil.rmtree(environment, ignore_errors=True)
-        call(sys.executable, "-m", "venv", environment)
+        call(PYTHON, "-m", "venv", environment)
         call(environment / "bin/pip", "install", "--quiet", UV)
         call(
             environment / "bin/uv", "pip", "install", "--quiet", "--python", environment / "bin/python",
