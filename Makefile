@@ -54,6 +54,7 @@ test-long: setup ## What 'make test' leaves out, for hours: every kill, twenty t
 	@$(MAKE) --no-print-directory fuzz SECONDS=120
 	@$(MAKE) --no-print-directory up images deploy e2e K=operator_killed
 	@FLYWHEEL_TABLES=all $(MAKE) --no-print-directory e2e K=strangers_tables
+	$(TELL) -n 4 -m long_run
 
 apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.
 	@python3 -m e2e.setup programs
@@ -64,7 +65,7 @@ e2e: setup ## Stories on the development cluster, which 'make up images deploy' 
 
 # Most of a story is waiting, so several are told at the same time.
 stories: setup
-	$(TELL) -n 4 -m "not alone and not operator_rests" $(AGAIN)
+	$(TELL) -n 4 -m "not alone and not operator_rests and not long_run" $(AGAIN)
 
 # Told again, one of the two may have no story that failed: pytest's exit code 5.
 stories-of-operators: setup

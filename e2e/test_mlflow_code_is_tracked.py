@@ -12,6 +12,8 @@ from e2e.manifests import PATIENTS, read_patients
 from e2e.namespace import Namespace
 from e2e.reader_access import bind, give_reader_a_key, wait_for_reader
 
+pytestmark = pytest.mark.long_run
+
 EXPERIMENT = """
 apiVersion: flywheel.ml/v1alpha1
 kind: Experiment

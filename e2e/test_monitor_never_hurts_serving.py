@@ -194,7 +194,11 @@ def sink_is_full(namespace: Namespace, broken: Caller) -> Iterator[None]:
     kube.kubectl(*sink_exec(namespace, CONTINUE))
 
 
-@pytest.mark.parametrize("fault", [sink_is_slow, sink_is_full, sink_is_away], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [sink_is_away, *(pytest.param(each, marks=pytest.mark.long_run) for each in (sink_is_slow, sink_is_full))],
+    ids=lambda each: each.__name__,
+)
 def test_monitor_never_hurts_serving(callers: tuple[Namespace, Caller, Caller], fault: object) -> None:
     namespace, healthy, broken = callers
     assert callable(fault)

@@ -9,6 +9,8 @@ from e2e import kube
 from e2e.cluster import paths
 from e2e.namespace import Namespace
 
+pytestmark = pytest.mark.long_run
+
 ROUNDS = 24
 # The better `height` is, the quicker a round: bad trials are slow. All are known after few rounds.
 TRAINER = f"""
