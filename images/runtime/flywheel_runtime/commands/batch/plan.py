@@ -153,7 +153,7 @@ def _rows_mix(step: Step, client: Client, source: Source, table: Table, inputs: 
         if chunk is None:
             return False
         cells = describe_cells(table.format, head, names, form)
-        feeds, wrong = read_tensors(connection, chunk.table, features, cells)
+        feeds, wrong = read_tensors(connection, chunk.rows, features, cells)
         chunks.close()  # type: ignore[attr-defined]  # the file with holes goes
     good = [at for at in range(len(chunk)) if at not in wrong][: row_independence.COMPARED_ROWS]
     return bool(good) and row_independence.rows_mix(client, features, {name: feeds[name][good] for name in feeds})

@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,16 +99,19 @@ class Shard:
         cells = describe_cells(self.plan.format, piece.head, piece.wanted, self.step.config.input.form)
         if not len(chunk):
             return ScoredChunk(piece.file.path, chunk, cells, list(chunk.bad), [])
-        check_folders(self.connection, chunk.table, piece, cells)
+        check_folders(self.connection, chunk.rows, piece, cells)
         features = self._features[piece.file.path]
-        feeds, wrong = read_tensors(self.connection, chunk.table, features, cells)
+        feeds, wrong = read_tensors(self.connection, chunk.rows, features, cells)
         errors = [*chunk.bad, *(RowError(chunk.numbers[at], "BadValue", words) for at, words in wrong.items())]
-        good = np.array([at for at in range(len(chunk)) if at not in wrong], np.int64)
+        good = np.arange(len(chunk))
+        if wrong:
+            good = np.delete(good, list(wrong))
+            feeds = {name: array[good] for name, array in feeds.items()}
         calls = []
         for start in range(0, len(good), self.plan.rows_per_call):
-            places = good[start : start + self.plan.rows_per_call]
-            asked = {name: array[places] for name, array in feeds.items()}
-            calls.append(pool.submit(self._infer, features, asked, places, chunk))
+            some = slice(start, start + self.plan.rows_per_call)
+            asked = {name: array[some] for name, array in feeds.items()}
+            calls.append(pool.submit(self._infer, features, asked, good[some], chunk))
         return ScoredChunk(piece.file.path, chunk, cells, errors, calls)
 
     def _infer(self, features: list[Feature], feeds: dict[str, Array], places: Array, chunk: Chunk) -> Call:
@@ -124,13 +127,8 @@ class Shard:
             self._infer(features, {name: a[half] for name, a in feeds.items()}, places[half], chunk)
             for half in (slice(0, middle), slice(middle, len(places)))
         ]
-        answered = [half.found for half in halves if len(half.places)]
-        joined = {name: np.concatenate([found[name] for found in answered]) for name in (answered or [{}])[0]}
-        return Call(
-            np.concatenate([half.places for half in halves]),
-            joined,
-            [error for half in halves for error in half.errors],
-        )
+        answered = [half for half in halves if len(half.places)]
+        return Call(*_join_calls(answered or halves[:1]), [error for half in halves for error in half.errors])
 
     def _without_failed_rows(self, call: Call, chunk: Chunk) -> Call:
         """`call` without the rows whose prediction has a number that is not finite: these are errors."""
@@ -153,14 +151,15 @@ class Shard:
         )
         self._write_errors(scored.file, errors, log)
         answered = [call for call in calls if len(call.places)]
-        for call in answered:
+        if answered:
             if self.part is None:
                 output = self.step.config.output.format
                 self.part = Part(self.connection, path, output, self.plan.included, self.plan.answers)
                 self.part.create()
-            self.part.append(scored.chunk.table, scored.cells, call.places, call.found)
-            self.scored += len(call.places)
-        if len(scored.chunk):
+            places, found = _join_calls(answered)
+            self.part.append(scored.chunk, scored.cells, places, found)
+            self.scored += len(places)
+        if scored.chunk.table is not None:
             self.connection.execute(f"DROP TABLE {scored.chunk.table}")
 
     def _write_errors(self, file: str, errors: list[RowError], log: TextIO) -> None:
@@ -174,6 +173,12 @@ class Shard:
             words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}' ({last.reason})"
             cure = f"see '{self.plan.output}_errors/', and mend the rows or raise spec.maxRowErrors"
             raise Failure(TOO_MANY, f"{words}; {cure}")
+
+
+def _join_calls(calls: Sequence[Call]) -> tuple[Array, dict[str, Array]]:
+    """The places and the answers of one call or more, one after the other."""
+    found = {name: np.concatenate([call.found[name] for call in calls]) for name in calls[0].found}
+    return np.concatenate([call.places for call in calls]), found
 
 
 def main() -> int:

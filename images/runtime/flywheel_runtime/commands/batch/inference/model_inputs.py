@@ -79,15 +79,31 @@ def read_tensors(
     """The tensors of all rows of a table, and what is wrong with which of them; there the tensors hold anything."""
     wrong: Wrong = {}
     whole: dict[str, Array] = {}
+    read = cells.read_numbers(connection, table, _plain_numbers(features, columns))
     for feature in features:
-        array, found = _read_tensor(connection, table, feature, columns)
+        array, found = _read_tensor(connection, table, feature, columns, read)
         whole[feature.tensor.name] = array
         wrong = {**found, **wrong}
     return whole, wrong
 
 
+def _plain_numbers(features: Sequence[Feature], columns: Mapping[str, Cell]) -> list[tuple[Cell, str]]:
+    """The columns that are plain numbers for a tensor that takes them, with the tensor's datatype."""
+    return [
+        (columns[column], feature.tensor.datatype)
+        for feature in features
+        if not feature.whole and not feature.tensor.is_timestamp
+        for column in feature.columns
+        if cells.is_plain_number(columns[column], feature.tensor.datatype)
+    ]
+
+
 def _read_tensor(
-    connection: duckdb.DuckDBPyConnection, table: str, feature: Feature, columns: Mapping[str, Cell]
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    feature: Feature,
+    columns: Mapping[str, Cell],
+    read: Mapping[tuple[Cell, str], tuple[Array, Wrong]],
 ) -> tuple[Array, Wrong]:
     tensor = feature.tensor
     if feature.whole:
@@ -99,9 +115,9 @@ def _read_tensor(
     wrong: Wrong = {}
     for column in feature.columns:
         cell = replace(columns[column], is_timestamp=tensor.is_timestamp)
-        array, found = cells.read_values(connection, table, cell, tensor.datatype)
+        array, found = read.get((cell, tensor.datatype)) or cells.read_values(connection, table, cell, tensor.datatype)
         arrays.append(array)
         wrong = {**{at: f"column '{column}': {words}" for at, words in found.items()}, **wrong}
     if len(tensor.shape) == 1:
         return arrays[0], wrong
-    return np.stack(arrays, axis=1), wrong
+    return arrays[0][:, None] if len(arrays) == 1 else np.stack(arrays, axis=1), wrong

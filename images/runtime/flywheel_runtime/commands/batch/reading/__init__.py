@@ -59,11 +59,15 @@ class RowError:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows in a table of DuckDB: their numbers in its order, and the rows among them that could not even be read."""
+    """Rows of DuckDB in their order: SQL after FROM, their numbers, and the rows among them that could not even be read.
 
-    table: str
+    `table` is dropped by whoever took the chunk; None where later chunks have rows of it.
+    """
+
+    rows: str
     numbers: Sequence[int]
     bad: tuple[RowError, ...] = ()
+    table: str | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -82,8 +86,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Format:
-    """The three questions that are asked of a format. `chunks` gets a folder for files of its own, and a connection with one thread;
-    whoever takes a chunk drops its table."""
+    """The three questions that are asked of a format. `chunks` gets a folder for files of its own, and a connection with one thread."""
 
     head: Callable[[Source, File, TableForm], Head]
     slices: Callable[[Source, File, Head, int], list[Slice]]

@@ -20,6 +20,7 @@ from flywheel_runtime.datasets.sql import connect, describe_columns, quote_liter
 MAGIC = b"PAR1"
 ROW_NUMBER = "file_row_number"
 MAX_CHUNK_ROWS = 65_536
+MAX_GAP = 64 << 10  # bytes between two ranges that are brought with one request
 TAIL = 8  # bytes: the footer's length, and the magic
 
 
@@ -69,22 +70,17 @@ def chunks(connection: duckdb.DuckDBPyConnection, piece: Piece, form: TableForm,
                 continue
             table = f"chunk{next(TABLE_NUMBERS)}"
             where = f"WHERE {place} >= {first - 1} AND {place} < {first - 1 + rows}"
-            connection.execute(f"CREATE TABLE {table} AS {query} {where}")
-            yield from _divide(connection, table, first, rows)
+            connection.execute(f"CREATE TEMP TABLE {table} AS {query} {where}")
+            yield from _divide(table, first, rows)
             first += rows
 
 
-def _divide(connection: duckdb.DuckDBPyConnection, table: str, first: int, rows: int) -> Iterator[Chunk]:
+def _divide(table: str, first: int, rows: int) -> Iterator[Chunk]:
     """A row group's table in chunks: whoever takes one makes arrays of its rows, and a row group may have a million."""
-    if rows <= MAX_CHUNK_ROWS:
-        yield Chunk(table, range(first, first + rows))
-        return
     for start in range(0, rows, MAX_CHUNK_ROWS):
         stop = min(start + MAX_CHUNK_ROWS, rows)
-        chunk = f"chunk{next(TABLE_NUMBERS)}"
-        connection.execute(f"CREATE TABLE {chunk} AS FROM {table} WHERE rowid >= {start} AND rowid < {stop}")
-        yield Chunk(chunk, range(first + start, first + stop))
-    connection.execute(f"DROP TABLE {table}")
+        within = f"(FROM {table} WHERE rowid >= {start} AND rowid < {stop})"
+        yield Chunk(within, range(first + start, first + stop), table=table if stop == rows else None)
 
 
 def _row_groups(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[int, tuple[int, int]]:
@@ -99,7 +95,7 @@ def _row_groups(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[int, 
 def _find_wanted(
     connection: duckdb.DuckDBPyConnection, path: Path, part: Slice, columns: Mapping[str, str]
 ) -> list[tuple[int, int]]:
-    """Where the wanted columns lie in the slice's row groups."""
+    """Where the wanted columns lie in the slice's row groups; neighbours are one range."""
     # A column of a group has the path of its names, and a name may have a comma itself.
     below = " OR ".join(
         f"path_in_schema = {quote_literal(name)} OR starts_with(path_in_schema, {quote_literal(f'{name}, ')})"
@@ -111,7 +107,13 @@ def _find_wanted(
         f"FROM parquet_metadata({quote_literal(str(path))}) WHERE row_group_id >= {part.start} AND row_group_id < {part.stop} "
         f"AND ({below or 'false'}) ORDER BY start"
     )
-    return [(int(start), int(stop)) for start, stop in connection.execute(query).fetchall()]
+    found: list[tuple[int, int]] = []
+    for start, stop in connection.execute(query).fetchall():
+        if found and start <= found[-1][1] + MAX_GAP:
+            found[-1] = (found[-1][0], max(found[-1][1], int(stop)))
+        else:
+            found.append((int(start), int(stop)))
+    return found
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def _read(
 ) -> Chunk:
     table = f"chunk{next(TABLE_NUMBERS)}"
     if _create(connection, table, records.canonical(), len(records), format_, folder):
-        return Chunk(table, range(first, first + len(records)))
+        return Chunk(table, range(first, first + len(records)), table=table)
     good: list[tuple[int, bytes]] = []
     bad: list[RowError] = []
     for number, record in enumerate(records.all(), first):
@@ -60,14 +60,14 @@ def _read(
     tables, numbers, more = _read_halves(connection, good, format_, folder)
     columns = " UNION ALL ".join(f"FROM {each}" for each in tables)
     if len(tables) > 1:
-        connection.execute(f"CREATE TABLE {table} AS FROM {tables[0]}")
+        connection.execute(f"CREATE TEMP TABLE {table} AS FROM {tables[0]}")
         for each in tables[1:]:
             connection.execute(f"INSERT INTO {table} FROM {each}")
     elif tables:
-        connection.execute(f"CREATE TABLE {table} AS {columns}")
+        connection.execute(f"CREATE TEMP TABLE {table} AS {columns}")
     for each in tables:
         connection.execute(f"DROP TABLE {each}")
-    return Chunk(table, numbers, tuple(sorted([*bad, *more], key=lambda error: error.row)))
+    return Chunk(table, numbers, tuple(sorted([*bad, *more], key=lambda error: error.row)), table if tables else None)
 
 
 def _read_halves(
@@ -95,7 +95,7 @@ def _create(
         file.write(text)
         file.flush()
         try:
-            found = connection.execute(f"CREATE TABLE {table} AS {format_.select(Path(file.name))}").fetchone()
+            found = connection.execute(f"CREATE TEMP TABLE {table} AS {format_.select(Path(file.name))}").fetchone()
         except duckdb.OutOfMemoryException as error:
             raise MemoryError from error
         except duckdb.Error:

@@ -1,4 +1,4 @@
-"""One file of the output: rows of chunks with the model's predictions, joined by their place and written by DuckDB.
+"""One file of the output: rows of chunks with the model's predictions, side by side and written by DuckDB.
 
 Included columns stay in DuckDB from the input to the output, so that a timestamp keeps its zone and a blob its bytes.
 """
@@ -14,6 +14,7 @@ from flywheel_runtime.commands.batch.config import Format
 from flywheel_runtime.commands.batch.inference.cells import Cell
 from flywheel_runtime.commands.batch.inference.client import Array
 from flywheel_runtime.commands.batch.inference.predictions import Answer, read_cells
+from flywheel_runtime.commands.batch.reading import Chunk
 from flywheel_runtime.datasets.sql import quote_column, quote_identifier, quote_literal
 
 SUFFIX: dict[Format, str] = {"CSV": "csv", "JSONL": "jsonl", "Parquet": "parquet"}
@@ -39,18 +40,24 @@ class Part:
         """Make the table of its rows."""
         columns = [*self.included, *((answer.name, answer.type) for answer in self.answers)]
         declared = ", ".join(f"{quote_column(name)} {kind}" for name, kind in columns)
-        self.connection.execute(f"CREATE TABLE part ({declared})")
+        self.connection.execute(f"CREATE TEMP TABLE part ({declared})")
 
-    def append(self, table: str, cells: Mapping[str, Cell], places: Array, outputs: Mapping[str, Array]) -> None:
-        """The rows at these places of a chunk's table, in their order, with the model's outputs for them."""
-        given: dict[str, Array] = {"#place": places.astype(np.int64)}
-        given |= {f"a{at}": read_cells(answer, outputs) for at, answer in enumerate(self.answers)}
+    def append(self, chunk: Chunk, cells: Mapping[str, Cell], places: Array, outputs: Mapping[str, Array]) -> None:
+        """The rows at these places of a chunk, which ascend, with the model's outputs for them."""
+        is_answered = np.zeros(len(chunk), np.bool_)
+        is_answered[places] = True
+        of_row = np.maximum(
+            np.cumsum(is_answered) - 1, 0
+        )  # rows side by side need no join; those without an answer are left out
+        given: dict[str, Array] = {"is_answered": is_answered}
+        given |= {f"a{at}": read_cells(answer, outputs)[of_row] for at, answer in enumerate(self.answers)}
         self.connection.register("answers", given)
-        values = [_included(cells[name], kind) for name, kind in self.included]
-        values += [f'answers."a{at}"::{answer.type}' for at, answer in enumerate(self.answers)]
+        included = [f"{_included(cells[name], kind)} AS i{at}" for at, (name, kind) in enumerate(self.included)]
+        values = [f"included.i{at}" for at in range(len(included))]
+        values += [f"answers.a{at}::{answer.type}" for at, answer in enumerate(self.answers)]
         self.connection.execute(
-            f'INSERT INTO part SELECT {", ".join(values)} FROM {table} JOIN answers ON {table}.rowid = answers."#place" '
-            'ORDER BY answers."#place"'
+            f"INSERT INTO part SELECT {', '.join(values)} FROM (SELECT {', '.join(included) or '0'} FROM {chunk.rows}) AS included "
+            "POSITIONAL JOIN answers WHERE answers.is_answered"
         )
         self.connection.unregister("answers")
 
