@@ -7,12 +7,14 @@ Text and Booleans: the 64 most frequent values, `other`, `missing`; `content` sa
 `distinct` is an estimate (HyperLogLog) for columns that are not text.
 """
 
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.schema import Column, PreviousVersion, Schema
@@ -21,11 +23,14 @@ from flywheel_runtime.datasets.sql import quote_column, quote_literal
 from flywheel_runtime.datasets.texts import TextContent, text_content
 from flywheel_runtime.datasets.types import MAX_FLOAT, TIMESTAMP, timestamp_number
 
+Array = NDArray[Any]
 BINS = 20
 TOP_CATEGORIES = 64
 CONTENT_SAMPLE = 500  # distinct texts that say what a column holds
 # Exact quantiles hold every value in memory; bins do not need more rows than this.
 QUANTILE_SAMPLE = 1_000_000
+COLUMNS_OF_A_QUERY = 100
+READ_VALUES = 16_000_000  # of 4 bytes, that are in memory at the same time
 
 
 def join_splits(connection: duckdb.DuckDBPyConnection) -> None:
@@ -41,52 +46,107 @@ def profile_columns(
 ) -> dict[str, Any]:
     """The profile of all columns; bins and categories of `previous` stay, so that versions can be compared."""
     join_splits(connection)
-    columns = {}
+    earlier: dict[str, dict[str, Any]] = {}
     for column in schema.columns:
         before = previous.profile.get(column.name) if previous else None
-        before = before if before and before["type"] == column.type else None
-        if column.type in ("Integer", "Float", TIMESTAMP):
-            found = _numbers(connection, column, before, rows)
-        else:
-            found = _texts(connection, column, before, rows)
-        columns[column.name] = {"type": column.type} | found
+        if before and before["type"] == column.type:
+            earlier[column.name] = before
+    parts = _count_parts(connection, schema.columns, rows)
+    numbers = {
+        column.name: _numbers(column, values, earlier.get(column.name), parts[column.name])
+        for column, values in _read_numbers(connection, list(filter(_is_number, schema.columns)), rows)
+    }
+    columns = {}
+    for column in schema.columns:
+        name = column.name
+        found = numbers.get(name) or _texts(connection, column, earlier.get(name), parts[name])
+        columns[name] = {"type": column.type} | found
     return {"v": 1, "rows": rows, "columns": columns}
 
 
-def _common(connection: duckdb.DuckDBPyConnection, column: Column, rows: dict[str, int]) -> dict[str, dict[str, Any]]:
-    name = quote_column(column.name)
-    found = connection.execute(
-        f'SELECT "#split", count({name}), min({name})::VARCHAR, max({name})::VARCHAR, approx_count_distinct({name}) '
-        f'FROM joined GROUP BY "#split"'
-    ).fetchall()
-    empty: dict[str, Any] = {"missing": 0, "min": None, "max": None, "distinct": 0}
-    parts = {split: {"rows": rows[split]} | empty for split in SPLITS}
-    for split, filled, low, high, distinct in found:
-        parts[split] |= {"missing": rows[split] - filled, "min": low, "max": high, "distinct": distinct}
+def _batch(columns: Sequence[Column], size: int) -> Iterator[Sequence[Column]]:
+    return (columns[at : at + size] for at in range(0, len(columns), size))
+
+
+def _is_number(column: Column) -> bool:
+    return column.type in ("Integer", "Float", TIMESTAMP)
+
+
+Parts = dict[str, dict[str, Any]]
+"""What is counted of a column, by split."""
+
+
+def _count_parts(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], rows: Mapping[str, int]
+) -> dict[str, Parts]:
+    """What one pass over the rows counts of many columns, by column."""
+    parts: dict[str, Parts] = {}
+    for column in columns:
+        empty = dict.fromkeys(("min", "max", "mean")) | {"invalid": 0} if _is_number(column) else {}
+        parts[column.name] = {split: {"rows": rows[split], "missing": 0, "distinct": 0} | empty for split in SPLITS}
+    for some in _batch(columns, COLUMNS_OF_A_QUERY):
+        counted = ", ".join(each for column in some for each in _counts(column))
+        for split, *found in connection.execute(f'SELECT "#split", {counted} FROM joined GROUP BY "#split"').fetchall():
+            values = iter(found)
+            for column in some:
+                _fill_part(column, parts[column.name][split], values)
     return parts
 
 
-def _numbers(
-    connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None, rows: dict[str, int]
-) -> dict[str, Any]:
+def _counts(column: Column) -> list[str]:
+    """SQL for what `_fill_part` takes."""
     name = quote_column(column.name)
-    edges = before["edges"] if before and before.get("edges") else _edges(connection, column, rows["train"])
-    parts = _common(connection, column, rows)
-    value, finite = _narrow(column), "true" if column.type == "Integer" else f"isfinite({name})"
-    wide = timestamp_number(name) if column.type == TIMESTAMP else f"{name}::DOUBLE"
-    counts = [f"count_if({finite} AND {condition})" for condition in _conditions(value, edges)]
-    query = (
-        f'SELECT "#split", avg(CASE WHEN {finite} THEN {wide} END), count_if(NOT {finite}), '
-        f'{", ".join(counts)} FROM joined GROUP BY "#split" ORDER BY "#split"'
-    )
-    for part in parts.values():
-        part |= {"mean": None, "invalid": 0, "under": 0, "over": 0, "bins": [0] * max(len(edges) - 1, 0)}
-    for split, mean, *found in connection.execute(query).fetchall():
-        invalid, under, over, *bins = (count or 0 for count in found)  # DuckDB counts None where there is no value
-        # An average depends on the order of additions in its last digits; nine digits do not.
-        rounded = float(f"{mean:.9g}") if mean is not None and math.isfinite(mean) else None
-        parts[split] |= {"mean": rounded, "invalid": invalid, "under": under, "over": over, "bins": bins}
-    for part in parts.values():
+    counts = [f"count({name})", f"approx_count_distinct({name})"]
+    if _is_number(column):
+        finite, wide = _is_finite(column), timestamp_number(name) if column.type == TIMESTAMP else f"{name}::DOUBLE"
+        counts += [f"min({name})::VARCHAR", f"max({name})::VARCHAR"]
+        counts += [f"avg(CASE WHEN {finite} THEN {wide} END)", f"count_if(NOT {finite})"]
+    return counts
+
+
+def _fill_part(column: Column, part: dict[str, Any], values: Iterator[Any]) -> None:
+    part |= {"missing": part["rows"] - next(values), "distinct": next(values)}
+    if not _is_number(column):
+        return
+    low, high, mean, invalid = (next(values) for _ in range(4))
+    # An average depends on the order of additions in its last digits; nine digits do not.
+    rounded = float(f"{mean:.9g}") if mean is not None and math.isfinite(mean) else None
+    part |= {"min": low, "max": high, "mean": rounded, "invalid": invalid or 0}
+
+
+@dataclass(frozen=True)
+class NarrowValues:
+    """The finite values of a column as 32-bit floats, ascending, by split; `sample` are those of the train split that decide its bins."""
+
+    by_split: Mapping[str, Array]
+    sample: Array
+
+
+def _read_numbers(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], rows: Mapping[str, int]
+) -> Iterator[tuple[Column, NarrowValues]]:
+    """The values of each column; of as many at a time as have room."""
+    stride = max(1, rows["train"] // QUANTILE_SAMPLE)
+    codes = " ".join(f"WHEN '{split}' THEN {code}" for code, split in enumerate(SPLITS))
+    selected = f'(CASE "#split" {codes} END)::UTINYINT AS split, "#row" % {stride} = 0 AS is_sampled'
+    room = max(1, READ_VALUES // max(1, sum(rows.values())))
+    for some in _batch(columns, room):
+        values = ", ".join(
+            f"CASE WHEN {_is_finite(each)} THEN {_narrow(each)} END AS v{at}" for at, each in enumerate(some)
+        )
+        found = connection.execute(f"SELECT {selected}, {values} FROM joined").fetchnumpy()
+        for at, column in enumerate(some):
+            there = ~np.ma.getmaskarray(found[f"v{at}"])
+            narrow = np.ma.getdata(found[f"v{at}"])
+            by_split = {split: np.sort(narrow[there & (found["split"] == code)]) for code, split in enumerate(SPLITS)}
+            is_sampled = there & (found["split"] == 0) & found["is_sampled"]
+            yield column, NarrowValues(by_split, by_split["train"] if stride == 1 else np.sort(narrow[is_sampled]))
+
+
+def _numbers(column: Column, values: NarrowValues, before: dict[str, Any] | None, parts: Parts) -> dict[str, Any]:
+    edges = before["edges"] if before and before.get("edges") else _edges(values.sample)
+    for split, part in parts.items():
+        part |= count_bins(values.by_split[split], edges)
         if column.type == TIMESTAMP:
             del part["mean"]
         else:
@@ -94,46 +154,47 @@ def _numbers(
     return {"edges": edges, "splits": {split: _without_infinity(part) for split, part in parts.items()}}
 
 
+def count_bins(values: Array, edges: Sequence[float]) -> dict[str, Any]:
+    """The counts of 32-bit `values` (rows,), which ascend, in the bins between `edges`: from each one until before the next, the last one closed."""
+    if not len(edges):
+        return {"under": 0, "over": 0, "bins": []}
+    narrow = np.array(edges, np.float32)
+    places = np.searchsorted(values, narrow)
+    places[-1] = np.searchsorted(values, narrow[-1], side="right")
+    return {"under": int(places[0]), "over": int(len(values) - places[-1]), "bins": np.diff(places).tolist()}
+
+
+def _is_finite(column: Column) -> str:
+    """SQL for whether a value is finite."""
+    return "true" if column.type == "Integer" else f"isfinite({quote_column(column.name)})"
+
+
 def _narrow(column: Column) -> str:
-    """SQL for a number as 32 bits; a finite one that is too large for them is the largest, so that it counts as `over` or `under`."""
+    """SQL for a finite number as 32 bits; one that is too large for them is the largest, so that it counts as `over` or `under`."""
     name = quote_column(column.name)
     if column.type == "Integer":
         return f"{name}::FLOAT"
     if column.type == TIMESTAMP:
         return f"{timestamp_number(name)}::FLOAT"
-    within = f"greatest(least({name}, {MAX_FLOAT!r}), -{MAX_FLOAT!r})::FLOAT"
-    return f"CASE WHEN isfinite({name}) THEN {within} ELSE {name}::FLOAT END"
+    return f"greatest(least({name}, {MAX_FLOAT!r}), -{MAX_FLOAT!r})::FLOAT"
 
 
 def _without_infinity(part: dict[str, Any]) -> dict[str, Any]:
     return part | {key: None for key in ("min", "max") if part[key] in (float("inf"), float("-inf"))}
 
 
-def _edges(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> list[float]:
-    name = quote_column(column.name)
-    value, stride = _narrow(column), max(1, rows // QUANTILE_SAMPLE)
-    points = ", ".join(f"{place / BINS}" for place in range(BINS + 1))
-    found = connection.execute(
-        f"SELECT quantile_disc({value}, [{points}]) FROM joined "
-        f'WHERE "#split" = \'train\' AND {name} IS NOT NULL AND isfinite({value}) AND "#row" % {stride} = 0'
-    ).fetchone()
-    if found is None or found[0] is None:
+def _edges(values: Array) -> list[float]:
+    """The different ones of 21 quantiles of `values`, which ascend; two, where all are the same."""
+    if not len(values):
         return []
-    edges = sorted({float(edge) for edge in found[0]})
+    # The quantile q of n values is the value number ceil(q * n), as DuckDB's quantile_disc, which releases before used, has it.
+    places = (max(1, -(-place * len(values) // BINS)) - 1 for place in range(BINS + 1))
+    edges = sorted({float(values[place]) + 0.0 for place in places})  # + 0.0: zero has no sign
     return edges if len(edges) > 1 else edges * 2
 
 
-def _conditions(value: str, edges: list[float]) -> list[str]:
-    if not edges:
-        return ["false", "false"]
-    points = [f"{edge!r}::FLOAT" for edge in edges]
-    bins = [f"{value} >= {low} AND {value} < {high}" for low, high in itertools.pairwise(points)]
-    bins[-1] = f"{value} >= {points[-2]} AND {value} <= {points[-1]}"
-    return [f"{value} < {points[0]}", f"{value} > {points[-1]}", *bins]
-
-
 def _texts(
-    connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None, rows: dict[str, int]
+    connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None, parts: Parts
 ) -> dict[str, Any]:
     name = f"{quote_column(column.name)}::VARCHAR"
     known = (
@@ -147,9 +208,7 @@ def _texts(
             ).fetchall()
         ]
     )
-    parts = _common(connection, column, rows)
     for part in parts.values():
-        del part["min"], part["max"]
         part |= {"counts": [0] * len(known), "other": part["rows"] - part["missing"]}
     listed = ", ".join(quote_literal(value) for value in known) or "NULL"
     counted = connection.execute(
