@@ -10,6 +10,7 @@ from flywheel_runtime.datasets import profile
 from flywheel_runtime.datasets.schema import Column, Schema, Split
 from flywheel_runtime.datasets.split import SPLITS
 from flywheel_runtime.datasets.sql import quote_column
+from flywheel_runtime.datasets.types import MAX_FLOAT
 from tests.examples import examples
 
 pytestmark = pytest.mark.integration
@@ -29,7 +30,7 @@ def test_bins_are_between_exact_quantiles_of_the_train_split(rows: list[tuple[fl
         connection.executemany("INSERT INTO splits VALUES (?, ?)", [(at, split) for at, (_, split) in enumerate(rows)])
         counted = {split: sum(each == split for _, each in rows) for split in SPLITS}
         found = profile.profile_columns(connection, SCHEMA, None, counted)["columns"]["value"]
-        narrow = f"greatest(least({VALUE}, {profile.MAX_FLOAT!r}), -{profile.MAX_FLOAT!r})::FLOAT"
+        narrow = f"greatest(least({VALUE}, {MAX_FLOAT!r}), -{MAX_FLOAT!r})::FLOAT"
         [[expected]] = connection.execute(
             f"SELECT quantile_disc({narrow}, [{POINTS}]) FROM joined WHERE \"#split\" = 'train' AND isfinite({VALUE})"
         ).fetchall()
