@@ -1,8 +1,8 @@
 """Pieces of a table's files as tables of DuckDB, by the reader of Datasets (datasets/formats): each module finds a file's columns,
 cuts it where rows end, and reads one piece of it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -59,11 +59,13 @@ class RowError:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows in a table of DuckDB: their numbers in its order, and the rows among them that could not even be read."""
+    """Rows in a table of DuckDB: their numbers in its order, and the rows among them that could not even be read. `refused` are rows of
+    the table that are not scored, by their places."""
 
     table: str
     numbers: Sequence[int]
     bad: tuple[RowError, ...] = ()
+    refused: Mapping[int, RowError] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.numbers)
