@@ -1,6 +1,7 @@
 """A batch with FeatureSets: each row has the features that training gives it, bit for bit, and what does not fit has a reason."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,23 @@ def test_without_features_the_message_says_where_the_columns_are(pods: BatchPods
     assert (
         "'left_2h', 'last_delay' can be looked up in FeatureSet 'context'; set spec.features to {from: context}"
         in told["message"]
+    )
+
+
+def test_a_set_of_which_the_model_takes_nothing_is_told(pods: BatchPods, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(pods.model, tmp_path / "model"))
+    pinned = json.loads((other / "features.json").read_text())["featureSets"][0]
+    write_json(other / "features.json", {"v": 1, "featureSets": [{**pinned, "lookedUp": {}}]})
+    pods.model = other
+    pods.put(
+        "in/rows.jsonl", "".join(json.dumps({"dist": 1, "left_2h": at, "last_delay": 2}) + "\n" for at in range(9))
+    )
+
+    facts = pods.plan(output={"include": []})["facts"]
+
+    assert (
+        facts["warning"]
+        == "spec.features looks up nothing in FeatureSet 'context': the model takes none of its features."
     )
 
 

@@ -1,9 +1,7 @@
 """The features of a row are a function of the row: not of its chunk, its place, or the rows that are joined with it."""
 
 import random
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -22,26 +20,35 @@ from tests.examples import examples
 from tests.runtime.commands.batch.departures import DEFINITION, FEATURES, TYPES, asking, departures
 from tests.runtime.features.feature_sets.joined_rows import joined_features, write_source
 
-ROWS = asking(60)
+ROWS = asking(40)
 INPUTS = ("sched", "origin", "gate")
 
 
-@pytest.mark.integration
-@settings(max_examples=examples(60, ci=15), deadline=None)
-@given(
-    seed=st.integers(0, 99),
-    sizes=st.lists(st.integers(0, 20), min_size=1, max_size=8),
-    max_rows=st.integers(1, 70),
-)
-def test_the_order_of_rows_and_what_is_joined_at_once_change_no_bit(seed: int, sizes: list[int], max_rows: int) -> None:
-    rows = random.Random(seed).sample(ROWS, len(ROWS))
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(looked_up, "MAX_ROWS", max_rows)
-        source = FeatureSource(DEFINITION, {"departures": write_source(Path(folder), departures(80), TYPES)})
-        found = join_chunks(source, rows, sizes)
-        wanted = joined_features(DEFINITION, ROWS, source.tables)
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> FeatureSource:
+    folder = tmp_path_factory.mktemp("departures")
+    return FeatureSource(DEFINITION, {"departures": write_source(folder, departures(80), TYPES)})
 
-    assert found == {row["id"]: [repr(each[name]) for name in FEATURES] for row, each in zip(ROWS, wanted, strict=True)}
+
+@pytest.fixture(scope="module")
+def wanted(source: FeatureSource) -> dict[str, list[str]]:
+    """What the join of a training gives each row."""
+    found = joined_features(DEFINITION, ROWS, source.tables)
+    return {row["id"]: [repr(each[name]) for name in FEATURES] for row, each in zip(ROWS, found, strict=True)}
+
+
+@pytest.mark.integration
+@settings(max_examples=examples(60, ci=10), deadline=None)
+@given(seed=st.integers(0, 99), sizes=st.lists(st.integers(0, 20), max_size=5), max_rows=st.integers(1, 70))
+def test_the_order_of_rows_and_what_is_joined_at_once_change_no_bit(
+    source: FeatureSource, wanted: dict[str, list[str]], seed: int, sizes: list[int], max_rows: int
+) -> None:
+    rows = random.Random(seed).sample(ROWS, len(ROWS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looked_up, "MAX_ROWS", max_rows)
+        found = join_chunks(source, rows, sizes)
+
+    assert found == wanted
 
 
 def join_chunks(source: FeatureSource, rows: Sequence[dict[str, Any]], sizes: Sequence[int]) -> dict[str, list[str]]:

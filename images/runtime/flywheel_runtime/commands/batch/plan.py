@@ -109,7 +109,7 @@ def _frozen(step: Step, source: Source) -> tuple[Plan, str]:
         shards=tuple(found),
         feature_sets=tuple(_looked_up(each) for each in config.feature_sets),
     )
-    return plan, _describe_ineffective(config, table, inputs)
+    return plan, _describe_ineffective(config, table, inputs, sets)
 
 
 def _looked_up(given: FeatureSetConfig) -> LookedUpSet:
@@ -117,13 +117,16 @@ def _looked_up(given: FeatureSetConfig) -> LookedUpSet:
     return LookedUpSet(given.name, given.digest, datasets)
 
 
-def _describe_ineffective(config: BatchConfig, table: Table, inputs: tuple[Tensor, ...]) -> str:
+def _describe_ineffective(config: BatchConfig, table: Table, inputs: tuple[Tensor, ...], sets: PinnedSets) -> str:
     columns = list(dict.fromkeys(name for head in table.heads for name in head.columns))
     found = [describe_unmatched("spec.input.ignore", name, columns) for name in table.unmatched_ignores]
     if config.input.features and len(inputs) > 1:
         found.append(
             f"spec.input.features has no effect: the model has {len(inputs)} inputs, each of which takes the column of its name; remove it."
         )
+    asked = [each.definition.name for each in sets.sets]
+    for unused in (each.name for each in config.feature_sets if each.name not in asked):
+        found.append(f"spec.features looks up nothing in FeatureSet '{unused}': the model takes none of its features.")
     for finding in found:
         log_line(f"warning: {finding}")
     return " ".join(found)[:MAX_WARNING]

@@ -140,7 +140,13 @@ def _read_definition(step: Step, model: ModelFeatures, given: FeatureSetConfig) 
         words = f"the definition of FeatureSet '{name}' ({given.digest}), which version '{version}' pins, is not in the store"
         cure = "restore it from a backup of the store, or train a version with the FeatureSet as it is now"
         raise Failure("FeatureSetMissing", f"{words}; {cure}")
-    definition = Definition.read(folder)
+    try:
+        definition = Definition.read(folder)
+    except Failure as failure:
+        words = f"the definition of FeatureSet '{name}' ({given.digest}) is of another release"
+        raise Failure(
+            failure.reason, f"{words}; train a version with the FeatureSet as this release checks it"
+        ) from failure
     if lost := [each for each in definition.datasets if each not in given.tables]:
         raise _differs(
             f"the lineage of version '{version}' does not name Dataset '{lost[0]}', in which FeatureSet '{name}' looks up"
