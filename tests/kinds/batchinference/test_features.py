@@ -101,6 +101,14 @@ def test_without_a_name_all_sets_of_the_version_are_looked_up() -> None:
     assert {"set-0", "set-1", "table-0"} < {*fetched(batch.job("plan", 1))}
 
 
+def test_without_a_name_a_version_without_sets_has_nothing_to_look_up() -> None:
+    batch = looking_up(model(), version(), features={})
+
+    assert batch.reconcile().reason == "Planning"
+    assert pinned(batch) == []
+    assert "featureSets" not in params(batch.job("plan", 1))
+
+
 @pytest.mark.parametrize(
     ("manifests", "reason", "part"),
     [

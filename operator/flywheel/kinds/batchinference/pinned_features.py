@@ -24,7 +24,7 @@ def find_feature_sets(
     pins = lineage.feature_sets if lineage is not None else ()
     wanted = batch.spec.features.from_
     chosen = tuple(pin for pin in pins if wanted is None or pin.name == wanted)
-    if not chosen:
+    if wanted is not None and not chosen:
         return _not_pinned(model.version, wanted, pins)
     found: list[FeatureSetPin] = []
     for pin in chosen:
@@ -36,10 +36,10 @@ def find_feature_sets(
     return tuple(found)
 
 
-def _not_pinned(version: str, wanted: str | None, pins: tuple[FeatureSetPin, ...]) -> Violation:
+def _not_pinned(version: str, wanted: str, pins: tuple[FeatureSetPin, ...]) -> Violation:
     if not pins:
         finding = f"ModelVersion '{version}' was trained without FeatureSets"
-        return Violation("FeatureSetNotPinned", f"{finding}; remove spec.features, or name a version trained with one.")
+        return Violation("FeatureSetNotPinned", f"{finding}; remove spec.features, or train a version with '{wanted}'.")
     listed = ", ".join(f"'{pin.name}'" for pin in pins)
     finding = f"ModelVersion '{version}' was not trained with FeatureSet '{wanted}' but with {listed}"
     return Violation("FeatureSetNotPinned", f"{finding}; correct spec.features.from, or train a version with it.")

@@ -344,4 +344,7 @@ def test_other_data_in_which_features_are_looked_up_is_another_plan(pods: BatchP
     first = pods.plan()["facts"]["id"]
     pods.params["featureSets"][0]["datasets"][0]["digest"] = SET_DIGEST
 
+    code, told = pods.step("score")
+
+    assert (code, told["reason"]) == (2, "PlanOutdated")
     assert pods.plan()["facts"]["id"] != first

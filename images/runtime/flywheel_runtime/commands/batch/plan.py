@@ -8,16 +8,16 @@ from math import ceil
 from pathlib import Path
 
 from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
-from flywheel_runtime.commands.batch.config import BatchConfig, FeatureSetConfig
+from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.batch.features.looked_up import add_stand_ins
-from flywheel_runtime.commands.batch.features.pinned_sets import PinnedSets, read_pinned_sets
+from flywheel_runtime.commands.batch.features.pinned_sets import PinnedSets, looked_up_sets, read_pinned_sets
 from flywheel_runtime.commands.batch.inference import predictions, row_independence
 from flywheel_runtime.commands.batch.inference.client import Client, Tensor
 from flywheel_runtime.commands.batch.inference.model_inputs import match, read_tensors
 from flywheel_runtime.commands.batch.reading import Head, Piece, Slice
 from flywheel_runtime.commands.batch.reading.choice import FORMATS
 from flywheel_runtime.commands.batch.reading.columns import describe_cells, unify_types
-from flywheel_runtime.commands.batch.scoring_plan import FILE, LookedUpDataset, LookedUpSet, Plan, shards
+from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan, shards
 from flywheel_runtime.commands.batch.storage import output_manifest
 from flywheel_runtime.commands.batch.storage.locations import File, Source, open_output, open_source
 from flywheel_runtime.contract.errors import Failure
@@ -107,14 +107,9 @@ def _frozen(step: Step, source: Source) -> tuple[Plan, str]:
         answers=tuple(chosen),
         rows_per_call=rows_per_call,
         shards=tuple(found),
-        feature_sets=tuple(_looked_up(each) for each in config.feature_sets),
+        feature_sets=looked_up_sets(config),
     )
     return plan, _describe_ineffective(config, table, inputs, sets)
-
-
-def _looked_up(given: FeatureSetConfig) -> LookedUpSet:
-    datasets = tuple(LookedUpDataset(**each.model_dump()) for each in given.datasets)
-    return LookedUpSet(given.name, given.digest, datasets)
 
 
 def _describe_ineffective(config: BatchConfig, table: Table, inputs: tuple[Tensor, ...], sets: PinnedSets) -> str:

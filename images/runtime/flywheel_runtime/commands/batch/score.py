@@ -15,7 +15,12 @@ import numpy as np
 
 from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
 from flywheel_runtime.commands.batch.features.looked_up import FeatureJoin, ReadChunk
-from flywheel_runtime.commands.batch.features.pinned_sets import PinnedSets, read_pinned_sets, read_sources
+from flywheel_runtime.commands.batch.features.pinned_sets import (
+    PinnedSets,
+    looked_up_sets,
+    read_pinned_sets,
+    read_sources,
+)
 from flywheel_runtime.commands.batch.inference.cells import Cell
 from flywheel_runtime.commands.batch.inference.client import Array, Client
 from flywheel_runtime.commands.batch.inference.model_inputs import Feature, match, read_tensors
@@ -200,6 +205,9 @@ def score(step: Step) -> Report:
     """The shard of this pod's index, unless it is done already."""
     index = int(step.env["JOB_COMPLETION_INDEX"])
     plan = Plan.read(step.paths.inputs / "plan" / FILE)
+    if plan.feature_sets != looked_up_sets(step.config):
+        words = "the plan is of other versions of the Datasets in which features are looked up"
+        raise Failure("PlanOutdated", f"{words}; the input is planned anew")
     output = open_output(step.config, step.env)
     keeper = shard_results.Results.of_plan(step.env, plan.id)
     earlier = keeper.read(index)

@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from flywheel_runtime.commands.batch.batch_step import Step
-from flywheel_runtime.commands.batch.config import FeatureSetConfig
+from flywheel_runtime.commands.batch.config import BatchConfig, FeatureSetConfig
 from flywheel_runtime.commands.batch.inference.cells import Cell
 from flywheel_runtime.commands.batch.reading import Head
+from flywheel_runtime.commands.batch.scoring_plan import LookedUpDataset, LookedUpSet
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import read_json_object
 from flywheel_runtime.datasets.formats.column_names import find_same
@@ -116,6 +117,14 @@ def read_pinned_sets(step: Step) -> PinnedSets:
         check_binding(definition, read_types(given.tables, step.paths.inputs), TRAIN_AGAIN)
         found.append(_pinned(step, model, definition))
     return PinnedSets(tuple(each for each in found if each.wanted), model.owners)
+
+
+def looked_up_sets(config: BatchConfig) -> tuple[LookedUpSet, ...]:
+    """What the plan says of the sets and of the Datasets in which they look up."""
+    return tuple(
+        LookedUpSet(each.name, each.digest, tuple(LookedUpDataset(**vars(dataset)) for dataset in each.datasets))
+        for each in config.feature_sets
+    )
 
 
 def read_sources(step: Step, sets: PinnedSets) -> list[FeatureSource]:
