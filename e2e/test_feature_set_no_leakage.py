@@ -1,4 +1,4 @@
-"""A pipeline trains with a FeatureSet: what other rows said before a row is a feature, and what comes later is not."""
+"""A pipeline trains with a FeatureSet, and a batch looks up in it: what other rows said before a row is a feature, and what comes later is not."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pandas
 import pytest
 
 from e2e import kube
-from e2e.artifacts import read_artifact, read_parquet
+from e2e.artifacts import read_artifact, read_object, read_parquet
 from e2e.namespace import Namespace
 from e2e.pipelines import start_run, step_status, wait_for_run
 from e2e.waiting import wait_until
@@ -69,6 +69,17 @@ spec:
   - {name: report, evaluate: {from: search, by: [origin]}}
   - {name: register, register: {from: search, model: flights}}
 """
+BATCH = """
+apiVersion: flywheel.ml/v1alpha1
+kind: BatchInference
+metadata: {name: flights}
+spec:
+  model: flights
+  features: {from: context}
+  input: {s3: {uri: "%(uri)s"}, ignore: [late]}
+  output: {s3: {uri: "%(output)s"}, format: JSONL, include: [flight_id, left_2h, departure_delay], prediction: Probability}
+  maxRowErrors: 0
+"""
 WRONG = """
 apiVersion: flywheel.ml/v1alpha1
 kind: FeatureSet
@@ -124,7 +135,8 @@ def trained(namespace: Namespace) -> Namespace:
         "uri": namespace.upload("flights/rows.jsonl", lines),
         "departures": namespace.upload("departures/rows.jsonl", json_lines(DEPARTURES)),
     }
-    namespace.apply(MANIFESTS % values, WRONG)
+    output = f"s3://{kube.bucket()}/{namespace.name}/scored/"
+    namespace.apply(MANIFESTS % values, BATCH % {**values, "output": output}, WRONG)
     for kind, name in (("fwds", "flights"), ("fwds", "departures"), ("fwfs", "context")):
         namespace.wait(kind, name)
     namespace.wait("fwpipe", "flights", reason="Live")
@@ -165,6 +177,21 @@ def test_the_model_learns_from_it_and_pins_the_definition(trained: Namespace, ru
     assert float(step_status(run, "report")["metrics"]["roc_auc"]) > 0.95
     assert pinned["digest"] == definition["digest"]
     assert [(each["name"], each["digest"]) for each in version["featureSets"]] == [("context", definition["digest"])]
+
+
+def test_a_batch_over_raw_rows_looks_up_what_the_training_did(trained: Namespace, run: dict[str, Any]) -> None:
+    trained.wait("fwbatch", "flights", reason="Scored", seconds=120)
+    manifest = json.loads(read_object(trained, "scored/_manifest.json"))
+    [part] = manifest["files"]
+    scored = [json.loads(line) for line in read_object(trained, f"scored/{part['path']}").splitlines()]
+    [used] = _status(trained, "fwbatch", "flights")["run"]["featureSets"]
+
+    assert {row["flight_id"]: (row["left_2h"], row["departure_delay"]) for row in scored} == expected_features()
+    assert manifest["featureSets"] == [used]
+    assert used["digest"] == _status(trained, "fwfs", "context")["digest"]
+    late = {key for key, (count, _delay) in expected_features().items() if count > 4}
+    right = [row for row in scored if (row["probability_1"] > 0.5) == (row["flight_id"] in late)]
+    assert len(right) > 0.9 * len(scored)
 
 
 def test_rows_of_the_future_change_no_feature_of_the_past(trained: Namespace, run: dict[str, Any]) -> None:

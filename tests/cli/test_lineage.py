@@ -88,6 +88,15 @@ def test_a_brought_version_comes_from_its_file() -> None:
     assert "└─ Source s3://acme/fraud.onnx" in tree.render_tree(known, known.find(sample_namespace.FOREIGN))
 
 
+def test_a_batch_has_the_features_of_the_sets_that_it_looked_up_in() -> None:
+    run = {"version": "delay-1", "featureSets": [{"name": "context", "digest": sample_namespace.DATA}]}
+    found = Graph()
+    found.add(edges.batch_edges({"metadata": {"name": "tomorrow"}, "status": {"run": run}}))
+
+    causes = {cause for _edge, cause in found.causes("batchinference/tomorrow")}
+    assert causes == {"featureset/context", "modelversion/delay-1"}
+
+
 def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
     prepared = {"digest": sample_namespace.DATA, "version": "monthly-window"}
     owner = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingRun", "name": "monthly-x7k2p", "uid": "1"}

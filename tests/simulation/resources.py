@@ -123,7 +123,7 @@ def params(job: Mapping[str, Any]) -> dict[str, Any]:
     values = [
         variable.get("value", "{}").replace("$$", "$")
         for container in job["spec"]["template"]["spec"]["initContainers"]
-        for variable in container["env"]
+        for variable in container.get("env", ())
         if variable["name"] == "FLYWHEEL_PARAMS"
     ]
     found: dict[str, Any] = json.loads(values[0])

@@ -40,6 +40,7 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
         ("canary_analysis", CanaryAnalysisConfig),
         ("ab_test", ABTestConfig),
         ("batch", BatchConfig),
+        ("batch_feature_sets", BatchConfig),
         ("check", CheckConfig),
         ("check_defaults", CheckConfig),
         ("train", TrainConfig),

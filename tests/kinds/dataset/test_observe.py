@@ -3,7 +3,8 @@
 from typing import Any
 
 from flywheel.core.pods.cron_job import Tick
-from flywheel.core.resource.api import EXPERIMENT, MODEL_VERSION
+from flywheel.core.resource.api import BATCH_INFERENCE, EXPERIMENT, MODEL_VERSION
+from flywheel.kinds.batchinference.kind import KIND as BATCH_KIND
 from flywheel.kinds.dataset.children import CAUSE_ANNOTATION
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import observe
@@ -13,7 +14,7 @@ from tests.simulation import NOON, FakeCluster, job, pod, resource, terminated_s
 from tests.simulation.resources import custom
 
 FLIGHTS = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}})
-KINDS = (KIND, EXPERIMENT_KIND, VERSION_KIND)
+KINDS = (KIND, EXPERIMENT_KIND, VERSION_KIND, BATCH_KIND)
 CHECK = {"flywheel.ml/step": "check", "flywheel.ml/attempt": "4"}
 TICK = {"flywheel.ml/step": "tick"}
 CAUSE = {CAUSE_ANNOTATION: '{"generation": 2, "request": "today", "tick": "2026-01-01T12:00:00+00:00"}'}
@@ -107,6 +108,16 @@ def test_versions_in_which_features_were_looked_up_are_cited() -> None:
     )
     data = {"version": "weather-1", "digest": "sha256:" + "2" * 64, "featureSets": [pin("flights", "flights-5")]}
     searching = custom(EXPERIMENT, "e", {"dataset": "weather", "trainer": {"sklearn": {}}}, status={"data": data})
+    place = {"s3": {"uri": "s3://acme/rows/"}}
+    run = {
+        "number": 2, "phase": "Scoring", "spec": "0", "time": "2026-01-01T12:00:00Z", "startedAt": "2026-01-01T12:00:00Z", "version": "delay-1",
+        "digest": "sha256:" + "3" * 64, "input": "s3://acme/rows/", "output": "s3://acme/out/", "retries": 0, "featureSets": [pin("flights", "flights-6")],
+    }  # fmt: skip
+    scoring = custom(
+        BATCH_INFERENCE, "b", {"model": "delay", "input": place, "output": place, "features": {}}, status={"run": run}
+    )
 
-    assert {"flights-4", "flights-5"} <= observe(FLIGHTS, cluster(version, searching)).cited
-    assert "weather-9" not in observe(FLIGHTS, cluster(version, searching)).cited
+    cited = observe(FLIGHTS, cluster(version, searching, scoring)).cited
+
+    assert {"flights-4", "flights-5", "flights-6"} <= cited
+    assert "weather-9" not in cited

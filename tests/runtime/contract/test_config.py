@@ -129,6 +129,7 @@ def test_the_golden_document_of_watch() -> None:
         ("ab_test", ABTestConfig),
         ("canary_analysis", CanaryAnalysisConfig),
         ("batch", BatchConfig),
+        ("batch_feature_sets", BatchConfig),
         ("check", DatasetSpec),
         ("check_defaults", DatasetSpec),
         ("train", TrainConfig),

@@ -1,13 +1,9 @@
 """The check of a FeatureSet: its features by the columns of its Datasets, and their definition as an artifact (images/README.md)."""
 
-from pathlib import Path
-from typing import Any
-
-from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import Step, log_line, read_json_object, step_command
-from flywheel_runtime.datasets.schema import Column
-from flywheel_runtime.features.feature_sets.binding import Types, bind
+from flywheel_runtime.contract.step import Step, log_line, step_command
+from flywheel_runtime.features.feature_sets.binding import bind
 from flywheel_runtime.features.feature_sets.definition import Definition, FeatureSetSpec
+from flywheel_runtime.features.feature_sets.feature_inputs import read_types
 from flywheel_runtime.models.rowwise.rowwise_expressions import compile_rowwise
 from flywheel_runtime.params import Params
 
@@ -24,26 +20,13 @@ def main(step: Step) -> None:
     """Bind the features to the columns of the Datasets and write output `definition`; exits with 0 when all fit, 2 when the spec or a Dataset must change."""
     config = CheckFeaturesConfig.parse(step.params)
     log_line(f"check of FeatureSet '{config.definition.name}' started")
-    types = {name: _read_types(name, step.input(given)) for name, given in config.tables.items()}
-    definition = bind(config.definition, types)
+    definition = bind(config.definition, read_types(config.tables, step.inputs))
     if definition.rowwise:
         _check_expressions(definition)
     definition.write(step.output("definition"))
     looked_up, rowwise = len(definition.looked_up), len(definition.rowwise)
     step.finish({"features": looked_up + rowwise}, {"lookedUp": looked_up, "rowwise": rowwise})
     log_line(f"FeatureSet '{definition.name}' is good: {looked_up} features that are looked up, {rowwise} by SQL")
-
-
-def _read_types(name: str, folder: Path) -> Types:
-    schema = read_json_object(folder / "schema.json")
-    try:
-        found: dict[str, Any] = {column.name: column.type for column in map(Column.model_validate, schema["columns"])}
-    except (KeyError, TypeError, ValueError) as error:
-        message = (
-            f"The schema.json of Dataset '{name}' cannot be read ({type(error).__name__}); check the Dataset again."
-        )
-        raise Failure("InputInvalid", message) from error
-    return found
 
 
 def _check_expressions(definition: Definition) -> None:

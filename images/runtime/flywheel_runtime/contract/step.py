@@ -30,8 +30,12 @@ class Step:
     root: Path
     params: Mapping[str, Any]
 
+    @property
+    def inputs(self) -> Path:
+        return self.root / "inputs"
+
     def input(self, name: str) -> Path:
-        return self.root / "inputs" / name
+        return self.inputs / name
 
     def output(self, name: str) -> Path:
         folder = self.root / "outputs" / name

@@ -196,9 +196,10 @@ def monitor_edges(monitor: Manifest) -> Found:
 
 
 def batch_edges(batch: Manifest) -> Found:
-    """Yields the versions that its runs scored with."""
+    """Yields the versions that its runs scored with, and the FeatureSets in which the last one looked up."""
     here = Node("BatchInference", batch["metadata"]["name"])
     yield here
+    yield from _feature_sets(list_objects(get_field(batch, "status", "run"), "featureSets"), here)
     runs = [get_field(batch, "status", "run"), *list_objects(batch, "status", "history")]
     for version in sorted({str(get_field(run, "version")) for run in runs if get_field(run, "version")}):
         yield from _caused_by("ModelVersion", version, here, how="scores with it")

@@ -39,9 +39,11 @@ from flywheel.core.resource.values import ObjectName
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec
 from flywheel.kinds.batchinference.schema.status import BatchInferenceStatus, Run
+from flywheel.kinds.featureset.schema.join_inputs import definition_inputs, table_inputs
 
 PORT = 8080
 PLAN_INPUT = "plan"
+ROW_FILES = ("schema.json", "train.parquet", "validation.parquet", "test.parquet")
 MAIN_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
 SERVER_RESOURCES = Resources(requests={"cpu": "250m", "memory": "256Mi"})
 GRACE_SECONDS = 30
@@ -59,9 +61,7 @@ def batch_pod(
     spec = batch.spec
     variables = {**step_env(batch, step, settings), "FLYWHEEL_ATTEMPT": str(run.number)}
     predicts = step != "finish"
-    inputs = [Input("model", artifact=str(run.digest), files=SERVED_FILES)] if predicts else []
-    if run.plan is not None:
-        inputs.append(Input(PLAN_INPUT, artifact=str(run.plan)))
+    inputs = _inputs(run, step)
     claims = _claims(spec, run)
     return {
         **runner_pod(spec.placement, spec.image_pull_secrets, GRACE_SECONDS, settings),
@@ -78,6 +78,16 @@ def batch_pod(
             *claim_volumes(claims),
         ],
     }
+
+
+def _inputs(run: Run, step: str) -> tuple[Input, ...]:
+    """What fetch downloads. Which columns are features of FeatureSets is in `features.json`; the plan reads no rows of Datasets."""
+    plan = (Input(PLAN_INPUT, artifact=str(run.plan)),) if run.plan is not None else ()
+    if step == "finish":
+        return plan
+    model = Input("model", artifact=str(run.digest), files=(*SERVED_FILES, "features.json"))
+    tables = table_inputs(run.feature_sets, ("schema.json",) if step == "plan" else ROW_FILES)
+    return (model, *plan, *definition_inputs(run.feature_sets, optional=True), *tables)
 
 
 def _secrets(spec: BatchInferenceSpec) -> dict[Role, str]:

@@ -17,6 +17,7 @@ from flywheel.core.tables import table_config
 from flywheel.kinds.batchinference.batch_pod import batch_pod
 from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec, S3Input, S3Output
 from flywheel.kinds.batchinference.schema.status import BatchInferenceStatus, Run
+from flywheel.kinds.featureset.schema.join_inputs import feature_set_params
 
 BatchInference = Resource[BatchInferenceSpec, BatchInferenceStatus]
 
@@ -30,7 +31,7 @@ def run_job(batch: BatchInference, run: Run, settings: Settings) -> Child:
     """The Job of the run's phase."""
     step = STEPS[run.phase]
     labels = {names.STEP_LABEL: step, names.ATTEMPT_LABEL: str(run.number)}
-    recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
+    recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_defaults=True), sort_keys=True)
     pod = batch_pod(batch, run, step, step_params(batch, run), settings)
     template = {"metadata": {"labels": labels, "annotations": identity_annotations(pod)}, "spec": pod}
     spec = {
@@ -79,8 +80,15 @@ def step_params(batch: BatchInference, run: Run) -> dict[str, Any]:
         "parallelism": spec.parallelism,
         "shards": spec.shards,
         "maxRowErrors": spec.max_row_errors,
+        **({"featureSets": _feature_sets(run)} if run.feature_sets else {}),
     }
     return BatchConfig.model_validate(config).document()
+
+
+def _feature_sets(run: Run) -> list[dict[str, Any]]:
+    versions = [[each.model_dump(mode="json") for each in pin.datasets] for pin in run.feature_sets]
+    params = feature_set_params(run.feature_sets)
+    return [{**each, "datasets": datasets} for each, datasets in zip(params, versions, strict=True)]
 
 
 def _s3(s3: S3Input | S3Output, uri: str) -> dict[str, Any]:

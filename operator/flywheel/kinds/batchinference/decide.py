@@ -25,7 +25,7 @@ def decide(batch: BatchInference, seen: Seen) -> Plan:
     decision = (
         ttl_is_over(batch, seen, progress)
         or run_is_suspended(batch, progress)
-        or place_is_refused(batch, progress)
+        or run_is_refused(batch, progress)
         or model_is_missing(progress)
         or job_runs(batch, seen, progress)
         or run_is_retried(batch, seen, progress)
@@ -68,7 +68,7 @@ def run_is_suspended(batch: BatchInference, progress: Progress) -> Decision | No
 
 
 def model_is_missing(progress: Progress) -> Decision | None:
-    """A run should start and there is nothing to score with: seconds away, perhaps."""
+    """A run should start and there is nothing to score with, or to look up in: seconds away, perhaps."""
     if progress.missing is None:
         return None
     return Decision(
@@ -80,8 +80,8 @@ def model_is_missing(progress: Progress) -> Decision | None:
     )
 
 
-def place_is_refused(batch: BatchInference, progress: Progress) -> Decision | None:
-    """A run is due, and the installation's credentials may not read its input or write its output."""
+def run_is_refused(batch: BatchInference, progress: Progress) -> Decision | None:
+    """A run is due, and its version pins no such FeatureSet, or the installation's credentials may not read its input or write its output."""
     if progress.refusal is None:
         return None
     return Decision(

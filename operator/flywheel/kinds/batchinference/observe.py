@@ -19,6 +19,7 @@ from flywheel.core.resource.api import JOB, POD, Manifest
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference, resolve_version
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION, STEPS, BatchInference
+from flywheel.kinds.batchinference.pinned_features import FeatureSets, find_feature_sets
 from flywheel.kinds.batchinference.schema.status import Run
 
 
@@ -43,22 +44,25 @@ class BatchJob(AttemptState):
 
 @dataclass(frozen=True)
 class Seen(Observation):
-    """`jobs` by number; `ticks` are those of the schedule that are not finished, oldest first."""
+    """`feature_sets` are those of a run that starts now; `jobs` by number; `ticks` are those of the schedule that are not finished, oldest first."""
 
     model: ResolvedVersion | UnresolvedReference
+    feature_sets: FeatureSets = ()
     jobs: tuple[BatchJob, ...] = ()
     ticks: tuple[Tick, ...] = ()
 
 
 def observe(batch: BatchInference, cluster: Cluster) -> Seen:
-    """Read the model, and all Jobs and pods."""
+    """Read the model, what is looked up for it, and all Jobs and pods."""
     jobs = cluster.children(batch.uid, JOB)
     pods = cluster.children(batch.uid, POD)
     ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) in STEPS.values()]
     found = [_job(job, pods, cluster) for job in ours]
+    model = resolve_version(batch.namespace, batch.spec.model, batch.spec.version, cluster)
     return Seen(
         **observe_basics(cluster),
-        model=resolve_version(batch.namespace, batch.spec.model, batch.spec.version, cluster),
+        model=model,
+        feature_sets=find_feature_sets(batch, model, cluster),
         jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
         ticks=cron_job.pending_ticks(jobs),
     )

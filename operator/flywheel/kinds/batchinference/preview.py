@@ -11,6 +11,7 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference import children
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.progress import Start, new_run
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin
 
 
 def preview(batch: BatchInference, settings: Settings) -> Iterable[Child]:
@@ -18,6 +19,9 @@ def preview(batch: BatchInference, settings: Settings) -> Iterable[Child]:
     created, digest = batch.created.astimezone(UTC), Digest(f"sha256:{'0' * 64}")
     model = ResolvedVersion(batch.spec.version or "stand-in", digest)
     planned = new_run(batch, Start(created), model, None, created)
+    if batch.spec.features is not None:
+        pin = FeatureSetPin(name=batch.spec.features.from_ or "stand-in", digest=digest)
+        planned = planned.model_copy(update={"feature_sets": (pin,)})
     shards = {"plan": digest, "shards": batch.spec.shards or 1}
     scored = planned.model_copy(update={"number": 2, "phase": "Scoring", **shards})
     finished = planned.model_copy(update={"number": 3, "phase": "Finishing", **shards})

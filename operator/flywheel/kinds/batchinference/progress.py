@@ -17,7 +17,6 @@ from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.restrictions import Violation, find_violation
 from flywheel.core.resource.values import Digest
-from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, fill_in, input_location
 from flywheel.kinds.batchinference.observe import BatchJob, Seen
 from flywheel.kinds.batchinference.schema.spec import depends_on
@@ -37,7 +36,7 @@ class Progress:
     """Where the BatchInference stands.
 
     `run` starts now, is under way, or ended last; `job` is its newest Job, None if that is not made yet or is gone. `missing`: another run
-    should start, and the model is not there; `refusal`: it should, or the next Job should, and may not. `completed_tick`: the tick of the schedule whose run has ended.
+    should start, and the model, or a Dataset in which it looks up, is not there; `refusal`: it should, or the next Job should, and may not. `completed_tick`: the tick of the schedule whose run has ended.
     """
 
     run: Run | None
@@ -71,13 +70,15 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
             history = _with_ended(history, run)
     completed = run.tick if run is not None and run.is_over else None
     start = next_start(batch, run, seen)
-    refusal = run_refusal(batch, start, seen.settings) if start is not None else None
+    refusal = run_refusal(batch, start, seen) if start is not None else None
     if refusal is not None:
         return Progress(run, job, history, completed, just_ended, refusal=refusal)
-    if start is not None and isinstance(seen.model, UnresolvedReference):
-        return Progress(run, job, history, completed, just_ended, seen.model)
+    missing = next((each for each in (seen.model, seen.feature_sets) if isinstance(each, UnresolvedReference)), None)
+    if start is not None and missing is not None:
+        return Progress(run, job, history, completed, just_ended, missing)
     if start is not None and isinstance(seen.model, ResolvedVersion):
-        return Progress(new_run(batch, start, seen.model, run, seen.now), None, history, completed)
+        begun = new_run(batch, start, seen.model, run, seen.now)
+        return Progress(_with_present_sets(begun, seen), None, history, completed)
     if run is not None and not run.is_over:
         if batch.spec.suspend:
             run = run if run.not_before is not None else run.model_copy(update={"not_before": seen.now})
@@ -88,13 +89,16 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
                 run = run.model_copy(update={"not_before": run.not_before or seen.now})
                 return Progress(run, job, history, completed, just_ended, refusal=refusal)
             run, job = run.model_copy(update={"number": run.number + 1, "not_before": None}), None
+            run = _with_present_sets(run, seen) if run.phase == "Planning" else run
     return Progress(run, job, history, completed, just_ended)
 
 
-def run_refusal(batch: BatchInference, start: Start, settings: Settings) -> Violation | None:
-    """Why a run may not start: its spec is forbidden, or it may not read its input or write its output with the installation's credentials."""
-    source, output = batch.spec.input.s3, batch.spec.output.s3
+def run_refusal(batch: BatchInference, start: Start, seen: Seen) -> Violation | None:
+    """Why a run may not start: its spec is forbidden, its version pins no such FeatureSet, or it may not read its input or write its output with the installation's credentials."""
+    source, output, settings = batch.spec.input.s3, batch.spec.output.s3, seen.settings
     refusal = find_violation(batch.spec, settings)
+    if refusal is None and isinstance(seen.feature_sets, Violation):
+        refusal = seen.feature_sets
     if refusal is None and source is not None:
         uri = input_location(batch.spec, start.time)
         refusal = store_access.source_refusal(uri, source.secret_name, batch.namespace, settings, "spec.input.s3")
@@ -102,6 +106,14 @@ def run_refusal(batch: BatchInference, start: Start, settings: Settings) -> Viol
         uri = fill_in(output.uri, start.time, batch.spec.schedule)
         refusal = store_access.output_refusal(uri, output.secret_name, batch.namespace, settings, "spec.output.s3")
     return refusal
+
+
+def _with_present_sets(run: Run, seen: Seen) -> Run:
+    """A run that plans, with the Datasets as they are: what the plan before looked up in may be gone. Later steps take what was planned."""
+    is_of_run = isinstance(seen.model, ResolvedVersion) and seen.model.version == run.version
+    if is_of_run and isinstance(seen.feature_sets, tuple):
+        return run.model_copy(update={"feature_sets": seen.feature_sets})
+    return run
 
 
 def _with_newest_job(run: Run | None, seen: Seen) -> Run | None:

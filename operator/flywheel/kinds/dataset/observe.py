@@ -9,7 +9,7 @@ from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
 from flywheel.core.pods import cron_job
 from flywheel.core.pods.cron_job import Tick
 from flywheel.core.resource import names
-from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
+from flywheel.core.resource.api import BATCH_INFERENCE, EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, Dataset
 from flywheel.kinds.dataset.schema.status import LastCheck
@@ -65,6 +65,8 @@ def _cited(dataset: Dataset, cluster: Cluster) -> list[str]:
         versions.append(experiment["spec"].get("datasetVersion"))
         for data in (status.get("data") or {}, (status.get("join") or {}).get("data") or {}):
             versions += [data.get("version"), *_looked_up(dataset, data)]
+    for batch in cluster.referrers(BATCH_INFERENCE, dataset.reference):
+        versions += _looked_up(dataset, (batch.get("status") or {}).get("run") or {})
     return [version for version in versions if version]
 
 

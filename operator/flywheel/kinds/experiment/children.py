@@ -1,7 +1,7 @@
 """What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion without an owner."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from flywheel.core.pods.bounds import bound_time
@@ -24,7 +24,8 @@ from flywheel.kinds.experiment.schema.trainer import Features
 from flywheel.kinds.experiment.search.defaults import Setup
 from flywheel.kinds.experiment.search.literals import parse_literal
 from flywheel.kinds.experiment.search.space import Point, parameters_of
-from flywheel.kinds.featureset.schema.pins import DatasetPin, FeatureSetPin
+from flywheel.kinds.featureset.schema.join_inputs import definition_inputs, feature_set_params, table_inputs
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin
 
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
 
@@ -81,18 +82,13 @@ def join_job(
     experiment: Experiment, data: Data, pins: Sequence[FeatureSetPin], join: Join, settings: Settings
 ) -> Child:
     """The Job that adds the features of FeatureSets to the data, as of the time of each row."""
-    artifacts = {str(each.digest): f"table-{place}" for place, each in enumerate(_dataset_pins(pins))}
     step = Step(
         name=JOIN_STEP,
         attempt=join.number,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "prepare"),
-        params=_join_params(pins, artifacts),
-        inputs=(
-            Input("data", artifact=str(data.digest)),
-            *(Input(f"set-{place}", artifact=str(pin.digest)) for place, pin in enumerate(pins)),
-            *(Input(name, artifact=digest) for digest, name in artifacts.items()),
-        ),
+        params=_join_params(pins),
+        inputs=(Input("data", artifact=str(data.digest)), *definition_inputs(pins), *table_inputs(pins)),
         outputs=("data",),
         timeout=bound_time(experiment.spec.trial_timeout, settings.training_timeout),
         resources=experiment.spec.resources.or_default(DEFAULT_RESOURCES),
@@ -103,24 +99,10 @@ def join_job(
     return step_job(experiment, step, settings)
 
 
-def _join_params(pins: Sequence[FeatureSetPin], artifacts: Mapping[str, str]) -> dict[str, Any]:
-    """`params.json` of the step prepare; `artifacts` maps digests of Datasets' versions to inputs."""
-    sets = [
-        {
-            "name": str(pin.name),
-            "digest": str(pin.digest),
-            "input": f"set-{place}",
-            "tables": {str(each.name): artifacts[str(each.digest)] for each in pin.datasets},
-        }
-        for place, pin in enumerate(pins)
-    ]
+def _join_params(pins: Sequence[FeatureSetPin]) -> dict[str, Any]:
+    """`params.json` of the step prepare."""
     every: dict[str, Any] = {"tables": ["data"], "sql": None, "parameters": {}, "run": {}, "sample": None, "seed": 0}
-    return PrepareConfig.model_validate({**every, "featureSets": sets}).document()
-
-
-def _dataset_pins(pins: Sequence[FeatureSetPin]) -> list[DatasetPin]:
-    """The versions of Datasets, each artifact once."""
-    return list({str(each.digest): each for pin in pins for each in pin.datasets}.values())
+    return PrepareConfig.model_validate({**every, "featureSets": feature_set_params(pins)}).document()
 
 
 def trainer_image(spec: ExperimentSpec, settings: Settings) -> str:

@@ -9,6 +9,7 @@ from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.featureset.children import CAUSE_ANNOTATION, CHECK, FeatureSet
+from flywheel.kinds.featureset.schema.current_pin import ready_version
 from flywheel.kinds.featureset.schema.pins import DatasetPin
 from flywheel.kinds.featureset.schema.status import LastCheck
 
@@ -51,7 +52,7 @@ def observe(featureset: FeatureSet, cluster: Cluster) -> Seen:
     return Seen(
         **observe_basics(cluster),
         checks=tuple(sorted((_check_job(job, pods, cluster) for job in jobs), key=lambda job: job.check.number)),
-        datasets={name: _dataset(name, manifest) for name, manifest in found.items() if manifest is not None},
+        datasets={name: _dataset(manifest) for name, manifest in found.items() if manifest is not None},
         models=tuple(sorted({str(each["spec"]["model"]) for each in versions})),
         needed_by=tuple(sorted({str(each["spec"]["model"]) for each in versions if _is_champion(each, cluster)})),
     )
@@ -65,12 +66,9 @@ def _check_job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> Che
     return CheckJob(name=metadata["name"], check=check, **vars(read_job(job, pods, cluster)))
 
 
-def _dataset(name: str, manifest: Manifest) -> DatasetState:
-    versions = (manifest.get("status") or {}).get("versions") or ()
-    if not versions or not conditions.is_ready(manifest):
-        return DatasetState(None, str(conditions.find_condition(manifest).get("message", "")))
-    current = versions[0]
-    return DatasetState(DatasetPin(name=name, version=current["name"], digest=current["digest"]))
+def _dataset(manifest: Manifest) -> DatasetState:
+    version = ready_version(manifest)
+    return DatasetState(version, "" if version else str(conditions.find_condition(manifest).get("message", "")))
 
 
 def _is_champion(version: Manifest, cluster: Cluster) -> bool:

@@ -19,13 +19,14 @@ STEPS = {"plan": plan.plan, "score": score.score, "finish": finish.finish}
 
 @dataclass
 class BatchPods:
-    """One namespace, `shop`. `params` is what the operator would tell; steps run in folders of their own."""
+    """One namespace, `shop`. `params` is what the operator would tell; steps run in folders of their own. `looked_up`: further inputs."""
 
     folder: Path
     env: dict[str, str]
     model: Path
     server: str
     params: dict[str, Any]
+    looked_up: dict[str, Path] = field(default_factory=dict)
     pods: int = 0
     planned: dict[str, Any] = field(default_factory=dict)
 
@@ -54,7 +55,8 @@ class BatchPods:
         root = self.folder / f"pod-{self.pods}"
         (root / "run").mkdir(parents=True)
         (root / "inputs").mkdir()
-        (root / "inputs" / "model").symlink_to(self.model)
+        for given, folder in {"model": self.model, **self.looked_up}.items():
+            (root / "inputs" / given).symlink_to(folder)
         log = root / "log"
         inputs = [{"name": "plan", "artifact": self.planned["facts"]["plan"]}] if name != "plan" else []
         env = {

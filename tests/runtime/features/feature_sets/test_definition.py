@@ -38,8 +38,10 @@ def test_the_definition_is_read_as_it_was_written() -> None:
 def test_columns_of_other_types_than_at_the_check_are_refused() -> None:
     found = Definition.read(CONTRACTS / "features")
 
-    with pytest.raises(Failure, match="columns of its Datasets have other types than when it was checked"):
-        check_binding(found, {"flights": FLIGHTS, "weather": {**WEATHER, "wind": "Float"}})
+    with pytest.raises(
+        Failure, match="columns of its Datasets have other types than when it was checked; train again\\."
+    ):
+        check_binding(found, {"flights": FLIGHTS, "weather": {**WEATHER, "wind": "Float"}}, "train again.")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Literal
 from flywheel_runtime.contract.config.fetch import S3Source, VolumeSource
 from flywheel_runtime.datasets.formats import TableForm
 from flywheel_runtime.datasets.formats.dialect import CsvOptions
+from flywheel_runtime.features.feature_sets.feature_inputs import FeatureSetInput
 from flywheel_runtime.params import Params
 
 Format = Literal["CSV", "JSONL", "Parquet"]
@@ -45,8 +46,22 @@ class ModelConfig(Params):
     digest: str
 
 
+class DatasetVersion(Params):
+    """A version of a Dataset by the digest of its artifact."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class FeatureSetConfig(FeatureSetInput):
+    """A FeatureSet whose features are looked up, and the versions of the Datasets in `tables`."""
+
+    datasets: tuple[DatasetVersion, ...]
+
+
 class BatchConfig(Params):
-    """`shards` None: by the size of the input. `max_row_errors` None: any number."""
+    """`shards` None: by the size of the input. `max_row_errors` None: any number. `feature_sets`: those that are looked up."""
 
     input: InputConfig
     output: OutputConfig
@@ -54,3 +69,4 @@ class BatchConfig(Params):
     parallelism: int = 1
     shards: int | None = None
     max_row_errors: int | None = None
+    feature_sets: tuple[FeatureSetConfig, ...] = ()

@@ -55,6 +55,7 @@ def _document(step: Step, plan: Plan, results: list[Result]) -> dict[str, object
         "plan": plan.id,
         "model": step.config.model.model_dump(),
         "input": [asdict(file) for file, _ in plan.files],
+        **({"featureSets": [asdict(each) for each in plan.feature_sets]} if plan.feature_sets else {}),
         "format": plan.output_format,
         "columns": [name for name, _ in plan.columns],
         "rows": sum(result.rows for result in results),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
 from flywheel_runtime.commands.batch.config import BatchConfig
+from flywheel_runtime.commands.batch.features.looked_up import add_stand_ins
+from flywheel_runtime.commands.batch.features.pinned_sets import PinnedSets, looked_up_sets, read_pinned_sets
 from flywheel_runtime.commands.batch.inference import predictions, row_independence
 from flywheel_runtime.commands.batch.inference.client import Client, Tensor
 from flywheel_runtime.commands.batch.inference.model_inputs import match, read_tensors
@@ -23,6 +25,7 @@ from flywheel_runtime.contract.step import log_line
 from flywheel_runtime.datasets.formats.column_names import describe_unmatched
 from flywheel_runtime.datasets.source import check_form, detect_format
 from flywheel_runtime.datasets.sql import connect
+from flywheel_runtime.datasets.types import SQL_TYPE
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.retry import Retry
 
@@ -73,18 +76,19 @@ class Table:
 def _frozen(step: Step, source: Source) -> tuple[Plan, str]:
     """The plan, and a warning about fields of the spec that have no effect, empty if all have."""
     config = step.config
+    sets = read_pinned_sets(step)
     with step.client as client:
         inputs, declared = client.signature()
         outputs = [output for output in declared if output.shape]
         if scalars := [output.name for output in declared if not output.shape]:
             log_line(f"left out, since they have no row for each row: {', '.join(scalars)}")
-        table = _table(config, source, inputs)
-        rows_per_call = 1 if _rows_mix(step, client, source, table, inputs) else _rows_per_call(inputs, config)
+        table = _table(config, source, inputs, sets)
+        rows_per_call = 1 if _rows_mix(step, client, source, table, inputs, sets) else _rows_per_call(inputs, config)
     found = shards(table.slices, table.most)
     rows = sum(part.rows for parts in table.slices for part in parts)
     log_line(f"{len(table.files)} files, {rows} rows, {len(found)} shards, {rows_per_call} rows in a call")
     heads = tuple(dict.fromkeys(table.heads))
-    included = _included(config, table)
+    included = _included(config, table, sets)
     chosen = predictions.choose(
         outputs, config.output.prediction, _classes(step.paths.inputs / "model" / "signature.json")
     )
@@ -103,23 +107,27 @@ def _frozen(step: Step, source: Source) -> tuple[Plan, str]:
         answers=tuple(chosen),
         rows_per_call=rows_per_call,
         shards=tuple(found),
+        feature_sets=looked_up_sets(config),
     )
-    return plan, _describe_ineffective(config, table, inputs)
+    return plan, _describe_ineffective(config, table, inputs, sets)
 
 
-def _describe_ineffective(config: BatchConfig, table: Table, inputs: tuple[Tensor, ...]) -> str:
+def _describe_ineffective(config: BatchConfig, table: Table, inputs: tuple[Tensor, ...], sets: PinnedSets) -> str:
     columns = list(dict.fromkeys(name for head in table.heads for name in head.columns))
     found = [describe_unmatched("spec.input.ignore", name, columns) for name in table.unmatched_ignores]
     if config.input.features and len(inputs) > 1:
         found.append(
             f"spec.input.features has no effect: the model has {len(inputs)} inputs, each of which takes the column of its name; remove it."
         )
+    asked = [each.definition.name for each in sets.sets]
+    for unused in (each.name for each in config.feature_sets if each.name not in asked):
+        found.append(f"spec.features looks up nothing in FeatureSet '{unused}': the model takes none of its features.")
     for finding in found:
         log_line(f"warning: {finding}")
     return " ".join(found)[:MAX_WARNING]
 
 
-def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> Table:
+def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...], sets: PinnedSets) -> Table:
     """Failure where it does not fit the model."""
     files = source.files()
     name = detect_format([file.path for file in files], config.input.format, "spec.input.format")
@@ -129,7 +137,7 @@ def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> T
     with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
         heads = list(pool.map(lambda file: reader.head(source, file, form), files))
         for file, head in zip(files, heads, strict=True):
-            _check_columns(config, inputs, file, head)
+            _check_columns(config, inputs, file, head, sets)
         size = sum(file.size for file in files)
         most = _most_shards(config, size)
         every = max(1, ceil(size / most))
@@ -139,12 +147,15 @@ def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> T
     return Table(name, files, heads, slices, most, form.unmatched_ignores())
 
 
-def _rows_mix(step: Step, client: Client, source: Source, table: Table, inputs: tuple[Tensor, ...]) -> bool:
-    """Asked with the first rows of the input."""
+def _rows_mix(
+    step: Step, client: Client, source: Source, table: Table, inputs: tuple[Tensor, ...], sets: PinnedSets
+) -> bool:
+    """Asked with the first rows of the input. What will be looked up has a stand-in."""
     at = next(at for at, parts in enumerate(table.slices) if parts)
     file, head = table.files[at], table.heads[at]
     form = step.config.input.form
-    features = match(inputs, step.config.input.features, head.all_columns(file, form), file.path)
+    columns = (*head.all_columns(file, form), *sets.features)
+    features = match(inputs, step.config.input.features, columns, file.path)
     names = tuple(dict.fromkeys(name for each in features for name in each.columns))
     piece = Piece(source, file, head, table.slices[at][0], names)
     with connect(threads=1) as connection, tempfile.TemporaryDirectory(dir=step.scratch) as folder:
@@ -152,16 +163,19 @@ def _rows_mix(step: Step, client: Client, source: Source, table: Table, inputs: 
         chunk = next((chunk for chunk in chunks if len(chunk)), None)
         if chunk is None:
             return False
-        cells = describe_cells(table.format, head, names, form)
-        feeds, wrong = read_tensors(connection, chunk.rows, features, cells)
+        cells = {**describe_cells(table.format, head, names, form), **sets.cells}
+        rows = add_stand_ins(connection, chunk.rows, sets.features) if sets.features else chunk.rows
+        feeds, wrong = read_tensors(connection, rows, features, cells)
         chunks.close()  # type: ignore[attr-defined]  # the file with holes goes
     good = [at for at in range(len(chunk)) if at not in wrong][: row_independence.COMPARED_ROWS]
     return bool(good) and row_independence.rows_mix(client, features, {name: feeds[name][good] for name in feeds})
 
 
-def _check_columns(config: BatchConfig, inputs: tuple[Tensor, ...], file: File, head: Head) -> None:
-    columns = head.all_columns(file, config.input.form)
-    match(inputs, config.input.features, columns, file.path)
+def _check_columns(config: BatchConfig, inputs: tuple[Tensor, ...], file: File, head: Head, sets: PinnedSets) -> None:
+    own = head.all_columns(file, config.input.form)
+    sets.check_columns(file.path, own, head)
+    columns = (*own, *sets.features)
+    match(inputs, config.input.features, columns, file.path, sets.owners)
     missing = [name for name in config.output.include if name not in columns]
     if missing:
         words = f"file '{file.path}' has no column '{missing[0]}', which spec.output.include names"
@@ -177,12 +191,16 @@ def _most_shards(config: BatchConfig, size: int) -> int:
     )
 
 
-def _included(config: BatchConfig, table: Table) -> tuple[tuple[str, str], ...]:
+def _included(config: BatchConfig, table: Table, sets: PinnedSets) -> tuple[tuple[str, str], ...]:
     """Names and types: as Parquet states them (the type that holds those of all files), JSON from JSON to JSON, else text."""
+    features = {name: SQL_TYPE[kind] for name, kind in sets.features.items()}
     if table.format == "JSONL" and config.output.format == "JSONL":
-        own = {name for head in table.heads for name in head.columns}
-        return tuple((name, "JSON" if name in own else "VARCHAR") for name in config.output.include)
-    return tuple((name, unify_types([head.type_of(name) for head in table.heads])) for name in config.output.include)
+        own = {name: "JSON" for head in table.heads for name in head.columns}
+        types = {name: (own | features).get(name, "VARCHAR") for name in config.output.include}
+    else:
+        stated = {name: unify_types([head.type_of(name) for head in table.heads]) for name in config.output.include}
+        types = {name: features.get(name, kind) for name, kind in stated.items()}
+    return tuple(types.items())
 
 
 def _check_names(names: list[str]) -> None:

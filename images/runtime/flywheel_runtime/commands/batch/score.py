@@ -14,6 +14,13 @@ import duckdb
 import numpy as np
 
 from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
+from flywheel_runtime.commands.batch.features.looked_up import FeatureJoin, ReadChunk
+from flywheel_runtime.commands.batch.features.pinned_sets import (
+    PinnedSets,
+    looked_up_sets,
+    read_pinned_sets,
+    read_sources,
+)
 from flywheel_runtime.commands.batch.inference.cells import Cell
 from flywheel_runtime.commands.batch.inference.client import Array, Client
 from flywheel_runtime.commands.batch.inference.model_inputs import Feature, match, read_tensors
@@ -64,6 +71,7 @@ class Shard:
     client: Client
     errors: Path
     connection: duckdb.DuckDBPyConnection
+    sets: PinnedSets
     failed: int = 0
     scored: int = 0
     part: Part | None = None
@@ -73,7 +81,8 @@ class Shard:
         """The part file, or None where no row could be scored. Failure TooManyRowErrors."""
         with self.errors.open("w", encoding="utf-8") as log, ThreadPoolExecutor(MAX_PARALLEL_CALLS) as pool:
             waiting: deque[ScoredChunk] = deque()
-            for piece, chunk in self._chunks(source, pieces):
+            chunks = self._chunks(source, pieces)
+            for piece, chunk in self._with_features(chunks) if self.sets.sets else chunks:
                 waiting.append(self._start(piece, chunk, pool))
                 if len(waiting) > 1:
                     self._finish(waiting.popleft(), log, path)
@@ -81,31 +90,42 @@ class Shard:
                 self._finish(waiting.popleft(), log, path)
         return self.part.close() if self.part else None
 
-    def _chunks(self, source: Source, pieces: tuple[PlannedPiece, ...]) -> Iterator[tuple[Piece, Chunk]]:
+    def _chunks(self, source: Source, pieces: tuple[PlannedPiece, ...]) -> Iterator[ReadChunk]:
         plan, form = self.plan, self.step.config.input.form
         inputs, _ = self.client.signature()
         for piece in pieces:
             file, head_at = plan.files[piece.file]
             head = plan.heads[head_at]
-            features = match(inputs, plan.features, head.all_columns(file, form), file.path)
+            features = match(inputs, plan.features, (*head.all_columns(file, form), *self.sets.features), file.path)
             self._features[file.path] = features
-            wanted = dict.fromkeys([c for f in features for c in f.columns] + [name for name, _ in plan.included])
+            included = [name for name, _ in plan.included]
+            wanted = dict.fromkeys([c for f in features for c in f.columns] + included + self.sets.inputs)
             wanted_piece = Piece(source, file, head, piece.slice, tuple(wanted))
             for chunk in FORMATS[plan.format].chunks(self.connection, wanted_piece, form, self.step.scratch):
                 yield wanted_piece, chunk
 
+    def _with_features(self, chunks: Iterator[ReadChunk]) -> Iterator[ReadChunk]:
+        sources = read_sources(self.step, self.sets)
+        return FeatureJoin(self.connection, self.sets, sources, self._describe_cells).add_to(chunks)
+
+    def _describe_cells(self, piece: Piece) -> dict[str, Cell]:
+        cells = describe_cells(self.plan.format, piece.head, piece.wanted, self.step.config.input.form)
+        return {**cells, **self.sets.cells}
+
     def _start(self, piece: Piece, chunk: Chunk, pool: ThreadPoolExecutor) -> ScoredChunk:
         """Begin the calls for a chunk's rows."""
-        cells = describe_cells(self.plan.format, piece.head, piece.wanted, self.step.config.input.form)
+        cells = self._describe_cells(piece)
         if not len(chunk):
             return ScoredChunk(piece.file.path, chunk, cells, list(chunk.bad), [])
         check_folders(self.connection, chunk.rows, piece, cells)
         features = self._features[piece.file.path]
         feeds, wrong = read_tensors(self.connection, chunk.rows, features, cells)
-        errors = [*chunk.bad, *(RowError(chunk.numbers[at], "BadValue", words) for at, words in wrong.items())]
+        wrong_rows = {at: RowError(chunk.numbers[at], "BadValue", words) for at, words in wrong.items()}
+        refused = {**wrong_rows, **chunk.refused}
+        errors = [*chunk.bad, *refused.values()]
         good = np.arange(len(chunk))
-        if wrong:
-            good = np.delete(good, list(wrong))
+        if refused:
+            good = np.delete(good, list(refused))
             feeds = {name: array[good] for name, array in feeds.items()}
         calls = []
         for start in range(0, len(good), self.plan.rows_per_call):
@@ -190,6 +210,9 @@ def score(step: Step) -> Report:
     """The shard of this pod's index, unless it is done already."""
     index = int(step.env["JOB_COMPLETION_INDEX"])
     plan = Plan.read(step.paths.inputs / "plan" / FILE)
+    if plan.feature_sets != looked_up_sets(step.config):
+        words = "the plan is of other versions of the Datasets in which features are looked up"
+        raise Failure("PlanOutdated", f"{words}; the input is planned anew")
     output = open_output(step.config, step.env)
     keeper = shard_results.Results.of_plan(step.env, plan.id)
     earlier = keeper.read(index)
@@ -202,7 +225,7 @@ def score(step: Step) -> Report:
         step.client as client,
     ):
         errors = Path(folder) / "errors.jsonl"
-        shard = Shard(step, plan, client, errors, connection)
+        shard = Shard(step, plan, client, errors, connection, read_pinned_sets(step))
         source = open_source(step.config, step.paths, step.env)
         try:
             part = shard.score(source, plan.shards[index], Path(folder) / "part")

@@ -31,6 +31,24 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class LookedUpDataset:
+    """The version of a Dataset in which features are looked up, by the digest of its artifact."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class LookedUpSet:
+    """A FeatureSet whose features are looked up, by the digest of its definition."""
+
+    name: str
+    digest: str
+    datasets: tuple[LookedUpDataset, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """`heads` are the different ones; `files` names for each file which it has. `included`: names and DuckDB's types; `csv` is
     what the spec says of CSV files."""
@@ -48,6 +66,7 @@ class Plan:
     answers: tuple[Answer, ...]
     rows_per_call: int
     shards: tuple[tuple[Piece, ...], ...]
+    feature_sets: tuple[LookedUpSet, ...] = ()
 
     @property
     def columns(self) -> list[tuple[str, str]]:
@@ -64,8 +83,11 @@ class Plan:
         return hashlib.sha256(self.encode()).hexdigest()
 
     def encode(self) -> bytes:
-        """Canonical JSON."""
-        return json.dumps({"v": VERSION, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
+        """Canonical JSON. Without FeatureSets it is that of earlier releases, whose outputs stay valid."""
+        body = {"v": VERSION, **asdict(self)}
+        if not self.feature_sets:
+            del body["feature_sets"]
+        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def read(cls, path: Path) -> "Plan":

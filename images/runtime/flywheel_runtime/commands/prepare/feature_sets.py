@@ -10,25 +10,15 @@ from flywheel_runtime.contract.step import Step, log_line
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats.column_names import find_same
 from flywheel_runtime.datasets.formats.parquet import UNTYPED, column_type
-from flywheel_runtime.datasets.preparation.query import RESULT, read_table
+from flywheel_runtime.datasets.preparation.query import RESULT
 from flywheel_runtime.datasets.sql import count_rows, describe_columns
-from flywheel_runtime.features.feature_sets.binding import check_binding
 from flywheel_runtime.features.feature_sets.definition import Definition, LookedUpSpec
+from flywheel_runtime.features.feature_sets.feature_inputs import FeatureSetInput, read_source
 from flywheel_runtime.features.feature_sets.joined_sets import JoinedSet, JoinedSets
-from flywheel_runtime.features.feature_sets.point_in_time import FeatureSource, join_features
-from flywheel_runtime.features.feature_sets.source_rows import SourceTable
-from flywheel_runtime.params import Params
+from flywheel_runtime.features.feature_sets.point_in_time import join_features
 
 INVALID = "FeatureSetInvalid"
-
-
-class FeatureSetInput(Params):
-    """A FeatureSet: its name, the digest of its definition, the input that has it, and the inputs with its Datasets."""
-
-    name: str
-    digest: str
-    input: str
-    tables: dict[str, str]
+CHECKED_AGAIN = "it is checked again by itself, and the next training takes the new definition."
 
 
 def add_features(
@@ -38,7 +28,7 @@ def add_features(
     joined: list[JoinedSet] = []
     found: list[Anomaly] = []
     for each in wanted:
-        source = _read_source(step, each)
+        source = read_source(step.inputs, each, CHECKED_AGAIN)
         _check_columns(source.definition, describe_columns(connection, RESULT), target)
         left_out = join_features(connection, RESULT, source)
         if left_out:
@@ -48,18 +38,6 @@ def add_features(
         joined.append(JoinedSet(digest=each.digest, definition=source.definition))
         log_line(f"FeatureSet '{each.name}' adds {', '.join(source.definition.looked_up) or 'no column'}")
     return JoinedSets(feature_sets=tuple(joined)), found
-
-
-def _read_source(step: Step, wanted: FeatureSetInput) -> FeatureSource:
-    definition = Definition.read(step.input(wanted.input))
-    tables = {name: _read_table(step, name, given) for name, given in wanted.tables.items()}
-    check_binding(definition, {name: table.types for name, table in tables.items()})
-    return FeatureSource(definition, tables)
-
-
-def _read_table(step: Step, name: str, given: str) -> SourceTable:
-    table = read_table(name, step.input(given))
-    return SourceTable(table.folder, {str(each["name"]): each["type"] for each in table.schema["columns"]})
 
 
 def _check_columns(definition: Definition, stated: Mapping[str, str], target: str | None) -> None:

@@ -8,7 +8,7 @@ import duckdb
 from pydantic import Field, field_validator
 
 from flywheel_runtime.commands.prepare.added_columns import find_added_columns
-from flywheel_runtime.commands.prepare.feature_sets import FeatureSetInput, add_features
+from flywheel_runtime.commands.prepare.feature_sets import add_features
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, step_command
 from flywheel_runtime.datasets import anomalies, sql, version
@@ -19,6 +19,7 @@ from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.split import assign_splits
 from flywheel_runtime.datasets.target import describe_target, find_leaks
 from flywheel_runtime.datasets.version import Version
+from flywheel_runtime.features.feature_sets.feature_inputs import FeatureSetInput
 from flywheel_runtime.params import Params
 
 

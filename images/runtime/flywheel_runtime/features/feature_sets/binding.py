@@ -41,10 +41,16 @@ def bind(spec: FeatureSetSpec, datasets: Mapping[str, Types]) -> Definition:
     return Definition(**{**dict(spec), "aggregates": tuple(aggregates), "lookups": tuple(lookups)})
 
 
-def check_binding(definition: Definition, datasets: Mapping[str, Types]) -> None:
-    """Raises Failure FeatureSetInvalid where the columns are no longer those that the definition was checked with."""
-    if bind(FeatureSetSpec.model_validate(_without_types(definition)), datasets) != definition:
-        message = f"FeatureSet '{definition.name}': columns of its Datasets have other types than when it was checked; it is checked again by itself, and the next training takes the new definition."
+def check_binding(definition: Definition, datasets: Mapping[str, Types], cure: str) -> None:
+    """Raises Failure FeatureSetInvalid with this cure where the columns are no longer those that the definition was checked with."""
+    try:
+        is_same = bind(FeatureSetSpec.model_validate(_without_types(definition)), datasets) == definition
+    except Failure as failure:
+        raise Failure(INVALID, f"{failure.message.removesuffix('.')}; {cure}") from failure
+    if not is_same:
+        message = (
+            f"FeatureSet '{definition.name}': columns of its Datasets have other types than when it was checked; {cure}"
+        )
         raise Failure(INVALID, message)
 
 

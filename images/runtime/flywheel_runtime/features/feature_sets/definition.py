@@ -4,6 +4,7 @@ Training and serving read it, so it has seconds in place of texts, and the types
 """
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, Self
 
@@ -139,6 +140,18 @@ class Definition(FeatureSetSpec):
         for lookup in self.lookups:
             found |= lookup.features
         return found
+
+    @property
+    def asked_inputs(self) -> dict[str, ColumnType]:
+        """The inputs without which nothing is found: the time of a row and those that keys are compared with."""
+        keys = {given for each in (*self.aggregates, *self.lookups) for given in each.key.values()}
+        return {name: kind for name, kind in self.input_types.items() if name == self.event_time or name in keys}
+
+    def keep(self, features: Collection[str]) -> Self:
+        """The definition with what makes at least one of these looked-up features. A lookup keeps all of its columns: they rank its rows."""
+        aggregates = tuple(each for each in self.aggregates if each.name in features)
+        lookups = tuple(each for each in self.lookups if not each.features.keys().isdisjoint(features))
+        return self.model_copy(update={"aggregates": aggregates, "lookups": lookups})
 
     def write(self, folder: Path) -> None:
         """Write feature_set.json, whose bytes are the same for the same definition."""

@@ -41,15 +41,22 @@ def join_features(connection: duckdb.DuckDBPyConnection, rows: str, source: Feat
     """
     number = _number_rows(connection, rows)
     _create_base(connection, rows, number, source.definition)
+    with look_up(connection, source) as found:
+        return _add_columns(connection, rows, number, found)
+
+
+@contextmanager
+def look_up(connection: duckdb.DuckDBPyConnection, source: FeatureSource) -> Iterator[Sequence[Found]]:
+    """What is found for the rows of the table BASE: their numbers `row`, their times `micros`, and their inputs `i0`, `i1`, … as keys
+    are compared, of which those that no key names may be absent. BASE and the tables of what is found go with the block."""
     found: list[Found] = []
     for place, aggregate in enumerate(source.definition.aggregates):
         found.append(_find_aggregate(connection, f'"#aggregate {place}"', aggregate, source))
     for place, lookup in enumerate(source.definition.lookups):
         found += _find_lookup(connection, f'"#lookup {place}"', lookup, source)
-    left_out = _add_columns(connection, rows, number, found)
+    yield found
     for name in {BASE, *(each.name for each in found)}:
         connection.execute(f"DROP TABLE {name}")
-    return left_out
 
 
 def _number_rows(connection: duckdb.DuckDBPyConnection, rows: str) -> str:

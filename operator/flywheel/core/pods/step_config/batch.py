@@ -37,7 +37,7 @@ class BatchModel(StepConfig):
 
 
 class BatchConfig(StepConfig):
-    """`params.json` of the batch steps."""
+    """`params.json` of the batch steps. `feature_sets` are those whose features are looked up for each row."""
 
     input: BatchInput
     output: BatchOutput
@@ -45,3 +45,4 @@ class BatchConfig(StepConfig):
     parallelism: int
     shards: int | None
     max_row_errors: int | None
+    feature_sets: tuple[dict[Literal["name", "digest", "input", "tables", "datasets"], Any], ...] = ()

@@ -101,7 +101,9 @@ class Output(Schema):
     s3: S3Output = Field(description="A folder in an S3-compatible store.")
     format: FileFormat = Field("Parquet", description="Format of the output files.")
     include: tuple[ColumnName, ...] = Field(
-        (), max_length=200, description="Columns of the input to include in the output, such as an id."
+        (),
+        max_length=200,
+        description="Columns of the input to include in the output, such as an id, and features that are looked up.",
     )
     prediction: Literal["Class", "Probability"] | None = Field(
         None,
@@ -110,6 +112,16 @@ class Output(Schema):
     overwrite: bool = Field(
         False,
         description="If true, an existing output is replaced. If false, an existing output that was made from other inputs is an error.",
+    )
+
+
+class Features(Schema):
+    """Features of other rows that are looked up for each row, as of its time, as the training of the version did."""
+
+    from_: ObjectName | None = Field(
+        None,
+        alias="from",
+        description="The FeatureSet. Defaults to all FeatureSets that the version was trained with. The definition is the one that the version pins; the rows are those of the present versions of its Datasets.",
     )
 
 
@@ -133,6 +145,10 @@ class BatchInferenceSpec(Schema):
     model: ObjectName | None = Field(None, description="Use the champion of this Model at the time when a run starts.")
     version: ObjectName | None = Field(None, description="Use only this ModelVersion.")
     input: Input = Field(description="The rows to score.")
+    features: Features | None = Field(
+        None,
+        description="Features to look up for each row. Without it, the input has a column for each feature that the model takes.",
+    )
     output: Output = Field(description="The predictions.")
     parallelism: int = Field(1, ge=1, le=200, description="Number of shards that are scored in parallel.")
     shards: int | None = Field(
@@ -169,5 +185,5 @@ class BatchInferenceSpec(Schema):
 
 def depends_on(spec: BatchInferenceSpec) -> dict[str, Any]:
     """The fields that decide what a run gives; a change of any other leaves it alone."""
-    fields = {"model", "version", "input", "output", "shards", "max_row_errors"}
+    fields = {"model", "version", "input", "features", "output", "shards", "max_row_errors"}
     return spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import InternalErrorCount, LongText, NameText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
+from flywheel.kinds.featureset.schema.pins import FeatureSetPin, pins_field
 
 MAX_HISTORY = 10
 
@@ -26,6 +27,9 @@ class Run(Schema):
     digest: Digest = Field(description="Digest of its artifact.")
     input: LongText = Field(description="Location of the rows.")
     output: LongText = Field(description="Location of the predictions.")
+    feature_sets: tuple[FeatureSetPin, ...] = pins_field(
+        "The FeatureSets whose features are looked up, with the versions of their Datasets."
+    )
     plan: Digest | None = Field(None, description="Artifact that assigns rows to shards.")
     shards: int | None = Field(None, description="Number of shards.")
     shards_done: int | None = Field(None, description="Number of completed shards.")

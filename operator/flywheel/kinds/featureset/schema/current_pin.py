@@ -1,9 +1,9 @@
-"""The FeatureSet that a training takes now, or why it has to wait."""
+"""The FeatureSet that a training takes now, and the Dataset in which features are looked up now, or why that has to wait."""
 
 from flywheel.core.resource import conditions
-from flywheel.core.resource.api import DATASET, FEATURE_SET, Reference
+from flywheel.core.resource.api import DATASET, FEATURE_SET, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
-from flywheel.kinds.featureset.schema.pins import FeatureSetPin
+from flywheel.kinds.featureset.schema.pins import DatasetPin, FeatureSetPin
 from flywheel.kinds.featureset.schema.status import FeatureSetStatus
 
 
@@ -32,3 +32,11 @@ def read_pin(namespace: str, name: str, cluster: Cluster) -> FeatureSetPin | tup
             message = f"Waiting for the check of FeatureSet '{name}' against version {versions[0]['name']} of Dataset '{used.name}'."
             return "FeatureSetNotReady", message
     return FeatureSetPin(name=name, digest=status.digest, datasets=status.datasets)
+
+
+def ready_version(dataset: Manifest) -> DatasetPin | None:
+    """The present version of a Dataset; None where it is not Ready."""
+    versions = (dataset.get("status") or {}).get("versions") or ()
+    if not versions or not conditions.is_ready(dataset):
+        return None
+    return DatasetPin(name=dataset["metadata"]["name"], version=versions[0]["name"], digest=versions[0]["digest"])

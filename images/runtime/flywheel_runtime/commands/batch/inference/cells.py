@@ -70,7 +70,7 @@ def read_values(connection: duckdb.DuckDBPyConnection, table: str, cell: Cell, d
         none = np.ma.getmaskarray(values)
         may_miss = datatype == "BYTES" or DATATYPES[datatype].numpy.kind == "f"
         places = lost[none & ~is_missing] if may_miss else lost[none]
-        wrong = _explain(connection, table, cell, datatype, places) if len(places) else {}
+        wrong = explain(connection, table, cell, datatype, places) if len(places) else {}
     if DATATYPES[datatype].numpy.kind != "f":
         return array, wrong
     narrow, wrong = _narrow(array, datatype, wrong)
@@ -119,18 +119,16 @@ def _read_rest(
     connection: duckdb.DuckDBPyConnection, table: str, cell: Cell, datatype: str, fast: str
 ) -> tuple[Any, Array]:
     """The values (masked where there is none) of the rows that `fast` has none for, and whether they are missing."""
-    query = (
-        f"SELECT {_value(cell, datatype)} AS v, {_is_missing(cell, datatype)} AS m FROM {table} WHERE ({fast}) IS NULL"
-    )
+    query = f"SELECT {value_sql(cell, datatype)} AS v, {is_missing_sql(cell, datatype)} AS m FROM {table} WHERE ({fast}) IS NULL"
     found = connection.execute(query).fetchnumpy()
     return np.ma.asarray(found["v"]), np.ma.filled(np.ma.asarray(found["m"]), True).astype(bool)
 
 
 def _fast_value(cell: Cell, datatype: str) -> str:
-    """SQL that agrees with `_value` wherever it has a value, and costs less."""
+    """SQL that agrees with `value_sql` wherever it has a value, and costs less."""
     is_usual = cell.form.decimal == "." and cell.form.thousands is None and not cell.form.missing
     if DATATYPES[datatype].numpy.kind != "f" or cell.kind is not None or not is_usual:
-        return _value(cell, datatype)
+        return value_sql(cell, datatype)
     number = f"TRY_CAST({cell.text} AS DOUBLE)"
     # DuckDB's cast takes no text for a finite number that is none, but for 1_000.
     return f"CASE WHEN isfinite({number}) AND NOT contains({cell.text}, '_') THEN {number} END"
@@ -157,7 +155,7 @@ def _fill(values: Any, datatype: str) -> Array:
     return np.ma.filled(np.ma.asarray(values), 0).astype(dtype)
 
 
-def _is_missing(cell: Cell, datatype: str) -> str:
+def is_missing_sql(cell: Cell, datatype: str) -> str:
     if datatype == "BYTES" or cell.kind not in (None, "String"):
         is_nan = f" OR isnan({cell.sql})" if cell.kind == "Float" and str(cell.sql_type) in ("FLOAT", "DOUBLE") else ""
         is_infinite = f" OR NOT isfinite({cell.sql})" if cell.kind == TIMESTAMP and datatype != "BYTES" else ""
@@ -165,7 +163,7 @@ def _is_missing(cell: Cell, datatype: str) -> str:
     return f"({present_text(cell.text, cell.form)}) IS NULL"
 
 
-def _value(cell: Cell, datatype: str) -> str:
+def value_sql(cell: Cell, datatype: str) -> str:
     """SQL for the value, NULL where it is missing or none."""
     kind, dtype = cell.kind, DATATYPES[datatype].numpy
     if kind == "" or (kind == TIMESTAMP and datatype != "BYTES" and not cell.is_timestamp):
@@ -229,11 +227,11 @@ def _whole_number(cell: Cell, datatype: str) -> str:
     return f"TRY_CAST(CASE WHEN {number} BETWEEN {limits.min}::HUGEINT AND {limits.max}::HUGEINT THEN {number} END AS {typed})"
 
 
-def _explain(connection: duckdb.DuckDBPyConnection, table: str, cell: Cell, datatype: str, places: Array) -> Wrong:
+def explain(connection: duckdb.DuckDBPyConnection, table: str, cell: Cell, datatype: str, places: Array) -> Wrong:
     """What is wrong with the cells at these places."""
     shape = f"json_type({cell.sql})" if cell.is_json else "NULL::VARCHAR"
     listed = connection.execute(
-        f"SELECT {cell.text} AS t, {shape} AS s, {_is_missing(cell, datatype)} AS m FROM {table}"
+        f"SELECT {cell.text} AS t, {shape} AS s, {is_missing_sql(cell, datatype)} AS m FROM {table}"
     ).fetchnumpy()
     texts, shapes, missing = (_objects(listed[name]) for name in ("t", "s", "m"))
     return {

@@ -6,6 +6,7 @@ Boolean is 0 or 1; text for BYTES. What cannot be a value is told by its positio
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import duckdb
 import numpy as np
@@ -27,16 +28,35 @@ class Feature:
     whole: bool = False
 
 
-def match(inputs: Sequence[Tensor], given: tuple[str, ...], columns: Sequence[str], file: str) -> list[Feature]:
-    """Each input's columns. Failure ColumnsMissing or FeaturesInvalid says what the model takes and what the file has."""
+def match(
+    inputs: Sequence[Tensor],
+    given: tuple[str, ...],
+    columns: Sequence[str],
+    file: str,
+    feature_sets: Mapping[str, str] = MappingProxyType({}),
+) -> list[Feature]:
+    """Each input's columns. Failure ColumnsMissing or FeaturesInvalid says what the model takes and what the file has.
+
+    `feature_sets` maps columns to the FeatureSets in which they can be looked up.
+    """
     found = [_feature(tensor, given, len(inputs) == 1, columns) for tensor in inputs]
     wanted = [name for each in found for name in each.columns]
     missing = [name for name in wanted if name not in columns]
     if missing:
         words = f"file '{file}' has no column {_listed(missing)}; the model takes {_listed(wanted)}"
-        cure = f"and the file has {_listed(columns)}; correct the input or choose another model"
-        raise Failure("ColumnsMissing", f"{words}, {cure}")
+        cure = _describe_lookup(missing, feature_sets) or "correct the input or choose another model"
+        raise Failure("ColumnsMissing", f"{words}, and the file has {_listed(columns)}; {cure}")
     return found
+
+
+def _describe_lookup(missing: Iterable[str], feature_sets: Mapping[str, str]) -> str:
+    """What to do about columns that can be looked up, empty if none can."""
+    found = {name: feature_sets[name] for name in missing if name in feature_sets}
+    if not found:
+        return ""
+    sets = sorted(set(found.values()))
+    fields = f"{{from: {sets[0]}}}" if len(set(feature_sets.values())) == 1 else "{}"
+    return f"{_listed(found)} can be looked up in FeatureSet {_listed(sets)}; set spec.features to {fields}"
 
 
 def _feature(tensor: Tensor, given: tuple[str, ...], alone: bool, columns: Sequence[str]) -> Feature:

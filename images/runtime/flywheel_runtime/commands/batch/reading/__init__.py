@@ -1,8 +1,8 @@
 """Pieces of a table's files as tables of DuckDB, by the reader of Datasets (datasets/formats): each module finds a file's columns,
 cuts it where rows end, and reads one piece of it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -59,7 +59,8 @@ class RowError:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of DuckDB in their order: SQL after FROM, their numbers, and the rows among them that could not even be read.
+    """Rows of DuckDB in their order: SQL after FROM, their numbers, and the rows among them that could not even be read. `refused` are rows
+    that are not scored, by their places.
 
     `table` is dropped by whoever took the chunk; None where later chunks have rows of it.
     """
@@ -67,6 +68,7 @@ class Chunk:
     rows: str
     numbers: Sequence[int]
     bad: tuple[RowError, ...] = ()
+    refused: Mapping[int, RowError] = field(default_factory=dict)
     table: str | None = None
 
     def __len__(self) -> int:

@@ -67,7 +67,8 @@ def _read(
         connection.execute(f"CREATE TEMP TABLE {table} AS {columns}")
     for each in tables:
         connection.execute(f"DROP TABLE {each}")
-    return Chunk(table, numbers, tuple(sorted([*bad, *more], key=lambda error: error.row)), table if tables else None)
+    faults = tuple(sorted([*bad, *more], key=lambda error: error.row))
+    return Chunk(table, numbers, faults, table=table if tables else None)
 
 
 def _read_halves(
