@@ -103,7 +103,7 @@ def read_batch(folder: Path) -> None:
         for part in reader.slices(source, file, head, 64 << 20):
             piece = Piece(source, file, head, part, wanted)
             for chunk in reader.chunks(connection, piece, form, Path(scratch)):
-                model_inputs.read_tensors(connection, chunk.table, features, cells)
+                model_inputs.read_tensors(connection, chunk.rows, features, cells)
                 connection.execute(f"DROP TABLE {chunk.table}")
 
 

@@ -137,7 +137,7 @@ def read_batch(path: Path, form: TableForm, format_: str, kinds: dict[str, str],
                 assert chunk.bad == ()
                 for name in names:
                     cell = replace(cells[name], is_timestamp=kinds[name] == "Timestamp")
-                    array, wrong = read_values(connection, chunk.table, cell, DATATYPES[kinds[name]])
+                    array, wrong = read_values(connection, chunk.rows, cell, DATATYPES[kinds[name]])
                     found[name] += [None if at in wrong else value for at, value in enumerate(array.tolist())]
     return found
 

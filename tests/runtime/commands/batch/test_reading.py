@@ -60,7 +60,7 @@ def texts(
         cells = describe_cells("CSV" if format_ is csv_rows.FORMAT else "JSONL", head, wanted, form)
 
         def column(chunk: Chunk, name: str) -> list[str]:
-            array, wrong = read_values(connection, chunk.table, cells[name], "BYTES")
+            array, wrong = read_values(connection, chunk.rows, cells[name], "BYTES")
             assert wrong == {}
             return list(array)
 
