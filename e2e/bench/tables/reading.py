@@ -104,7 +104,8 @@ def read_batch(folder: Path) -> None:
             piece = Piece(source, file, head, part, wanted)
             for chunk in reader.chunks(connection, piece, form, Path(scratch)):
                 model_inputs.read_tensors(connection, chunk.rows, features, cells)
-                connection.execute(f"DROP TABLE {chunk.table}")
+                if chunk.table is not None:
+                    connection.execute(f"DROP TABLE {chunk.table}")
 
 
 def _read_before(source: Source, format_: str, features: list[Any]) -> None:
