@@ -32,7 +32,7 @@ MODULES = {
     "promote": "flywheel_runtime.commands.promote",
     "audit": "flywheel_runtime.commands.audit",
     "check-rowwise": "flywheel_runtime.commands.check_rowwise",
-    "batch-plan": "flywheel_runtime.commands.batch.plan",
+    "batch-plan": "flywheel_runtime.commands.batch.first_pod",
     "batch-score": "flywheel_runtime.commands.batch.score",
     "batch-finish": "flywheel_runtime.commands.batch.finish",
 }

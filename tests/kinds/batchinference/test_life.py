@@ -9,7 +9,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, MODEL
 from flywheel.core.settings import AllowedPlacement, Settings
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
-from tests.kinds.batchinference.situations import DIGEST, PLAN, PLANNED, Batch, failing, model
+from tests.kinds.batchinference.situations import DIGEST, PLAN, PLANNED, SIDECARS, Batch, failing, golden, model
 from tests.simulation import NOON, oom_killed_state, pod, terminated_state
 from tests.simulation.resources import custom
 
@@ -339,3 +339,21 @@ def test_a_run_that_is_requested_of_a_forbidden_spec_is_refused() -> None:
     assert (batch.plan.reason, batch.plan.stalled) == ("PlacementNotAllowed", True)
     assert batch.status.run is not None
     assert batch.status.run.request is None
+
+
+def test_the_first_pod_may_do_all_of_a_small_input() -> None:
+    batch = Batch()
+    batch.reconcile()
+    message = {
+        **golden("finished"),
+        "facts": {**PLANNED, "shards": 1, "manifest": "s3://acme/out/_manifest.json"},
+        "metrics": {"rows": 3_000.0, "errors": 0.0, "seconds": 1.5},
+    }
+
+    batch.end_job(names.job(batch.now, "plan", 1), main=terminated_state(0, message), init=SIDECARS)
+    batch.reconcile()
+
+    run = batch.status.run
+    assert run is not None
+    assert (run.phase, run.rows_done, run.shards_done, run.rows_per_second) == ("Succeeded", 3_000, 1, 2_000)
+    assert (batch.plan.ready, batch.plan.succeeded, batch.steps) == (True, True, ["plan-1"])

@@ -12,7 +12,7 @@ def job_runs(run: Run, job: str) -> str:
 
 def _what_job_does(run: Run, job: str) -> str:
     if run.phase == "Planning":
-        return f"Job '{job}' reads '{run.input}' and divides it into shards for version {run.version}."
+        return f"Job '{job}' reads '{run.input}' for version {run.version}, and scores it or divides it into shards."
     if run.phase == "Finishing":
         return f"Job '{job}' merges the parts of {run.shards} shards in '{run.output}'."
     return f"Job '{job}' scores {run.rows or 0:,} rows of '{run.input}' with version {run.version}. {shards(run)}{_warning(run)}"

@@ -162,10 +162,17 @@ def _next_phase(run: Run, outcome: Outcome, now: datetime) -> Run:
     changes["phase"] = NEXT_PHASE[run.phase]
     if run.phase == "Planning":
         changes |= {key: facts.get(key) for key in ("plan", "shards", "rows", "warning")}
-    done_before = run.phase == "Planning" and facts.get("manifest")  # the same work was done by an earlier run
-    if run.phase == "Finishing" or done_before:
+    # The input is small, or the same work was done by an earlier run.
+    is_whole = run.phase == "Planning" and facts.get("manifest")
+    if run.phase == "Finishing" or is_whole:
         rows, errors = int(outcome.metrics.get("rows", 0)), int(outcome.metrics.get("errors", 0))
         changes |= {"phase": "Succeeded", "rows_done": rows, "row_errors": errors, "finished_at": now}
+    if is_whole:
+        seconds = outcome.metrics.get("seconds", 0.0)
+        changes |= {
+            "shards_done": facts.get("shards"),
+            "rows_per_second": int(rows / seconds) if seconds >= 1 else None,
+        }
     return run.model_copy(update=changes)
 
 

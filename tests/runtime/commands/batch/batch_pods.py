@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.commands.batch import finish, plan, score
+from flywheel_runtime.commands.batch import finish, first_pod, plan, score
 from flywheel_runtime.commands.batch.batch_step import run_batch_step
 from flywheel_runtime.commands.fetch.main import main as fetch
 from flywheel_runtime.store.access import Access
@@ -14,7 +14,12 @@ from flywheel_runtime.store.s3 import Bucket
 from tests.runtime.pods import IMPATIENT
 
 DIGEST = "sha256:" + "5" * 64
-STEPS = {"plan": plan.plan, "score": score.score, "finish": finish.finish}
+STEPS = {
+    "plan": lambda step: plan.plan(step)[1],
+    "plan-or-run": first_pod.plan_or_run,
+    "score": score.score,
+    "finish": finish.finish,
+}
 
 
 @dataclass
@@ -58,7 +63,7 @@ class BatchPods:
         for given, folder in {"model": self.model, **self.looked_up}.items():
             (root / "inputs" / given).symlink_to(folder)
         log = root / "log"
-        inputs = [{"name": "plan", "artifact": self.planned["facts"]["plan"]}] if name != "plan" else []
+        inputs = [{"name": "plan", "artifact": self.planned["facts"]["plan"]}] if not name.startswith("plan") else []
         env = {
             **self.env,
             "FLYWHEEL_ROOT": str(root),

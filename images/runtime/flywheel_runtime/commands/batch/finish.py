@@ -20,8 +20,12 @@ def main() -> int:
 
 
 def finish(step: Step) -> Report:
+    """Commits the output of the plan."""
+    return commit(step, Plan.read(step.paths.inputs / "plan" / FILE))
+
+
+def commit(step: Step, plan: Plan) -> Report:
     """Counts all shards, and commits. Failure ShardMissing, TooManyRowErrors, NoRowScored, OutputExists."""
-    plan = Plan.read(step.paths.inputs / "plan" / FILE)
     output = open_output(step.config, step.env)
     keeper = Results.of_plan(step.env, plan.id)
     with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:

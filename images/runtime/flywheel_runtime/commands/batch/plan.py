@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
+from flywheel_runtime.commands.batch.batch_step import Report, Step
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.batch.features.looked_up import add_stand_ins
 from flywheel_runtime.commands.batch.features.pinned_sets import PinnedSets, looked_up_sets, read_pinned_sets
@@ -36,13 +36,8 @@ MAX_WARNING = 1000  # characters, as status holds them
 MAX_CALL_BYTES, MAX_CALL_ROWS = 4 << 20, 4096  # the server takes 10,000 rows in a request
 
 
-def main() -> int:
-    """The exit code of the contract."""
-    return run_batch_step(plan)
-
-
-def plan(step: Step) -> Report:
-    """Freezes the plan as an artifact, whose digest is in the report. Failure says what stands in the way."""
+def plan(step: Step) -> tuple[Plan, Report]:
+    """Freezes the plan as an artifact, whose digest is in the report; it is repeated where its output is there. Failure says what stands in the way."""
     output = open_output(step.config, step.env)
     output_manifest.probe(output)
     source = open_source(step.config, step.paths, step.env)
@@ -53,12 +48,12 @@ def plan(step: Step) -> Report:
         facts["warning"] = warning
     if done is not None and done.get("plan") == frozen.id:
         counts = {name: float(done.get(name) or 0) for name in ("rows", "errors")}
-        return Report(counts, {**facts, "manifest": output_manifest.uri(output)}, repeated=True)
+        return frozen, Report(counts, {**facts, "manifest": output_manifest.uri(output)}, repeated=True)
     if done is not None and not step.config.output.overwrite:
         words = f"'{output_manifest.uri(output)}' says that {done.get('rows')} rows of other inputs or another model are there"
         cure = "choose another spec.output.s3.uri, remove that file, or set spec.output.overwrite"
         raise Failure("OutputExists", f"{words}; {cure}")
-    return Report({"rows": float(frozen.rows), "files": float(len(frozen.files))}, facts)
+    return frozen, Report({"rows": float(frozen.rows), "files": float(len(frozen.files))}, facts)
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,11 @@ def score(step: Step) -> Report:
     if plan.feature_sets != looked_up_sets(step.config):
         words = "the plan is of other versions of the Datasets in which features are looked up"
         raise Failure("PlanOutdated", f"{words}; the input is planned anew")
+    return score_shard(step, plan, index)
+
+
+def score_shard(step: Step, plan: Plan, index: int) -> Report:
+    """One shard of the plan, unless it is done already."""
     output = open_output(step.config, step.env)
     keeper = shard_results.Results.of_plan(step.env, plan.id)
     earlier = keeper.read(index)
