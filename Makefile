@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 TELL = $(PYTEST) e2e --timeout 1800 --durations 20 --dist loadfile --no-loadscope-reorder -o cache_dir=.pytest_cache/$@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo docs logs generate golden lock bench-explanation bench-features bench-monitoring bench-operator bench-pipeline bench-preset bench-reader bench-replay bench-serving clean clean-all
+.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo docs logs generate golden lock bench-batch bench-explanation bench-features bench-monitoring bench-operator bench-pipeline bench-preset bench-reader bench-replay bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,6 +113,10 @@ lock: setup ## Pin every requirement of pyproject.toml with its hashes, in requi
 
 bench-operator: setup ## Measure the operator against a real API server; prints figures and the command.
 	@$(BIN)/python -m e2e.bench.operator
+
+bench-batch: setup ## What batch scoring costs beside a script with DuckDB and onnxruntime; into e2e/bench/results.
+	@python3 -m e2e.setup store
+	@$(BIN)/python -m e2e.bench.batch
 
 bench-explanation: setup ## What a row's contributions cost beside shap, and importances a training; into e2e/bench/results.
 	@python3 -m e2e.setup shap
