@@ -335,7 +335,7 @@ def test_a_set_of_which_the_model_takes_nothing_is_told(pods: BatchPods, tmp_pat
 
     assert (
         facts["warning"]
-        == "spec.features looks up nothing in FeatureSet 'context': the model takes none of its features."
+        == "spec.features looks up nothing in FeatureSet 'context': the model takes none of the features that are looked up there."
     )
 
 

@@ -116,7 +116,9 @@ def _describe_ineffective(config: BatchConfig, table: Table, inputs: tuple[Tenso
         )
     asked = [each.definition.name for each in sets.sets]
     for unused in (each.name for each in config.feature_sets if each.name not in asked):
-        found.append(f"spec.features looks up nothing in FeatureSet '{unused}': the model takes none of its features.")
+        found.append(
+            f"spec.features looks up nothing in FeatureSet '{unused}': the model takes none of the features that are looked up there."
+        )
     for finding in found:
         log_line(f"warning: {finding}")
     return " ".join(found)[:MAX_WARNING]

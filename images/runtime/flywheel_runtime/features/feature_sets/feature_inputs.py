@@ -6,7 +6,6 @@ from typing import Any
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import read_json_object
-from flywheel_runtime.datasets.preparation.query import read_table
 from flywheel_runtime.datasets.schema import Column
 from flywheel_runtime.features.feature_sets.binding import Types, check_binding
 from flywheel_runtime.features.feature_sets.definition import Definition
@@ -30,14 +29,9 @@ def read_source(inputs: Path, wanted: FeatureSetInput, cure: str) -> FeatureSour
     Raises Failure FeatureSetInvalid with this cure where they do not fit one another, DefinitionInvalid, InputInvalid.
     """
     definition = Definition.read(inputs / wanted.input)
-    tables = {name: _read_table(name, inputs / given) for name, given in wanted.tables.items()}
+    tables = {name: SourceTable.read(name, inputs / given) for name, given in wanted.tables.items()}
     check_binding(definition, {name: table.types for name, table in tables.items()}, cure)
     return FeatureSource(definition, tables)
-
-
-def _read_table(name: str, folder: Path) -> SourceTable:
-    table = read_table(name, folder)
-    return SourceTable(table.folder, {str(each["name"]): each["type"] for each in table.schema["columns"]})
 
 
 def read_types(tables: Mapping[str, str], inputs: Path) -> dict[str, Types]:

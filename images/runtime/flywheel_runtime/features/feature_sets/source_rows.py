@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+from flywheel_runtime.datasets.preparation.query import read_table
 from flywheel_runtime.datasets.split import SPLITS
 from flywheel_runtime.datasets.sql import prefix_columns, quote_column, quote_literal
 from flywheel_runtime.datasets.types import SQL_TYPE, TIMESTAMP
@@ -46,6 +48,12 @@ class SourceTable:
 
     folder: Path
     types: Mapping[str, ColumnType]
+
+    @classmethod
+    def read(cls, dataset: str, folder: Path) -> Self:
+        """The artifact of a Dataset. Raises Failure InputInvalid where it is none."""
+        table = read_table(dataset, folder)
+        return cls(table.folder, {str(each["name"]): each["type"] for each in table.schema["columns"]})
 
     @property
     def files(self) -> list[Path]:
