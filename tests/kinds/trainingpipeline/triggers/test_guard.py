@@ -147,5 +147,5 @@ class Guarding(RuleBasedStateMachine):
             assert any(trigger == "new" for trigger, _ in self.runs.values()), self.loop.status
 
 
-Guarding.TestCase.settings = settings(max_examples=examples(60, ci=8), stateful_step_count=30, deadline=None)
+Guarding.TestCase.settings = settings(max_examples=examples(30, ci=8), stateful_step_count=30, deadline=None)
 TestGuarding = Guarding.TestCase
