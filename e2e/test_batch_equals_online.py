@@ -124,7 +124,7 @@ def test_every_row_scores_as_it_does_online(served: Namespace) -> None:
 
 
 def test_a_killed_pod_changes_nothing(served: Namespace) -> None:
-    rows = 50 * ROWS  # so that a shard takes seconds
+    rows = 100 * ROWS  # so that a shard takes seconds longer than to kill its pod
     served.apply(batch(served, "killed", served.upload("killed/rows.csv", csv(rows)), shards=2))
     victim, index = wait_until(
         lambda: scoring(served, "killed"), 120, "no pod of the score Job has started its main", 0.1
@@ -136,7 +136,7 @@ def test_a_killed_pod_changes_nothing(served: Namespace) -> None:
     served.wait("fwbatch", "killed", reason="Scored", seconds=240)
 
     scores = output(served, "killed")
-    some = list(range(1, rows + 1, 50))
+    some = list(range(1, rows + 1, 100))
     assert len(scores) == rows
     assert bits({f"id-{number}": scores[f"id-{number}"] for number in some}) == bits(online(served, some))
 

@@ -112,7 +112,7 @@ def test_a_draining_server_closes_connections_with_its_responses(counting: Path)
 
 
 def test_requests_longer_than_the_drain_are_finished(counting: Path) -> None:
-    flags = ("--name", "counting", "--drain-seconds", "0", "--max-queue-seconds", "60")
+    flags = ("--name", "counting", "--drain-seconds", "0", "--max-queue-seconds", "60", "--grace-seconds", "60")
     with LocalServer(counting, *flags) as server, ThreadPoolExecutor(2) as pool:
         rest = pool.submit(status, server, "/v2/models/counting/infer", LONG)
         rpc = pool.submit(count_by_grpc, server)
