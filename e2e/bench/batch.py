@@ -18,7 +18,7 @@ from skl2onnx import to_onnx
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from e2e.bench import targets
-from e2e.bench.targets import Figures, Target
+from e2e.bench.targets import Figures, Target, cpu_seconds
 from flywheel_runtime.models.golden_rows import load_session
 from tests.runtime.commands.batch.batch_pods import DIGEST, BatchPods
 from tests.runtime.s3_server import running
@@ -29,7 +29,6 @@ ROWS, COLUMNS, TREES, ROUNDS = 1_000_000, 30, 100, 3
 CALL_ROWS = 10_000  # of the script
 BOUNDS = {"parquet": 0.7, "csv": 0.6}
 NAMES = [f"c{number}" for number in range(COLUMNS)]
-TICKS = 100  # a second, in /proc
 
 
 def main() -> int:
@@ -84,7 +83,6 @@ def measure(folder: Path, form: str) -> Figures:
         s3.make_bucket("bench")
         pods = BatchPods(Path(store), s3.env("bench"), folder / "model", server.http, params(form))
         pods.put(f"in/{rows.name}", rows.read_bytes())
-        pods.plan()
         for number in range(ROUNDS):
             start = time.process_time()
             run_script(folder, rows)
@@ -120,12 +118,6 @@ def run_shards(pods: BatchPods, server: int, output: str) -> float:
     told = pods.score_all()
     assert sum(each["metrics"]["rows"] for each in told) == ROWS
     return time.process_time() + cpu_seconds(server) - start
-
-
-def cpu_seconds(process: int) -> float:
-    """User and system time of a process."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def run_script(folder: Path, rows: Path) -> None:

@@ -1,6 +1,7 @@
 """Figures with their bounds, for people (results/<name>.md) and for comparisons (results/<name>.json)."""
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
@@ -104,6 +105,12 @@ def peak_mib() -> float:
     """The largest resident memory of this process so far; getrusage would give that of the process that started it."""
     status = Path("/proc/self/status").read_text()
     return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+
+
+def cpu_seconds(process: int) -> float:
+    """User and system time of a process, by its pid: what a busy machine changes less than time."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def machine() -> str:

@@ -1,6 +1,5 @@
 """An API server with our CRDs and the operator's own rights, the operator beside it, and loops that reach their end."""
 
-import os
 import re
 import time
 import urllib.request
@@ -16,6 +15,7 @@ import yaml
 from e2e import audit, kube
 from e2e.bench.operator import nodes, resources
 from e2e.bench.operator.api import Object, Server, path
+from e2e.bench.targets import cpu_seconds
 from e2e.cluster import apiserver, certificates, kubeconfig
 from e2e.cluster.certificates import Identity
 from e2e.cluster.paths import CHECKOUT
@@ -67,8 +67,7 @@ class Operator(LocalOperator):
 
     def cpu(self) -> float:
         """Seconds of CPU since the start: what a busy machine does not change."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
 
 class Installation:

@@ -27,6 +27,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from e2e.bench.targets import cpu_seconds
 from e2e.waiting import wait_until
 from flywheel_runtime.models.explanation.tree_covers import write_covers
 from tests.runtime import s3_server as s3
@@ -174,12 +175,7 @@ def compare(folder: Path, store: s3.Server, options: argparse.Namespace, *, wide
 def processor_seconds(process: int, sink: int) -> tuple[float, float]:
     """Of the server, and of its sink (0: it has none): on a machine with other work, a better measure than time."""
     children = Path(f"/proc/{sink}/task/{sink}/children").read_text().split() if sink else []
-    return _spent(process), sum(_spent(int(each)) for each in children)
-
-
-def _spent(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return cpu_seconds(process), sum(cpu_seconds(int(each)) for each in children)
 
 
 def peak(process: int) -> float:

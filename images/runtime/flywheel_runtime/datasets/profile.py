@@ -135,12 +135,14 @@ def _read_numbers(
             f"CASE WHEN {_is_finite(each)} THEN {_narrow(each)} END AS v{at}" for at, each in enumerate(some)
         )
         found = connection.execute(f"SELECT {selected}, {values} FROM joined").fetchnumpy()
+        is_of = {split: found["split"] == code for code, split in enumerate(SPLITS)}
+        is_sampled = is_of["train"] & found["is_sampled"]
         for at, column in enumerate(some):
             there = ~np.ma.getmaskarray(found[f"v{at}"])
             narrow = np.ma.getdata(found[f"v{at}"])
-            by_split = {split: np.sort(narrow[there & (found["split"] == code)]) for code, split in enumerate(SPLITS)}
-            is_sampled = there & (found["split"] == 0) & found["is_sampled"]
-            yield column, NarrowValues(by_split, by_split["train"] if stride == 1 else np.sort(narrow[is_sampled]))
+            by_split = {split: np.sort(narrow[there & rows_of]) for split, rows_of in is_of.items()}
+            sample = by_split["train"] if stride == 1 else np.sort(narrow[there & is_sampled])
+            yield column, NarrowValues(by_split, sample)
 
 
 def _numbers(column: Column, values: NarrowValues, before: dict[str, Any] | None, parts: Parts) -> dict[str, Any]:

@@ -46,9 +46,8 @@ class Part:
         """The rows at these places of a chunk, which ascend, with the model's outputs for them."""
         is_answered = np.zeros(len(chunk), np.bool_)
         is_answered[places] = True
-        of_row = np.maximum(
-            np.cumsum(is_answered) - 1, 0
-        )  # rows side by side need no join; those without an answer are left out
+        # Rows side by side need no join; what stands beside those without an answer is left out.
+        of_row = np.maximum(np.cumsum(is_answered) - 1, 0)
         given: dict[str, Array] = {"is_answered": is_answered}
         given |= {f"a{at}": read_cells(answer, outputs)[of_row] for at, answer in enumerate(self.answers)}
         self.connection.register("answers", given)

@@ -49,7 +49,7 @@ class Differences:
     groups: list[Array] = field(default_factory=list)
     values: list[Array] = field(default_factory=list)
     changes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    examples: list["Example"] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
     failed: int = 0
 
     def add(self, answered: AnsweredBatch, models: Models) -> None:
